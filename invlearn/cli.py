@@ -1,0 +1,85 @@
+"""The command line: finds the subcommand and turns errors into one line and a status. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from invlearn.errors import UserError, nearest
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "train": "train a run: invlearn train dataset=twopart model=extended",
+    "resume": "continue an unfinished run: invlearn resume RUN",
+    "evaluate": "measure a trained run anew on its test data: invlearn evaluate RUN",
+}
+"""Each subcommand with a line of help; its code is ``invlearn.commands.<name>.main``."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        0; 2 for what the user can mend, after one line on stderr; 130 after Ctrl-C; 143 after SIGTERM.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except UserError as error:
+        print(f"invlearn: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("invlearn: interrupted; the same command continues", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_usage())
+        return 0
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"invlearn {version('invlearn')}")
+        return 0
+    if words[0] in ("-sc", "--shell-completion"):
+        return _complete(words)
+    if words[0] not in COMMANDS:
+        raise UserError(f"{words[0]}: there is no such command{nearest(words[0], COMMANDS)}")
+    return import_module(f"invlearn.commands.{words[0]}").main(words[1:])
+
+
+def _usage() -> str:
+    commands = "\n".join(f"  {name:10} {text}" for name, text in COMMANDS.items())
+    return (
+        "invlearn learns invariances from pairs of samples.\n\n"
+        f"usage: invlearn COMMAND ...\n\n{commands}\n\n"
+        "  invlearn COMMAND --help     more about a command\n"
+        "  invlearn --version\n"
+        '  eval "$(invlearn -sc install=bash)"     completion of commands, groups and keys'
+    )
+
+
+def _complete(words: list[str]) -> int:
+    """Answer bash's completion: ours for the subcommand, Hydra's for what follows ``train``.
+
+    Hydra's completer is called with the line in COMP_LINE and knows of no subcommands, so ours is taken out of it.
+    """
+    line = os.environ.get("COMP_LINE")
+    if line is None:  # installing
+        return import_module("invlearn.commands.train").main(words)
+    program, *typed = line.split()
+    if not typed or (len(typed) == 1 and not line.endswith(" ")):
+        print(" ".join(COMMANDS))
+        return 0
+    if typed[0] == "train":
+        after = line.split("train", 1)[1]
+        os.environ["COMP_LINE"] = f"{program}{after}"
+        return import_module("invlearn.commands.train").main(words)
+    return 0

@@ -1,0 +1,47 @@
+"""The help of ``invlearn train``: its groups and keys, read from the YAML files and their comments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invlearn.config import conf_dir
+
+__all__ = ["train_help"]
+
+_SHOWN = ("dataset", "model", "loss", "optimizer", "trainer")
+
+
+def train_help() -> str:
+    """Every group with its options, and every key with its default and its comment, a line each."""
+    sections = [
+        "usage: invlearn train [group=option] [key=value] [--dry-run] [-m] [--cfg job] [--config-dir DIR]\n\n"
+        "Trains a run into outputs/runs/<time>; hydra.run.dir=DIR names the folder, and the same command continues\n"
+        "an unfinished one. --dry-run checks everything and trains nothing; -m sweeps over key=value1,value2;\n"
+        "--cfg job prints the config; --hydra-help tells the rest.",
+        "groups:\n" + "\n".join(f"  {group.name}={'|'.join(_options(group))}" for group in _groups()),
+        "keys, with their defaults:\n" + "\n".join(_keys(conf_dir() / "train.yaml")),
+    ]
+    for group in _SHOWN:
+        for option in _options(conf_dir() / group):
+            keys = _keys(conf_dir() / group / f"{option}.yaml", prefix=f"{group}.")
+            sections.append(f"{group}={option}\n" + "\n".join(keys))
+    return "\n\n".join(sections)
+
+
+def _groups() -> list[Path]:
+    return sorted(path for path in conf_dir().iterdir() if path.is_dir() and _options(path))
+
+
+def _options(group: Path) -> list[str]:
+    return sorted(file.stem for file in group.glob("*.yaml"))
+
+
+def _keys(file: Path, prefix: str = "") -> list[str]:
+    """Top-level ``key: default  # comment`` lines of a YAML file."""
+    lines = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        setting, comment_mark, comment = line.partition("  # ")
+        key, colon, default = setting.partition(": ")
+        if comment_mark and colon and not line.startswith((" ", "#")):
+            lines.append(f"  {prefix + key + '=' + default:38} {comment}")
+    return lines

@@ -1,0 +1,83 @@
+"""``invlearn train --dry-run``: what a command would do, and what it would cost."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from invlearn.training.experiment import Experiment, resolve_device
+from invlearn.training.loop import TrainingState, train_step
+
+__all__ = ["describe"]
+
+TIMED_STEPS = 20
+
+
+def describe(experiments: list[Experiment]) -> str:
+    """Shapes, parameters, memory and estimated time of each experiment; the time comes from a few real steps."""
+    return "\n\n".join(_describe(experiment) for experiment in experiments)
+
+
+def _describe(experiment: Experiment) -> str:
+    device = resolve_device(experiment.settings.device)
+    model = experiment.model("meta")
+    replicas = len(experiment.seeds)
+    element = torch.empty((), dtype=experiment.dtype).element_size()
+    valid = experiment.examples("valid", device)
+    per_example = sum(part[0, 0].numel() for part in valid) * element
+    draws = len(valid[0])
+    sizes = [getattr(experiment.dataset, name, 0) for name in ("size", "valid_size", "test_size")]
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    steps = experiment.trainer.epochs * experiment.steps_per_epoch
+    lines = [
+        f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.dataset.dim}, "
+        f"{sizes[0]:,} training, {sizes[1]:,} validation and {sizes[2]:,} test examples"
+        + (" for each replica" if draws > 1 else ""),
+        f"code       {experiment.loss.code_features} features, {experiment.loss.invariant_features} invariant",
+        *(
+            f"{name:10} {' -> '.join(_shapes(network))}, {_count(network) // replicas:,} parameters"
+            for name, network in (("encoder", model.encoder), ("decoder", model.decoder))
+        ),
+        f"training   {replicas} replica{'s' * (replicas > 1)}, {experiment.trainer.epochs} epochs of "
+        f"{experiment.steps_per_epoch:,} steps of {experiment.trainer.batch_size}, "
+        f"learning rate {experiment.config['optimizer']['lr']:.3g}, on {device} in {experiment.settings.dtype}",
+        # weights, gradients, best weights, and at most two means of the optimiser
+        f"memory     {_mib(per_example * sum(sizes) * draws)} of examples, "
+        f"{_mib(5 * parameters * element)} of parameters, gradients and optimiser",
+        f"time       about {_duration(_seconds_per_step(experiment, device, valid) * steps)}",
+    ]
+    return "\n".join(lines)
+
+
+def _shapes(network: torch.nn.Module) -> list[str]:
+    linear = [p.shape for name, p in network.named_parameters() if name.endswith("weight")]
+    return [str(linear[0][1]), *(str(shape[2]) for shape in linear)]
+
+
+def _count(network: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:,.1f} MiB"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _seconds_per_step(experiment: Experiment, device: torch.device, examples: tuple[torch.Tensor, ...]) -> float:
+    """Median time of a real step on a throwaway model."""
+    state = TrainingState.initial(experiment, examples, device)
+    size = experiment.trainer.batch_size
+    replicas = len(experiment.seeds)
+    batch = [part[:, :size].expand(replicas, *part[0, :size].shape) for part in examples]
+    times = []
+    for _ in range(TIMED_STEPS):
+        start = time.perf_counter()
+        train_step(state, experiment, batch)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return sorted(times)[TIMED_STEPS // 2]

@@ -1,0 +1,135 @@
+"""Transformation families: groups that act on signals, and the pairs drawn from them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from invlearn.data.examples import Pairs, Spectra
+from invlearn.data.spectrum import dft
+from invlearn.seeding import seeded_generator
+
+__all__ = ["Split", "TransformationFamily", "roll_rows", "shift_distance"]
+
+Split = Literal["train", "valid", "test"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformationFamily(ABC):
+    r"""A group G acting on signals of R^d, named by an invariant m(x) that G never changes.
+
+    Signals have features drawn independently and uniformly from [-1, 1]. Half of the pairs (x, x') are the same entity,
+    x' = g·x; half are different entities, x' = g·y. g acts on those too, or the norm of x' could give the label away.
+
+    Args:
+        dim: Number of features d of a signal, at least 2.
+        distance: What d* is for different entities. ``spectral``: ‖m(x) - m(x')‖, the paper's (Section 5.1).
+            ``orbit``: the smallest ‖x - g·x'‖ over the group (ours), 0 on the same orbit only, whereas a mirrored
+            signal has the same \|DFT\|. ``binary``: 1 (ours).
+        size: Training examples.
+        valid_size: Validation examples.
+        test_size: Test examples.
+        seed: ``None`` lets each replica draw data of its own, from its own seed; a number gives all the same draw.
+
+    Raises:
+        ValueError: A setting is out of range.
+    """
+
+    dim: int = 10
+    distance: Literal["spectral", "orbit", "binary"] = "spectral"
+    size: int = 60_000
+    valid_size: int = 10_000
+    test_size: int = 10_000
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.dim < 2:
+            raise ValueError(f"dim must be at least 2, got {self.dim}")
+        for name in ("size", "valid_size", "test_size"):
+            if getattr(self, name) < 2:
+                raise ValueError(
+                    f"{name} must be at least 2 (one same and one different pair), got {getattr(self, name)}"
+                )
+
+    @abstractmethod
+    def sample(self, n: int, generator: torch.Generator) -> Any:
+        """Draw ``n`` elements of the group, uniformly; what they are is the family's own affair."""
+
+    @abstractmethod
+    def act(self, g: Any, x: Tensor) -> Tensor:
+        """Apply ``n`` group elements to ``n`` signals ``(n, d)``, one each."""
+
+    def spectrum(self, x: Tensor) -> Tensor:
+        """Complex spectrum ``(*, d)`` of signals ``(*, d)``; G changes its phases only."""
+        return dft(x)
+
+    def invariant(self, x: Tensor) -> Tensor:
+        """The invariant m(x), ``(*, d)``: the modulus of the family's spectrum."""
+        return self.spectrum(x).abs()
+
+    @abstractmethod
+    def orbit_distance(self, x: Tensor, x_prime: Tensor) -> Tensor:
+        """Smallest ‖x - g·x'‖ over the group, ``(n,)``, for ``(n, d)`` signals."""
+
+    def signals(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw ``(n, d)`` signals, uniform on [-1, 1], in float64."""
+        return torch.rand(n, self.dim, generator=generator, dtype=torch.float64) * 2 - 1
+
+    def others(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw an entity different from each of the signals ``x``, ``(n, d)``."""
+        return self.signals(len(x), generator)
+
+    def true_distance(self, x: Tensor, x_prime: Tensor) -> Tensor:
+        """Distance d* between different entities, ``(n,)``, as ``distance`` says."""
+        if self.distance == "spectral":
+            return torch.linalg.vector_norm(self.invariant(x) - self.invariant(x_prime), dim=-1)
+        if self.distance == "orbit":
+            return self.orbit_distance(x, x_prime)
+        return torch.ones(len(x), dtype=x.dtype)
+
+    def sample_pairs(self, n: int, generator: torch.Generator) -> Pairs:
+        """Draw ``n`` pairs in float64, same and different entities in turn, so that any prefix is balanced too."""
+        x = self.signals(n, generator)
+        y = x.clone()
+        y[1::2] = self.others(x[1::2], generator)
+        x_prime = self.act(self.sample(n, generator), y)
+        distance = torch.zeros(n, dtype=x.dtype)  # exactly 0 on an orbit, where a formula leaves rounding noise
+        distance[1::2] = self.true_distance(x[1::2], x_prime[1::2])
+        return Pairs(x, x_prime, distance)
+
+    def pairs(self, split: Split, seed: int) -> Pairs:
+        """The pairs of a split, ``(size, d)``, drawn from ``seed`` and the split's own generator."""
+        return self.sample_pairs(self._size(split), seeded_generator(seed, "pairs", split))
+
+    def spectra(self, split: Split, seed: int) -> Spectra:
+        """The signals of a split and their spectra, ``(size, d)`` each."""
+        x = self.signals(self._size(split), seeded_generator(seed, "signals", split))
+        return Spectra(x, self.spectrum(x))
+
+    def _size(self, split: Split) -> int:
+        return {"train": self.size, "valid": self.valid_size, "test": self.test_size}[split]
+
+
+def roll_rows(x: Tensor, shift: Tensor) -> Tensor:
+    """Shift every row of ``x``, ``(n, d)``, circularly by its own ``shift``, ``(n,)``, as ``torch.roll`` does.
+
+    Example:
+        >>> roll_rows(torch.tensor([[1, 2, 3, 4, 5]]), torch.tensor([2]))
+        tensor([[4, 5, 1, 2, 3]])
+    """
+    d = x.shape[-1]
+    return x.gather(-1, (torch.arange(d) - shift[:, None]) % d)
+
+
+def shift_distance(x: Tensor, x_prime: Tensor) -> Tensor:
+    """Smallest ‖x - roll(x', s)‖ over all shifts s, ``(n,)``, in O(n d log d).
+
+    The best shift is the peak of the circular cross-correlation; the distance there is then taken directly, since the
+    correlation itself would leave rounding noise where the distance is 0.
+    """
+    correlation = torch.fft.irfft(torch.fft.rfft(x) * torch.fft.rfft(x_prime).conj(), n=x.shape[-1])
+    return torch.linalg.vector_norm(x - roll_rows(x_prime, correlation.argmax(-1)), dim=-1)

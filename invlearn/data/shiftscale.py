@@ -1,0 +1,73 @@
+"""Circular shifts and multiplication by a scalar (Section 5.2)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from invlearn.data.family import TransformationFamily, roll_rows, shift_distance
+from invlearn.data.spectrum import dft
+
+__all__ = ["ShiftScale"]
+
+
+class ShiftAndScale(NamedTuple):
+    """A shift and a factor for each signal, ``(n,)`` each."""
+
+    shift: Tensor
+    scale: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftScale(TransformationFamily):
+    r"""A circular shift, times a log-uniform scalar; the invariant is √d \|DFT(x)\| / ‖DFT(x)‖.
+
+    Args:
+        min_scale: Smallest factor, above 0 (the range is ours; the paper names none).
+        max_scale: Largest factor.
+        sign_flips: Whether half of the factors are negative.
+
+    Raises:
+        ValueError: The range of factors is empty or not positive.
+    """
+
+    min_scale: float = 0.5
+    max_scale: float = 2.0
+    sign_flips: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.min_scale <= self.max_scale < math.inf:
+            raise ValueError(
+                f"min_scale must be above 0 and at most max_scale, got {self.min_scale} and {self.max_scale}"
+            )
+
+    def sample(self, n: int, generator: torch.Generator) -> ShiftAndScale:
+        """Draw ``n`` shifts and factors."""
+        shift = torch.randint(self.dim, (n,), generator=generator)
+        low, high = math.log(self.min_scale), math.log(self.max_scale)
+        scale = torch.exp(low + (high - low) * torch.rand(n, generator=generator, dtype=torch.float64))
+        if self.sign_flips:
+            scale = scale * (1 - 2 * torch.randint(2, (n,), generator=generator))
+        return ShiftAndScale(shift, scale)
+
+    def act(self, g: ShiftAndScale, x: Tensor) -> Tensor:
+        """Shift and multiply each signal of ``(n, d)`` by its own element."""
+        return roll_rows(x, g.shift) * g.scale[:, None].to(x.dtype)
+
+    def spectrum(self, x: Tensor) -> Tensor:
+        """DFT of the signal brought to norm √d over all bins, ``(*, d)``; 0 for the zero signal."""
+        return math.sqrt(self.dim) * torch.nn.functional.normalize(dft(x), dim=-1)
+
+    def orbit_distance(self, x: Tensor, x_prime: Tensor) -> Tensor:
+        """Smallest distance over all shifts (and signs, if they flip), ``(n,)``, of signals scaled to norm √d.
+
+        Over the scale itself the minimum would shrink with it, so signals are compared at one norm.
+        """
+        x, x_prime = (math.sqrt(self.dim) * torch.nn.functional.normalize(signal, dim=-1) for signal in (x, x_prime))
+        distance = shift_distance(x, x_prime)
+        return torch.minimum(distance, shift_distance(x, -x_prime)) if self.sign_flips else distance

@@ -1,0 +1,31 @@
+"""Errors that a user can cause and mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["UserError", "nearest"]
+
+
+class UserError(ValueError):
+    """A bad setting, file or run: one line that names it, what is wrong and what would be right.
+
+    The command line prints it and ends with status 2. Anything else that escapes is a bug and keeps its traceback.
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'depth'?"`` for a misspelt name, or what there is to choose from.
+
+    Example:
+        >>> nearest("dpeth", ["depth", "width"])
+        "; did you mean 'depth'?"
+        >>> nearest("zzz", ["depth", "width"])
+        '; choose from: depth, width'
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; choose from: {', '.join(known)}" if known else ""

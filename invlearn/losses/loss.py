@@ -1,0 +1,96 @@
+"""What training needs of a loss."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from invlearn.data import Pairs, Spectra, Split
+from invlearn.nn import AutoEncoder
+
+__all__ = ["Dataset", "Examples", "Loss", "Outputs", "Statistics", "held_out_outputs"]
+
+Examples = Sequence[Tensor]
+"""Tensors of one split, each ``(R, N, ...)``, or ``(1, N, ...)`` where all replicas share one draw; x comes first."""
+
+Outputs = tuple[Tensor, ...]
+"""What a model makes of examples and a loss needs, each ``(R, N, ...)``."""
+
+Statistics = dict[str, Tensor]
+"""What a loss has to know of its training examples, each ``(R, ...)`` or ``(1, ...)``."""
+
+
+class Dataset(Protocol):
+    """Where examples come from: ``size`` of them to train on. ``seed`` None lets each replica draw its own."""
+
+    @property
+    def dim(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def seed(self) -> int | None: ...
+    def pairs(self, split: Split, seed: int) -> Pairs: ...
+    def spectra(self, split: Split, seed: int) -> Spectra: ...
+
+
+class Loss(ABC):
+    """A training objective with its code and its metrics.
+
+    The same ``forward`` and ``terms`` serve a training batch and a whole held-out split.
+    """
+
+    trains_encoder: bool = True
+    trains_decoder: bool = True
+
+    @property
+    @abstractmethod
+    def code_features(self) -> int:
+        """Width of the code z."""
+
+    @property
+    @abstractmethod
+    def invariant_features(self) -> int:
+        """Width of its invariant part, which comes first."""
+
+    @abstractmethod
+    def draw(self, dataset: Dataset, split: Split, seed: int) -> Examples:
+        """Examples of one replica, each tensor ``(N, ...)``."""
+
+    @abstractmethod
+    def fit(self, train: Examples) -> Statistics:
+        """Statistics of the training examples; they are stored with the run."""
+
+    @abstractmethod
+    def forward(self, model: AutoEncoder, batch: Examples) -> Outputs:
+        """Run the model on a batch of examples."""
+
+    @abstractmethod
+    def terms(self, outputs: Outputs, examples: Examples, statistics: Statistics) -> dict[str, Tensor]:
+        """The terms of the loss, ``(R,)`` each, the total as ``loss``."""
+
+    @abstractmethod
+    def errors(self, outputs: Outputs, examples: Examples) -> dict[str, Tensor]:
+        """The mean squared errors worth following at each epoch, ``(R,)`` each."""
+
+    @abstractmethod
+    def evaluate(self, outputs: Outputs, examples: Examples) -> dict[str, Tensor]:
+        """The remaining metrics on held-out examples, ``(R,)`` each."""
+
+    @abstractmethod
+    def constants(self, examples: Examples, statistics: Statistics) -> dict[str, Tensor]:
+        """What the best constant prediction gets for each of ``errors``, ``(R,)`` or ``(1,)`` each."""
+
+
+def held_out_outputs(loss: Loss, model: AutoEncoder, examples: Examples, replicas: int) -> Outputs:
+    """Outputs for a whole split, in pieces that keep the activations of ``replicas`` replicas small."""
+    rows = max(256, 32_768 // replicas)
+    pieces: list[Outputs] = []
+    with torch.no_grad():
+        for start in range(0, examples[0].shape[1], rows):
+            batch = [part[:, start : start + rows].expand(replicas, *part[0, :rows].shape) for part in examples]
+            pieces.append(loss.forward(model, batch))
+    return tuple(torch.cat(parts, dim=1) for parts in zip(*pieces, strict=True))

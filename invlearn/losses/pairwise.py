@@ -1,0 +1,146 @@
+"""Learning the invariance from pairs (Section 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from invlearn import metrics
+from invlearn.data import Pairs, Split
+from invlearn.losses.loss import Dataset, Examples, Loss, Outputs, Statistics
+from invlearn.nn import AutoEncoder
+
+__all__ = ["PairwiseLoss"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairwiseLoss(Loss):
+    r"""Reconstruction of both samples, plus an invariance term on the distance of their invariant codes.
+
+    .. math:: L = \mathrm{MSE}(x, \hat x) + λ \, \mathrm{mean}\, \ell(d^*, \lVert z_{inv} - z'_{inv} \rVert)
+
+    with ℓ of equation (2), see :func:`invlearn.metrics.invariance_loss`.
+
+    Args:
+        dim: Number of features d of a sample.
+        weight: λ, the weight of the invariance term (8, which the paper gives in Section 3 only).
+        delta: δ > 0 of equation (2).
+        alpha: α > 0 of equation (2). ``auto`` is 0.4 over the mean d*² of different training pairs (ours): where
+            α d̂² is large the loss is flat, and training stalls.
+        invariant: Features of the invariant part of the code; ``auto`` is d.
+        variant: Features of the rest of the code; ``auto`` is 2d.
+
+    Raises:
+        ValueError: A setting is out of range.
+    """
+
+    dim: int
+    weight: float = 8.0
+    delta: float = 1.0
+    alpha: float | Literal["auto"] = "auto"
+    invariant: int | Literal["auto"] = "auto"
+    variant: int | Literal["auto"] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.invariant == "auto":
+            object.__setattr__(self, "invariant", self.dim)
+        if self.variant == "auto":
+            object.__setattr__(self, "variant", 2 * self.dim)
+        for name, minimum in (("invariant", 1), ("variant", 0)):
+            if getattr(self, name) < minimum:
+                raise ValueError(f"{name} must be at least {minimum}, got {getattr(self, name)}")
+        if self.weight < 0:
+            raise ValueError(f"weight must not be negative, got {self.weight}")
+        for name in ("delta", "alpha"):
+            value = getattr(self, name)
+            if value != "auto" and not value > 0:
+                raise ValueError(f"{name} must be above 0, got {value}")
+
+    @property
+    def code_features(self) -> int:
+        """Width of the code: the invariant part, then the variant part."""
+        return self.invariant + self.variant
+
+    @property
+    def invariant_features(self) -> int:
+        """Width of the invariant part, the first features of the code."""
+        return self.invariant
+
+    def draw(self, dataset: Dataset, split: Split, seed: int) -> Pairs:
+        """Pairs of the dataset."""
+        return dataset.pairs(split, seed)
+
+    def fit(self, train: Examples) -> Statistics:
+        """α, and what the constant predictions need: the mean sample and the mean of 1/(1+d*²)."""
+        x, x_prime, distance = train
+        squared = distance.square()
+        if self.alpha == "auto":
+            # Data of one kind of pair only has no scale to set α by; 1 is the paper's plain form.
+            alpha = torch.nan_to_num(0.4 / metrics.mean_over(squared, distance > 0), nan=1.0)
+        else:
+            alpha = torch.full((len(x),), self.alpha, dtype=x.dtype, device=x.device)
+        return {
+            "alpha": alpha,
+            "mean_sample": (x.mean(1) + x_prime.mean(1)) / 2,
+            "mean_closeness": (1 / (1 + squared)).mean(1),
+        }
+
+    def forward(self, model: AutoEncoder, batch: Examples) -> Outputs:
+        """Squared reconstruction error of each pair ``(R, B)``, and both invariant codes ``(R, B, invariant)``."""
+        both = torch.cat([batch[0], batch[1]], dim=1)
+        z = model.encode(both)
+        squared = (model.decode(z) - both).square().mean(-1)
+        of_x, of_x_prime = squared.chunk(2, dim=1)
+        z_inv, z_inv_prime = z[..., : self.invariant].chunk(2, dim=1)
+        return (of_x + of_x_prime) / 2, z_inv, z_inv_prime
+
+    def terms(self, outputs: Outputs, examples: Examples, statistics: Statistics) -> dict[str, Tensor]:
+        """Total, reconstruction and invariance term, ``(R,)`` each."""
+        reconstruction = outputs[0].mean(1)
+        invariance = self._invariance(outputs, examples, self.delta, statistics["alpha"][:, None])
+        return {"loss": reconstruction + self.weight * invariance, "loss_invariance": invariance}
+
+    def errors(self, outputs: Outputs, examples: Examples) -> dict[str, Tensor]:
+        """Mean squared reconstruction error, and mean ℓ at δ = α = 1 so that runs compare, ``(R,)`` each."""
+        return {
+            "mse_reconstruction": outputs[0].mean(1),
+            "mse_invariance": self._invariance(outputs, examples, 1.0, 1.0),
+        }
+
+    def evaluate(self, outputs: Outputs, examples: Examples) -> dict[str, Tensor]:
+        """What the code distances of held-out pairs tell, ``(R,)`` each."""
+        _, z_inv, z_inv_prime = outputs
+        distance = examples[2].expand(len(z_inv), -1)
+        same = distance == 0
+        code_distance = metrics.code_distance(z_inv, z_inv_prime)
+        per_pair = metrics.invariance_loss(distance.square(), code_distance.square(), 1.0, 1.0)
+        recalls = [
+            metrics.recall_at_1(query[mask][None], gallery[mask][None])
+            for query, gallery, mask in zip(z_inv_prime, z_inv, same, strict=True)
+        ]
+        return {
+            "mse_invariance_same": metrics.mean_over(per_pair, same),
+            "mse_invariance_different": metrics.mean_over(per_pair, ~same),
+            "invariance_ratio": metrics.invariance_ratio(code_distance, same),
+            "auroc": metrics.auroc(code_distance, same),
+            "recall_at_1": torch.cat(recalls),
+            "distance_spearman": metrics.distance_spearman(code_distance, distance),
+            "collapsed": metrics.collapsed(code_distance, distance),
+        }
+
+    def constants(self, examples: Examples, statistics: Statistics) -> dict[str, Tensor]:
+        """What the mean training sample and the best single d̂ get, ``(R,)`` each."""
+        x, x_prime, distance = examples
+        both = torch.cat([x, x_prime], dim=1)
+        return {
+            "mse_reconstruction": metrics.mean_squared_error(statistics["mean_sample"][:, None], both),
+            "mse_invariance": metrics.constant_invariance_loss(distance, statistics["mean_closeness"]),
+        }
+
+    def _invariance(self, outputs: Outputs, examples: Examples, delta: Tensor | float, alpha: Tensor | float) -> Tensor:
+        _, z_inv, z_inv_prime = outputs
+        code_distance_sq = (z_inv - z_inv_prime).square().sum(-1)  # no root: its gradient at 0 would be infinite
+        return metrics.invariance_loss(examples[2].square(), code_distance_sq, delta, alpha).mean(1)

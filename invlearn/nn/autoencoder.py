@@ -1,0 +1,38 @@
+"""The auto-encoder whose code is split into an invariant and a variant part (Section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+__all__ = ["AutoEncoder"]
+
+
+class AutoEncoder(nn.Module):
+    """An encoder f and a decoder g, each a stack of replicas.
+
+    Args:
+        encoder: Maps signals ``(R, B, d)`` to codes ``(R, B, code)``.
+        decoder: Maps codes ``(R, B, code)`` to signals ``(R, B, d)``.
+    """
+
+    learning_rates: Mapping[str, float] = {}
+    """Peak learning rates found by tuning, for ``optimizer.lr=auto``, by the optimiser's name."""
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def encode(self, x_RBD: Tensor) -> Tensor:
+        """Codes z = f(x), ``(R, B, code)``; the loss says which features are the invariant part."""
+        return self.encoder(x_RBD)
+
+    def decode(self, z_RBC: Tensor) -> Tensor:
+        """Reconstructions g(z), ``(R, B, d)``."""
+        return self.decoder(z_RBC)
+
+    def forward(self, x_RBD: Tensor) -> Tensor:
+        """Reconstructions g(f(x)), ``(R, B, d)``."""
+        return self.decode(self.encode(x_RBD))

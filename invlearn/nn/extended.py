@@ -1,0 +1,160 @@
+r"""The extended layer, and auto-encoders built of it (Section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from invlearn.nn.autoencoder import AutoEncoder
+from invlearn.nn.linear import StackedLinear, check_depth, check_size
+
+__all__ = ["ExtendedAutoEncoder", "ExtendedLayer", "ExtendedNetwork", "extended_features"]
+
+SMOOTHING = 1e-8
+"""ε added under the root of the 2-norm: at X = 0 its value is √ε and every gradient is finite."""
+
+
+def extended_features(x_RBK: Tensor) -> Tensor:
+    r"""The four nonlinear parts of the extended layer, next to each other.
+
+    .. math::
+        O_2 = \sqrt{X_e^2 + X_o^2 + ε}, \quad O_3 = X_e / O_2, \quad O_4 = X_o / O_2, \quad O_5 = O_3 O_4
+
+    Xe and Xo are the even and the odd columns of X; the paper writes T in the numerators and does not define it.
+
+    Args:
+        x_RBK: Linear features, ``(*, columns)``, an even number of columns.
+
+    Returns:
+        ``(*, 2 columns)``: the blocks O2, O3, O4 and O5.
+    """
+    even, odd = x_RBK[..., 0::2], x_RBK[..., 1::2]
+    norm = torch.sqrt(even * even + odd * odd + SMOOTHING)
+    cosine, sine = even / norm, odd / norm
+    return torch.cat([norm, cosine, sine, cosine * sine], dim=-1)
+
+
+def _scaled_uniform(weight_IO: Tensor, generator: torch.Generator) -> None:
+    bound = weight_IO.shape[0] ** -0.5
+    nn.init.uniform_(weight_IO, -bound, bound, generator=generator)
+
+
+class ExtendedLayer(nn.Module):
+    """A skip connection beside a 2-norm, normalised linear and normalised quadratic terms.
+
+    Its output ``[O1, O2, O3, O4, O5]`` is ``in_features + 2 * columns`` wide.
+
+    Args:
+        in_features: Width n of the input O1.
+        columns: Columns of X = O1·W + b, an even number.
+        generators: One generator per replica.
+
+    Example:
+        >>> layer = ExtendedLayer(10, 40, [torch.Generator()])
+        >>> layer(torch.zeros(1, 7, 10)).shape
+        torch.Size([1, 7, 90])
+    """
+
+    def __init__(self, in_features: int, columns: int, generators: Sequence[torch.Generator]):
+        super().__init__()
+        self.linear = StackedLinear(in_features, columns, generators, _scaled_uniform)
+
+    def forward(self, x_RBI: Tensor) -> Tensor:
+        """Map ``(R, B, n)`` to ``(R, B, n + 2 columns)``."""
+        return torch.cat([x_RBI, extended_features(self.linear(x_RBI))], dim=-1)
+
+
+class ExtendedNetwork(nn.Sequential):
+    """``depth`` extended layers and a linear output layer.
+
+    Args:
+        in_features: Width of the input.
+        out_features: Width of the output.
+        depth: Number of extended layers, 1 to 1,000.
+        columns: Columns of each layer's X; ``input`` is the paper's n, the width of the layer's input, which triples
+            the width each time. An odd number is rounded up by one.
+        width: Project each layer's input to this width first (ours); ``None`` does not.
+        generators: One generator per replica.
+
+    Raises:
+        ValueError: A setting is out of range, or the network is too large.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        depth: int,
+        columns: int | Literal["input"],
+        width: int | None,
+        generators: Sequence[torch.Generator],
+    ):
+        check_depth(depth)
+        if columns != "input" and columns < 1:
+            raise ValueError(f"columns must be at least 1, got {columns}")
+        if width is not None and width < 1:
+            raise ValueError(f"width must be at least 1, got {width}")
+        layer_columns: list[int] = []
+        shapes: list[tuple[int, int]] = []
+        features = in_features
+        for _ in range(depth):
+            if width is not None:
+                shapes.append((features, width))
+                features = width
+            count = features if columns == "input" else columns
+            layer_columns.append(count + count % 2)
+            shapes.append((features, layer_columns[-1]))
+            features += 2 * layer_columns[-1]
+        shapes.append((features, out_features))
+        check_size(shapes)
+
+        layers: list[nn.Module] = []
+        remaining = iter(shapes)
+        for count in layer_columns:
+            if width is not None:
+                layers.append(StackedLinear(*next(remaining), generators, _scaled_uniform))
+            layers.append(ExtendedLayer(next(remaining)[0], count, generators))
+        super().__init__(*layers, StackedLinear(*next(remaining), generators, _scaled_uniform))
+
+
+class ExtendedAutoEncoder(AutoEncoder):
+    """Encoder and decoder of extended layers.
+
+    Args:
+        dim: Number of features d of a signal.
+        code_features: Width of the code.
+        generators: One generator per replica.
+        depth: Extended layers of the encoder, 1 to 1,000.
+        columns: Columns of each layer; ``auto`` grows with d, ``input`` is the paper's: as many as the layer's input.
+        width: Project each layer's input to this width first (ours, so that depth can go to 20); ``None`` does not.
+        decoder_depth: Extended layers of the decoder; ``auto`` is ``depth``.
+
+    Raises:
+        ValueError: A setting is out of range, or the network is too large.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        code_features: int,
+        generators: Sequence[torch.Generator],
+        *,
+        depth: int = 2,
+        columns: int | Literal["auto", "input"] = "auto",
+        width: int | None = None,
+        decoder_depth: int | Literal["auto"] = "auto",
+    ):
+        chosen_columns = 4 * dim if columns == "auto" else columns
+        chosen_decoder_depth = depth if decoder_depth == "auto" else decoder_depth
+        settings = {"columns": chosen_columns, "width": width, "generators": generators}
+        super().__init__(
+            ExtendedNetwork(dim, code_features, depth=depth, **settings),
+            ExtendedNetwork(code_features, dim, depth=chosen_decoder_depth, **settings),
+        )
+        self.depth, self.columns, self.width = depth, chosen_columns, width
+        self.decoder_depth = chosen_decoder_depth
+        self.learning_rates = {"adam": 0.006, "sgd": 0.3}

@@ -1,0 +1,78 @@
+"""A linear layer for a stack of replicas, the one kind of parameter in every network here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["MAX_PARAMETERS", "Initializer", "StackedLinear", "check_depth", "check_size"]
+
+Initializer = Callable[[Tensor, torch.Generator], object]
+"""Fills one replica's weight, shape ``(in, out)``, in place."""
+
+MAX_PARAMETERS = 50_000_000
+"""Largest network of one replica. The paper's layers triple their width each time; this ends them at depth 5."""
+
+
+class StackedLinear(nn.Module):
+    r"""One affine map per replica, all applied by a single batched matrix product.
+
+    .. math:: y_r = x_r W_r + b_r
+
+    Args:
+        in_features: Width of the input.
+        out_features: Width of the output.
+        generators: One generator per replica; replica r draws its weights from ``generators[r]`` alone, so that it
+            starts where a run of its own would.
+        initialize: Fills one replica's float64 weight ``(in, out)`` in place. Biases start at zero.
+
+    Example:
+        >>> layer = StackedLinear(3, 5, [torch.Generator().manual_seed(r) for r in range(2)], torch.nn.init.normal_)
+        >>> layer(torch.zeros(2, 7, 3)).shape
+        torch.Size([2, 7, 5])
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, generators: Sequence[torch.Generator], initialize: Initializer
+    ):
+        super().__init__()
+        # float64 first, so that a float32 run and a float64 run of one seed start from the same draw.
+        weight_RIO = torch.empty(len(generators), in_features, out_features, dtype=torch.float64)
+        if not weight_RIO.is_meta:
+            for weight_IO, generator in zip(weight_RIO, generators, strict=True):
+                initialize(weight_IO, generator)
+        self.weight = nn.Parameter(weight_RIO.to(torch.get_default_dtype()))
+        self.bias = nn.Parameter(torch.zeros(len(generators), 1, out_features))
+
+    def forward(self, x_RBI: Tensor) -> Tensor:
+        """Map ``(R, B, in)`` to ``(R, B, out)``."""
+        return torch.baddbmm(self.bias, x_RBI, self.weight)
+
+
+def check_depth(depth: int) -> None:
+    """Refuse a number of layers that no network here is meant for.
+
+    Raises:
+        ValueError: ``depth`` is not between 1 and 1,000.
+    """
+    if not 1 <= depth <= 1_000:
+        raise ValueError(f"depth must be between 1 and 1000, got {depth}")
+
+
+def check_size(shapes: Sequence[tuple[int, int]]) -> None:
+    """Refuse a network before a byte of it is allocated.
+
+    Args:
+        shapes: ``(in, out)`` of every linear map of one replica.
+
+    Raises:
+        ValueError: Together they have more than ``MAX_PARAMETERS`` parameters.
+    """
+    count = sum((inputs + 1) * outputs for inputs, outputs in shapes)
+    if count > MAX_PARAMETERS:
+        raise ValueError(
+            f"depth gives a network of {count:,} parameters, over the limit of {MAX_PARAMETERS:,}; "
+            "lower depth, width or columns"
+        )

@@ -1,0 +1,106 @@
+"""Fully connected networks, the paper's baseline (Section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from invlearn.nn.autoencoder import AutoEncoder
+from invlearn.nn.linear import StackedLinear, check_depth, check_size
+
+__all__ = ["Activation", "StandardAutoEncoder", "StandardNetwork"]
+
+Activation = Literal["sigmoid", "tanh", "relu", "selu"]
+
+# Each activation with the gain that keeps the variance of its inputs through many layers: SELU is made for gain 1,
+# ReLU drops half of the variance, tanh some of it, and the logistic function has slope 1/4.
+_ACTIVATIONS: dict[str, tuple[type[nn.Module], float]] = {
+    "sigmoid": (nn.Sigmoid, 4.0),
+    "tanh": (nn.Tanh, 5 / 3),
+    "relu": (nn.ReLU, 2**0.5),
+    "selu": (nn.SELU, 1.0),
+}
+
+
+class StandardNetwork(nn.Sequential):
+    """``depth`` hidden layers of ``width`` neurons and a linear output layer.
+
+    Args:
+        in_features: Width of the input.
+        out_features: Width of the output.
+        depth: Number of hidden layers, 1 to 1,000.
+        width: Neurons of a hidden layer.
+        activation: ``sigmoid`` (unipolar), ``tanh`` (bipolar sigmoid), ``relu`` or ``selu``.
+        generators: One generator per replica. Weights are normal with the activation's gain over √fan-in.
+
+    Raises:
+        ValueError: ``depth`` or ``width`` is out of range, or the network is too large.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        depth: int,
+        width: int,
+        activation: Activation,
+        generators: Sequence[torch.Generator],
+    ):
+        check_depth(depth)
+        if width < 1:
+            raise ValueError(f"width must be at least 1, got {width}")
+        shapes = list(pairwise([in_features, *[width] * depth, out_features]))
+        check_size(shapes)
+        function, gain = _ACTIVATIONS[activation]
+
+        def scaled_normal(weight_IO: Tensor, generator: torch.Generator) -> None:
+            nn.init.normal_(weight_IO, std=gain / weight_IO.shape[0] ** 0.5, generator=generator)
+
+        layers: list[nn.Module] = []
+        for inputs, outputs in shapes:
+            layers += [StackedLinear(inputs, outputs, generators, scaled_normal), function()]
+        super().__init__(*layers[:-1])  # the output layer is linear
+
+
+class StandardAutoEncoder(AutoEncoder):
+    """Encoder and decoder of fully connected layers.
+
+    Args:
+        dim: Number of features d of a signal.
+        code_features: Width of the code.
+        generators: One generator per replica.
+        depth: Hidden layers of the encoder, 1 to 1,000.
+        width: Neurons of a hidden layer; ``auto`` is the paper's 8d.
+        activation: ``sigmoid`` (unipolar), ``tanh`` (bipolar sigmoid), ``relu`` or ``selu``.
+        decoder_depth: Hidden layers of the decoder; ``auto`` is ``depth``.
+
+    Raises:
+        ValueError: A setting is out of range.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        code_features: int,
+        generators: Sequence[torch.Generator],
+        *,
+        depth: int = 4,
+        width: int | Literal["auto"] = "auto",
+        activation: Activation = "selu",
+        decoder_depth: int | Literal["auto"] = "auto",
+    ):
+        hidden_width = 8 * dim if width == "auto" else width
+        chosen_decoder_depth = depth if decoder_depth == "auto" else decoder_depth
+        settings = {"width": hidden_width, "activation": activation, "generators": generators}
+        super().__init__(
+            StandardNetwork(dim, code_features, depth=depth, **settings),
+            StandardNetwork(code_features, dim, depth=chosen_decoder_depth, **settings),
+        )
+        self.depth, self.width, self.activation = depth, hidden_width, activation
+        self.decoder_depth = chosen_decoder_depth
+        self.learning_rates = {"adam": 0.002, "sgd": 0.1}

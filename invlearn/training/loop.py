@@ -1,0 +1,181 @@
+"""The training loop: a stack of replicas, epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from invlearn.config import Trainer
+from invlearn.losses import Examples, Statistics, held_out_outputs
+from invlearn.nn import AutoEncoder
+from invlearn.seeding import seeded_generator
+from invlearn.training.experiment import Experiment
+
+__all__ = ["TrainingState", "clip_gradients", "learning_rate_factor", "train_epochs", "train_step"]
+
+GATHER = 64
+"""Batches taken from the training examples at a time: one indexing operation for many steps."""
+
+
+@dataclass
+class TrainingState:
+    """All that changes while a stack trains; a checkpoint is this and nothing else.
+
+    Legend: R replicas.
+    """
+
+    model: AutoEncoder
+    optimizer: torch.optim.Optimizer
+    statistics: Statistics
+    """What the loss knows of the training examples."""
+    best: dict[str, Tensor]
+    """Parameters of each replica at its best validation loss."""
+    best_loss: Tensor
+    """That loss, ``(R,)``; infinite before the first epoch."""
+    best_epoch: Tensor
+    """The epoch it was reached after, ``(R,)``; 0 is the initial model."""
+    last_epoch: Tensor
+    """The last epoch of each replica that counts, ``(R,)``."""
+    diverged: Tensor
+    """Replicas whose loss was not finite, ``(R,)``."""
+    epoch: int = 0
+    history: dict[str, list[list[float]]] = field(default_factory=dict)
+    """For each column of metrics.csv, one list of R numbers per epoch."""
+
+    @classmethod
+    def initial(cls, experiment: Experiment, train: Examples, device: torch.device) -> TrainingState:
+        """The state before the first epoch."""
+        model = experiment.model(device)
+        replicas = len(experiment.seeds)
+        return cls(
+            model=model,
+            optimizer=experiment.optimizer(parameter for parameter in model.parameters() if parameter.requires_grad),
+            statistics=experiment.loss.fit(train),
+            best={name: value.clone() for name, value in model.state_dict().items()},
+            best_loss=torch.full((replicas,), torch.inf, dtype=experiment.dtype, device=device),
+            best_epoch=torch.zeros(replicas, dtype=torch.long, device=device),
+            last_epoch=torch.zeros(replicas, dtype=torch.long, device=device),
+            diverged=torch.zeros(replicas, dtype=torch.bool, device=device),
+        )
+
+    def active(self, patience: int | None) -> Tensor:
+        """Replicas still training, ``(R,)``: not diverged, and within ``patience`` of their best epoch."""
+        waiting = self.epoch - self.best_epoch < patience if patience else torch.ones_like(self.diverged)
+        return ~self.diverged & (self.last_epoch == self.epoch) & waiting
+
+
+def train_epochs(
+    state: TrainingState,
+    experiment: Experiment,
+    train: Examples,
+    valid: Examples,
+    on_steps: Callable[[int], object] = lambda steps: None,
+) -> Iterator[TrainingState]:
+    """Train from ``state`` to the last epoch, yielding the state after each.
+
+    What an epoch does depends on the state, the config and the seeds alone, so that training goes on from a stored
+    state as if it had never stopped.
+
+    Args:
+        state: Where to start; it is changed in place.
+        experiment: The run.
+        train: Training examples, on the model's device.
+        valid: Validation examples.
+        on_steps: Called with the number of steps done since the last call.
+    """
+    loss, trainer = experiment.loss, experiment.trainer
+    total_steps = trainer.epochs * experiment.steps_per_epoch
+    (group,) = state.optimizer.param_groups
+    peak = experiment.config["optimizer"]["lr"]
+
+    while state.epoch < trainer.epochs and bool((active := state.active(trainer.patience)).any()):
+        step = state.epoch * experiment.steps_per_epoch
+        sums: dict[str, Tensor] = {}
+        for batches in _shuffled(train, experiment, state.epoch):
+            for batch in batches:
+                group["lr"] = peak * learning_rate_factor(step, total_steps, trainer)
+                terms = train_step(state, experiment, batch)
+                sums = {name: sums.get(name, 0) + term for name, term in terms.items()}
+                step += 1
+            on_steps(len(batches))
+        outputs = held_out_outputs(loss, state.model, valid, len(experiment.seeds))
+        errors = {**loss.terms(outputs, valid, state.statistics), **loss.errors(outputs, valid)}
+        _close_epoch(
+            state,
+            active,
+            {
+                "lr": torch.full_like(state.best_loss, group["lr"]),
+                **{f"train_{name}": value / experiment.steps_per_epoch for name, value in sums.items()},
+                **{f"valid_{name}": value for name, value in errors.items()},
+            },
+        )
+        yield state
+
+
+def train_step(state: TrainingState, experiment: Experiment, batch: Examples) -> dict[str, Tensor]:
+    """Take one step on a batch ``(R, B, ...)`` and return the terms of the loss before it, ``(R,)`` each."""
+    loss = experiment.loss
+    terms = loss.terms(loss.forward(state.model, batch), batch, state.statistics)
+    state.optimizer.zero_grad()
+    terms["loss"].sum().backward()  # replicas share no parameter, so each gets its own gradient
+    clip_gradients(state.optimizer.param_groups[0]["params"], experiment.trainer.clip)
+    state.optimizer.step()
+    return {name: term.detach() for name, term in terms.items()}
+
+
+def learning_rate_factor(step: int, total_steps: int, trainer: Trainer) -> float:
+    """Share of the peak learning rate at a step, from 0 on: linear warm-up times the schedule."""
+    warmup = min(1.0, (step + 1) / (trainer.warmup_steps + 1))
+    if trainer.schedule == "constant":
+        return warmup
+    return warmup * 0.5 * (1 + math.cos(math.pi * step / total_steps))
+
+
+def clip_gradients(parameters: list[nn.Parameter], max_norm: float | None) -> None:
+    """Scale the gradient of each replica, over all its parameters ``(R, ...)``, down to ``max_norm``."""
+    if max_norm is None:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm_R = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+    scale_R11 = (max_norm / (norm_R + 1e-6)).clamp(max=1.0)[:, None, None]
+    for gradient in gradients:
+        gradient.mul_(scale_R11)
+
+
+def _shuffled(train: Examples, experiment: Experiment, epoch: int) -> Iterator[list[Examples]]:
+    """One epoch's batches in each replica's own order, ``GATHER`` at a time; a smaller last batch is left out."""
+    size, batch_size = experiment.dataset.size, experiment.trainer.batch_size
+    device = train[0].device
+    draws = len(train[0])
+    order_RN = torch.stack(
+        [torch.randperm(size, generator=seeded_generator(seed, "order", epoch)) for seed in experiment.seeds]
+    ).to(device)
+    # Replica r reads row r of a stack of draws, or the only row of a shared one.
+    order_RN += torch.arange(len(order_RN), device=device)[:, None] * (size if draws > 1 else 0)
+    flat = [part.flatten(0, 1) for part in train]
+    usable = experiment.steps_per_epoch * batch_size
+    for start in range(0, usable, GATHER * batch_size):
+        rows = order_RN[:, start : min(start + GATHER * batch_size, usable)]
+        gathered = [part.index_select(0, rows.flatten()).unflatten(0, rows.shape) for part in flat]
+        yield list(zip(*(part.split(batch_size, dim=1) for part in gathered), strict=True))
+
+
+def _close_epoch(state: TrainingState, active: Tensor, row: dict[str, Tensor]) -> None:
+    """Record an epoch, keep each replica's best parameters, and freeze those that diverged or had already stopped."""
+    finite = torch.isfinite(row["train_loss"]) & torch.isfinite(row["valid_loss"])
+    state.epoch += 1
+    state.last_epoch[active] = state.epoch
+    state.diverged |= active & ~finite
+    better = active & finite & (row["valid_loss"] < state.best_loss)
+    state.best_loss = torch.where(better, row["valid_loss"], state.best_loss)
+    state.best_epoch[better] = state.epoch
+    frozen = ~active | state.diverged
+    for name, value in state.model.state_dict().items():
+        state.best[name][better] = value[better]
+        value[frozen] = state.best[name][frozen]
+    for name, values in row.items():
+        state.history.setdefault(name, []).append(values.tolist())

@@ -1,0 +1,140 @@
+"""A trained run, as its user holds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from invlearn.errors import UserError
+from invlearn.losses import Dataset
+from invlearn.nn import AutoEncoder
+from invlearn.runs import RunDirectory
+from invlearn.training.checkpoint import load_checkpoint
+from invlearn.training.evaluation import evaluate_replicas
+from invlearn.training.experiment import Experiment
+
+__all__ = ["TrainedRun", "load_run"]
+
+
+class TrainedRun:
+    """The best checkpoint of a run: encode, decode, measure.
+
+    Args:
+        directory: The run directory.
+        experiment: What its config means.
+        contents: Its best checkpoint.
+        device: Where to compute.
+    """
+
+    def __init__(self, directory: RunDirectory, experiment: Experiment, contents: dict[str, Any], device: torch.device):
+        self.directory = directory
+        self.experiment = experiment
+        self.device = device
+        self._contents = contents
+        self._models: dict[int, AutoEncoder] = {}
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The effective config, plain."""
+        return self.experiment.config
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Final metrics of the best replica on the test split, as in run.json; empty before the run has finished."""
+        return self.directory.record().get("metrics") or {}
+
+    @property
+    def family(self) -> Dataset:
+        """The transformation family the run was trained on."""
+        return self.experiment.dataset
+
+    @property
+    def replicas(self) -> int:
+        """Number of replicas."""
+        return len(self.experiment.seeds)
+
+    @property
+    def best_replica(self) -> int:
+        """The replica with the lowest validation loss."""
+        return int(self._contents["best_loss"].argmin())
+
+    @overload
+    def encode(self, x: np.ndarray, *, replica: int | None = None) -> tuple[np.ndarray, np.ndarray]: ...
+    @overload
+    def encode(self, x: Tensor, *, replica: int | None = None) -> tuple[Tensor, Tensor]: ...
+    def encode(self, x: Any, *, replica: int | None = None) -> tuple[Any, Any]:
+        """Encode samples ``(n, d)``.
+
+        Args:
+            x: An array or a tensor; the result is of the same kind.
+            replica: Which replica encodes, 0 to R-1; by default the best by validation loss.
+
+        Returns:
+            The invariant codes ``(n, invariant)`` and the variant codes ``(n, code - invariant)``.
+
+        Raises:
+            ValueError: ``x`` has another shape.
+        """
+        z = self._apply("encode", x, self.experiment.dataset.dim, replica)
+        cut = self.experiment.loss.invariant_features
+        return z[:, :cut], z[:, cut:]
+
+    def decode(self, z: Any, *, replica: int | None = None) -> Any:
+        """Reconstruct samples ``(n, d)`` from whole codes ``(n, code)``, invariant part first.
+
+        Raises:
+            ValueError: ``z`` has another shape.
+        """
+        return self._apply("decode", z, self.experiment.loss.code_features, replica)
+
+    def evaluate(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Measure every replica anew on the test split: metrics, and what a constant prediction gets."""
+        model = self.experiment.model("meta")
+        model.load_state_dict(self._contents["model"], assign=True)
+        examples = self.experiment.examples("test", self.device)
+        return evaluate_replicas(
+            self.experiment.loss, model, examples, self._contents["statistics"], len(self.experiment.seeds)
+        )
+
+    def _apply(self, method: str, values: Any, width: int, replica: int | None) -> Any:
+        tensor = torch.as_tensor(values)
+        if tensor.ndim != 2 or tensor.shape[1] != width:
+            raise ValueError(f"expected an array of shape (n, {width}), got {tuple(tensor.shape)}")
+        model = self._model(self.best_replica if replica is None else replica)
+        with torch.no_grad():
+            result = getattr(model, method)(tensor.to(self.device, self.experiment.dtype)[None])[0]
+        return result if isinstance(values, Tensor) else result.cpu().numpy()
+
+    def _model(self, replica: int) -> AutoEncoder:
+        if not 0 <= replica < self.replicas:
+            raise ValueError(f"replica must be between 0 and {self.replicas - 1}, got {replica}")
+        if replica not in self._models:
+            model = self.experiment.model("meta")
+            one = {name: value[replica : replica + 1] for name, value in self._contents["model"].items()}
+            model.load_state_dict(one, assign=True)
+            self._models[replica] = model
+        return self._models[replica]
+
+
+def load_run(path: str | Path, *, device: str | torch.device = "cpu") -> TrainedRun:
+    """Load a trained run from its directory.
+
+    Args:
+        path: The run directory.
+        device: Where to compute.
+
+    Raises:
+        UserError: The directory is no run, has no checkpoint yet, or is damaged.
+
+    Example:
+        ``z_invariant, z_variant = invlearn.load_run("outputs/runs/my-run").encode(x)``
+    """
+    directory = RunDirectory(path)
+    experiment = Experiment.from_config(directory.config())
+    if not directory.best_checkpoint.is_file():
+        raise UserError(f"{path} has no checkpoint yet")
+    return TrainedRun(directory, experiment, load_checkpoint(directory.best_checkpoint, device), torch.device(device))
