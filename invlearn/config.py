@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,22 +134,23 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None, con
 
 def _explain(error: Exception, overrides: Sequence[str]) -> str:
     """Turn Hydra's several lines into one that names the nearest group, option or key."""
-    first, *rest = str(error).strip().splitlines()
+    message = str(error).strip()
     groups = {
-        path.name: sorted(file.stem for file in path.glob("*.yaml")) for path in conf_dir().iterdir() if path.is_dir()
+        folder.name: [file.stem for file in folder.glob("*.yaml")] for folder in conf_dir().iterdir() if folder.is_dir()
     }
     for override in overrides:
-        key, _, value = override.lstrip("+~").partition("=")
-        group = key.partition("@")[0]
-        if group in groups and value not in ("", "null") and value not in groups[group] and value in str(error):
-            return f"{key}={value}: there is no such {group}{nearest(value, groups[group])}"
-        if f"'{key}'" in str(error) and ("not in struct" in str(error) or "No match" in str(error)):
-            parent, _, leaf = key.rpartition(".")
-            defaults = as_plain(compose([other for other in overrides if other.partition("=")[0] in groups]))
-            siblings = OmegaConf.select(OmegaConf.create(defaults), parent) if parent else defaults
-            known = [f"{parent}.{name}" if parent else str(name) for name in siblings or {} if name != "_target_"]
-            return f"{key}: there is no such key{nearest(key, known or list(defaults))}"
-    return " ".join([first, *(line.strip() for line in rest[:2])])
+        group, equals, value = override.partition("=")
+        if not equals and "missing EQUAL" in message and override in message:
+            return f"{override} is not an override; write key=value, as in dataset=twopart"
+        if group in groups and value not in ("null", *groups[group]) and f"'{group}/{value}'" in message:
+            return f"{group}={value}: there is no such {group}{nearest(value, groups[group])}"
+    if found := re.match("Could not override '([^']+)'", message):
+        parent, _, leaf = found[1].rpartition(".")
+        chosen = as_plain(compose([override for override in overrides if override.partition("=")[0] in groups]))
+        siblings = OmegaConf.select(OmegaConf.create(chosen), parent) if parent else {**chosen, **groups}
+        known = [str(key) for key in siblings if key != "_target_"] if isinstance(siblings, Mapping | DictConfig) else []
+        return f"{found[1]}: there is no such key{nearest(leaf, known)}"
+    return " ".join(line.strip() for line in message.splitlines() if not line.startswith("See http"))
 
 
 def as_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
@@ -157,18 +159,13 @@ def as_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: An interpolation or a missing value cannot be resolved.
     """
-    if not isinstance(config, DictConfig):
-        config = OmegaConf.create(dict(config))
     try:
-        plain = OmegaConf.to_container(
-            OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]),
-            resolve=True,
-            throw_on_missing=True,
-        )
+        node = OmegaConf.create({str(key): value for key, value in config.items() if key != "hydra"})
+        plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0]) from error
     assert isinstance(plain, dict)
-    return plain
+    return {str(key): value for key, value in plain.items()}
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

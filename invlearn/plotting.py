@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 __all__ = ["COLORS", "plot_curves", "style"]
 
@@ -26,7 +27,7 @@ _LABELS = {
 }
 
 
-def style() -> dict[str, Any]:
+def style() -> dict[Any, Any]:
     """Settings of every figure: readable when printed one column wide."""
     return {
         "font.size": 8,
@@ -37,8 +38,6 @@ def style() -> dict[str, Any]:
         "grid.linewidth": 0.5,
         "lines.linewidth": 1.3,
         "legend.frameon": False,
-        "figure.dpi": 100,
-        "savefig.dpi": 200,
     }
 
 
@@ -51,7 +50,7 @@ def plot_curves(table: pd.DataFrame, title: str) -> Figure:
         title: What was trained.
     """
     with matplotlib.rc_context(style()):
-        figure = Figure(figsize=(3.5, 2.6), layout="constrained")
+        figure = Figure(figsize=(3.5, 2.6), dpi=200, layout="constrained")
         axes = figure.subplots()
         for name, color in COLORS.items():
             column = f"valid_mse_{name}"
@@ -62,8 +61,8 @@ def plot_curves(table: pd.DataFrame, title: str) -> Figure:
             if curves.shape[1] > 1:
                 axes.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), color=color, alpha=0.18, lw=0)
         axes.set(yscale="log", xlabel="epoch", ylabel="validation MSE", title=title)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        replicas = table["replica"].nunique()
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        replicas = len(set(table["replica"]))
         heading = f"median and range of {replicas} replicas" if replicas > 1 else None
         axes.legend(title=heading, title_fontsize=7)
     return figure

@@ -9,12 +9,14 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from omegaconf import OmegaConf
 
 from invlearn.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["RunDirectory", "check_writable", "write_atomically"]
 
@@ -28,8 +30,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o666 & ~_umask())  # mkstemp made it private
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -156,6 +158,8 @@ class RunDirectory:
 
     def metrics(self) -> pd.DataFrame:
         """Read metrics.csv: columns ``replica``, ``seed``, ``epoch``, ``lr``, ``train_…`` and ``valid_…``."""
+        import pandas as pd  # a quarter of a second, which help and completion need not spend
+
         return pd.read_csv(self.path / "metrics.csv")
 
 

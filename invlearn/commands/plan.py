@@ -6,6 +6,7 @@ import time
 
 import torch
 
+from invlearn.losses import Examples
 from invlearn.training.experiment import Experiment, resolve_device
 from invlearn.training.loop import TrainingState, train_step
 
@@ -29,7 +30,7 @@ def _describe(experiment: Experiment) -> str:
     draws = len(valid[0])
     sizes = [getattr(experiment.dataset, name, 0) for name in ("size", "valid_size", "test_size")]
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    steps = experiment.trainer.epochs * experiment.steps_per_epoch
+    steps = experiment.epochs * experiment.steps_per_epoch
     lines = [
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.dataset.dim}, "
         f"{sizes[0]:,} training, {sizes[1]:,} validation and {sizes[2]:,} test examples"
@@ -39,7 +40,7 @@ def _describe(experiment: Experiment) -> str:
             f"{name:10} {' -> '.join(_shapes(network))}, {_count(network) // replicas:,} parameters"
             for name, network in (("encoder", model.encoder), ("decoder", model.decoder))
         ),
-        f"training   {replicas} replica{'s' * (replicas > 1)}, {experiment.trainer.epochs} epochs of "
+        f"training   {replicas} replica{'s' * (replicas > 1)}, {experiment.epochs} epochs of "
         f"{experiment.steps_per_epoch:,} steps of {experiment.trainer.batch_size}, "
         f"learning rate {experiment.config['optimizer']['lr']:.3g}, on {device} in {experiment.settings.dtype}",
         # weights, gradients, best weights, and at most two means of the optimiser
@@ -67,7 +68,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def _seconds_per_step(experiment: Experiment, device: torch.device, examples: tuple[torch.Tensor, ...]) -> float:
+def _seconds_per_step(experiment: Experiment, device: torch.device, examples: Examples) -> float:
     """Median time of a real step on a throwaway model."""
     state = TrainingState.initial(experiment, examples, device)
     size = experiment.trainer.batch_size

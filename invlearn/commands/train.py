@@ -70,7 +70,7 @@ def main(argv: list[str]) -> int:
     Everything a user can get wrong is found here, before Hydra creates a folder.
     """
     arguments = [word for word in argv if word != "--dry-run"]
-    args = _parser().parse_args(arguments)
+    args = _parser().parse_intermixed_args(arguments)
     if args.help:
         from invlearn.commands.help import train_help
 
@@ -87,7 +87,8 @@ def main(argv: list[str]) -> int:
             print(f"{directory} is finished; nothing to do")
             _print_summary(directory)
             return 0
-    sys.argv = [sys.argv[0], *arguments]
+    # Hydra wants all flags on one side of the overrides.
+    sys.argv = [sys.argv[0], *(word for word in arguments if word not in args.overrides), *args.overrides]
     _run_hydra()
     return 0
 

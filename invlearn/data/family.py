@@ -9,13 +9,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from invlearn.data.examples import Pairs, Spectra
+from invlearn.data.dataset import Pairs, Spectra, Split
 from invlearn.data.spectrum import dft
 from invlearn.seeding import seeded_generator
 
-__all__ = ["Split", "TransformationFamily", "roll_rows", "shift_distance"]
-
-Split = Literal["train", "valid", "test"]
+__all__ = ["TransformationFamily", "roll_rows", "shift_distance"]
 
 
 @dataclass(frozen=True, kw_only=True)

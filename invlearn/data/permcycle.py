@@ -42,6 +42,12 @@ class PermutationCycle(TransformationFamily):
                 raise ValueError(f"cycle must be a permutation of 0 to {self.dim - 1}, got {cycle.tolist()}")
         object.__setattr__(self, "cycle", cycle)
 
+    @property
+    def order(self) -> Tensor:
+        """The features in the order of the cycle, ``(d,)``."""
+        assert isinstance(self.cycle, Tensor)  # __post_init__ has seen to it
+        return self.cycle
+
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw ``(n,)`` numbers of steps."""
         return torch.randint(self.dim, (n,), generator=generator)
@@ -49,13 +55,13 @@ class PermutationCycle(TransformationFamily):
     def act(self, g: Tensor, x: Tensor) -> Tensor:
         """Move the values of each signal of ``(n, d)`` by ``g`` steps, ``(n,)``, along the cycle."""
         moved = torch.empty_like(x)
-        moved[:, self.cycle] = roll_rows(x[:, self.cycle], g)
+        moved[:, self.order] = roll_rows(x[:, self.order], g)
         return moved
 
     def spectrum(self, x: Tensor) -> Tensor:
         """DFT of the values in the order of the cycle, ``(*, d)``."""
-        return dft(x[..., self.cycle])
+        return dft(x[..., self.order])
 
     def orbit_distance(self, x: Tensor, x_prime: Tensor) -> Tensor:
         """Smallest distance over all numbers of steps, ``(n,)``."""
-        return shift_distance(x[..., self.cycle], x_prime[..., self.cycle])
+        return shift_distance(x[..., self.order], x_prime[..., self.order])

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from invlearn.data import Pairs, Spectra, Split
+from invlearn.data import Dataset, Split
 from invlearn.nn import AutoEncoder
 
-__all__ = ["Dataset", "Examples", "Loss", "Outputs", "Statistics", "held_out_outputs"]
+__all__ = ["Examples", "Loss", "Outputs", "Statistics", "held_out_outputs"]
 
 Examples = Sequence[Tensor]
 """Tensors of one split, each ``(R, N, ...)``, or ``(1, N, ...)`` where all replicas share one draw; x comes first."""
@@ -24,27 +23,21 @@ Statistics = dict[str, Tensor]
 """What a loss has to know of its training examples, each ``(R, ...)`` or ``(1, ...)``."""
 
 
-class Dataset(Protocol):
-    """Where examples come from: ``size`` of them to train on. ``seed`` None lets each replica draw its own."""
-
-    @property
-    def dim(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def seed(self) -> int | None: ...
-    def pairs(self, split: Split, seed: int) -> Pairs: ...
-    def spectra(self, split: Split, seed: int) -> Spectra: ...
-
-
 class Loss(ABC):
     """A training objective with its code and its metrics.
 
     The same ``forward`` and ``terms`` serve a training batch and a whole held-out split.
     """
 
-    trains_encoder: bool = True
-    trains_decoder: bool = True
+    @property
+    def trains_encoder(self) -> bool:
+        """Whether the encoder's parameters are trained."""
+        return True
+
+    @property
+    def trains_decoder(self) -> bool:
+        """Whether the decoder's parameters are trained."""
+        return True
 
     @property
     @abstractmethod
@@ -91,6 +84,7 @@ def held_out_outputs(loss: Loss, model: AutoEncoder, examples: Examples, replica
     pieces: list[Outputs] = []
     with torch.no_grad():
         for start in range(0, examples[0].shape[1], rows):
-            batch = [part[:, start : start + rows].expand(replicas, *part[0, :rows].shape) for part in examples]
+            cut = [part[:, start : start + rows] for part in examples]
+            batch = [part.expand(replicas, *part.shape[1:]) for part in cut]
             pieces.append(loss.forward(model, batch))
     return tuple(torch.cat(parts, dim=1) for parts in zip(*pieces, strict=True))

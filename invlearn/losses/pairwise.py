@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from invlearn import metrics
-from invlearn.data import Pairs, Split
-from invlearn.losses.loss import Dataset, Examples, Loss, Outputs, Statistics
+from invlearn.data import Dataset, Pairs, Split
+from invlearn.losses.loss import Examples, Loss, Outputs, Statistics
 from invlearn.nn import AutoEncoder
 
 __all__ = ["PairwiseLoss"]
 
 
-@dataclass(frozen=True, kw_only=True)
 class PairwiseLoss(Loss):
     r"""Reconstruction of both samples, plus an invariance term on the distance of their invariant codes.
 
@@ -37,27 +35,31 @@ class PairwiseLoss(Loss):
         ValueError: A setting is out of range.
     """
 
-    dim: int
-    weight: float = 8.0
-    delta: float = 1.0
-    alpha: float | Literal["auto"] = "auto"
-    invariant: int | Literal["auto"] = "auto"
-    variant: int | Literal["auto"] = "auto"
-
-    def __post_init__(self) -> None:
-        if self.invariant == "auto":
-            object.__setattr__(self, "invariant", self.dim)
-        if self.variant == "auto":
-            object.__setattr__(self, "variant", 2 * self.dim)
-        for name, minimum in (("invariant", 1), ("variant", 0)):
-            if getattr(self, name) < minimum:
-                raise ValueError(f"{name} must be at least {minimum}, got {getattr(self, name)}")
+    def __init__(
+        self,
+        dim: int,
+        *,
+        weight: float = 8.0,
+        delta: float = 1.0,
+        alpha: float | Literal["auto"] = "auto",
+        invariant: int | Literal["auto"] = "auto",
+        variant: int | Literal["auto"] = "auto",
+    ):
+        self.weight = weight
+        self.delta = delta
+        self.alpha: float | Literal["auto"] = alpha
+        self.invariant: int = dim if invariant == "auto" else invariant
+        self.variant: int = 2 * dim if variant == "auto" else variant
         if self.weight < 0:
-            raise ValueError(f"weight must not be negative, got {self.weight}")
-        for name in ("delta", "alpha"):
-            value = getattr(self, name)
-            if value != "auto" and not value > 0:
-                raise ValueError(f"{name} must be above 0, got {value}")
+            raise ValueError(f"weight must not be negative, got {weight}")
+        if not self.delta > 0:
+            raise ValueError(f"delta must be above 0, got {delta}")
+        if alpha != "auto" and not alpha > 0:
+            raise ValueError(f"alpha must be above 0, got {alpha}")
+        if self.invariant < 1:
+            raise ValueError(f"invariant must be at least 1, got {invariant}")
+        if self.variant < 0:
+            raise ValueError(f"variant must be at least 0, got {variant}")
 
     @property
     def code_features(self) -> int:

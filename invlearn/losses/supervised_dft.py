@@ -8,9 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from invlearn import metrics
-from invlearn.data import Split
-from invlearn.losses.loss import Dataset, Examples, Loss, Outputs, Statistics
+from invlearn.data import Dataset, Split
+from invlearn.losses.loss import Examples, Loss, Outputs, Statistics
 from invlearn.nn import AutoEncoder
 
 __all__ = ["CODES", "SupervisedDFTLoss"]

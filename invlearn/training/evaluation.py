@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from torch import Tensor
@@ -61,4 +62,4 @@ def evaluate_replicas(
 
 def _of_replica(values: dict[str, Tensor], replica: int) -> dict[str, Any]:
     numbers = {name: value.expand(max(len(value), replica + 1))[replica].item() for name, value in values.items()}
-    return {name: None if number != number else number for name, number in numbers.items()}  # NaN differs from itself
+    return {name: None if math.isnan(number) else number for name, number in numbers.items()}

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from invlearn.config import GROUPS, Settings, Trainer
-from invlearn.data import Split
+from invlearn.data import Dataset, Split
 from invlearn.errors import UserError
-from invlearn.losses import Dataset, Examples, Loss
+from invlearn.losses import Examples, Loss
 from invlearn.nn import AutoEncoder
 from invlearn.seeding import seeded_generator
 from invlearn.training.schema import build, effective
@@ -89,6 +89,11 @@ class Experiment:
         return getattr(torch, self.settings.dtype)
 
     @property
+    def epochs(self) -> int:
+        """Passes over the training examples, whether given or ``auto``."""
+        return self.config["trainer"]["epochs"]
+
+    @property
     def steps_per_epoch(self) -> int:
         """Whole batches in one pass over the training examples."""
         return self.dataset.size // self.trainer.batch_size
@@ -112,7 +117,7 @@ class Experiment:
         return build("optimizer", self.config["optimizer"], list(parameters))
 
     def examples(self, split: Split, device: torch.device | str) -> Examples:
-        """Draw a split on the device: tensors ``(R, N, ...)``, or ``(1, N, ...)`` where ``dataset.seed`` is a number."""
+        """Draw a split on the device: tensors ``(R, N, ...)``, or ``(1, N, ...)`` where ``dataset.seed`` is set."""
         seeds = self.seeds if self.dataset.seed is None else [self.dataset.seed]
         draws = [tuple(part.to(self.dtype) for part in self.loss.draw(self.dataset, split, seed)) for seed in seeds]
         return tuple(torch.stack(parts).to(device) for parts in zip(*draws, strict=True))

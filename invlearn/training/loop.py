@@ -88,11 +88,11 @@ def train_epochs(
         on_steps: Called with the number of steps done since the last call.
     """
     loss, trainer = experiment.loss, experiment.trainer
-    total_steps = trainer.epochs * experiment.steps_per_epoch
+    total_steps = experiment.epochs * experiment.steps_per_epoch
     (group,) = state.optimizer.param_groups
     peak = experiment.config["optimizer"]["lr"]
 
-    while state.epoch < trainer.epochs and bool((active := state.active(trainer.patience)).any()):
+    while state.epoch < experiment.epochs and bool((active := state.active(trainer.patience)).any()):
         step = state.epoch * experiment.steps_per_epoch
         sums: dict[str, Tensor] = {}
         for batches in _shuffled(train, experiment, state.epoch):

@@ -100,19 +100,19 @@ def _train(experiment: Experiment, directory: RunDirectory, device: torch.device
     state = TrainingState.initial(experiment, train, device)
     if directory.last_checkpoint.is_file():
         restore_state(state, load_checkpoint(directory.last_checkpoint, device))
-        log.info("continuing after epoch %d of %d", state.epoch, experiment.trainer.epochs)
+        log.info("continuing after epoch %d of %d", state.epoch, experiment.epochs)
         _store_tables(experiment, directory, state)
     steps = experiment.steps_per_epoch
     # disable=None is off where there is no terminal
     with tqdm(
-        total=experiment.trainer.epochs * steps, initial=state.epoch * steps, unit="step", disable=None, leave=False
+        total=experiment.epochs * steps, initial=state.epoch * steps, unit="step", disable=None, leave=False
     ) as bar:
         for _ in train_epochs(state, experiment, train, valid, bar.update):
             save_checkpoint(directory.last_checkpoint, state_contents(state))
             _store_tables(experiment, directory, state)
             line = ", ".join(f"{name} {_median(state.history[name][-1]):.2e}" for name in _followed(state))
             bar.set_postfix_str(line)
-            log.debug("epoch %d of %d: %s", state.epoch, experiment.trainer.epochs, line)
+            log.debug("epoch %d of %d: %s", state.epoch, experiment.epochs, line)
     if bool(state.diverged.all()):
         raise UserError(
             f"every replica's loss became infinite or NaN by epoch {int(state.last_epoch.max())}: "
@@ -167,8 +167,8 @@ def _opening_record(experiment: Experiment, directory: RunDirectory, device: tor
     }
     if earlier:
         epochs = directory.config()["trainer"]["epochs"]
-        if epochs != experiment.trainer.epochs:
-            record["extended"] = [*record["extended"], {"from": epochs, "to": experiment.trainer.epochs}]
+        if epochs != experiment.epochs:
+            record["extended"] = [*record["extended"], {"from": epochs, "to": experiment.epochs}]
     return record
 
 

@@ -34,11 +34,7 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> Any:
     signature = inspect.signature(target)
     annotated = target.__init__ if inspect.isclass(target) and not dataclasses.is_dataclass(target) else target
     hints = typing.get_type_hints(annotated)
-    settable = {
-        name
-        for name, parameter in signature.parameters.items()
-        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD) and name not in given
-    }
+    settable = set(signature.parameters) - set(signature.bind_partial(*args, **given).arguments)
     for key, value in values.items():
         if key not in settable:
             raise UserError(f"{_dotted(group, key)}: there is no such key{nearest(key, settable)}")
@@ -59,9 +55,8 @@ def effective(node: Mapping[str, Any], built: Any) -> dict[str, Any]:
     """
     chosen = {}
     for key, value in node.items():
-        if value == "auto":
-            value = getattr(built, key)
-        chosen[key] = value.tolist() if isinstance(value, Tensor) else value
+        settled = getattr(built, key) if value == "auto" else value
+        chosen[key] = settled.tolist() if isinstance(settled, Tensor) else settled
     return chosen
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from invlearn.data import Dataset
 from invlearn.errors import UserError
-from invlearn.losses import Dataset
 from invlearn.nn import AutoEncoder
 from invlearn.runs import RunDirectory
 from invlearn.training.checkpoint import load_checkpoint
