@@ -22,6 +22,9 @@ Outputs = tuple[Tensor, ...]
 Statistics = dict[str, Tensor]
 """What a loss has to know of its training examples, each ``(R, ...)`` or ``(1, ...)``."""
 
+HELD_OUT_ROWS = 32_768
+"""Rows of all replicas together that a network is given at a time where no gradient is needed."""
+
 
 class Loss(ABC):
     """A training objective with its code and its metrics.
@@ -80,7 +83,7 @@ class Loss(ABC):
 
 def held_out_outputs(loss: Loss, model: AutoEncoder, examples: Examples, replicas: int) -> Outputs:
     """Outputs for a whole split, in pieces that keep the activations of ``replicas`` replicas small."""
-    rows = max(256, 32_768 // replicas)
+    rows = max(1, HELD_OUT_ROWS // replicas)
     pieces: list[Outputs] = []
     with torch.no_grad():
         for start in range(0, examples[0].shape[1], rows):

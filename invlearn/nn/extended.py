@@ -37,9 +37,9 @@ def extended_features(x_RBK: Tensor) -> Tensor:
     return torch.cat([norm, cosine, sine, cosine * sine], dim=-1)
 
 
-def _scaled_uniform(weight_IO: Tensor, generator: torch.Generator) -> None:
-    bound = weight_IO.shape[0] ** -0.5
-    nn.init.uniform_(weight_IO, -bound, bound, generator=generator)
+def _scaled_uniform(tensor: Tensor, *, generator: torch.Generator) -> None:
+    bound = tensor.shape[0] ** -0.5
+    nn.init.uniform_(tensor, -bound, bound, generator=generator)
 
 
 class ExtendedLayer(nn.Module):

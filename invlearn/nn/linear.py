@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 __all__ = ["MAX_PARAMETERS", "Initializer", "StackedLinear", "check_depth", "check_size"]
 
-Initializer = Callable[[Tensor, torch.Generator], object]
-"""Fills one replica's weight, shape ``(in, out)``, in place."""
+
+class Initializer(Protocol):
+    """Fills one replica's weight ``(in, out)`` in place, as those of ``torch.nn.init`` do."""
+
+    def __call__(self, tensor: Tensor, *, generator: torch.Generator) -> object:
+        """Draw the weight from ``generator``."""
+        ...
+
 
 MAX_PARAMETERS = 50_000_000
 """Largest network of one replica. The paper's layers triple their width each time; this ends them at depth 5."""
@@ -42,7 +49,7 @@ class StackedLinear(nn.Module):
         weight_RIO = torch.empty(len(generators), in_features, out_features, dtype=torch.float64)
         if not weight_RIO.is_meta:
             for weight_IO, generator in zip(weight_RIO, generators, strict=True):
-                initialize(weight_IO, generator)
+                initialize(weight_IO, generator=generator)
         self.weight = nn.Parameter(weight_RIO.to(torch.get_default_dtype()))
         self.bias = nn.Parameter(torch.zeros(len(generators), 1, out_features))
 

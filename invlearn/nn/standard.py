@@ -16,13 +16,14 @@ __all__ = ["Activation", "StandardAutoEncoder", "StandardNetwork"]
 
 Activation = Literal["sigmoid", "tanh", "relu", "selu"]
 
-# Each activation with the gain that keeps the variance of its inputs through many layers: SELU is made for gain 1,
-# ReLU drops half of the variance, tanh some of it, and the logistic function has slope 1/4.
-_ACTIVATIONS: dict[str, tuple[type[nn.Module], float]] = {
-    "sigmoid": (nn.Sigmoid, 4.0),
-    "tanh": (nn.Tanh, 5 / 3),
-    "relu": (nn.ReLU, 2**0.5),
-    "selu": (nn.SELU, 1.0),
+# Each activation with the gain that keeps the variance of its inputs through many layers, and its value at 0. SELU is
+# made for gain 1, ReLU drops half of the variance and tanh some of it; sigmoid(x) = (1 + tanh(x/2)) / 2 has a quarter
+# of tanh's slope, and biases must take back its constant half or deep layers would see nothing else.
+_ACTIVATIONS: dict[str, tuple[type[nn.Module], float, float]] = {
+    "sigmoid": (nn.Sigmoid, 4 * 5 / 3, 0.5),
+    "tanh": (nn.Tanh, 5 / 3, 0.0),
+    "relu": (nn.ReLU, 2**0.5, 0.0),
+    "selu": (nn.SELU, 1.0, 0.0),
 }
 
 
@@ -35,7 +36,7 @@ class StandardNetwork(nn.Sequential):
         depth: Number of hidden layers, 1 to 1,000.
         width: Neurons of a hidden layer.
         activation: ``sigmoid`` (unipolar), ``tanh`` (bipolar sigmoid), ``relu`` or ``selu``.
-        generators: One generator per replica. Weights are normal with the activation's gain over √fan-in.
+        generators: One generator per replica. Weights are normal, with a gain over √fan-in that suits the activation.
 
     Raises:
         ValueError: ``depth`` or ``width`` is out of range, or the network is too large.
@@ -56,14 +57,17 @@ class StandardNetwork(nn.Sequential):
             raise ValueError(f"width must be at least 1, got {width}")
         shapes = list(pairwise([in_features, *[width] * depth, out_features]))
         check_size(shapes)
-        function, gain = _ACTIVATIONS[activation]
+        function, gain, offset = _ACTIVATIONS[activation]
 
-        def scaled_normal(weight_IO: Tensor, generator: torch.Generator) -> None:
-            nn.init.normal_(weight_IO, std=gain / weight_IO.shape[0] ** 0.5, generator=generator)
+        def scaled_normal(tensor: Tensor, *, generator: torch.Generator) -> None:
+            nn.init.normal_(tensor, std=gain / tensor.shape[0] ** 0.5, generator=generator)
 
         layers: list[nn.Module] = []
         for inputs, outputs in shapes:
-            layers += [StackedLinear(inputs, outputs, generators, scaled_normal), function()]
+            linear = StackedLinear(inputs, outputs, generators, scaled_normal)
+            if layers:
+                linear.bias.data.copy_(-offset * linear.weight.data.sum(dim=1, keepdim=True))
+            layers += [linear, function()]
         super().__init__(*layers[:-1])  # the output layer is linear
 
 
