@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from invlearn.errors import UserError, nearest
+from invlearn.errors import Terminated, UserError, nearest
 
 __all__ = ["COMMANDS", "main"]
 
@@ -31,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"invlearn: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("invlearn: interrupted; the same command continues", file=sys.stderr)
-        return 130
+    except (KeyboardInterrupt, Terminated) as stop:
+        print("invlearn: interrupted; the same command continues, if it names its run directory", file=sys.stderr)
+        return 143 if isinstance(stop, Terminated) else 130
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

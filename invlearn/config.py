@@ -74,6 +74,8 @@ class Trainer:
         clip: Largest gradient norm of each replica; ``None`` does not clip.
         warmup_steps: Steps over which the learning rate rises linearly from 0.
         schedule: ``cosine`` falls to 0 at the last step; ``constant`` stays.
+        lr_scaling: ``fan_in`` divides the learning rate of each layer by its number of inputs, so that layers of all
+            widths learn at one pace under Adam; ``none`` does not; ``auto`` is what the model was tuned with.
         patience: Stop a replica after this many epochs without a better validation loss; ``None`` never does.
 
     Raises:
@@ -85,6 +87,7 @@ class Trainer:
     clip: float | None = 1.0
     warmup_steps: int = 500
     schedule: Literal["cosine", "constant"] = "cosine"
+    lr_scaling: Literal["auto", "fan_in", "none"] = "auto"
     patience: int | None = None
 
     def __post_init__(self) -> None:
@@ -148,7 +151,9 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
         parent, _, leaf = found[1].rpartition(".")
         chosen = as_plain(compose([override for override in overrides if override.partition("=")[0] in groups]))
         siblings = OmegaConf.select(OmegaConf.create(chosen), parent) if parent else {**chosen, **groups}
-        known = [str(key) for key in siblings if key != "_target_"] if isinstance(siblings, Mapping | DictConfig) else []
+        known = (
+            [str(key) for key in siblings if key != "_target_"] if isinstance(siblings, Mapping | DictConfig) else []
+        )
         return f"{found[1]}: there is no such key{nearest(leaf, known)}"
     return " ".join(line.strip() for line in message.splitlines() if not line.startswith("See http"))
 

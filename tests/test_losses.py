@@ -104,7 +104,7 @@ def test_supervised_targets_are_the_blocks_in_order(code) -> None:
     row, z = x[0, 0].tolist(), target[0, 0].tolist()
     spectrum = [sum(row[j] * cmath.exp(-2j * math.pi * j * k / DIM) for j in range(DIM)) for k in range(DIM)]
     phases = [cmath.phase(v) for v in spectrum]
-    blocks = [[abs(v) for v in spectrum]]
+    blocks: list[list[float]] = [[abs(v) for v in spectrum]]
     if code == "modulus_phase":
         blocks.append(phases)
     else:

@@ -17,6 +17,7 @@ from invlearn.nn import (
     StandardNetwork,
     extended_features,
 )
+from invlearn.nn.extended import SMOOTHING
 from invlearn.seeding import seeded_generator
 
 
@@ -39,7 +40,7 @@ def test_extended_layer_is_the_formula_of_section_4() -> None:
     for row, output in zip(x[0], layer(x)[0], strict=True):
         linear = [sum(row[i] * weight[i, k] for i in range(3)) + bias[k] for k in range(4)]
         even, odd = linear[0::2], linear[1::2]
-        norm = [math.sqrt(e**2 + o**2 + 1e-8) for e, o in zip(even, odd, strict=True)]
+        norm = [math.sqrt(e**2 + o**2 + SMOOTHING) for e, o in zip(even, odd, strict=True)]
         cosine = [float(e / n) for e, n in zip(even, norm, strict=True)]
         sine = [float(o / n) for o, n in zip(odd, norm, strict=True)]
         expected = [*row.tolist(), *norm, *cosine, *sine, *(c * s for c, s in zip(cosine, sine, strict=True))]
@@ -119,7 +120,10 @@ def test_default_widths_follow_the_dimension() -> None:
 
 def test_decoder_depth_is_its_own() -> None:
     model = ExtendedAutoEncoder(4, 12, generators(0), depth=3, decoder_depth=1)
-    assert [sum(isinstance(m, ExtendedLayer) for m in net.modules()) for net in (model.encoder, model.decoder)] == [3, 1]
+    assert [sum(isinstance(m, ExtendedLayer) for m in net.modules()) for net in (model.encoder, model.decoder)] == [
+        3,
+        1,
+    ]
     x = torch.randn(1, 5, 4)
     assert torch.equal(model(x), model.decode(model.encode(x)))
 

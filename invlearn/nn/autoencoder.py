@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
-__all__ = ["AutoEncoder"]
+__all__ = ["AutoEncoder", "LearningRate"]
+
+
+class LearningRate(NamedTuple):
+    """A peak learning rate, and whether each layer divides it by its fan-in."""
+
+    peak: float
+    scaling: Literal["fan_in", "none"]
 
 
 class AutoEncoder(nn.Module):
@@ -17,8 +25,8 @@ class AutoEncoder(nn.Module):
         decoder: Maps codes ``(R, B, code)`` to signals ``(R, B, d)``.
     """
 
-    learning_rates: Mapping[str, float] = {}
-    """Peak learning rates found by tuning, for ``optimizer.lr=auto``, by the optimiser's name."""
+    learning_rates: Mapping[str, LearningRate] = {}
+    """What tuning found best, by the optimiser's name; ``optimizer.lr=auto`` takes it."""
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module):
         super().__init__()

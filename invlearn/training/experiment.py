@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from invlearn.config import GROUPS, Settings, Trainer
 from invlearn.data import Dataset, Split
 from invlearn.errors import UserError
 from invlearn.losses import Examples, Loss
-from invlearn.nn import AutoEncoder
+from invlearn.nn import AutoEncoder, LearningRate, StackedLinear
 from invlearn.seeding import seeded_generator
 from invlearn.training.schema import build, effective
 
@@ -59,14 +59,16 @@ class Experiment:
         trainer_node = {**config["trainer"]}
         if trainer_node.get("epochs") == "auto":
             trainer_node["epochs"] = default_epochs(dataset.dim)
+        optimizer_node = {**config["optimizer"]}
+        if optimizer_node.get("lr") == "auto":
+            optimizer_node["lr"] = _tuned(model, optimizer_node).peak
+        if trainer_node.get("lr_scaling") == "auto":
+            trainer_node["lr_scaling"] = _tuned(model, optimizer_node).scaling
         trainer = build("trainer", trainer_node)
         if trainer.batch_size > dataset.size:
             raise UserError(
                 f"trainer.batch_size must be at most the {dataset.size:,} training examples, got {trainer.batch_size}"
             )
-        optimizer_node = {**config["optimizer"]}
-        if optimizer_node.get("lr") == "auto":
-            optimizer_node["lr"] = _suggested_learning_rate(model, optimizer_node["_target_"])
         build("optimizer", optimizer_node, [nn.Parameter(torch.zeros(1))])
 
         groups = {
@@ -98,9 +100,14 @@ class Experiment:
         """Whole batches in one pass over the training examples."""
         return self.dataset.size // self.trainer.batch_size
 
-    def model(self, device: torch.device | str) -> AutoEncoder:
-        """Draw the initial stack of models, replica r from its own seed; on ``meta``, shapes alone."""
-        generators = [seeded_generator(seed, "weights") for seed in self.seeds]
+    def model(self, device: torch.device | str, *, replicas: int | None = None) -> AutoEncoder:
+        """Draw the initial stack of models, replica r from its own seed; on ``meta``, shapes alone.
+
+        Args:
+            device: Where the model is to be.
+            replicas: Only the first of them; by default all.
+        """
+        generators = [seeded_generator(seed, "weights") for seed in self.seeds[:replicas]]
         default = torch.get_default_dtype()
         torch.set_default_dtype(self.dtype)
         try:
@@ -112,9 +119,20 @@ class Experiment:
         model.decoder.requires_grad_(self.loss.trains_decoder)
         return model.to(device)
 
-    def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """The optimiser over the trained parameters. It works element by element, so a stack is as good as one run."""
-        return build("optimizer", self.config["optimizer"], list(parameters))
+    def optimizer(self, model: AutoEncoder) -> torch.optim.Optimizer:
+        """The optimiser over the trained parameters, in groups that share a learning rate.
+
+        The peak rate of a group stands under ``peak_lr``. Optimisers work element by element, so a stack of replicas
+        is as good as one run.
+        """
+        peak = self.config["optimizer"]["lr"]
+        by_rate: dict[float, list[nn.Parameter]] = {}
+        for layer in model.modules():
+            if isinstance(layer, StackedLinear) and layer.weight.requires_grad:
+                fan_in = layer.weight.shape[1] if self.trainer.lr_scaling == "fan_in" else 1
+                by_rate.setdefault(peak / fan_in, []).extend(layer.parameters())
+        groups = [{"params": parameters, "peak_lr": rate} for rate, parameters in by_rate.items()]
+        return build("optimizer", self.config["optimizer"], groups)
 
     def examples(self, split: Split, device: torch.device | str) -> Examples:
         """Draw a split on the device: tensors ``(R, N, ...)``, or ``(1, N, ...)`` where ``dataset.seed`` is set."""
@@ -147,8 +165,10 @@ def default_epochs(dim: int) -> int:
     return 20 if dim <= 10 else 40
 
 
-def _suggested_learning_rate(model: AutoEncoder, optimizer: str) -> float:
-    name = optimizer.rpartition(".")[2].lower()
+def _tuned(model: AutoEncoder, optimizer: Mapping[str, Any]) -> LearningRate:
+    name = str(optimizer.get("_target_")).rpartition(".")[2].lower()
     if name not in model.learning_rates:
-        raise UserError(f"optimizer.lr must be a number: {type(model).__name__} suggests none for {name}")
+        raise UserError(
+            f"optimizer.lr and trainer.lr_scaling must be given: {type(model).__name__} has not been tuned with {name}"
+        )
     return model.learning_rates[name]

@@ -53,7 +53,7 @@ class TrainingState:
         replicas = len(experiment.seeds)
         return cls(
             model=model,
-            optimizer=experiment.optimizer(parameter for parameter in model.parameters() if parameter.requires_grad),
+            optimizer=experiment.optimizer(model),
             statistics=experiment.loss.fit(train),
             best={name: value.clone() for name, value in model.state_dict().items()},
             best_loss=torch.full((replicas,), torch.inf, dtype=experiment.dtype, device=device),
@@ -89,15 +89,16 @@ def train_epochs(
     """
     loss, trainer = experiment.loss, experiment.trainer
     total_steps = experiment.epochs * experiment.steps_per_epoch
-    (group,) = state.optimizer.param_groups
-    peak = experiment.config["optimizer"]["lr"]
 
+    peak = experiment.config["optimizer"]["lr"]
     while state.epoch < experiment.epochs and bool((active := state.active(trainer.patience)).any()):
         step = state.epoch * experiment.steps_per_epoch
         sums: dict[str, Tensor] = {}
         for batches in _shuffled(train, experiment, state.epoch):
             for batch in batches:
-                group["lr"] = peak * learning_rate_factor(step, total_steps, trainer)
+                factor = learning_rate_factor(step, total_steps, trainer)
+                for group in state.optimizer.param_groups:
+                    group["lr"] = group["peak_lr"] * factor
                 terms = train_step(state, experiment, batch)
                 sums = {name: sums.get(name, 0) + term for name, term in terms.items()}
                 step += 1
@@ -108,7 +109,7 @@ def train_epochs(
             state,
             active,
             {
-                "lr": torch.full_like(state.best_loss, group["lr"]),
+                "lr": torch.full_like(state.best_loss, peak * learning_rate_factor(step - 1, total_steps, trainer)),
                 **{f"train_{name}": value / experiment.steps_per_epoch for name, value in sums.items()},
                 **{f"valid_{name}": value for name, value in errors.items()},
             },
@@ -122,7 +123,7 @@ def train_step(state: TrainingState, experiment: Experiment, batch: Examples) ->
     terms = loss.terms(loss.forward(state.model, batch), batch, state.statistics)
     state.optimizer.zero_grad()
     terms["loss"].sum().backward()  # replicas share no parameter, so each gets its own gradient
-    clip_gradients(state.optimizer.param_groups[0]["params"], experiment.trainer.clip)
+    clip_gradients([p for group in state.optimizer.param_groups for p in group["params"]], experiment.trainer.clip)
     state.optimizer.step()
     return {name: term.detach() for name, term in terms.items()}
 

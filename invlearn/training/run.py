@@ -21,20 +21,16 @@ import torch
 from tqdm import tqdm
 
 from invlearn.config import config_hash, differences
-from invlearn.errors import UserError
+from invlearn.errors import Terminated, UserError
 from invlearn.runs import RunDirectory
 from invlearn.training.checkpoint import load_checkpoint, restore_state, save_checkpoint, state_contents
 from invlearn.training.evaluation import evaluate_replicas
 from invlearn.training.experiment import Experiment, resolve_device
 from invlearn.training.loop import TrainingState, train_epochs
 
-__all__ = ["Terminated", "is_finished", "run_experiment"]
+__all__ = ["is_finished", "run_experiment"]
 
 log = logging.getLogger("invlearn")
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived; like KeyboardInterrupt, nothing should catch it on the way out."""
 
 
 def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from invlearn.errors import UserError, nearest
 
-__all__ = ["build", "effective"]
+__all__ = ["build", "effective", "locate"]
 
 
 def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> Any:
@@ -29,7 +29,7 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> Any:
     Raises:
         UserError: The target does not exist, a key is unknown or missing, or a value has the wrong type or range.
     """
-    target = _locate(group, node.get("_target_"))
+    target = locate(group, node.get("_target_"))
     values = {key: value for key, value in node.items() if key != "_target_"}
     signature = inspect.signature(target)
     annotated = target.__init__ if inspect.isclass(target) and not dataclasses.is_dataclass(target) else target
@@ -64,7 +64,12 @@ def _dotted(group: str, rest: str) -> str:
     return f"{group}.{rest}" if group else rest
 
 
-def _locate(group: str, path: object) -> Any:
+def locate(group: str, path: object) -> Any:
+    """The class or function that a group's ``_target_`` names.
+
+    Raises:
+        UserError: There is none.
+    """
     if not isinstance(path, str) or "." not in path:
         raise UserError(f"{group}._target_ must name a class, as in invlearn.data.Shift, got {path!r}")
     module, _, name = path.rpartition(".")

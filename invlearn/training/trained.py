@@ -93,8 +93,7 @@ class TrainedRun:
 
     def evaluate(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Measure every replica anew on the test split: metrics, and what a constant prediction gets."""
-        model = self.experiment.model("meta")
-        model.load_state_dict(self._contents["model"], assign=True)
+        model = self._with_parameters(self._contents["model"])
         examples = self.experiment.examples("test", self.device)
         return evaluate_replicas(
             self.experiment.loss, model, examples, self._contents["statistics"], len(self.experiment.seeds)
@@ -113,11 +112,17 @@ class TrainedRun:
         if not 0 <= replica < self.replicas:
             raise ValueError(f"replica must be between 0 and {self.replicas - 1}, got {replica}")
         if replica not in self._models:
-            model = self.experiment.model("meta")
             one = {name: value[replica : replica + 1] for name, value in self._contents["model"].items()}
-            model.load_state_dict(one, assign=True)
-            self._models[replica] = model
+            self._models[replica] = self._with_parameters(one)
         return self._models[replica]
+
+    def _with_parameters(self, parameters: dict[str, Tensor]) -> AutoEncoder:
+        model = self.experiment.model("meta", replicas=len(next(iter(parameters.values()))))
+        try:
+            model.load_state_dict(parameters, assign=True)
+        except RuntimeError as error:
+            raise UserError(f"{self.directory}: the checkpoint does not fit config.yaml") from error
+        return model
 
 
 def load_run(path: str | Path, *, device: str | torch.device = "cpu") -> TrainedRun:

@@ -1,0 +1,54 @@
+"""SIGKILL at any moment costs nothing but time."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+from omegaconf import OmegaConf
+
+COMMAND = [sys.executable, "-m", "invlearn", "train", "dataset=twopart", "dataset.size=4096", "dataset.valid_size=256"]
+COMMAND += ["dataset.test_size=256", "trainer.epochs=12", "replicas=2", "hydra.run.dir=run"]
+
+
+def assert_nothing_is_half_written(run: Path) -> None:
+    readers = {
+        "run.json": lambda path: json.loads(path.read_text()),
+        "config.yaml": OmegaConf.load,
+        "metrics.csv": pd.read_csv,
+        "checkpoints/last.pt": lambda path: torch.load(path, weights_only=True),
+        "checkpoints/best.pt": lambda path: torch.load(path, weights_only=True),
+    }
+    for name, read in readers.items():
+        if (run / name).exists():
+            assert read(run / name) is not None
+
+
+def test_a_run_killed_five_times_ends_with_the_same_bits(tmp_path: Path) -> None:
+    undisturbed, disturbed = tmp_path / "a", tmp_path / "b"
+    undisturbed.mkdir(), disturbed.mkdir()
+    start = time.monotonic()
+    subprocess.run(COMMAND, cwd=undisturbed, check=True, capture_output=True)
+    duration = time.monotonic() - start
+    chance = random.Random(0)
+    for _ in range(5):
+        process = subprocess.Popen(COMMAND, cwd=disturbed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(duration * chance.uniform(0.3, 0.75))
+        process.kill()
+        process.wait()
+        assert_nothing_is_half_written(disturbed / "run")
+    subprocess.run(COMMAND, cwd=disturbed, check=True, capture_output=True)
+    records = [json.loads((folder / "run" / "run.json").read_text()) for folder in (undisturbed, disturbed)]
+    for key in ("status", "metrics", "replicas", "constants", "config_hash"):
+        assert records[0][key] == records[1][key]
+    tables = [(folder / "run" / "metrics.csv").read_bytes() for folder in (undisturbed, disturbed)]
+    assert tables[0] == tables[1]
+    best = [torch.load(f / "run" / "checkpoints" / "best.pt", weights_only=True) for f in (undisturbed, disturbed)]
+    for name, value in best[0]["model"].items():
+        assert torch.equal(value, best[1]["model"][name])
