@@ -74,8 +74,7 @@ class Trainer:
         clip: Largest gradient norm of each replica; ``None`` does not clip.
         warmup_steps: Steps over which the learning rate rises linearly from 0.
         schedule: ``cosine`` falls to 0 at the last step; ``constant`` stays.
-        lr_scaling: ``fan_in`` divides the learning rate of each layer by its number of inputs, so that layers of all
-            widths learn at one pace under Adam; ``none`` does not; ``auto`` is what the model was tuned with.
+        input_lr: Peak learning rate of the encoder's first layer, above 0; ``auto`` is what the model was tuned with.
         patience: Stop a replica after this many epochs without a better validation loss; ``None`` never does.
 
     Raises:
@@ -87,7 +86,7 @@ class Trainer:
     clip: float | None = 1.0
     warmup_steps: int = 500
     schedule: Literal["cosine", "constant"] = "cosine"
-    lr_scaling: Literal["auto", "fan_in", "none"] = "auto"
+    input_lr: float | Literal["auto"] = "auto"
     patience: int | None = None
 
     def __post_init__(self) -> None:
@@ -95,6 +94,8 @@ class Trainer:
             value = getattr(self, name)
             if value not in (None, "auto") and value < minimum:
                 raise ValueError(f"{name} must be at least {minimum}, got {value}")
+        if self.input_lr != "auto" and not self.input_lr > 0:
+            raise ValueError(f"input_lr must be above 0, got {self.input_lr}")
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip must be above 0 (or null, for none), got {self.clip}")
 

@@ -70,13 +70,14 @@ def test_width_projects_before_each_layer_so_that_depth_reaches_20() -> None:
 def test_gradients_of_the_extended_features() -> None:
     x = torch.randn(1, 3, 6, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(extended_features, (x,))
+    assert torch.autograd.gradcheck(lambda x: extended_features(x, 1e-4), (x,))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_value_and_gradient_are_finite_at_zero_and_far_away(dtype: torch.dtype) -> None:
     for scale in (0.0, 1e-30, 1e-8, 1e15):
         x = (torch.ones(1, 2, 4, dtype=dtype) * scale).requires_grad_()
-        features = extended_features(x)
+        features = extended_features(x, 1e-8)
         features.sum().backward()
         assert x.grad is not None
         assert torch.isfinite(features).all()
@@ -134,6 +135,7 @@ def test_decoder_depth_is_its_own() -> None:
         ({"depth": 0}, "depth must be between 1 and 1000"),
         ({"columns": 0}, "columns must be at least 1"),
         ({"width": 0}, "width must be at least 1"),
+        ({"smoothing": 0.0}, "smoothing must be above 0"),
         ({"columns": "input", "depth": 8}, r"depth gives a network of [\d,]+ parameters, over the limit of 50,000,000"),
     ],
 )

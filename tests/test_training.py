@@ -193,7 +193,7 @@ def test_another_config_is_refused_and_nothing_changes(tiny: list[str], tmp_path
     train(tiny, tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(
-        UserError, match=r"another config: optimizer\.lr \(3.0 there, 1 here\), seed \(0 there, 1 here\)"
+        UserError, match=r"another config: optimizer\.lr \(0.01 there, 1 here\), seed \(0 there, 1 here\)"
     ):
         train([*tiny, "seed=1", "optimizer.lr=1"], tmp_path)
     with pytest.raises(UserError, match=r"trainer.epochs \(2 there, 1 here\)"):

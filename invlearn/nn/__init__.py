@@ -1,6 +1,6 @@
 """Networks for stacks of replicas: activations are ``(R, B, C)``, parameters ``(R, in, out)``."""
 
-from invlearn.nn.autoencoder import AutoEncoder, LearningRate
+from invlearn.nn.autoencoder import AutoEncoder, LearningRates
 from invlearn.nn.extended import ExtendedAutoEncoder, ExtendedLayer, ExtendedNetwork, extended_features
 from invlearn.nn.linear import StackedLinear
 from invlearn.nn.standard import StandardAutoEncoder, StandardNetwork
@@ -10,7 +10,7 @@ __all__ = [
     "ExtendedAutoEncoder",
     "ExtendedLayer",
     "ExtendedNetwork",
-    "LearningRate",
+    "LearningRates",
     "StackedLinear",
     "StandardAutoEncoder",
     "StandardNetwork",

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
-__all__ = ["AutoEncoder", "LearningRate"]
+__all__ = ["AutoEncoder", "LearningRates"]
 
 
-class LearningRate(NamedTuple):
-    """A peak learning rate, and whether each layer divides it by its fan-in."""
+class LearningRates(NamedTuple):
+    """Peak learning rates of one kind of optimiser."""
 
     peak: float
-    scaling: Literal["fan_in", "none"]
+    """Of all layers but the encoder's first."""
+    input: float
+    """Of the encoder's first layer."""
 
 
 class AutoEncoder(nn.Module):
@@ -25,7 +27,7 @@ class AutoEncoder(nn.Module):
         decoder: Maps codes ``(R, B, code)`` to signals ``(R, B, d)``.
     """
 
-    learning_rates: Mapping[str, LearningRate] = {}
+    learning_rates: Mapping[str, LearningRates] = {}
     """What tuning found best, by the optimiser's name; ``optimizer.lr=auto`` takes it."""
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module):

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from invlearn.nn.autoencoder import AutoEncoder, LearningRate
+from invlearn.nn.autoencoder import AutoEncoder, LearningRates
 from invlearn.nn.linear import StackedLinear, check_depth, check_size
 
 __all__ = ["Activation", "StandardAutoEncoder", "StandardNetwork"]
@@ -107,4 +107,4 @@ class StandardAutoEncoder(AutoEncoder):
         )
         self.depth, self.width, self.activation = depth, hidden_width, activation
         self.decoder_depth = chosen_decoder_depth
-        self.learning_rates = {"adam": LearningRate(0.002, "none"), "sgd": LearningRate(0.1, "none")}
+        self.learning_rates = {"adam": LearningRates(0.002, input=0.002), "sgd": LearningRates(0.1, input=0.1)}

@@ -14,7 +14,7 @@ from invlearn.config import GROUPS, Settings, Trainer
 from invlearn.data import Dataset, Split
 from invlearn.errors import UserError
 from invlearn.losses import Examples, Loss
-from invlearn.nn import AutoEncoder, LearningRate, StackedLinear
+from invlearn.nn import AutoEncoder, LearningRates, StackedLinear
 from invlearn.seeding import seeded_generator
 from invlearn.training.schema import build, effective
 
@@ -62,8 +62,8 @@ class Experiment:
         optimizer_node = {**config["optimizer"]}
         if optimizer_node.get("lr") == "auto":
             optimizer_node["lr"] = _tuned(model, optimizer_node).peak
-        if trainer_node.get("lr_scaling") == "auto":
-            trainer_node["lr_scaling"] = _tuned(model, optimizer_node).scaling
+        if trainer_node.get("input_lr") == "auto":
+            trainer_node["input_lr"] = _tuned(model, optimizer_node).input
         trainer = build("trainer", trainer_node)
         if trainer.batch_size > dataset.size:
             raise UserError(
@@ -125,14 +125,18 @@ class Experiment:
         The peak rate of a group stands under ``peak_lr``. Optimisers work element by element, so a stack of replicas
         is as good as one run.
         """
-        peak = self.config["optimizer"]["lr"]
-        by_rate: dict[float, list[nn.Parameter]] = {}
-        for layer in model.modules():
-            if isinstance(layer, StackedLinear) and layer.weight.requires_grad:
-                fan_in = layer.weight.shape[1] if self.trainer.lr_scaling == "fan_in" else 1
-                by_rate.setdefault(peak / fan_in, []).extend(layer.parameters())
-        groups = [{"params": parameters, "peak_lr": rate} for rate, parameters in by_rate.items()]
-        return build("optimizer", self.config["optimizer"], groups)
+        first = next(layer for layer in model.encoder.modules() if isinstance(layer, StackedLinear))
+        rest = [
+            parameter for parameter in model.parameters() if all(parameter is not own for own in first.parameters())
+        ]
+        groups = [
+            {"params": [parameter for parameter in parameters if parameter.requires_grad], "peak_lr": peak}
+            for parameters, peak in (
+                (first.parameters(), self.config["trainer"]["input_lr"]),
+                (rest, self.config["optimizer"]["lr"]),
+            )
+        ]
+        return build("optimizer", self.config["optimizer"], [group for group in groups if group["params"]])
 
     def examples(self, split: Split, device: torch.device | str) -> Examples:
         """Draw a split on the device: tensors ``(R, N, ...)``, or ``(1, N, ...)`` where ``dataset.seed`` is set."""
@@ -162,13 +166,13 @@ def resolve_device(name: str) -> torch.device:
 
 def default_epochs(dim: int) -> int:
     """Passes over the training examples that the default networks need at d features."""
-    return 20 if dim <= 10 else 40
+    return max(30, 3 * dim // 2)
 
 
-def _tuned(model: AutoEncoder, optimizer: Mapping[str, Any]) -> LearningRate:
+def _tuned(model: AutoEncoder, optimizer: Mapping[str, Any]) -> LearningRates:
     name = str(optimizer.get("_target_")).rpartition(".")[2].lower()
     if name not in model.learning_rates:
         raise UserError(
-            f"optimizer.lr and trainer.lr_scaling must be given: {type(model).__name__} has not been tuned with {name}"
+            f"optimizer.lr and trainer.input_lr must be given: {type(model).__name__} has not been tuned with {name}"
         )
     return model.learning_rates[name]
