@@ -74,7 +74,8 @@ class Trainer:
         clip: Largest gradient norm of each replica; ``None`` does not clip.
         warmup_steps: Steps over which the learning rate rises linearly from 0.
         schedule: ``cosine`` falls to 0 at the last step; ``constant`` stays.
-        input_lr: Peak learning rate of the encoder's first layer, above 0; ``auto`` is what the model was tuned with.
+        input_lr_factor: How many times faster the encoder's first layer learns, above 0; ``auto`` is what the model was
+            tuned with.
         patience: Stop a replica after this many epochs without a better validation loss; ``None`` never does.
 
     Raises:
@@ -86,7 +87,7 @@ class Trainer:
     clip: float | None = 1.0
     warmup_steps: int = 500
     schedule: Literal["cosine", "constant"] = "cosine"
-    input_lr: float | Literal["auto"] = "auto"
+    input_lr_factor: float | Literal["auto"] = "auto"
     patience: int | None = None
 
     def __post_init__(self) -> None:
@@ -94,8 +95,8 @@ class Trainer:
             value = getattr(self, name)
             if value not in (None, "auto") and value < minimum:
                 raise ValueError(f"{name} must be at least {minimum}, got {value}")
-        if self.input_lr != "auto" and not self.input_lr > 0:
-            raise ValueError(f"input_lr must be above 0, got {self.input_lr}")
+        if self.input_lr_factor != "auto" and not self.input_lr_factor > 0:
+            raise ValueError(f"input_lr_factor must be above 0, got {self.input_lr_factor}")
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip must be above 0 (or null, for none), got {self.clip}")
 

@@ -11,12 +11,12 @@ __all__ = ["AutoEncoder", "LearningRates"]
 
 
 class LearningRates(NamedTuple):
-    """Peak learning rates of one kind of optimiser."""
+    """What tuning found for one kind of optimiser."""
 
     peak: float
-    """Of all layers but the encoder's first."""
-    input: float
-    """Of the encoder's first layer."""
+    """Peak learning rate."""
+    input_factor: float
+    """How many times faster the encoder's first layer learns."""
 
 
 class AutoEncoder(nn.Module):

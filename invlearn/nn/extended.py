@@ -178,6 +178,6 @@ class ExtendedAutoEncoder(AutoEncoder):
         self.depth, self.columns, self.width = depth, chosen_columns, width
         self.decoder_depth = chosen_decoder_depth
         self.learning_rates = {
-            "adam": LearningRates(min(0.01, 0.1 / dim), input=0.1),
-            "sgd": LearningRates(0.3, input=0.3),
+            "adam": LearningRates(min(0.01, 0.1 / dim), input_factor=max(10, dim)),
+            "sgd": LearningRates(0.3, input_factor=1),
         }

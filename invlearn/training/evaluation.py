@@ -55,11 +55,15 @@ def evaluate_replicas(
     constants = loss.constants(examples, statistics)
     blank = dict.fromkeys(METRICS)
     return (
-        [{**blank, **_of_replica(values, replica)} for replica in range(replicas)],
-        [_of_replica(constants, replica) for replica in range(replicas)],
+        [{**blank, **row} for row in _rows(values, replicas)],
+        _rows(constants, replicas),
     )
 
 
-def _of_replica(values: dict[str, Tensor], replica: int) -> dict[str, Any]:
-    numbers = {name: value.expand(max(len(value), replica + 1))[replica].item() for name, value in values.items()}
-    return {name: None if math.isnan(number) else number for name, number in numbers.items()}
+def _rows(values: dict[str, Tensor], replicas: int) -> list[dict[str, Any]]:
+    """A dict of ``(R,)`` or ``(1,)`` tensors as one dict of numbers per replica, None for NaN."""
+    columns = {name: value.expand(replicas).tolist() for name, value in values.items()}
+    return [
+        {name: None if math.isnan(numbers[replica]) else numbers[replica] for name, numbers in columns.items()}
+        for replica in range(replicas)
+    ]

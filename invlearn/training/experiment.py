@@ -62,8 +62,8 @@ class Experiment:
         optimizer_node = {**config["optimizer"]}
         if optimizer_node.get("lr") == "auto":
             optimizer_node["lr"] = _tuned(model, optimizer_node).peak
-        if trainer_node.get("input_lr") == "auto":
-            trainer_node["input_lr"] = _tuned(model, optimizer_node).input
+        if trainer_node.get("input_lr_factor") == "auto":
+            trainer_node["input_lr_factor"] = _tuned(model, optimizer_node).input_factor
         trainer = build("trainer", trainer_node)
         if trainer.batch_size > dataset.size:
             raise UserError(
@@ -125,16 +125,14 @@ class Experiment:
         The peak rate of a group stands under ``peak_lr``. Optimisers work element by element, so a stack of replicas
         is as good as one run.
         """
+        lr = self.config["optimizer"]["lr"]
         first = next(layer for layer in model.encoder.modules() if isinstance(layer, StackedLinear))
         rest = [
             parameter for parameter in model.parameters() if all(parameter is not own for own in first.parameters())
         ]
         groups = [
             {"params": [parameter for parameter in parameters if parameter.requires_grad], "peak_lr": peak}
-            for parameters, peak in (
-                (first.parameters(), self.config["trainer"]["input_lr"]),
-                (rest, self.config["optimizer"]["lr"]),
-            )
+            for parameters, peak in ((first.parameters(), lr * self.config["trainer"]["input_lr_factor"]), (rest, lr))
         ]
         return build("optimizer", self.config["optimizer"], [group for group in groups if group["params"]])
 
@@ -173,6 +171,6 @@ def _tuned(model: AutoEncoder, optimizer: Mapping[str, Any]) -> LearningRates:
     name = str(optimizer.get("_target_")).rpartition(".")[2].lower()
     if name not in model.learning_rates:
         raise UserError(
-            f"optimizer.lr and trainer.input_lr must be given: {type(model).__name__} has not been tuned with {name}"
+            f"optimizer.lr and trainer.input_lr_factor must be given: {type(model).__name__} has not been tuned with {name}"
         )
     return model.learning_rates[name]
