@@ -170,7 +170,6 @@ def default_epochs(dim: int) -> int:
 def _tuned(model: AutoEncoder, optimizer: Mapping[str, Any]) -> LearningRates:
     name = str(optimizer.get("_target_")).rpartition(".")[2].lower()
     if name not in model.learning_rates:
-        raise UserError(
-            f"optimizer.lr and trainer.input_lr_factor must be given: {type(model).__name__} has not been tuned with {name}"
-        )
+        untuned = f"{type(model).__name__} has not been tuned with {name}"
+        raise UserError(f"optimizer.lr and trainer.input_lr_factor must be given: {untuned}")
     return model.learning_rates[name]

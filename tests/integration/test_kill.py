@@ -32,7 +32,8 @@ def assert_nothing_is_half_written(run: Path) -> None:
 
 def test_a_run_killed_five_times_ends_with_the_same_bits(tmp_path: Path) -> None:
     undisturbed, disturbed = tmp_path / "a", tmp_path / "b"
-    undisturbed.mkdir(), disturbed.mkdir()
+    undisturbed.mkdir()
+    disturbed.mkdir()
     start = time.monotonic()
     subprocess.run(COMMAND, cwd=undisturbed, check=True, capture_output=True)
     duration = time.monotonic() - start
