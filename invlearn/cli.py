@@ -74,12 +74,12 @@ def _complete(words: list[str]) -> int:
     line = os.environ.get("COMP_LINE")
     if line is None:  # installing
         return import_module("invlearn.commands.train").main(words)
-    program, *typed = line.split()
+    program, _, rest = line.partition(" ")
+    typed = rest.split()
     if not typed or (len(typed) == 1 and not line.endswith(" ")):
         print(" ".join(COMMANDS))
         return 0
     if typed[0] == "train":
-        after = line.split("train", 1)[1]
-        os.environ["COMP_LINE"] = f"{program}{after}"
+        os.environ["COMP_LINE"] = f"{program}{rest.lstrip().removeprefix('train')}"
         return import_module("invlearn.commands.train").main(words)
     return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,7 @@ __all__ = [
     "config_hash",
     "differences",
     "flatten",
+    "sweep_jobs",
 ]
 
 GROUPS = ("dataset", "model", "loss", "optimizer", "trainer")
@@ -44,7 +46,7 @@ class Settings:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: Arithmetic of training.
         threads: CPU threads of torch; ``None`` is torch's own choice.
-        sweep: Name of a sweep's folder; read by ``conf/hydra``.
+        sweep: Name of a sweep's folder; read by ``hydra.sweep.dir`` in ``conf/train.yaml``.
 
     Raises:
         ValueError: A setting is out of range.
@@ -122,27 +124,66 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None, con
         UserError: An override names no group, option or key, or cannot be parsed.
     """
     from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
 
-    extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
-    if config_dir and not Path(config_dir).is_dir():
-        raise UserError(f"--config-dir {config_dir} is not a folder")
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="train"):
+    with _hydra():
+        extra = _search_path(config_dir)
         try:
             return hydra_compose(config_name, [*extra, *overrides], return_hydra_config=True)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(_explain(error, overrides)) from error
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            raise UserError(_explain(error, overrides, config_dir)) from error
 
 
-def _explain(error: Exception, overrides: Sequence[str]) -> str:
+def sweep_jobs(overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of each job of a sweep, as Hydra's own sweeper splits them.
+
+    Raises:
+        UserError: An override cannot be parsed.
+    """
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    with _hydra():
+        try:
+            parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+            batches = BasicSweeper.split_arguments(parser.parse_overrides(list(overrides)), None)
+        except (HydraException, ValueError) as error:
+            raise UserError(_explain(error, overrides, None)) from error
+    return [list(job) for batch in batches for job in batch]
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    """Hydra ready to compose from ``conf_dir()``; a Hydra application around us finds its own state again."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    around = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="train"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = around
+
+
+def _search_path(config_dir: str | None) -> list[str]:
+    if config_dir is None:
+        return []
+    if not Path(config_dir).is_dir():
+        raise UserError(f"--config-dir {config_dir} is not a folder")
+    return [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
+
+
+def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None) -> str:
     """Turn Hydra's several lines into one that names the nearest group, option or key."""
     message = str(error).strip()
-    groups = {
-        folder.name: [file.stem for file in folder.glob("*.yaml")] for folder in conf_dir().iterdir() if folder.is_dir()
-    }
+    groups: dict[str, list[str]] = {}
+    for root in (conf_dir(), *([Path(config_dir)] if config_dir else [])):
+        for folder in filter(Path.is_dir, root.iterdir()):
+            groups.setdefault(folder.name, []).extend(file.stem for file in folder.glob("*.yaml"))
     for override in overrides:
         group, equals, value = override.partition("=")
         if not equals and "missing EQUAL" in message and override in message:
@@ -151,7 +192,8 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
             return f"{group}={value}: there is no such {group}{nearest(value, groups[group])}"
     if found := re.match("Could not override '([^']+)'", message):
         parent, _, leaf = found[1].rpartition(".")
-        chosen = as_plain(compose([override for override in overrides if override.partition("=")[0] in groups]))
+        choices = [override for override in overrides if override.partition("=")[0] in groups]
+        chosen = as_plain(compose(choices, config_dir=config_dir))
         siblings = OmegaConf.select(OmegaConf.create(chosen), parent) if parent else {**chosen, **groups}
         known = (
             [str(key) for key in siblings if key != "_target_"] if isinstance(siblings, Mapping | DictConfig) else []

@@ -13,9 +13,9 @@ from torch import Tensor
 
 __all__ = [
     "auroc",
+    "closeness",
     "code_distance",
     "collapsed",
-    "constant_invariance_loss",
     "distance_spearman",
     "invariance_loss",
     "invariance_ratio",
@@ -23,9 +23,6 @@ __all__ = [
     "mean_squared_error",
     "recall_at_1",
 ]
-
-GALLERY = 1_000
-"""Number of entities in the gallery of ``recall_at_1``."""
 
 
 def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
@@ -60,14 +57,12 @@ def invariance_loss(
     return (1 / (delta + alpha * distance_sq) - 1 / (delta + alpha * code_distance_sq)).square()
 
 
-def constant_invariance_loss(distance: Tensor, mean_closeness: Tensor) -> Tensor:
-    """Mean ℓ at δ = α = 1 of one constant d̂ for all pairs, ``(R,)``: what an encoder must beat.
+def closeness(distance: Tensor, delta: Tensor | float, alpha: Tensor | float) -> Tensor:
+    """1/(δ + α d²) of each pair, ``(R, N)``; α is a number or ``(R, 1)``.
 
-    Args:
-        distance: True distances d* of held-out pairs, ``(R, N)``.
-        mean_closeness: Mean of 1/(1+d*²) over the training pairs, ``(R,)``. It is the 1/(1+d̂²) of the best constant.
+    Its mean over training pairs is the closeness of the single d̂ that has the least mean ℓ: what an encoder must beat.
     """
-    return (1 / (1 + distance.square()) - mean_closeness[:, None]).square().mean(1)
+    return 1 / (delta + alpha * distance.square())
 
 
 def mean_over(values: Tensor, mask: Tensor) -> Tensor:
@@ -120,14 +115,14 @@ def distance_spearman(code_distances: Tensor, distances: Tensor) -> Tensor:
 def recall_at_1(queries: Tensor, gallery: Tensor) -> Tensor:
     """Share of queries whose nearest code in the gallery is their own entity's, ``(R,)``.
 
-    Row i of both is the same entity under different transformations; the first 1,000 rows are used. A tie with another
-    entity counts as a miss, so that a collapsed code scores 0.
+    Row i of both is the same entity under different transformations. A tie with another entity counts as a miss, so
+    that a collapsed code scores 0.
 
     Args:
         queries: Invariant codes, ``(R, N, C)``.
         gallery: Invariant codes, ``(R, N, C)``.
     """
-    queries, gallery = queries[:, :GALLERY].double(), gallery[:, :GALLERY].double()
+    queries, gallery = queries.double(), gallery.double()
     n = queries.shape[1]
     if n < 2:
         return torch.full((len(queries),), float("nan"), dtype=torch.float64)

@@ -24,7 +24,7 @@ __all__ = ["RunDirectory", "check_writable", "write_atomically"]
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file by ``content`` so that a reader, or a crash at any moment, sees the old or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -49,8 +49,8 @@ def check_writable(folder: Path) -> None:
     Raises:
         UserError: A part of the path is a file, or the nearest existing folder cannot be written to.
     """
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     try:
+        existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
         if not existing.is_dir():
             raise NotADirectoryError(f"{existing} is not a folder")
         with tempfile.TemporaryFile(dir=existing):
@@ -99,6 +99,11 @@ class RunDirectory:
         """Whether a run has been started here."""
         return (self.path / "run.json").is_file()
 
+    def remove_leftovers(self) -> None:
+        """Remove temporary files that a killed process left behind."""
+        for temporary in (*self.path.glob(".*.tmp"), *self.path.glob("checkpoints/.*.tmp")):
+            temporary.unlink(missing_ok=True)
+
     def title(self) -> str:
         """A line that says what was trained: ``twopart, extended, d = 10``."""
         config = self.config()
@@ -132,7 +137,7 @@ class RunDirectory:
         """
         file = self.path / "run.json"
         try:
-            record = json.loads(file.read_text())
+            record = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise UserError(f"{self.path} is not a run: it has no run.json") from error
         except (OSError, ValueError) as error:

@@ -7,7 +7,8 @@ import pytest
 from invlearn.config import Settings, Trainer, as_plain, compose, config_hash, differences
 from invlearn.data import Shift
 from invlearn.errors import UserError, nearest
-from invlearn.training.schema import build, effective
+from invlearn.training.experiment import Experiment
+from invlearn.training.schema import build
 
 
 def test_the_hash_is_of_what_is_computed_not_of_where() -> None:
@@ -37,12 +38,19 @@ def test_plain_configs_are_resolved_and_without_hydra() -> None:
     ("node", "message"),
     [
         ({}, r"dataset\._target_ must name a class"),
-        ({"_target_": "invlearn.data.Nothing"}, r"dataset\._target_: there is no invlearn\.data\.Nothing"),
+        (
+            {"_target_": "invlearn.data.Nothing"},
+            r"dataset\._target_: there is no class or function inv",
+        ),
         ({"_target_": "invlearn.data.Shift", "dmi": 3}, r"dataset\.dmi: there is no such key; did you mean 'dim'\?"),
         ({"_target_": "invlearn.data.Shift", "dim": "x"}, r"dataset\.dim must be a whole number, got 'x'"),
         ({"_target_": "invlearn.data.Shift", "seed": 1.5}, r"dataset\.seed must be a whole number or null, got 1\.5"),
         ({"_target_": "invlearn.data.Shift", "dim": 1}, r"dataset\.dim must be at least 2, got 1"),
-        ({"_target_": "invlearn.data.ShiftScale", "min_scale": True}, r"dataset\.min_scale must be a number, got True"),
+        ({"_target_": "invlearn.data.ShiftScale", "min_scale": True}, r"dataset\.min_scale must be a finite number"),
+        ({"_target_": "invlearn.data.ShiftScale", "max_scale": float("nan")}, r"dataset\.max_scale must be a finite"),
+        ({"_target_": "math.pi"}, r"dataset\._target_: there is no class or function math\.pi"),
+        ({"_target_": ".Shift"}, r"dataset\._target_ must name a class"),
+        ({"_target_": "invlearn.data.TransformationFamily"}, "dataset: Can't instantiate abstract class"),
         ({"_target_": "invlearn.data.PermutationCycle", "cycle": ["a"]}, r"dataset\.cycle must be a list or auto"),
     ],
 )
@@ -51,11 +59,22 @@ def test_building_names_the_key_and_what_would_be_right(node: dict, message: str
         build("dataset", node)
 
 
-def test_building_calls_the_constructor() -> None:
-    built = build("dataset", {"_target_": "invlearn.data.Shift", "dim": 4, "seed": None, "size": 10})
+def test_building_completes_the_node_and_settles_every_auto() -> None:
+    built, node = build("dataset", {"_target_": "invlearn.data.Shift", "dim": 4, "size": 10})
     assert built == Shift(dim=4, size=10)
-    cycle = build("dataset", {"_target_": "invlearn.data.PermutationCycle", "dim": 3, "cycle": [1, 2, 0]})
-    assert effective({"cycle": "auto", "dim": 3}, cycle) == {"cycle": [1, 2, 0], "dim": 3}
+    assert node["_target_"] == "invlearn.data.Shift"
+    assert (node["dim"], node["size"], node["valid_size"], node["seed"]) == (4, 10, 10_000, None)
+    _, node = build("dataset", {"_target_": "invlearn.data.PermutationCycle", "dim": 3, "cycle_seed": 1})
+    again, _ = build("dataset", node)
+    assert again.order.tolist() == node["cycle"]
+
+
+def test_eight_and_eight_point_zero_are_one_setting() -> None:
+    hashes = {
+        config_hash(Experiment.from_config(as_plain(compose([f"loss.weight={weight}"]))).config)
+        for weight in ("8", "8.0", "8e0")
+    }
+    assert len(hashes) == 1
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,8 @@ def test_constants_stand_beside_every_error(loss) -> None:
     statistics = loss.fit(examples)
     errors = loss.errors(loss.forward(model, examples), examples)
     constants = loss.constants(examples, statistics)
-    assert set(errors) == set(constants)
+    of_the_loss = {"loss_invariance"} if isinstance(loss, PairwiseLoss) else {"mse_code"}
+    assert set(errors) | of_the_loss <= set(constants)
     # The mean is the best constant, so on its own examples nothing else does better.
     x = examples[0] if isinstance(loss, SupervisedDFTLoss) else torch.cat(examples[:2], dim=1)
     assert constants["mse_reconstruction"].tolist() == pytest.approx(x.var(dim=1, correction=0).mean(-1).tolist())

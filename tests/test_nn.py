@@ -136,7 +136,7 @@ def test_decoder_depth_is_its_own() -> None:
         ({"columns": 0}, "columns must be at least 1"),
         ({"width": 0}, "width must be at least 1"),
         ({"smoothing": 0.0}, "smoothing must be above 0"),
-        ({"columns": "input", "depth": 8}, r"depth gives a network of [\d,]+ parameters, over the limit of 50,000,000"),
+        ({"columns": "input", "depth": 8}, r"a network of [\d,]+ parameters is over the limit of 50,000,000"),
     ],
 )
 def test_bad_sizes_are_named(settings: dict, message: str) -> None:

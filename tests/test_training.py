@@ -11,7 +11,7 @@ from torch import nn
 
 import invlearn
 from invlearn.commands.train import train
-from invlearn.config import Trainer, as_plain, compose
+from invlearn.config import GROUPS, Trainer, as_plain, compose
 from invlearn.errors import UserError
 from invlearn.runs import RunDirectory
 from invlearn.training.checkpoint import load_checkpoint, restore_state, state_contents
@@ -194,7 +194,7 @@ def test_another_config_is_refused_and_nothing_changes(tiny: list[str], tmp_path
     train(tiny, tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(
-        UserError, match=r"another config: optimizer\.lr \(0.01 there, 1 here\), seed \(0 there, 1 here\)"
+        UserError, match=r"another config: optimizer\.lr \(0.01 there, 1.0 here\), seed \(0 there, 1 here\)"
     ):
         train([*tiny, "seed=1", "optimizer.lr=1"], tmp_path)
     with pytest.raises(UserError, match=r"trainer.epochs \(2 there, 1 here\)"):
@@ -213,14 +213,64 @@ def test_where_a_run_computes_does_not_change_which_run_it_is(tiny: list[str], t
 
 def test_a_key_that_did_not_exist_yet_counts_at_its_default(tiny: list[str], tmp_path: Path) -> None:
     train(tiny, tmp_path)
-    config = (tmp_path / "config.yaml").read_text()
-    older = "\n".join(line for line in config.splitlines() if "patience" not in line)
-    (tmp_path / "config.yaml").write_text(older)
+    whole = RunDirectory(tmp_path).config()
     stamp = (tmp_path / "run.json").read_bytes()
-    train(tiny, tmp_path)
-    assert (tmp_path / "run.json").read_bytes() == stamp
-    with pytest.raises(UserError, match=r"trainer\.patience"):
+    for group, key in ((group, key) for group in GROUPS for key in whole[group]):
+        if key == "_target_" or (group, key) in (
+            ("dataset", "size"),
+            ("dataset", "valid_size"),
+            ("dataset", "test_size"),
+        ):
+            continue  # not at their defaults here
+        if (group, key) in (("trainer", "epochs"), ("optimizer", "betas"), ("optimizer", "fused")):
+            continue  # nor these, of which the last two are torch's
+        older = {name: {**node} if isinstance(node, dict) else node for name, node in whole.items()}
+        del older[group][key]
+        RunDirectory(tmp_path).write_config(older)
+        train(tiny, tmp_path)
+        assert (tmp_path / "run.json").read_bytes() == stamp, (group, key)
+    RunDirectory(tmp_path).write_config(older)
+    with pytest.raises(UserError, match=r"trainer\.patience \(None there, 3 here\)"):
         train([*tiny, "trainer.patience=3"], tmp_path)
+
+
+def test_an_extension_killed_between_two_files_still_trains(tiny: list[str], tmp_path: Path) -> None:
+    train(tiny, tmp_path)
+    directory = RunDirectory(tmp_path)
+    directory.write_config({**directory.config(), "trainer": {**directory.config()["trainer"], "epochs": 4}})
+    assert directory.record()["status"] == "completed"
+    train([*tiny, "trainer.epochs=4"], tmp_path)
+    assert directory.metrics()["epoch"].tolist() == [1, 2, 3, 4]
+
+
+def test_missing_curves_are_drawn_again(tiny: list[str], tmp_path: Path) -> None:
+    train(tiny, tmp_path)
+    (tmp_path / "curves.png").unlink()
+    train(tiny, tmp_path)
+    assert (tmp_path / "curves.png").exists()
+
+
+def test_a_replica_that_diverged_at_once_has_no_metrics(tiny: list[str], tmp_path: Path, monkeypatch) -> None:
+    initial = Experiment.model
+
+    def with_nan(self: Experiment, device, **settings):
+        model = initial(self, device, **settings)
+        if str(device) != "meta":
+            next(model.parameters()).data[1] = torch.nan
+        return model
+
+    monkeypatch.setattr(Experiment, "model", with_nan)
+    record = train([*tiny, "replicas=3"], tmp_path).directory.record()
+    assert [replica["diverged"] for replica in record["replicas"]] == [False, True, False]
+    assert set(record["replicas"][1]["metrics"].values()) == {None}
+    assert record["replicas"][0]["metrics"]["mse_invariance"] is not None
+    assert record["best_replica"] != 1
+
+
+def test_training_leaves_the_users_process_as_it_was(tiny: list[str], tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    train([*tiny, f"threads={before + 1}"], tmp_path)
+    assert torch.get_num_threads() == before
 
 
 def test_all_replicas_diverging_is_said_in_one_line(tiny: list[str], tmp_path: Path) -> None:
@@ -252,6 +302,7 @@ def test_load_run_encodes_decodes_and_measures(tiny: list[str], tmp_path: Path) 
     again = invlearn.load_run(tmp_path)
     assert torch.equal(again.family.order, run.family.order)  # type: ignore[attr-defined]
     x = again.experiment.examples("test", CPU)[0][0]
+    x.numpy().flags.writeable = False
     z_inv, z_var = again.encode(x)
     assert z_inv.shape == (128, 10)
     assert z_var.shape == (128, 20)

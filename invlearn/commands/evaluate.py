@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentParser
 from pathlib import Path
 
+from invlearn.commands.arguments import Parser
 from invlearn.runs import RunDirectory
 
 __all__ = ["main"]
@@ -13,7 +13,7 @@ __all__ = ["main"]
 
 def main(argv: list[str]) -> int:
     """Draw the run's test data again, measure every replica's best checkpoint, and print the metrics."""
-    parser = ArgumentParser(prog="invlearn evaluate", description="Measure a trained run anew on its test data.")
+    parser = Parser(prog="invlearn evaluate", description="Measure a trained run anew on its test data.")
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory, as in outputs/runs/...")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--json", action="store_true", help="print JSON: a list of one object per replica")
@@ -21,10 +21,9 @@ def main(argv: list[str]) -> int:
     RunDirectory(arguments.run).config()  # says what is wrong before torch is loaded
 
     from invlearn.commands.summary import metrics_table
-    from invlearn.training.experiment import resolve_device
     from invlearn.training.trained import load_run
 
-    run = load_run(arguments.run, device=resolve_device(arguments.device))
+    run = load_run(arguments.run, device=arguments.device)
     metrics, constants = run.evaluate()
     if arguments.json:
         print(json.dumps(metrics, indent=2, allow_nan=False))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from invlearn.config import conf_dir
+from invlearn.config import GROUPS, conf_dir
 
 __all__ = ["train_help"]
-
-_SHOWN = ("dataset", "model", "loss", "optimizer", "trainer")
 
 
 def train_help() -> str:
@@ -21,7 +19,7 @@ def train_help() -> str:
         "groups:\n" + "\n".join(f"  {group.name}={'|'.join(_options(group))}" for group in _groups()),
         "keys, with their defaults:\n" + "\n".join(_keys(conf_dir() / "train.yaml")),
     ]
-    for group in _SHOWN:
+    for group in GROUPS:
         for option in _options(conf_dir() / group):
             keys = _keys(conf_dir() / group / f"{option}.yaml", prefix=f"{group}.")
             sections.append(f"{group}={option}\n" + "\n".join(keys))

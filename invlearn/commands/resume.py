@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
 from pathlib import Path
 
+from invlearn.commands.arguments import Parser
 from invlearn.runs import RunDirectory
 
 __all__ = ["main"]
@@ -12,19 +12,21 @@ __all__ = ["main"]
 
 def main(argv: list[str]) -> int:
     """Continue the run to its end; say so if there is nothing left to do."""
-    parser = ArgumentParser(prog="invlearn resume", description="Continue an unfinished run with its own config.")
+    parser = Parser(prog="invlearn resume", description="Continue an unfinished run with its own config.")
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory, as in outputs/runs/...")
-    directory = RunDirectory(parser.parse_args(argv).run)
+    parser.add_argument("--device", help="continue on another device: auto, cpu, cuda or cuda:N")
+    arguments = parser.parse_args(argv)
+    directory = RunDirectory(arguments.run)
     config = directory.config()
+    if arguments.device is not None:
+        config["device"] = arguments.device
 
-    from invlearn.commands.summary import summary
-    from invlearn.commands.train import train
+    from invlearn.commands.train import report, train
     from invlearn.training.experiment import Experiment
     from invlearn.training.run import is_finished
 
     if is_finished(Experiment.from_config(config), directory):
         print(f"{directory} is finished; nothing to do")
-    else:
-        train(config, directory.path)
-    print(summary(directory))
+    train(config, directory.path)
+    report(directory)
     return 0

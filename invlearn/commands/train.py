@@ -6,13 +6,13 @@ import io
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from invlearn.config import as_plain, compose, conf_dir
+from invlearn.config import as_plain, compose, conf_dir, sweep_jobs
 from invlearn.errors import UserError
 from invlearn.runs import RunDirectory, check_writable, write_atomically
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Hydra and torch are imported where they are used: help and completion must answer at once.
 
-__all__ = ["main", "train"]
+__all__ = ["main", "report", "train"]
 
 
 def train(config: DictConfig | Mapping[str, Any] | Sequence[str] = (), run_dir: str | Path | None = None) -> TrainedRun:
@@ -30,7 +30,7 @@ def train(config: DictConfig | Mapping[str, Any] | Sequence[str] = (), run_dir: 
 
     Args:
         config: Overrides as on the command line, ``["dataset=twopart", "seed=3"]``, or a whole config.
-        run_dir: The run directory; by default a new one under ``outputs/runs``, named by date and time.
+        run_dir: The run directory; by default ``hydra.run.dir``, a new folder under ``outputs/runs``.
 
     Returns:
         The trained run.
@@ -42,23 +42,22 @@ def train(config: DictConfig | Mapping[str, Any] | Sequence[str] = (), run_dir: 
     from invlearn.training.run import run_experiment
     from invlearn.training.trained import load_run
 
+    if isinstance(config, str):
+        raise UserError(f"overrides must be a list, as in ['dataset=twopart'], got {config!r}")
     if not isinstance(config, Mapping | DictConfig):
         config = compose(list(config))
-    experiment = Experiment.from_config(as_plain(config))
-    directory = RunDirectory(run_dir or Path("outputs/runs") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f"))
-    check_writable(directory.path)
-    run_experiment(experiment, directory)
-    draw_curves(directory)
+    if run_dir is None:
+        run_dir = OmegaConf.select(config, "hydra.run.dir") if isinstance(config, DictConfig) else None
+    directory = RunDirectory(run_dir or compose().hydra.run.dir)
+    run_experiment(Experiment.from_config(as_plain(config)), directory, _draw_curves)
+    if not directory.curves.exists():
+        _draw_curves(directory)
     return load_run(directory.path)
 
 
-def draw_curves(directory: RunDirectory) -> None:
-    """Draw curves.png from metrics.csv, unless it is there already and newer."""
+def _draw_curves(directory: RunDirectory) -> None:
     from invlearn.plotting import plot_curves
 
-    table = directory.path / "metrics.csv"
-    if directory.curves.exists() and directory.curves.stat().st_mtime >= table.stat().st_mtime:
-        return
     image = io.BytesIO()
     plot_curves(directory.metrics(), directory.title()).savefig(image, format="png")
     write_atomically(directory.curves, image.getvalue())
@@ -76,77 +75,77 @@ def main(argv: list[str]) -> int:
 
         print(train_help())
         return 0
-    if not (args.cfg or args.info or args.shell_completion or args.hydra_help):
-        experiments = _check(args.overrides, args.config_dir, args.config_name or "train", sweep=args.multirun)
-        if len(arguments) < len(argv):
-            from invlearn.commands.plan import describe
+    if args.shell_completion or args.hydra_help:
+        return _run_hydra(arguments, args.overrides)
+    if args.config_path:
+        raise UserError("--config-path would replace invlearn's own config; --config-dir DIR adds to it")
+    overrides = sweep_jobs(args.overrides) if args.multirun else [args.overrides]
+    name = args.config_name or "train"
+    configs = [compose(job, config_dir=args.config_dir, config_name=name) for job in overrides]
+    if args.cfg or args.info:
+        return _run_hydra(arguments, args.overrides)
+    jobs = [_check(config, sweep=args.multirun) for config in configs]
+    if len(arguments) < len(argv):
+        from invlearn.commands.plan import describe
 
-            print(describe([experiment for experiment, _ in experiments]))
-            return 0
-        if not args.multirun and (directory := _finished(*experiments[0])):
-            print(f"{directory} is finished; nothing to do")
-            _print_summary(directory)
-            return 0
-    # Hydra wants all flags on one side of the overrides.
-    sys.argv = [sys.argv[0], *(word for word in arguments if word not in args.overrides), *args.overrides]
-    _run_hydra()
-    return 0
+        print("\n\n".join(describe(experiment) for experiment, _ in jobs))
+        return 0
+    if not args.multirun and jobs[0][1]:
+        directory = RunDirectory(configs[0].hydra.run.dir)
+        print(f"{directory} is finished; nothing to do")
+        train(configs[0], directory.path)  # draws the curves, should they be missing
+        report(directory)
+        return 0
+    return _run_hydra(arguments, args.overrides)
 
 
-def _check(
-    overrides: list[str], config_dir: str | None, config_name: str, *, sweep: bool
-) -> list[tuple[Experiment, RunDirectory]]:
-    """Compose and check every job of a command, with the folder each would write to."""
+def report(directory: RunDirectory) -> None:
+    """Print what came out of a finished run."""
+    from invlearn.commands.summary import summary
+
+    print(summary(directory))
+
+
+def _check(config: DictConfig, *, sweep: bool) -> tuple[Experiment, bool]:
+    """Check a job before anything is written: its experiment, and whether it is already finished."""
     from invlearn.training.experiment import Experiment, resolve_device
-
-    checked = []
-    for job in _jobs(overrides) if sweep else [overrides]:
-        config = compose(job, config_dir=config_dir, config_name=config_name)
-        experiment = Experiment.from_config(as_plain(config))
-        resolve_device(experiment.settings.device)
-        folder = config.hydra.sweep.dir if sweep else config.hydra.run.dir
-        check_writable(Path(folder))
-        checked.append((experiment, RunDirectory(folder)))
-    return checked
-
-
-def _jobs(overrides: list[str]) -> list[list[str]]:
-    """The overrides of each job of a sweep, as Hydra's own sweeper splits them."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    compose(overrides=[override for override in overrides if "=" not in override])  # names what is no override
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    return [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
-
-
-def _finished(experiment: Experiment, directory: RunDirectory) -> RunDirectory | None:
     from invlearn.training.run import is_finished
 
-    return directory if is_finished(experiment, directory) else None
+    experiment = Experiment.from_config(as_plain(config))
+    resolve_device(experiment.settings.device)
+    try:
+        folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir) if sweep else Path(config.hydra.run.dir)
+    except OmegaConfBaseException as error:
+        raise UserError(f"hydra.{'sweep' if sweep else 'run'}.dir: {str(error).splitlines()[0]}") from error
+    check_writable(folder)
+    return experiment, is_finished(experiment, RunDirectory(folder))
 
 
-def _run_hydra() -> None:
+def _run_hydra(arguments: list[str], overrides: list[str]) -> int:
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
+    finished: list[RunDirectory] = []
+    errors: list[str] = []
+
+    # Hydra would turn our errors into several lines and status 1, and would end a sweep at the first of them.
     @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
     def job(config: DictConfig) -> None:
         directory = RunDirectory(HydraConfig.get().runtime.output_dir)
         try:
             train(config, directory.path)
-        except UserError as error:  # Hydra would print several lines and end with status 1
-            print(f"invlearn: {error}", file=sys.stderr)
-            sys.exit(2)
-        _print_summary(directory)
+            finished.append(directory)
+        except UserError as error:
+            errors.append(str(error))
 
+    # Hydra wants all flags on one side of the overrides.
+    sys.argv = [sys.argv[0], *(word for word in arguments if word not in overrides), *overrides]
     job()
-
-
-def _print_summary(directory: RunDirectory) -> None:
-    from invlearn.commands.summary import summary
-
-    print(summary(directory))
+    for directory in finished:
+        report(directory)
+    for error in errors:
+        print(f"invlearn: {error}", file=sys.stderr)
+    return 2 if errors else 0
 
 
 def _parser() -> ArgumentParser:
@@ -155,7 +154,7 @@ def _parser() -> ArgumentParser:
     parser = get_args_parser()
 
     def error(message: str) -> NoReturn:
-        raise UserError(message)
+        raise UserError(f"train: {message}")
 
     parser.error = error
     return parser

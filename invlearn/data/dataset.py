@@ -6,9 +6,13 @@ from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
-__all__ = ["Dataset", "Pairs", "Spectra", "Split"]
+__all__ = ["GALLERY", "Dataset", "Pairs", "Spectra", "Split"]
 
 Split = Literal["train", "valid", "test"]
+
+
+GALLERY = 1_000
+"""Number of entities among which ``recall_at_1`` finds one."""
 
 
 class Pairs(NamedTuple):
@@ -54,6 +58,10 @@ class Dataset(Protocol):
 
     def pairs(self, split: Split, seed: int) -> Pairs:
         """Pairs of a split, drawn from ``seed``."""
+        ...
+
+    def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
+        """Two samples each of up to ``GALLERY`` held-out entities, ``(n, d)`` twice, drawn from ``seed``."""
         ...
 
     def spectra(self, split: Split, seed: int) -> Spectra:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from invlearn.data.dataset import Pairs, Spectra, Split
+from invlearn.data.dataset import GALLERY, Pairs, Spectra, Split
 from invlearn.data.spectrum import dft
 from invlearn.seeding import seeded_generator
 
@@ -102,6 +102,13 @@ class TransformationFamily(ABC):
     def pairs(self, split: Split, seed: int) -> Pairs:
         """The pairs of a split, ``(size, d)``, drawn from ``seed`` and the split's own generator."""
         return self.sample_pairs(self._size(split), seeded_generator(seed, "pairs", split))
+
+    def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
+        """Two random images g·x and g'·x each of 1,000 test entities, ``(1000, d)`` twice."""
+        generator = seeded_generator(seed, "orbits", "test")
+        x = self.signals(GALLERY, generator)
+        query, gallery = (self.act(self.sample(GALLERY, generator), x) for _ in range(2))
+        return query, gallery
 
     def spectra(self, split: Split, seed: int) -> Spectra:
         """The signals of a split and their spectra, ``(size, d)`` each."""

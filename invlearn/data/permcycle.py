@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -30,7 +30,7 @@ class PermutationCycle(TransformationFamily):
     """
 
     cycle_seed: int = 0
-    cycle: Sequence[int] | Literal["auto"] | Tensor = "auto"
+    cycle: Sequence[int] | Literal["auto"] | Tensor = field(default="auto", compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,8 +26,8 @@ class TwoPart(TransformationFamily):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.dim % 2 or self.dim < 4:
-            raise ValueError(f"dim must be even and at least 4, for two parts of equal size, got {self.dim}")
+        if self.dim % 2:
+            raise ValueError(f"dim must be even, for two parts of equal size, got {self.dim}")
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw ``(n, 2)`` shifts, left and right."""

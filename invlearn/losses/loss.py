@@ -78,7 +78,7 @@ class Loss(ABC):
 
     @abstractmethod
     def constants(self, examples: Examples, statistics: Statistics) -> dict[str, Tensor]:
-        """What the best constant prediction gets for each of ``errors``, ``(R,)`` or ``(1,)`` each."""
+        """What the best constant prediction gets for each mean squared error, ``(R,)`` or ``(1,)`` each."""
 
 
 def held_out_outputs(loss: Loss, model: AutoEncoder, examples: Examples, replicas: int) -> Outputs:

@@ -76,7 +76,7 @@ class PairwiseLoss(Loss):
         return dataset.pairs(split, seed)
 
     def fit(self, train: Examples) -> Statistics:
-        """α, and what the constant predictions need: the mean sample and the mean of 1/(1+d*²)."""
+        """α, and what the constant predictions need: the mean sample, and the mean closeness at both α."""
         x, x_prime, distance = train
         squared = distance.square()
         if self.alpha == "auto":
@@ -87,7 +87,8 @@ class PairwiseLoss(Loss):
         return {
             "alpha": alpha,
             "mean_sample": (x.mean(1) + x_prime.mean(1)) / 2,
-            "mean_closeness": (1 / (1 + squared)).mean(1),
+            "mean_closeness": metrics.closeness(distance, 1.0, 1.0).mean(1),
+            "mean_closeness_trained": metrics.closeness(distance, self.delta, alpha[:, None]).mean(1),
         }
 
     def forward(self, model: AutoEncoder, batch: Examples) -> Outputs:
@@ -119,16 +120,11 @@ class PairwiseLoss(Loss):
         same = distance == 0
         code_distance = metrics.code_distance(z_inv, z_inv_prime)
         per_pair = metrics.invariance_loss(distance.square(), code_distance.square(), 1.0, 1.0)
-        recalls = [
-            metrics.recall_at_1(query[mask][None], gallery[mask][None])
-            for query, gallery, mask in zip(z_inv_prime, z_inv, same, strict=True)
-        ]
         return {
             "mse_invariance_same": metrics.mean_over(per_pair, same),
             "mse_invariance_different": metrics.mean_over(per_pair, ~same),
             "invariance_ratio": metrics.invariance_ratio(code_distance, same),
             "auroc": metrics.auroc(code_distance, same),
-            "recall_at_1": torch.cat(recalls),
             "distance_spearman": metrics.distance_spearman(code_distance, distance),
             "collapsed": metrics.collapsed(code_distance, distance),
         }
@@ -137,9 +133,14 @@ class PairwiseLoss(Loss):
         """What the mean training sample and the best single d̂ get, ``(R,)`` each."""
         x, x_prime, distance = examples
         both = torch.cat([x, x_prime], dim=1)
+        of_one = (metrics.closeness(distance, 1.0, 1.0) - statistics["mean_closeness"][:, None]).square()
+        trained = metrics.closeness(distance, self.delta, statistics["alpha"][:, None])
         return {
             "mse_reconstruction": metrics.mean_squared_error(statistics["mean_sample"][:, None], both),
-            "mse_invariance": metrics.constant_invariance_loss(distance, statistics["mean_closeness"]),
+            "mse_invariance": of_one.mean(1),
+            "mse_invariance_same": metrics.mean_over(of_one, distance == 0),
+            "mse_invariance_different": metrics.mean_over(of_one, distance > 0),
+            "loss_invariance": (trained - statistics["mean_closeness_trained"][:, None]).square().mean(1),
         }
 
     def _invariance(self, outputs: Outputs, examples: Examples, delta: Tensor | float, alpha: Tensor | float) -> Tensor:

@@ -123,5 +123,5 @@ class SupervisedDFTLoss(Loss):
         reconstruction = (x - statistics["mean_sample"][:, None]).square()
         code_error = (target - statistics["mean_code"][:, None]).square()
         if self.objective == "full":
-            return self.errors((reconstruction, code_error), examples)
+            return {**self.errors((reconstruction, code_error), examples), "mse_code": code_error.mean((1, 2))}
         return self.errors((code_error if self.trains_encoder else reconstruction,), examples)

@@ -147,7 +147,7 @@ class ExtendedAutoEncoder(AutoEncoder):
         code_features: Width of the code.
         generators: One generator per replica.
         depth: Extended layers of the encoder, 1 to 1,000.
-        columns: Columns of each layer; ``auto`` grows with d, ``input`` is the paper's: as many as the layer's input.
+        columns: Columns of each layer; ``auto`` is 6d, ``input`` is the paper's: as many as the layer's input.
         width: Project each layer's input to this width first (ours, so that depth can go to 20); ``None`` does not.
         decoder_depth: Extended layers of the decoder; ``auto`` is ``depth``.
         smoothing: ε > 0, added under the root of the 2-norm.
@@ -168,7 +168,7 @@ class ExtendedAutoEncoder(AutoEncoder):
         decoder_depth: int | Literal["auto"] = "auto",
         smoothing: float = SMOOTHING,
     ):
-        chosen_columns = 4 * dim if columns == "auto" else columns
+        chosen_columns = 6 * dim if columns == "auto" else columns
         chosen_decoder_depth = depth if decoder_depth == "auto" else decoder_depth
         settings = {"columns": chosen_columns, "width": width, "smoothing": smoothing, "generators": generators}
         super().__init__(
@@ -178,6 +178,6 @@ class ExtendedAutoEncoder(AutoEncoder):
         self.depth, self.columns, self.width = depth, chosen_columns, width
         self.decoder_depth = chosen_decoder_depth
         self.learning_rates = {
-            "adam": LearningRates(min(0.01, 0.1 / dim), input_factor=max(10, dim)),
+            "adam": LearningRates(min(0.01, 0.1 / dim), input_factor=10),
             "sgd": LearningRates(0.3, input_factor=1),
         }

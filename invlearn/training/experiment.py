@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from invlearn.errors import UserError
 from invlearn.losses import Examples, Loss
 from invlearn.nn import AutoEncoder, LearningRates, StackedLinear
 from invlearn.seeding import seeded_generator
-from invlearn.training.schema import build, effective
+from invlearn.training.schema import build
 
 __all__ = ["Experiment", "resolve_device"]
 
@@ -50,35 +50,35 @@ class Experiment:
             if not isinstance(config.get(group), Mapping):
                 raise UserError(f"{group} must be a config group, got {config.get(group)!r}")
         top = {key: value for key, value in config.items() if key not in GROUPS}
-        settings = build("", {"_target_": "invlearn.config.Settings", **top})
-        dataset = build("dataset", config["dataset"])
-        loss = build("loss", config["loss"], dim=dataset.dim)
+        settings, top = build("", {"_target_": "invlearn.config.Settings", **top})
+        dataset, dataset_node = build("dataset", config["dataset"])
+        loss, loss_node = build("loss", config["loss"], dim=dataset.dim)
         with torch.device("meta"):
-            model = build("model", config["model"], dataset.dim, loss.code_features, [torch.Generator("cpu")])
-
-        trainer_node = {**config["trainer"]}
-        if trainer_node.get("epochs") == "auto":
-            trainer_node["epochs"] = default_epochs(dataset.dim)
-        optimizer_node = {**config["optimizer"]}
-        if optimizer_node.get("lr") == "auto":
+            sizes = (dataset.dim, loss.code_features, [torch.Generator("cpu")])
+            model, model_node = build("model", config["model"], *sizes)
+        optimizer_node = {"lr": "auto", **config["optimizer"]}
+        trainer_node = {"epochs": "auto", "input_lr_factor": "auto", **config["trainer"]}
+        if optimizer_node["lr"] == "auto":
             optimizer_node["lr"] = _tuned(model, optimizer_node).peak
-        if trainer_node.get("input_lr_factor") == "auto":
+        if trainer_node["input_lr_factor"] == "auto":
             trainer_node["input_lr_factor"] = _tuned(model, optimizer_node).input_factor
-        trainer = build("trainer", trainer_node)
+        if trainer_node["epochs"] == "auto":
+            trainer_node["epochs"] = default_epochs(dataset.dim)
+        _, optimizer_node = build("optimizer", optimizer_node, [nn.Parameter(torch.zeros(1))])
+        trainer, trainer_node = build("trainer", trainer_node)
         if trainer.batch_size > dataset.size:
             raise UserError(
                 f"trainer.batch_size must be at most the {dataset.size:,} training examples, got {trainer.batch_size}"
             )
-        build("optimizer", optimizer_node, [nn.Parameter(torch.zeros(1))])
-
-        groups = {
-            "dataset": effective(config["dataset"], dataset),
-            "model": effective(config["model"], model),
-            "loss": effective(config["loss"], loss),
+        effective = {
+            "dataset": dataset_node,
+            "model": model_node,
+            "loss": loss_node,
             "optimizer": optimizer_node,
             "trainer": trainer_node,
+            **{key: value for key, value in top.items() if key != "_target_"},
         }
-        return cls({**groups, **top}, dataset, loss, trainer, settings)
+        return cls(effective, dataset, loss, trainer, settings)
 
     @property
     def seeds(self) -> list[int]:
@@ -112,7 +112,8 @@ class Experiment:
         torch.set_default_dtype(self.dtype)
         try:
             with torch.device("meta" if str(device) == "meta" else "cpu"):
-                model = build("model", self.config["model"], self.dataset.dim, self.loss.code_features, generators)
+                sizes = (self.dataset.dim, self.loss.code_features, generators)
+                model, _ = build("model", self.config["model"], *sizes)
         finally:
             torch.set_default_dtype(default)
         model.encoder.requires_grad_(self.loss.trains_encoder)
@@ -134,12 +135,19 @@ class Experiment:
             {"params": [parameter for parameter in parameters if parameter.requires_grad], "peak_lr": peak}
             for parameters, peak in ((first.parameters(), lr * self.config["trainer"]["input_lr_factor"]), (rest, lr))
         ]
-        return build("optimizer", self.config["optimizer"], [group for group in groups if group["params"]])
+        return build("optimizer", self.config["optimizer"], [group for group in groups if group["params"]])[0]
 
     def examples(self, split: Split, device: torch.device | str) -> Examples:
         """Draw a split on the device: tensors ``(R, N, ...)``, or ``(1, N, ...)`` where ``dataset.seed`` is set."""
+        return self._stack(lambda seed: self.loss.draw(self.dataset, split, seed), device)
+
+    def orbits(self, device: torch.device | str) -> Examples:
+        """Draw two samples each of up to 1,000 test entities, ``(R, n, d)`` twice, for ``recall_at_1``."""
+        return self._stack(self.dataset.orbits, device)
+
+    def _stack(self, draw: Callable[[int], Examples], device: torch.device | str) -> Examples:
         seeds = self.seeds if self.dataset.seed is None else [self.dataset.seed]
-        draws = [tuple(part.to(self.dtype) for part in self.loss.draw(self.dataset, split, seed)) for seed in seeds]
+        draws = [tuple(part.to(self.dtype) for part in draw(seed)) for seed in seeds]
         return tuple(torch.stack(parts).to(device) for parts in zip(*draws, strict=True))
 
 

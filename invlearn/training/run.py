@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from invlearn.config import config_hash, differences
 from invlearn.errors import Terminated, UserError
-from invlearn.runs import RunDirectory
+from invlearn.runs import RunDirectory, check_writable
 from invlearn.training.checkpoint import load_checkpoint, restore_state, save_checkpoint, state_contents
 from invlearn.training.evaluation import evaluate_replicas
 from invlearn.training.experiment import Experiment, resolve_device
@@ -34,7 +34,7 @@ log = logging.getLogger("invlearn")
 
 
 def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
-    """Whether a directory already holds the whole run; False if it is new or can be continued.
+    """Whether a directory already holds the whole run; False if it is new or can be continued. Touches nothing.
 
     Raises:
         UserError: It holds a run of another config, or something that is no run.
@@ -48,36 +48,50 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
         if any(entry.name not in ours and entry.name[0] != "." for entry in directory.path.iterdir()):
             raise UserError(f"{directory} holds other files and no run; choose another hydra.run.dir")
         return False
-    changed = differences(directory.config(), experiment.config)
-    old_epochs, new_epochs = changed.get("trainer.epochs", (0, 0))
-    if old_epochs < new_epochs:
+    # A key that the stored config lacks, because it is older, counts at its default.
+    stored = Experiment.from_config(directory.config())
+    changed = differences(stored.config, experiment.config)
+    if stored.epochs < experiment.epochs:
         changed.pop("trainer.epochs")  # a larger number extends the run
     if changed:
         listed = ", ".join(f"{key} ({old} there, {new} here)" for key, (old, new) in changed.items())
         raise UserError(f"{directory} holds a run of another config: {listed}")
-    return directory.record().get("status") == "completed" and old_epochs == new_epochs
+    record = directory.record()
+    return record.get("status") == "completed" and record.get("epochs") == experiment.epochs
 
 
-def run_experiment(experiment: Experiment, directory: RunDirectory) -> None:
+def run_experiment(
+    experiment: Experiment,
+    directory: RunDirectory,
+    draw_curves: Callable[[RunDirectory], object] = lambda directory: None,
+) -> None:
     """Train to the end in a directory, continuing what is there; the result lies in its files.
+
+    Args:
+        experiment: The run.
+        directory: Its folder, whether it exists or not.
+        draw_curves: Called once metrics.csv is complete, before the run counts as completed.
 
     Raises:
         UserError: The directory holds another run, the device is missing, or every replica diverged.
     """
     if is_finished(experiment, directory):
         return
+    check_writable(directory.path)
     device = resolve_device(experiment.settings.device)
-    if experiment.settings.threads is not None:
-        torch.set_num_threads(experiment.settings.threads)
     directory.path.mkdir(parents=True, exist_ok=True)
-    record = _opening_record(experiment, directory, device)
-    with _logging_to(directory.path / "train.log"), _sigterm_raises():
-        started = time.perf_counter() - (record["wall_seconds"] or 0.0)
+    directory.remove_leftovers()
+    with _logging_to(directory.path / "train.log"), _sigterm_raises(), _torch_threads(experiment.settings.threads):
+        # The record first: from here on the directory is an unfinished run, whatever its config says.
+        record = _opening_record(experiment, directory, device)
+        clock = _Clock()
         try:
-            directory.write_config(experiment.config)
             directory.write_record(record)
-            state = _train(experiment, directory, device)
-            record |= _closing_record(experiment, state, device)
+            directory.write_config(experiment.config)
+            state = _train(experiment, directory, device, clock)
+            closing = _closing_record(experiment, state, device)
+            draw_curves(directory)
+            record |= closing
         except BaseException as error:
             interrupted = isinstance(error, KeyboardInterrupt | Terminated)
             record["status"] = "interrupted" if interrupted else "failed"
@@ -85,27 +99,44 @@ def run_experiment(experiment: Experiment, directory: RunDirectory) -> None:
                 log.exception("the run failed")
             raise
         finally:
-            record["wall_seconds"] = round(time.perf_counter() - started, 3)
-            record["finished"] = _now()
+            record |= {"wall_seconds": round(clock.seconds(), 3), "finished": _now()}
             directory.write_record(record)
 
 
-def _train(experiment: Experiment, directory: RunDirectory, device: torch.device) -> TrainingState:
+class _Clock:
+    """Seconds of training, those before an interruption included."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.start
+
+    def add(self, earlier: float) -> None:
+        self.start -= earlier
+
+
+def _train(experiment: Experiment, directory: RunDirectory, device: torch.device, clock: _Clock) -> TrainingState:
     train = experiment.examples("train", device)
     valid = experiment.examples("valid", device)
     state = TrainingState.initial(experiment, train, device)
     if directory.last_checkpoint.is_file():
-        restore_state(state, load_checkpoint(directory.last_checkpoint, device))
+        contents = load_checkpoint(directory.last_checkpoint, device)
+        restore_state(state, contents)
+        clock.add(contents["seconds"])
         log.info("continuing after epoch %d of %d", state.epoch, experiment.epochs)
-        _store_tables(experiment, directory, state)
+        _store_best(directory, state)
+        _store_table(experiment, directory, state)
     steps = experiment.steps_per_epoch
     # disable=None is off where there is no terminal
     with tqdm(
         total=experiment.epochs * steps, initial=state.epoch * steps, unit="step", disable=None, leave=False
     ) as bar:
         for _ in train_epochs(state, experiment, train, valid, bar.update):
-            save_checkpoint(directory.last_checkpoint, state_contents(state))
-            _store_tables(experiment, directory, state)
+            save_checkpoint(directory.last_checkpoint, {**state_contents(state), "seconds": clock.seconds()})
+            if bool((state.best_epoch == state.epoch).any()):
+                _store_best(directory, state)
+            _store_table(experiment, directory, state)
             line = ", ".join(f"{name} {_median(state.history[name][-1]):.2e}" for name in _followed(state))
             bar.set_postfix_str(line)
             log.debug("epoch %d of %d: %s", state.epoch, experiment.epochs, line)
@@ -125,11 +156,13 @@ def _median(values: list[float]) -> float:
     return float(pd.Series(values).median())
 
 
-def _store_tables(experiment: Experiment, directory: RunDirectory, state: TrainingState) -> None:
-    """Write what readers use; all of it comes from the state, so last.pt stays the one truth."""
+def _store_best(directory: RunDirectory, state: TrainingState) -> None:
     best = {"model": state.best, "statistics": state.statistics}
     best |= {"best_loss": state.best_loss, "best_epoch": state.best_epoch}
     save_checkpoint(directory.best_checkpoint, best)
+
+
+def _store_table(experiment: Experiment, directory: RunDirectory, state: TrainingState) -> None:
     rows = [
         {"replica": replica, "seed": seed, "epoch": epoch + 1}
         | {name: values[epoch][replica] for name, values in state.history.items()}
@@ -157,22 +190,23 @@ def _opening_record(experiment: Experiment, directory: RunDirectory, device: tor
         "parameters": sum(p.numel() for p in experiment.model("meta").parameters()) // len(experiment.seeds),
         "started": earlier.get("started") or _now(),
         "finished": None,
-        "wall_seconds": earlier.get("wall_seconds"),
+        "wall_seconds": None,
         "extended": earlier.get("extended", []),
         "metrics": None,
     }
     if earlier:
-        epochs = directory.config()["trainer"]["epochs"]
-        if epochs != experiment.epochs:
-            record["extended"] = [*record["extended"], {"from": epochs, "to": experiment.epochs}]
+        extension = {"from": directory.config()["trainer"]["epochs"], "to": experiment.epochs}
+        if extension["from"] != extension["to"] and extension not in record["extended"]:
+            record["extended"] = [*record["extended"], extension]
     return record
 
 
 def _closing_record(experiment: Experiment, state: TrainingState, device: torch.device) -> dict[str, Any]:
     """Final metrics: those of each replica's best checkpoint on the test split."""
     state.model.load_state_dict(state.best)
-    test = experiment.examples("test", device)
-    metrics, constants = evaluate_replicas(experiment.loss, state.model, test, state.statistics, len(experiment.seeds))
+    metrics, constants = evaluate_replicas(experiment, state.model, state.statistics, device)
+    # One number per replica, as α is, or one for all of them.
+    scalars = {name: value.tolist() for name, value in state.statistics.items() if value.ndim == 1}
     best = int(state.best_loss.argmin())
     replicas = [
         {
@@ -181,13 +215,16 @@ def _closing_record(experiment: Experiment, state: TrainingState, device: torch.
             "epochs": int(state.last_epoch[replica]),
             "best_epoch": int(state.best_epoch[replica]),
             "best_valid_loss": float(state.best_loss[replica]),
-            "metrics": metrics[replica],
+            "statistics": {name: values[replica % len(values)] for name, values in scalars.items()},
+            # A replica that diverged at once has learned nothing worth a number.
+            "metrics": metrics[replica] if state.best_epoch[replica] else dict.fromkeys(metrics[replica]),
             "constants": constants[replica],
         }
         for replica, seed in enumerate(experiment.seeds)
     ]
     return {
         "status": "completed",
+        "epochs": experiment.epochs,
         "best_replica": best,
         "metrics": metrics[best],
         "constants": constants[best],
@@ -207,6 +244,7 @@ def _git_state() -> dict[str, Any] | None:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # or it is somebody else's repository around us
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
     except (OSError, subprocess.SubprocessError):
         return None
@@ -226,6 +264,16 @@ def _logging_to(path: Path) -> Iterator[None]:
         log.removeHandler(handler)
         log.setLevel(before)
         handler.close()
+
+
+@contextmanager
+def _torch_threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import typing
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -14,10 +15,10 @@ from torch import Tensor
 
 from invlearn.errors import UserError, nearest
 
-__all__ = ["build", "effective", "locate"]
+__all__ = ["build", "locate"]
 
 
-def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> Any:
+def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tuple[Any, dict[str, Any]]:
     """Call the constructor that a config group names, with the group's keys as keywords.
 
     Args:
@@ -26,42 +27,45 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> Any:
         args: Positional arguments that come from elsewhere (sizes, generators, parameters).
         given: Keyword arguments that come from elsewhere.
 
+    Returns:
+        The object, and its *effective* node: complete with the constructor's defaults (for constructors of invlearn's
+        own), and with each ``auto`` replaced by what the object made of it, under the same name. What depends on the
+        training examples rather than on their width (α) stays ``auto``.
+
     Raises:
         UserError: The target does not exist, a key is unknown or missing, or a value has the wrong type or range.
     """
     target = locate(group, node.get("_target_"))
-    values = {key: value for key, value in node.items() if key != "_target_"}
     signature = inspect.signature(target)
-    annotated = target.__init__ if inspect.isclass(target) and not dataclasses.is_dataclass(target) else target
-    hints = typing.get_type_hints(annotated)
-    settable = set(signature.parameters) - set(signature.bind_partial(*args, **given).arguments)
-    for key, value in values.items():
+    settable = {
+        name: parameter
+        for name, parameter in signature.parameters.items()
+        if name not in signature.bind_partial(*args, **given).arguments
+    }
+    hints = typing.get_type_hints(
+        target.__init__ if inspect.isclass(target) and not dataclasses.is_dataclass(target) else target
+    )
+    values = {}
+    for key, value in node.items():
+        if key == "_target_":
+            continue
         if key not in settable:
             raise UserError(f"{_dotted(group, key)}: there is no such key{nearest(key, settable)}")
-        if key in hints and not _fits(value, hints[key]):
+        if not _fits(value, hints.get(key, Any)):
             raise UserError(f"{_dotted(group, key)} must be {_words(hints[key])}, got {value!r}")
+        # 8 and 8.0 are the same setting, and must have the same hash.
+        values[key] = float(value) if type(value) is int and not _fits_int(hints.get(key, Any)) else value
+    if target.__module__.startswith("invlearn."):
+        defaults = {key: parameter.default for key, parameter in settable.items()}
+        values = {key: value for key, value in defaults.items() if value is not inspect.Parameter.empty} | values
     try:
-        return target(*args, **given, **values)
-    except ValueError as error:
+        built = target(*args, **given, **values)
+    except (ValueError, TypeError, RuntimeError) as error:
+        message = str(error).strip().splitlines()[0]
         # Constructors here open their messages with the name of the argument.
-        named = str(error).partition(" ")[0] in settable
-        raise UserError(f"{_dotted(group, str(error))}" if named else f"{group}: {error}") from error
-
-
-def effective(node: Mapping[str, Any], built: Any) -> dict[str, Any]:
-    """Replace each ``auto`` of a group's config by what the built object made of it, under the same name.
-
-    What depends on the training examples rather than on their width (α) stays ``auto``.
-    """
-    chosen = {}
-    for key, value in node.items():
-        settled = getattr(built, key) if value == "auto" else value
-        chosen[key] = settled.tolist() if isinstance(settled, Tensor) else settled
-    return chosen
-
-
-def _dotted(group: str, rest: str) -> str:
-    return f"{group}.{rest}" if group else rest
+        named = message.partition(" ")[0] in settable
+        raise UserError(_dotted(group, message) if named else f"{group}: {message}") from error
+    return built, {"_target_": node["_target_"]} | {key: _settled(key, value, built) for key, value in values.items()}
 
 
 def locate(group: str, path: object) -> Any:
@@ -70,17 +74,29 @@ def locate(group: str, path: object) -> Any:
     Raises:
         UserError: There is none.
     """
-    if not isinstance(path, str) or "." not in path:
+    module, _, name = path.rpartition(".") if isinstance(path, str) else ("", "", "")
+    if not module:
         raise UserError(f"{group}._target_ must name a class, as in invlearn.data.Shift, got {path!r}")
-    module, _, name = path.rpartition(".")
     try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"{group}._target_: there is no {path}") from error
+        target = getattr(import_module(module), name)
+        inspect.signature(target)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise UserError(f"{group}._target_: there is no class or function {path}") from error
+    return target
+
+
+def _settled(key: str, value: Any, built: Any) -> Any:
+    if isinstance(value, str) and value == "auto":
+        value = getattr(built, key)
+    return value.tolist() if isinstance(value, Tensor) else value
+
+
+def _dotted(group: str, rest: str) -> str:
+    return f"{group}.{rest}" if group else rest
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a plain config value is of an annotated type; a bool is no number, an int is a float."""
+    """Whether a plain config value is of an annotated type; a bool is no number, an int is a float, NaN is neither."""
     origin = get_origin(hint)
     if origin in (Union, UnionType):
         return any(_fits(value, option) for option in get_args(hint))
@@ -92,7 +108,7 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin is not None and inspect.isclass(origin) and issubclass(origin, Sequence):
         return isinstance(value, list) and all(_fits(item, get_args(hint)[0]) for item in value)
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint in (bool, str):
@@ -102,16 +118,19 @@ def _fits(value: Any, hint: Any) -> bool:
     return hint is Any
 
 
+def _fits_int(hint: Any) -> bool:
+    return hint in (int, bool, Any) or any(_fits_int(option) for option in get_args(hint) if isinstance(option, type))
+
+
 def _words(hint: Any) -> str:
-    """An annotated type in words: ``a whole number or 'auto'``."""
+    """An annotated type in words: ``a whole number or auto``."""
     if get_origin(hint) in (Union, UnionType):
-        words = [_words(option) for option in get_args(hint) if option is not Tensor]
-        return " or ".join(words)
+        return " or ".join(_words(option) for option in get_args(hint) if option is not Tensor)
     if get_origin(hint) is Literal:
         return " or ".join(str(option) for option in get_args(hint))
     if get_origin(hint) is tuple:
         return f"a list of {len(get_args(hint))} numbers"
     if get_origin(hint) is not None:
         return "a list"
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    names = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text", type(None): "null"}
     return names.get(hint, str(hint))

@@ -15,7 +15,7 @@ from invlearn.nn import AutoEncoder
 from invlearn.runs import RunDirectory
 from invlearn.training.checkpoint import load_checkpoint
 from invlearn.training.evaluation import evaluate_replicas
-from invlearn.training.experiment import Experiment
+from invlearn.training.experiment import Experiment, resolve_device
 
 __all__ = ["TrainedRun", "load_run"]
 
@@ -94,19 +94,16 @@ class TrainedRun:
     def evaluate(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Measure every replica anew on the test split: metrics, and what a constant prediction gets."""
         model = self._with_parameters(self._contents["model"])
-        examples = self.experiment.examples("test", self.device)
-        return evaluate_replicas(
-            self.experiment.loss, model, examples, self._contents["statistics"], len(self.experiment.seeds)
-        )
+        return evaluate_replicas(self.experiment, model, self._contents["statistics"], self.device)
 
     def _apply(self, method: str, values: Any, width: int, replica: int | None) -> Any:
-        tensor = torch.as_tensor(values)
+        tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
         if tensor.ndim != 2 or tensor.shape[1] != width:
             raise ValueError(f"expected an array of shape (n, {width}), got {tuple(tensor.shape)}")
         model = self._model(self.best_replica if replica is None else replica)
         with torch.no_grad():
             result = getattr(model, method)(tensor.to(self.device, self.experiment.dtype)[None])[0]
-        return result if isinstance(values, Tensor) else result.cpu().numpy()
+        return result.to(values.device) if isinstance(values, Tensor) else result.cpu().numpy()
 
     def _model(self, replica: int) -> AutoEncoder:
         if not 0 <= replica < self.replicas:
@@ -125,15 +122,15 @@ class TrainedRun:
         return model
 
 
-def load_run(path: str | Path, *, device: str | torch.device = "cpu") -> TrainedRun:
+def load_run(path: str | Path, *, device: str = "cpu") -> TrainedRun:
     """Load a trained run from its directory.
 
     Args:
         path: The run directory.
-        device: Where to compute.
+        device: Where to compute: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        UserError: The directory is no run, has no checkpoint yet, or is damaged.
+        UserError: The directory is no run, has no checkpoint yet, or is damaged, or there is no such device.
 
     Example:
         ``z_invariant, z_variant = invlearn.load_run("outputs/runs/my-run").encode(x)``
@@ -142,4 +139,5 @@ def load_run(path: str | Path, *, device: str | torch.device = "cpu") -> Trained
     experiment = Experiment.from_config(directory.config())
     if not directory.best_checkpoint.is_file():
         raise UserError(f"{path} has no checkpoint yet")
-    return TrainedRun(directory, experiment, load_checkpoint(directory.best_checkpoint, device), torch.device(device))
+    place = resolve_device(device)
+    return TrainedRun(directory, experiment, load_checkpoint(directory.best_checkpoint, place), place)

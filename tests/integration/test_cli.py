@@ -75,12 +75,12 @@ def test_a_longer_run_extends_a_finished_one(invlearn, tiny: list[str], tmp_path
         ("train model.depth=true", "model.depth must be a whole number, got True"),
         ("train model.depth=1.5", "model.depth must be a whole number, got 1.5"),
         ("train dataset.dim=0", "dataset.dim must be at least 2, got 0"),
-        ("train dataset=twopart dataset.dim=7", "dataset.dim must be even and at least 4"),
+        ("train dataset=twopart dataset.dim=7", "dataset.dim must be even"),
         ("train dataset.distance=cosine", "dataset.distance must be spectral or orbit or binary, got 'cosine'"),
         ("train trainer.batch_size=70000", "trainer.batch_size must be at most the 60,000 training examples"),
         ("train trainer.epochs=0", "trainer.epochs must be at least 1, got 0"),
         ("train optimizer.lr=-1", "optimizer: Invalid learning rate: -1"),
-        ("train optimizer.lr=fast", "optimizer.lr must be a number"),
+        ("train optimizer.lr=fast", "optimizer.lr must be"),
         ("train replicas=0", "replicas must be at least 1, got 0"),
         ("train seed=abc", "seed must be a whole number, got 'abc'"),
         ("train dtype=float16", "dtype must be float32 or float64, got 'float16'"),
@@ -88,15 +88,25 @@ def test_a_longer_run_extends_a_finished_one(invlearn, tiny: list[str], tmp_path
         ("train device=cuda:99", "device=cuda:99: torch finds"),
         ("train loss.code=modulus", "loss.code: there is no such key"),
         ("train loss=supervised_dft loss.code=modulus", "loss.code must be modulus_phase or modulus_sine_cosine"),
-        ("train model.columns=input model.depth=20", "model.depth gives a network of"),
+        ("train model.columns=input model.depth=20", "model: a network of"),
         ("train foo.yaml", "foo.yaml is not an override; write key=value, as in dataset=twopart"),
         ("train model.depth=1,2", "Ambiguous value for argument 'model.depth=1,2'"),
-        ("train --frobnicate", "unrecognized arguments: --frobnicate"),
+        ("train --frobnicate", "train: unrecognized arguments: --frobnicate"),
         ("train --config-dir nowhere", "--config-dir nowhere is not a folder"),
         ("train hydra.run.dir=/proc/nowhere/run", "cannot write to /proc/nowhere/run"),
         ("train hydra.run.dir=afile/run", "cannot write to afile/run"),
         ("train hydra.run.dir=full", "full holds other files and no run"),
         ("train -m model.depth=1,0", "model.depth must be between 1 and 1000, got 0"),
+        ("train -m model.depth=[1", "no viable alternative at input '[1'"),
+        ("train dataset=null", "Config group override must be a string or a list"),
+        ("train hydra.run.dir=${nope}", "hydra.run.dir: Interpolation key 'nope' not found"),
+        (f"train hydra.run.dir={'x' * 300}", "cannot write to xxx"),
+        ("train --cfg job model.dpeth=3", "model.dpeth: there is no such key; did you mean 'depth'?"),
+        ("train --config-path elsewhere", "--config-path would replace invlearn's own config"),
+        ("train loss.weight=nan", "loss.weight must be a finite number, got nan"),
+        ("train +optimizer.foreach=true", "optimizer: `fused` and `foreach` cannot be `True` together"),
+        ("train hydra.run.dir=full --dry-run", "full holds other files and no run"),
+        ("evaluate", "evaluate: the following arguments are required: RUN"),
         ("evaluate nowhere", "nowhere: there is no such run"),
         ("evaluate full", "full is not a run"),
         ("resume nowhere", "nowhere: there is no such run"),
@@ -213,6 +223,8 @@ def test_hydra_flags_work_as_hydra_users_expect(invlearn, tiny: list[str], tmp_p
     assert "dim: 3" in (tmp_path / "here" / "config.yaml").read_text()
     swept = invlearn("train", "-m", "sweep=depths", "model.depth=1,2", *tiny)
     assert swept.returncode == 0, swept.stderr
+    again = invlearn("train", "-m", "sweep=depths", "model.depth=1,2", *tiny)
+    assert again.stdout == swept.stdout
     runs = sorted((tmp_path / "outputs" / "sweeps" / "depths").glob("**/run.json"))
     assert [json.loads(run.read_text())["status"] for run in runs] == ["completed"] * 2
 

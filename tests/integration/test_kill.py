@@ -14,7 +14,7 @@ import torch
 from omegaconf import OmegaConf
 
 COMMAND = [sys.executable, "-m", "invlearn", "train", "dataset=twopart", "dataset.size=4096", "dataset.valid_size=256"]
-COMMAND += ["dataset.test_size=256", "trainer.epochs=12", "replicas=2", "hydra.run.dir=run"]
+COMMAND += ["dataset.test_size=256", "trainer.epochs=40", "replicas=2", "hydra.run.dir=run"]
 
 
 def assert_nothing_is_half_written(run: Path) -> None:
@@ -30,19 +30,31 @@ def assert_nothing_is_half_written(run: Path) -> None:
             assert read(run / name) is not None
 
 
+def wait_for_change(file: Path) -> None:
+    def stamp() -> int | None:
+        return file.stat().st_mtime_ns if file.exists() else None
+
+    before, deadline = stamp(), time.monotonic() + 60
+    while stamp() == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
 def test_a_run_killed_five_times_ends_with_the_same_bits(tmp_path: Path) -> None:
     undisturbed, disturbed = tmp_path / "a", tmp_path / "b"
     undisturbed.mkdir()
     disturbed.mkdir()
-    start = time.monotonic()
     subprocess.run(COMMAND, cwd=undisturbed, check=True, capture_output=True)
-    duration = time.monotonic() - start
     chance = random.Random(0)
+    last = disturbed / "run" / "checkpoints" / "last.pt"
     for _ in range(5):
         process = subprocess.Popen(COMMAND, cwd=disturbed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(duration * chance.uniform(0.3, 0.75))
+        for _ in range(chance.randint(1, 3)):
+            wait_for_change(last)
+        time.sleep(chance.uniform(0, 0.3))
         process.kill()
         process.wait()
+        assert json.loads((disturbed / "run" / "run.json").read_text())["status"] == "running"
         assert_nothing_is_half_written(disturbed / "run")
     subprocess.run(COMMAND, cwd=disturbed, check=True, capture_output=True)
     records = [json.loads((folder / "run" / "run.json").read_text()) for folder in (undisturbed, disturbed)]
@@ -53,3 +65,5 @@ def test_a_run_killed_five_times_ends_with_the_same_bits(tmp_path: Path) -> None
     best = [torch.load(f / "run" / "checkpoints" / "best.pt", weights_only=True) for f in (undisturbed, disturbed)]
     for name, value in best[0]["model"].items():
         assert torch.equal(value, best[1]["model"][name])
+    assert not list((disturbed / "run").rglob(".*.tmp"))
+    assert (disturbed / "run" / "curves.png").exists()
