@@ -268,6 +268,11 @@ def test_training_leaves_the_users_process_as_it_was(tiny: list[str], tmp_path: 
     assert torch.get_num_threads() == before
 
 
+def test_running_out_of_memory_names_what_to_lower(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"out of memory: lower replicas, dataset\.size"):
+        train(["dataset.size=1000000000000"], tmp_path)
+
+
 def test_all_replicas_diverging_is_said_in_one_line(tiny: list[str], tmp_path: Path) -> None:
     hot = [*tiny, "optimizer=sgd", "optimizer.lr=1e30", "trainer.clip=null", "model=standard", "trainer.warmup_steps=0"]
     with pytest.raises(UserError, match=r"every replica's loss became infinite or NaN by epoch 1: lower optimizer\.lr"):

@@ -88,8 +88,9 @@ def run_experiment(
         try:
             directory.write_record(record)
             directory.write_config(experiment.config)
-            state = _train(experiment, directory, device, clock)
-            closing = _closing_record(experiment, state, device)
+            with _memory_errors_named():
+                state = _train(experiment, directory, device, clock)
+                closing = _closing_record(experiment, state, device)
             draw_curves(directory)
             record |= closing
         except BaseException as error:
@@ -264,6 +265,17 @@ def _logging_to(path: Path) -> Iterator[None]:
         log.removeHandler(handler)
         log.setLevel(before)
         handler.close()
+
+
+@contextmanager
+def _memory_errors_named() -> Iterator[None]:
+    """Say which settings to lower where torch, on any device, finds no memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise UserError("out of memory: lower replicas, dataset.size, model.columns or model.width") from error
+        raise
 
 
 @contextmanager
