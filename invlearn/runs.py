@@ -97,7 +97,7 @@ class RunDirectory:
     @property
     def exists(self) -> bool:
         """Whether a run has been started here."""
-        return (self.path / "run.json").is_file()
+        return (self.path / "run.json").is_file() and (self.path / "config.yaml").is_file()
 
     def remove_leftovers(self) -> None:
         """Remove temporary files that a killed process left behind."""

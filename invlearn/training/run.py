@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import logging
-import platform
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
 from tqdm import tqdm
 
-from invlearn.config import config_hash, differences
+from invlearn.config import differences
 from invlearn.errors import Terminated, UserError
 from invlearn.runs import RunDirectory, check_writable
 from invlearn.training.checkpoint import load_checkpoint, restore_state, save_checkpoint, state_contents
-from invlearn.training.evaluation import evaluate_replicas
 from invlearn.training.experiment import Experiment, resolve_device
 from invlearn.training.loop import TrainingState, train_epochs
+from invlearn.training.record import closing_record, now, opening_record
 
 __all__ = ["is_finished", "run_experiment"]
 
@@ -44,7 +38,7 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
     if not directory.path.is_dir():
         raise UserError(f"{directory} is not a folder")
     if not directory.exists:
-        ours = ("config.yaml", "train.log")  # a run that was stopped before run.json was written
+        ours = ("config.yaml", "run.json", "train.log")  # a run that was stopped before both files were written
         if any(entry.name not in ours and entry.name[0] != "." for entry in directory.path.iterdir()):
             raise UserError(f"{directory} holds other files and no run; choose another hydra.run.dir")
         return False
@@ -83,14 +77,14 @@ def run_experiment(
     directory.remove_leftovers()
     with _logging_to(directory.path / "train.log"), _sigterm_raises(), _torch_threads(experiment.settings.threads):
         # The record first: from here on the directory is an unfinished run, whatever its config says.
-        record = _opening_record(experiment, directory, device)
+        record = opening_record(experiment, directory, device)
         clock = _Clock()
         try:
             directory.write_record(record)
             directory.write_config(experiment.config)
             with _memory_errors_named():
                 state = _train(experiment, directory, device, clock)
-                closing = _closing_record(experiment, state, device)
+                closing = closing_record(experiment, state, device)
             draw_curves(directory)
             record |= closing
         except BaseException as error:
@@ -100,7 +94,7 @@ def run_experiment(
                 log.exception("the run failed")
             raise
         finally:
-            record |= {"wall_seconds": round(clock.seconds(), 3), "finished": _now()}
+            record |= {"wall_seconds": round(clock.seconds(), 3), "finished": now()}
             directory.write_record(record)
 
 
@@ -171,84 +165,6 @@ def _store_table(experiment: Experiment, directory: RunDirectory, state: Trainin
         for epoch in range(int(state.last_epoch[replica]))
     ]
     directory.write_metrics(pd.DataFrame(rows))
-
-
-def _opening_record(experiment: Experiment, directory: RunDirectory, device: torch.device) -> dict[str, Any]:
-    earlier = directory.record() if directory.exists else {}
-    record = {
-        "status": "running",
-        "config_hash": config_hash(experiment.config),
-        "seeds": experiment.seeds,
-        "argv": sys.orig_argv[1:],
-        "git": _git_state(),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("invlearn", "torch", "hydra-core", "omegaconf", "numpy", "pandas")},
-        "device": str(device),
-        "device_name": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "parameters": sum(p.numel() for p in experiment.model("meta").parameters()) // len(experiment.seeds),
-        "started": earlier.get("started") or _now(),
-        "finished": None,
-        "wall_seconds": None,
-        "extended": earlier.get("extended", []),
-        "metrics": None,
-    }
-    if earlier:
-        extension = {"from": directory.config()["trainer"]["epochs"], "to": experiment.epochs}
-        if extension["from"] != extension["to"] and extension not in record["extended"]:
-            record["extended"] = [*record["extended"], extension]
-    return record
-
-
-def _closing_record(experiment: Experiment, state: TrainingState, device: torch.device) -> dict[str, Any]:
-    """Final metrics: those of each replica's best checkpoint on the test split."""
-    state.model.load_state_dict(state.best)
-    metrics, constants = evaluate_replicas(experiment, state.model, state.statistics, device)
-    # One number per replica, as α is, or one for all of them.
-    scalars = {name: value.tolist() for name, value in state.statistics.items() if value.ndim == 1}
-    best = int(state.best_loss.argmin())
-    replicas = [
-        {
-            "seed": seed,
-            "diverged": bool(state.diverged[replica]),
-            "epochs": int(state.last_epoch[replica]),
-            "best_epoch": int(state.best_epoch[replica]),
-            "best_valid_loss": float(state.best_loss[replica]),
-            "statistics": {name: values[replica % len(values)] for name, values in scalars.items()},
-            # A replica that diverged at once has learned nothing worth a number.
-            "metrics": metrics[replica] if state.best_epoch[replica] else dict.fromkeys(metrics[replica]),
-            "constants": constants[replica],
-        }
-        for replica, seed in enumerate(experiment.seeds)
-    ]
-    return {
-        "status": "completed",
-        "epochs": experiment.epochs,
-        "best_replica": best,
-        "metrics": metrics[best],
-        "constants": constants[best],
-        "replicas": replicas,
-    }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _git_state() -> dict[str, Any] | None:
-    """Commit of the source this program runs from, and whether it differs from that commit."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)  # or it is somebody else's repository around us
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 @contextmanager
