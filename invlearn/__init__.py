@@ -17,6 +17,10 @@ __all__ = ["__version__", "load_run", "train"]
 __version__ = version("invlearn")
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     if name == "train":
         from invlearn.commands.train import train

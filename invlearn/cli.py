@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"invlearn: {error}", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, Terminated) as stop:
-        print("invlearn: interrupted; the same command continues, if it names its run directory", file=sys.stderr)
+        print("; ".join(["invlearn: interrupted", *getattr(stop, "__notes__", ())]), file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -79,7 +79,7 @@ def _complete(words: list[str]) -> int:
     if not typed or (len(typed) == 1 and not line.endswith(" ")):
         print(" ".join(COMMANDS))
         return 0
-    if typed[0] == "train":
+    if typed[0] == "train" and not rest.rpartition(" ")[2].startswith("-"):  # Hydra's completer fails on flags
         os.environ["COMP_LINE"] = f"{program}{rest.lstrip().removeprefix('train')}"
         return import_module("invlearn.commands.train").main(words)
     return 0

@@ -194,6 +194,9 @@ def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None)
         parent, _, leaf = found[1].rpartition(".")
         choices = [override for override in overrides if override.partition("=")[0] in groups]
         chosen = as_plain(compose(choices, config_dir=config_dir))
+        homes = [key for key in flatten(chosen) if key.rpartition(".")[2] == leaf]
+        if not parent and homes:
+            return f"{leaf}: there is no such key; did you mean '{homes[0]}'?"
         siblings = OmegaConf.select(OmegaConf.create(chosen), parent) if parent else {**chosen, **groups}
         known = (
             [str(key) for key in siblings if key != "_target_"] if isinstance(siblings, Mapping | DictConfig) else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from invlearn.commands.arguments import Parser
@@ -24,6 +25,8 @@ def main(argv: list[str]) -> int:
     from invlearn.training.trained import load_run
 
     run = load_run(arguments.run, device=arguments.device)
+    if (status := run.directory.record().get("status")) != "completed":
+        print(f"invlearn: the run is {status}, not completed; this is its best epoch so far", file=sys.stderr)
     metrics, constants = run.evaluate()
     if arguments.json:
         print(json.dumps(metrics, indent=2, allow_nan=False))

@@ -16,7 +16,11 @@ def train_help() -> str:
         "Trains a run into outputs/runs/<time>; hydra.run.dir=DIR names the folder, and the same command continues\n"
         "an unfinished one. --dry-run checks everything and trains nothing; -m sweeps over key=value1,value2;\n"
         "--cfg job prints the config; --hydra-help tells the rest.",
-        "groups:\n" + "\n".join(f"  {group.name}={'|'.join(_options(group))}" for group in _groups()),
+        "groups:\n"
+        + "\n".join(
+            f"  {group.name + '=' + '|'.join(_options(group)):50} default {_defaults().get(group.name, 'none')}"
+            for group in _groups()
+        ),
         "keys, with their defaults:\n" + "\n".join(_keys(conf_dir() / "train.yaml")),
     ]
     for group in GROUPS:
@@ -28,6 +32,13 @@ def train_help() -> str:
 
 def _groups() -> list[Path]:
     return sorted(path for path in conf_dir().iterdir() if path.is_dir() and _options(path))
+
+
+def _defaults() -> dict[str, str]:
+    """The options that conf/train.yaml chooses."""
+    lines = (conf_dir() / "train.yaml").read_text(encoding="utf-8").splitlines()
+    chosen = (line.strip(" -").partition(": ") for line in lines if line.startswith("  - "))
+    return {group: option for group, _, option in chosen if option != "null"}
 
 
 def _options(group: Path) -> list[str]:

@@ -131,7 +131,8 @@ def _run_hydra(arguments: list[str], overrides: list[str]) -> int:
     # Hydra would turn our errors into several lines and status 1, and would end a sweep at the first of them.
     @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
     def job(config: DictConfig) -> None:
-        directory = RunDirectory(HydraConfig.get().runtime.output_dir)
+        directory = RunDirectory(_from_here(Path(HydraConfig.get().runtime.output_dir)))
+        print(f"training in {directory}", flush=True)
         try:
             train(config, directory.path)
             finished.append(directory)
@@ -146,6 +147,10 @@ def _run_hydra(arguments: list[str], overrides: list[str]) -> int:
     for error in errors:
         print(f"invlearn: {error}", file=sys.stderr)
     return 2 if errors else 0
+
+
+def _from_here(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _parser() -> ArgumentParser:

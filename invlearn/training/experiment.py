@@ -48,7 +48,10 @@ class Experiment:
         """
         for group in GROUPS:
             if not isinstance(config.get(group), Mapping):
-                raise UserError(f"{group} must be a config group, got {config.get(group)!r}")
+                raise UserError(
+                    f"{group} must be a config group, a dict with _target_, got {config.get(group)!r}; "
+                    f"overrides, as in ['{group}=...'], choose one by name"
+                )
         top = {key: value for key, value in config.items() if key not in GROUPS}
         settings, top = build("", {"_target_": "invlearn.config.Settings", **top})
         dataset, dataset_node = build("dataset", config["dataset"])

@@ -44,7 +44,7 @@ def opening_record(experiment: Experiment, directory: RunDirectory, device: torc
         "extended": earlier.get("extended", []),
         "metrics": None,
     }
-    if earlier:
+    if earlier and directory.last_checkpoint.is_file():
         extension = {"from": directory.config()["trainer"]["epochs"], "to": experiment.epochs}
         if extension["from"] != extension["to"] and extension not in record["extended"]:
             record["extended"] = [*record["extended"], extension]

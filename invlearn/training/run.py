@@ -90,7 +90,9 @@ def run_experiment(
         except BaseException as error:
             interrupted = isinstance(error, KeyboardInterrupt | Terminated)
             record["status"] = "interrupted" if interrupted else "failed"
-            if not interrupted:
+            if interrupted:
+                error.add_note(f"continue with: invlearn resume {directory}")  # for the command line to show
+            else:
                 log.exception("the run failed")
             raise
         finally:

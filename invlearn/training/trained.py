@@ -37,6 +37,9 @@ class TrainedRun:
         self._contents = contents
         self._models: dict[int, AutoEncoder] = {}
 
+    def __repr__(self) -> str:
+        return f"TrainedRun({str(self.directory)!r}: {self.directory.title()}, {self.replicas} replicas)"
+
     @property
     def config(self) -> dict[str, Any]:
         """The effective config, plain."""
@@ -83,12 +86,16 @@ class TrainedRun:
         cut = self.experiment.loss.invariant_features
         return z[:, :cut], z[:, cut:]
 
-    def decode(self, z: Any, *, replica: int | None = None) -> Any:
-        """Reconstruct samples ``(n, d)`` from whole codes ``(n, code)``, invariant part first.
+    def decode(self, z_invariant: Any, z_variant: Any, *, replica: int | None = None) -> Any:
+        """Reconstruct samples ``(n, d)`` from both parts of their codes, as ``encode`` returns them.
 
         Raises:
-            ValueError: ``z`` has another shape.
+            ValueError: The parts together have another shape.
         """
+        if isinstance(z_invariant, Tensor):
+            z = torch.cat([z_invariant, z_variant], dim=1)
+        else:
+            z = np.concatenate([z_invariant, z_variant], axis=1)
         return self._apply("decode", z, self.experiment.loss.code_features, replica)
 
     def evaluate(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -138,6 +145,6 @@ def load_run(path: str | Path, *, device: str = "cpu") -> TrainedRun:
     directory = RunDirectory(path)
     experiment = Experiment.from_config(directory.config())
     if not directory.best_checkpoint.is_file():
-        raise UserError(f"{path} has no checkpoint yet")
+        raise UserError(f"{path} has no checkpoints/best.pt: it has not finished an epoch, or the file is gone")
     place = resolve_device(device)
     return TrainedRun(directory, experiment, load_checkpoint(directory.best_checkpoint, place), place)
