@@ -29,7 +29,7 @@ def losses_of_two_steps(overrides: list[str]) -> list[float]:
     for group in state.optimizer.param_groups:
         group["lr"] = group["peak_lr"] / 100
     batch = [part[:, :32] for part in examples]
-    return [train_step(state, experiment, batch)["loss"].item() for _ in range(2)]
+    return [train_step(state, experiment, batch, state.statistics)["loss"].item() for _ in range(2)]
 
 
 @pytest.mark.parametrize(

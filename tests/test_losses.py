@@ -85,6 +85,15 @@ def test_alpha_follows_the_distances_of_different_pairs() -> None:
     assert PairwiseLoss(DIM, alpha=0.25).fit(examples)["alpha"].tolist() == [0.25, 0.25]
 
 
+def test_alpha_rises_in_the_middle_of_the_training() -> None:
+    loss = PairwiseLoss(DIM, alpha=0.1, alpha_growth=100.0)
+    statistics = loss.fit(examples_for(loss))
+    alphas = [loss.at(progress, statistics)["alpha"][0].item() for progress in (0, 0.4, 0.6, 0.8, 1)]
+    assert alphas == pytest.approx([0.1, 0.1, 1, 10, 10])
+    assert PairwiseLoss(DIM, alpha=0.1).alpha_growth == 1
+    assert PairwiseLoss(DIM).alpha_growth == 30
+
+
 def test_pairwise_evaluation_is_of_each_replica_alone() -> None:
     loss = PairwiseLoss(DIM)
     model, examples = model_for(loss), examples_for(loss)
@@ -177,6 +186,7 @@ def test_held_out_outputs_do_not_depend_on_the_pieces(monkeypatch: pytest.Monkey
         (lambda: PairwiseLoss(5, weight=-1.0), "weight must not be negative"),
         (lambda: PairwiseLoss(5, delta=0.0), "delta must be above 0"),
         (lambda: PairwiseLoss(5, alpha=0.0), "alpha must be above 0"),
+        (lambda: PairwiseLoss(5, alpha_growth=0.0), "alpha_growth must be above 0"),
         (lambda: PairwiseLoss(5, invariant=0), "invariant must be at least 1"),
         (lambda: PairwiseLoss(5, variant=-1), "variant must be at least 0"),
         (lambda: SupervisedDFTLoss(dim=5, weight=-1.0), "weight must not be negative"),

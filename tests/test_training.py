@@ -80,7 +80,7 @@ def test_a_step_is_adam_on_the_clipped_gradient(tiny: list[str]) -> None:
     loss.sum().backward()
     nn.utils.clip_grad_norm_(model.parameters(), 0.5)
     torch.optim.Adam(model.parameters(), lr=0.01, betas=(0.9, 0.99)).step()
-    terms = train_step(state, experiment, batch)
+    terms = train_step(state, experiment, batch, state.statistics)
     torch.testing.assert_close(terms["loss"], loss.detach())
     for mine, expected in zip(state.model.parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(mine, expected)

@@ -75,7 +75,7 @@ def _seconds_per_step(experiment: Experiment, device: torch.device, examples: Ex
     times = []
     for _ in range(TIMED_STEPS):
         start = time.perf_counter()
-        train_step(state, experiment, batch)
+        train_step(state, experiment, batch, state.statistics)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)

@@ -60,6 +60,13 @@ class Loss(ABC):
     def fit(self, train: Examples) -> Statistics:
         """Statistics of the training examples; they are stored with the run."""
 
+    def at(self, progress: float, statistics: Statistics) -> Statistics:
+        """The statistics in force after a share ``progress`` (0 to 1) of the training; by default always the same.
+
+        Validation uses those at 1, so that all epochs are measured alike.
+        """
+        return statistics
+
     @abstractmethod
     def forward(self, model: AutoEncoder, batch: Examples) -> Outputs:
         """Run the model on a batch of examples."""

@@ -28,6 +28,9 @@ class PairwiseLoss(Loss):
         delta: δ > 0 of equation (2).
         alpha: α > 0 of equation (2). ``auto`` is 0.4 over the mean d*² of different training pairs (ours): where
             α d̂² is large the loss is flat, and training stalls.
+        alpha_growth: Factor by which α rises, geometrically, between 40% and 80% of the training (ours). At a small α
+            all distances count, and every part of the invariance is found; only a large one punishes the last small
+            distances, on which ℓ depends as α² d̂⁴. ``auto`` is 30 where ``alpha`` is ``auto``, else 1.
         invariant: Features of the invariant part of the code; ``auto`` is d.
         variant: Features of the rest of the code; ``auto`` is 2d.
 
@@ -42,12 +45,14 @@ class PairwiseLoss(Loss):
         weight: float = 8.0,
         delta: float = 1.0,
         alpha: float | Literal["auto"] = "auto",
+        alpha_growth: float | Literal["auto"] = "auto",
         invariant: int | Literal["auto"] = "auto",
         variant: int | Literal["auto"] = "auto",
     ):
         self.weight = weight
         self.delta = delta
         self.alpha: float | Literal["auto"] = alpha
+        self.alpha_growth: float = (30.0 if alpha == "auto" else 1.0) if alpha_growth == "auto" else alpha_growth
         self.invariant: int = dim if invariant == "auto" else invariant
         self.variant: int = 2 * dim if variant == "auto" else variant
         if self.weight < 0:
@@ -56,6 +61,8 @@ class PairwiseLoss(Loss):
             raise ValueError(f"delta must be above 0, got {delta}")
         if alpha != "auto" and not alpha > 0:
             raise ValueError(f"alpha must be above 0, got {alpha}")
+        if not self.alpha_growth > 0:
+            raise ValueError(f"alpha_growth must be above 0, got {alpha_growth}")
         if self.invariant < 1:
             raise ValueError(f"invariant must be at least 1, got {invariant}")
         if self.variant < 0:
@@ -76,7 +83,7 @@ class PairwiseLoss(Loss):
         return dataset.pairs(split, seed)
 
     def fit(self, train: Examples) -> Statistics:
-        """α, and what the constant predictions need: the mean sample, and the mean closeness at both α."""
+        """α, and what the constant predictions need: the mean sample, and the mean closeness at α = 1 and at the final α."""
         x, x_prime, distance = train
         squared = distance.square()
         if self.alpha == "auto":
@@ -84,12 +91,20 @@ class PairwiseLoss(Loss):
             alpha = torch.nan_to_num(0.4 / metrics.mean_over(squared, distance > 0), nan=1.0)
         else:
             alpha = torch.full((len(x),), self.alpha, dtype=x.dtype, device=x.device)
+        final = alpha[:, None] * self.alpha_growth
         return {
             "alpha": alpha,
             "mean_sample": (x.mean(1) + x_prime.mean(1)) / 2,
             "mean_closeness": metrics.closeness(distance, 1.0, 1.0).mean(1),
-            "mean_closeness_trained": metrics.closeness(distance, self.delta, alpha[:, None]).mean(1),
+            "mean_closeness_trained": metrics.closeness(distance, self.delta, alpha[:, None] * self.alpha_growth).mean(
+                1
+            ),
         }
+
+    def at(self, progress: float, statistics: Statistics) -> Statistics:
+        """α as far as it has risen after a share ``progress`` of the training."""
+        risen = min(1.0, max(0.0, (progress - 0.4) / 0.4))
+        return {**statistics, "alpha": statistics["alpha"] * self.alpha_growth**risen}
 
     def forward(self, model: AutoEncoder, batch: Examples) -> Outputs:
         """Squared reconstruction error of each pair ``(R, B)``, and both invariant codes ``(R, B, invariant)``."""

@@ -49,6 +49,7 @@ def evaluate_replicas(
         Two lists of R dicts of floats (``collapsed``: bool); None for a metric that does not apply.
     """
     loss, replicas = experiment.loss, len(experiment.seeds)
+    statistics = loss.at(1.0, statistics)
     examples = experiment.examples("test", device)
     outputs = held_out_outputs(loss, model, examples, replicas)
     values = {

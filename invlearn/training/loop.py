@@ -99,12 +99,13 @@ def train_epochs(
                 factor = learning_rate_factor(step, total_steps, trainer)
                 for group in state.optimizer.param_groups:
                     group["lr"] = group["peak_lr"] * factor
-                terms = train_step(state, experiment, batch)
+                terms = train_step(state, experiment, batch, loss.at(step / total_steps, state.statistics))
                 sums = {name: sums.get(name, 0) + term for name, term in terms.items()}
                 step += 1
             on_steps(len(batches))
         outputs = held_out_outputs(loss, state.model, valid, len(experiment.seeds))
-        errors = {**loss.terms(outputs, valid, state.statistics), **loss.errors(outputs, valid)}
+        final = loss.at(1.0, state.statistics)
+        errors = {**loss.terms(outputs, valid, final), **loss.errors(outputs, valid)}
         _close_epoch(
             state,
             active,
@@ -117,10 +118,12 @@ def train_epochs(
         yield state
 
 
-def train_step(state: TrainingState, experiment: Experiment, batch: Examples) -> dict[str, Tensor]:
+def train_step(
+    state: TrainingState, experiment: Experiment, batch: Examples, statistics: Statistics
+) -> dict[str, Tensor]:
     """Take one step on a batch ``(R, B, ...)`` and return the terms of the loss before it, ``(R,)`` each."""
     loss = experiment.loss
-    terms = loss.terms(loss.forward(state.model, batch), batch, state.statistics)
+    terms = loss.terms(loss.forward(state.model, batch), batch, statistics)
     state.optimizer.zero_grad()
     terms["loss"].sum().backward()  # replicas share no parameter, so each gets its own gradient
     clip_gradients([p for group in state.optimizer.param_groups for p in group["params"]], experiment.trainer.clip)
