@@ -83,7 +83,7 @@ class PairwiseLoss(Loss):
         return dataset.pairs(split, seed)
 
     def fit(self, train: Examples) -> Statistics:
-        """α, and what the constant predictions need: the mean sample, and the mean closeness at α = 1 and at the final α."""
+        """α at the start, and what constant predictions need: the mean sample and mean closeness at α = 1 and the end."""
         x, x_prime, distance = train
         squared = distance.square()
         if self.alpha == "auto":
@@ -96,9 +96,7 @@ class PairwiseLoss(Loss):
             "alpha": alpha,
             "mean_sample": (x.mean(1) + x_prime.mean(1)) / 2,
             "mean_closeness": metrics.closeness(distance, 1.0, 1.0).mean(1),
-            "mean_closeness_trained": metrics.closeness(distance, self.delta, alpha[:, None] * self.alpha_growth).mean(
-                1
-            ),
+            "mean_closeness_trained": metrics.closeness(distance, self.delta, final).mean(1),
         }
 
     def at(self, progress: float, statistics: Statistics) -> Statistics:

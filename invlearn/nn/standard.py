@@ -107,4 +107,4 @@ class StandardAutoEncoder(AutoEncoder):
         )
         self.depth, self.width, self.activation = depth, hidden_width, activation
         self.decoder_depth = chosen_decoder_depth
-        self.learning_rates = {"adam": LearningRates(0.002, input_factor=1), "sgd": LearningRates(0.1, input_factor=1)}
+        self.learning_rates = {"adam": LearningRates(0.002, input_factor=1), "sgd": LearningRates(0.3, input_factor=1)}
