@@ -83,7 +83,7 @@ class PairwiseLoss(Loss):
         return dataset.pairs(split, seed)
 
     def fit(self, train: Examples) -> Statistics:
-        """α at the start, and what constant predictions need: the mean sample and mean closeness at α = 1 and the end."""
+        """The first α, and what constants need: the mean sample, and mean closeness at α = 1 and at the last α."""
         x, x_prime, distance = train
         squared = distance.square()
         if self.alpha == "auto":
