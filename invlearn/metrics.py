@@ -54,15 +54,15 @@ def invariance_loss(
     Reference:
         Zhang & Arodz, equation (2).
     """
-    return (1 / (delta + alpha * distance_sq) - 1 / (delta + alpha * code_distance_sq)).square()
+    return (closeness(distance_sq, delta, alpha) - closeness(code_distance_sq, delta, alpha)).square()
 
 
-def closeness(distance: Tensor, delta: Tensor | float, alpha: Tensor | float) -> Tensor:
-    """1/(δ + α d²) of each pair, ``(R, N)``; α is a number or ``(R, 1)``.
+def closeness(distance_sq: Tensor, delta: Tensor | float, alpha: Tensor | float) -> Tensor:
+    """1/(δ + α d²) of squared distances d², ``(R, N)``; α is a number or ``(R, 1)``.
 
     Its mean over training pairs is the closeness of the single d̂ that has the least mean ℓ: what an encoder must beat.
     """
-    return 1 / (delta + alpha * distance.square())
+    return 1 / (delta + alpha * distance_sq)
 
 
 def mean_over(values: Tensor, mask: Tensor) -> Tensor:

@@ -102,7 +102,7 @@ def test_no_constant_beats_the_mean_closeness() -> None:
     torch.manual_seed(1)
     distance = torch.rand(1, 500) * 3
     distance[:, ::2] = 0
-    closeness = metrics.closeness(distance, 0.5, 2.0)
+    closeness = metrics.closeness(distance**2, 0.5, 2.0)
     best = (closeness - closeness.mean()).square().mean().item()
     for constant in torch.linspace(0, 5, 300).tolist():
         others = metrics.invariance_loss(distance**2, torch.full_like(distance, constant) ** 2, 0.5, 2.0)

@@ -95,8 +95,8 @@ class PairwiseLoss(Loss):
         return {
             "alpha": alpha,
             "mean_sample": (x.mean(1) + x_prime.mean(1)) / 2,
-            "mean_closeness": metrics.closeness(distance, 1.0, 1.0).mean(1),
-            "mean_closeness_trained": metrics.closeness(distance, self.delta, final).mean(1),
+            "mean_closeness": metrics.closeness(squared, 1.0, 1.0).mean(1),
+            "mean_closeness_trained": metrics.closeness(squared, self.delta, final).mean(1),
         }
 
     def at(self, progress: float, statistics: Statistics) -> Statistics:
@@ -146,8 +146,8 @@ class PairwiseLoss(Loss):
         """What the mean training sample and the best single d̂ get, ``(R,)`` each."""
         x, x_prime, distance = examples
         both = torch.cat([x, x_prime], dim=1)
-        of_one = (metrics.closeness(distance, 1.0, 1.0) - statistics["mean_closeness"][:, None]).square()
-        trained = metrics.closeness(distance, self.delta, statistics["alpha"][:, None])
+        of_one = (metrics.closeness(distance.square(), 1.0, 1.0) - statistics["mean_closeness"][:, None]).square()
+        trained = metrics.closeness(distance.square(), self.delta, statistics["alpha"][:, None])
         return {
             "mse_reconstruction": metrics.mean_squared_error(statistics["mean_sample"][:, None], both),
             "mse_invariance": of_one.mean(1),

@@ -89,7 +89,6 @@ def train_epochs(
     """
     loss, trainer = experiment.loss, experiment.trainer
     total_steps = experiment.epochs * experiment.steps_per_epoch
-
     peak = experiment.config["optimizer"]["lr"]
     while state.epoch < experiment.epochs and bool((active := state.active(trainer.patience)).any()):
         step = state.epoch * experiment.steps_per_epoch
