@@ -22,7 +22,7 @@ train: setup
 	$(BIN)/invlearn train dataset=twopart model=extended
 
 test: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: setup
 	$(BIN)/ruff check .

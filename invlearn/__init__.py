@@ -1,20 +1,28 @@
-"""Learn invariances from pairs of samples: ``train`` a run, ``load_run`` it, encode.
+"""Learn invariances from pairs of samples: ``train`` a run, ``load_run`` it, encode; ``read_results`` of many.
 
-Both names are loaded on first use, so that ``import invlearn`` stays light.
+These names are loaded on first use, so that ``import invlearn`` stays light.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from invlearn.commands.train import train
+    from invlearn.results import read_results
     from invlearn.training.trained import load_run
 
-__all__ = ["__version__", "load_run", "train"]
+__all__ = ["__version__", "load_run", "read_results", "train"]
 
 __version__ = version("invlearn")
+
+_HOMES = {
+    "load_run": "invlearn.training.trained",
+    "read_results": "invlearn.results",
+    "train": "invlearn.commands.train",
+}
 
 
 def __dir__() -> list[str]:
@@ -22,12 +30,6 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "train":
-        from invlearn.commands.train import train
-
-        return train
-    if name == "load_run":
-        from invlearn.training.trained import load_run
-
-        return load_run
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'invlearn' has no attribute {name!r}")

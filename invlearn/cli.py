@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "train a run: invlearn train dataset=twopart model=extended",
     "resume": "continue an unfinished run: invlearn resume RUN",
     "evaluate": "measure a trained run anew on its test data: invlearn evaluate RUN",
+    "results": "one table of many runs, means over seeds: invlearn results outputs/sweeps/depths",
 }
 """Each subcommand with a line of help; its code is ``invlearn.commands.<name>.main``."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["Terminated", "UserError", "nearest"]
+__all__ = ["BusyError", "Terminated", "UserError", "nearest"]
 
 
 class UserError(ValueError):
@@ -13,6 +13,10 @@ class UserError(ValueError):
 
     The command line prints it and ends with status 2. Anything else that escapes is a bug and keeps its traceback.
     """
+
+
+class BusyError(UserError):
+    """Another process is training the run."""
 
 
 class Terminated(BaseException):

@@ -7,13 +7,15 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from invlearn.errors import UserError
+from invlearn.errors import BusyError, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,6 +100,30 @@ class RunDirectory:
     def exists(self) -> bool:
         """Whether a run has been started here."""
         return (self.path / "run.json").is_file() and (self.path / "config.yaml").is_file()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process; the operating system lets go of it when the process dies.
+
+        Raises:
+            BusyError: Another process holds it.
+        """
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                yield
+        except Timeout as error:
+            raise BusyError(f"{self} is being trained by another process") from error
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether a process is training the run now."""
+        if not self.path.is_dir():
+            return False
+        try:
+            with self.locked():
+                return False
+        except BusyError:
+            return True
 
     def remove_leftovers(self) -> None:
         """Remove temporary files that a killed process left behind."""

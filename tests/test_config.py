@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from invlearn.config import Settings, Trainer, as_plain, compose, config_hash, differences
+from invlearn.compose import compose
+from invlearn.config import Settings, Trainer, as_plain, config_hash, differences
 from invlearn.data import Shift
 from invlearn.errors import UserError, nearest
 from invlearn.training.experiment import Experiment

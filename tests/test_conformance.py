@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from invlearn.config import as_plain, compose, conf_dir, flatten
+from invlearn.compose import compose, conf_dir
+from invlearn.config import as_plain, flatten
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_step
 from invlearn.training.schema import locate

@@ -11,7 +11,8 @@ from torch import nn
 
 import invlearn
 from invlearn.commands.train import train
-from invlearn.config import GROUPS, Trainer, as_plain, compose
+from invlearn.compose import compose
+from invlearn.config import GROUPS, Trainer, as_plain
 from invlearn.errors import UserError
 from invlearn.runs import RunDirectory
 from invlearn.training.checkpoint import load_checkpoint, restore_state, state_contents
@@ -283,7 +284,7 @@ def test_all_replicas_diverging_is_said_in_one_line(tiny: list[str], tmp_path: P
 def test_a_run_directory_is_complete(tiny: list[str], tmp_path: Path) -> None:
     run = invlearn.train([*tiny, "dataset=permcycle", "replicas=2"], tmp_path / "run")
     names = {path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").rglob("*") if path.is_file()}
-    expected = {"run.json", "config.yaml", "metrics.csv", "curves.png", "train.log"}
+    expected = {".lock", "run.json", "config.yaml", "metrics.csv", "curves.png", "train.log"}
     assert names == expected | {"checkpoints/last.pt", "checkpoints/best.pt"}
     record = run.directory.record()
     assert record["status"] == "completed"

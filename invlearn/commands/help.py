@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from invlearn.config import GROUPS, conf_dir
+from invlearn.compose import conf_dir
+from invlearn.config import GROUPS
 
 __all__ = ["train_help"]
 
@@ -14,8 +15,9 @@ def train_help() -> str:
     sections = [
         "usage: invlearn train [group=option] [key=value] [--dry-run] [-m] [--cfg job] [--config-dir DIR]\n\n"
         "Trains a run into outputs/runs/<time>; hydra.run.dir=DIR names the folder, and the same command continues\n"
-        "an unfinished one. --dry-run checks everything and trains nothing; -m sweeps over key=value1,value2;\n"
-        "--cfg job prints the config; --hydra-help tells the rest.",
+        "an unfinished one. --dry-run checks everything and trains nothing; --cfg job prints the config; --hydra-help\n"
+        "tells the rest. -m sweeps over key=value1,value2, into outputs/sweeps/<sweep>; the same command goes on\n"
+        "where it stopped, hydra/launcher=joblib takes all cores, hydra/launcher=slurm a cluster.",
         "groups:\n"
         + "\n".join(
             f"  {group.name + '=' + '|'.join(_options(group)):50} default {_defaults().get(group.name, 'none')}"
@@ -23,9 +25,9 @@ def train_help() -> str:
         ),
         "keys, with their defaults:\n" + "\n".join(_keys(conf_dir() / "train.yaml")),
     ]
-    for group in GROUPS:
+    for group in (*GROUPS, "hydra/launcher"):
         for option in _options(conf_dir() / group):
-            keys = _keys(conf_dir() / group / f"{option}.yaml", prefix=f"{group}.")
+            keys = _keys(conf_dir() / group / f"{option}.yaml", prefix=f"{group.replace('/', '.')}.")
             sections.append(f"{group}={option}\n" + "\n".join(keys))
     return "\n\n".join(sections)
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from invlearn.config import as_plain, compose, conf_dir, sweep_jobs
+from invlearn.compose import compose, compose_sweep, conf_dir
+from invlearn.config import as_plain
 from invlearn.errors import UserError
 from invlearn.runs import RunDirectory, check_writable, write_atomically
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 # Hydra and torch are imported where they are used: help and completion must answer at once.
 
-__all__ = ["main", "report", "train"]
+__all__ = ["check", "main", "report", "train"]
 
 
 def train(config: DictConfig | Mapping[str, Any] | Sequence[str] = (), run_dir: str | Path | None = None) -> TrainedRun:
@@ -79,21 +80,30 @@ def main(argv: list[str]) -> int:
         return _run_hydra(arguments, args.overrides)
     if args.config_path:
         raise UserError("--config-path would replace invlearn's own config; --config-dir DIR adds to it")
-    overrides = sweep_jobs(args.overrides) if args.multirun else [args.overrides]
-    name = args.config_name or "train"
-    configs = [compose(job, config_dir=args.config_dir, config_name=name) for job in overrides]
+    if args.multirun and any(word.startswith("hydra/sweeper=") for word in args.overrides):
+        return _run_hydra(arguments, args.overrides)  # another sweeper finds its runs as it goes
+    options = {"config_dir": args.config_dir, "config_name": args.config_name or "train"}
+    sweep = compose_sweep(args.overrides, **options) if args.multirun else None
+    config = sweep.config if sweep else compose(args.overrides, **options)
     if args.cfg or args.info:
         return _run_hydra(arguments, args.overrides)
-    jobs = [_check(config, sweep=args.multirun) for config in configs]
+    if sweep is None and "grid" in config:
+        raise UserError("a grid holds many runs; add -m")
+    runs = [(job.config, job.folder) for job in sweep.jobs] if sweep else [(config, _run_folder(config))]
+    checked = [check(*run) for run in runs]
     if len(arguments) < len(argv):
         from invlearn.commands.plan import describe
 
-        print("\n\n".join(describe(experiment) for experiment, _ in jobs))
+        print("\n\n".join(describe(experiment) for experiment, _ in checked))
         return 0
-    if not args.multirun and jobs[0][1]:
-        directory = RunDirectory(configs[0].hydra.run.dir)
+    if sweep:
+        from invlearn.commands.sweep import run_sweep
+
+        return run_sweep(sweep, checked)
+    if checked[0][1]:
+        directory = RunDirectory(runs[0][1])
         print(f"{directory} is finished; nothing to do")
-        train(configs[0], directory.path)  # draws the curves, should they be missing
+        train(config, directory.path)  # draws the curves, should they be missing
         report(directory)
         return 0
     return _run_hydra(arguments, args.overrides)
@@ -106,19 +116,26 @@ def report(directory: RunDirectory) -> None:
     print(summary(directory))
 
 
-def _check(config: DictConfig, *, sweep: bool) -> tuple[Experiment, bool]:
-    """Check a job before anything is written: its experiment, and whether it is already finished."""
+def check(config: DictConfig, folder: Path) -> tuple[Experiment, bool]:
+    """Check a run before anything is written: what it is, and whether it is already finished.
+
+    Raises:
+        UserError: Its config is wrong, or its folder holds another run or cannot be written to.
+    """
     from invlearn.training.experiment import Experiment, resolve_device
     from invlearn.training.run import is_finished
 
     experiment = Experiment.from_config(as_plain(config))
     resolve_device(experiment.settings.device)
-    try:
-        folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir) if sweep else Path(config.hydra.run.dir)
-    except OmegaConfBaseException as error:
-        raise UserError(f"hydra.{'sweep' if sweep else 'run'}.dir: {str(error).splitlines()[0]}") from error
     check_writable(folder)
     return experiment, is_finished(experiment, RunDirectory(folder))
+
+
+def _run_folder(config: DictConfig) -> Path:
+    try:
+        return Path(config.hydra.run.dir)
+    except OmegaConfBaseException as error:
+        raise UserError(f"hydra.run.dir: {str(error).splitlines()[0]}") from error
 
 
 def _run_hydra(arguments: list[str], overrides: list[str]) -> int:

@@ -42,6 +42,7 @@ def opening_record(experiment: Experiment, directory: RunDirectory, device: torc
         "finished": None,
         "wall_seconds": None,
         "extended": earlier.get("extended", []),
+        "error": None,
         "metrics": None,
     }
     if earlier and directory.last_checkpoint.is_file():

@@ -22,7 +22,7 @@ from invlearn.training.experiment import Experiment, resolve_device
 from invlearn.training.loop import TrainingState, train_epochs
 from invlearn.training.record import closing_record, now, opening_record
 
-__all__ = ["is_finished", "run_experiment"]
+__all__ = ["describe_error", "is_finished", "run_experiment", "sigterm_raises"]
 
 log = logging.getLogger("invlearn")
 
@@ -68,14 +68,22 @@ def run_experiment(
 
     Raises:
         UserError: The directory holds another run, the device is missing, or every replica diverged.
+        BusyError: Another process is training it.
     """
     if is_finished(experiment, directory):
         return
     check_writable(directory.path)
     device = resolve_device(experiment.settings.device)
     directory.path.mkdir(parents=True, exist_ok=True)
-    directory.remove_leftovers()
-    with _logging_to(directory.path / "train.log"), _sigterm_raises(), _torch_threads(experiment.settings.threads):
+    with (
+        directory.locked(),
+        _logging_to(directory.path / "train.log"),
+        sigterm_raises(),
+        _torch_threads(experiment.settings.threads),
+    ):
+        if is_finished(experiment, directory):  # by the process that held it until now
+            return
+        directory.remove_leftovers()
         # The record first: from here on the directory is an unfinished run, whatever its config says.
         record = opening_record(experiment, directory, device)
         clock = _Clock()
@@ -87,12 +95,15 @@ def run_experiment(
                 closing = closing_record(experiment, state, device)
             draw_curves(directory)
             record |= closing
+            log.info("completed")
         except BaseException as error:
-            interrupted = isinstance(error, KeyboardInterrupt | Terminated)
+            # SystemExit: a scheduler's launcher ends us to start us again elsewhere.
+            interrupted = isinstance(error, KeyboardInterrupt | Terminated | SystemExit)
             record["status"] = "interrupted" if interrupted else "failed"
             if interrupted:
                 error.add_note(f"continue with: invlearn resume {directory}")  # for the command line to show
             else:
+                record["error"] = describe_error(error)
                 log.exception("the run failed")
             raise
         finally:
@@ -206,8 +217,14 @@ def _torch_threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def describe_error(error: BaseException) -> str:
+    """An error in one line; a user's own needs no class name."""
+    first = (str(error).strip() or "no message").splitlines()[0]
+    return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
+
+
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
+def sigterm_raises() -> Iterator[None]:
     """Let SIGTERM end the run in order, unless somebody else (a job scheduler's launcher) already handles it."""
 
     def terminate(signum: int, frame: object) -> None:
