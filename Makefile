@@ -2,10 +2,17 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup train test lint types imports wheel check clean
+# The figures are trained with this preset: smoke (it all runs), quick or paper.
+PRESET ?= quick
+LAUNCHER ?= joblib
+FIGURES := fig1 fig2 fig3 fig4 fig5
+
+.PHONY: help setup train figures $(FIGURES) test lint types imports wheel check clean
 
 help:
 	@echo "make train    set up, then train the main job: invlearn train dataset=twopart model=extended"
+	@echo "make fig3     train and draw a figure of the paper; PRESET=smoke, quick or paper"
+	@echo "make figures  all five, then the paper's claims beside our numbers"
 	@echo "make test     set up, then run every test"
 	@echo "make check    lint, types, import rules and the wheel, as CI does after the tests"
 	@echo "make clean    remove .venv and caches; outputs/ stays"
@@ -20,6 +27,15 @@ setup: .venv/.installed
 
 train: setup
 	$(BIN)/invlearn train dataset=twopart model=extended
+
+$(FIGURES): setup
+	$(BIN)/invlearn train -m +grid=$@ preset=$(PRESET) hydra/launcher=$(LAUNCHER)
+	$(BIN)/invlearn figure $@ --preset $(PRESET)
+
+# One after another: each takes all cores.
+figures: setup
+	for figure in $(FIGURES); do $(MAKE) $$figure || exit; done
+	$(BIN)/invlearn claims --preset $(PRESET)
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

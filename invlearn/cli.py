@@ -15,6 +15,8 @@ COMMANDS = {
     "train": "train a run: invlearn train dataset=twopart model=extended",
     "resume": "continue an unfinished run: invlearn resume RUN",
     "evaluate": "measure a trained run anew on its test data: invlearn evaluate RUN",
+    "figure": "draw a figure of the paper from finished runs: invlearn figure fig3 --preset quick",
+    "claims": "the paper's claims beside the numbers of finished runs: invlearn claims --preset quick",
     "results": "one table of many runs, means over seeds: invlearn results outputs/sweeps/depths",
 }
 """Each subcommand with a line of help; its code is ``invlearn.commands.<name>.main``."""

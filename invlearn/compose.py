@@ -119,17 +119,17 @@ def compose_sweep(overrides: Sequence[str], *, config_dir: str | None = None, co
             given = [*_search_path(config_dir), *overrides]
             master = hydra.compose_config(config_name, given, RunMode.MULTIRUN, from_shell=False)
             _check_launcher(master)
+            name, root = str(master.sweep), Path(master.hydra.sweep.dir)
             params = [f"{key}={value}" for key, value in (master.hydra.sweeper.get("params") or {}).items()]
         for line in _grid_lines(master):
             with _explained([line], config_dir):
                 parsed = parser.parse_overrides([*params, *shlex.split(line)])
                 products = _product([*parsed, *typed])
             for job_overrides in products:
-                named = [*job_overrides, f"sweep={_quoted(str(master.sweep))}"]
+                named = [*job_overrides, f"sweep={_quoted(name)}"]
                 config = _compose([*master.hydra.overrides.hydra, *named], config_dir, config_name)
-                name = _folder_name(config.hydra.sweep.subdir)
-                folder = Path(master.hydra.sweep.dir, name)
-                jobs[folder] = Job([*named, f"hydra.sweep.subdir={_quoted(name)}"], config, folder)
+                subdir = _folder_name(config.hydra.sweep.subdir)
+                jobs[root / subdir] = Job([*named, f"hydra.sweep.subdir={_quoted(subdir)}"], config, root / subdir)
     return Sweep(list(jobs.values()), master)
 
 

@@ -7,17 +7,18 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-__all__ = ["COLORS", "plot_curves", "style"]
+__all__ = ["COLORS", "LABELS", "draw_band", "plot_curves", "style"]
 
 COLORS = {"reconstruction": "#d62728", "invariance": "#1f5fbf", "modulus": "#1f5fbf", "phase": "#e69f00"}
 COLORS |= {"sine": "#009e73", "cosine": "#cc79a7"}
 """Reconstruction in red and the invariant code in blue, as in the paper; the others are told apart by colour-blind
 readers too."""
 
-_LABELS = {
+LABELS = {
     "reconstruction": "reconstruction",
     "invariance": "invariant code",
     "modulus": "modulus",
@@ -25,6 +26,7 @@ _LABELS = {
     "sine": "sine",
     "cosine": "cosine",
 }
+"""How plots call the parts of the code and the reconstruction."""
 
 
 def style() -> dict[Any, Any]:
@@ -41,6 +43,15 @@ def style() -> dict[Any, Any]:
     }
 
 
+def draw_band(axes: Axes, table: pd.DataFrame, x: str, y: str, *, color: str, label: str, linestyle: str = "-") -> None:
+    """Draw the median of ``y`` over all rows with the same ``x``, and a band from the lowest to the highest."""
+    values = table.replace([np.inf], np.nan).groupby(x)[y]
+    middle = values.median()
+    marker = "o" if len(middle) < 30 and x != "epoch" else None
+    axes.plot(middle.index, middle, color=color, label=label, linestyle=linestyle, marker=marker, markersize=2.5)
+    axes.fill_between(middle.index, values.min(), values.max(), color=color, alpha=0.18, lw=0)
+
+
 def plot_curves(table: pd.DataFrame, title: str) -> Figure:
     """Validation errors of one run against the epoch.
 
@@ -53,13 +64,8 @@ def plot_curves(table: pd.DataFrame, title: str) -> Figure:
         figure = Figure(figsize=(3.5, 2.6), dpi=200, layout="constrained")
         axes = figure.subplots()
         for name, color in COLORS.items():
-            column = f"valid_mse_{name}"
-            if column not in table:
-                continue
-            curves = table.pivot(index="epoch", columns="replica", values=column).replace([np.inf], np.nan)
-            axes.plot(curves.index, curves.median(axis=1), color=color, label=_LABELS[name])
-            if curves.shape[1] > 1:
-                axes.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), color=color, alpha=0.18, lw=0)
+            if f"valid_mse_{name}" in table:
+                draw_band(axes, table, "epoch", f"valid_mse_{name}", color=color, label=LABELS[name])
         axes.set(yscale="log", xlabel="epoch", ylabel="validation MSE", title=title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         replicas = len(set(table["replica"]))

@@ -88,8 +88,9 @@ def read_runs(directories: Iterable[RunDirectory], skipped: list[str] | None = N
         skipped: Gets a line for each directory that cannot be read, naming the file.
 
     Returns:
-        Columns ``run`` (its path), ``status``, ``replica_seed``, ``diverged``, the flat keys of the config, and the
-        metrics, each as ``metrics.<name>``.
+        Columns ``run`` (its path), ``status``, ``replica_seed``, ``diverged``, the flat keys of the config, the
+        metrics as ``metrics.<name>`` (``valid_loss`` is the best on validation data), and what a constant gets as
+        ``constants.<name>``.
     """
     rows: list[dict[str, Any]] = []
     for directory in directories:
@@ -101,6 +102,8 @@ def read_runs(directories: Iterable[RunDirectory], skipped: list[str] | None = N
             replicas = replicas or [{"diverged": False, "metrics": {}} for _ in seeds]
             for seed, replica in zip(seeds, replicas, strict=True):
                 measured = {f"metrics.{name}": value for name, value in replica["metrics"].items()}
+                measured |= {f"constants.{name}": value for name, value in replica.get("constants", {}).items()}
+                measured["metrics.valid_loss"] = replica.get("best_valid_loss")
                 head = {"run": str(directory), "status": record["status"], "replica_seed": seed}
                 rows.append({**head, "diverged": replica["diverged"], **config, **measured})
         except UserError as error:
@@ -144,7 +147,7 @@ def aggregate(
         return pd.DataFrame()
     names = [str(name) for name in runs]
     measured = [name.removeprefix("metrics.") for name in names if name.startswith("metrics.")]
-    keys = [name for name in names if name not in _NOT_KEYS and not name.startswith("metrics.")]
+    keys = [name for name in names if name not in _NOT_KEYS and not name.startswith(("metrics.", "constants."))]
     text = runs.assign(**{key: runs[key].map(str) for key in keys})  # lists too can tell rows apart
     by = _telling_apart(text, keys) if by is None else list(by)
     for name in by:

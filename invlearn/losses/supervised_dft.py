@@ -97,18 +97,19 @@ class SupervisedDFTLoss(Loss):
         return (model.decode(z) - x).square(), code_error
 
     def terms(self, outputs: Outputs, examples: Examples, statistics: Statistics) -> dict[str, Tensor]:
-        """Total and, where the objective has it, the code term, ``(R,)`` each."""
+        """The objective, ``(R,)``."""
         if self.objective != "full":
             return {"loss": outputs[0].mean((1, 2))}
         reconstruction, code_error = (squared.mean((1, 2)) for squared in outputs)
-        return {"loss": reconstruction + self.weight * code_error, "mse_code": code_error}
+        return {"loss": reconstruction + self.weight * code_error}
 
     def errors(self, outputs: Outputs, examples: Examples) -> dict[str, Tensor]:
-        """Mean squared error of the reconstruction and of each block of the code, ``(R,)`` each."""
+        """Mean squared error of the reconstruction, of the code and of each of its blocks, ``(R,)`` each."""
         errors: dict[str, Tensor] = {}
         if self.trains_decoder:
             errors["mse_reconstruction"] = outputs[0].mean((1, 2))
         if self.trains_encoder:
+            errors["mse_code"] = outputs[-1].mean((1, 2))
             blocks = outputs[-1].split(self.dim, dim=-1)
             errors |= {f"mse_{name}": block.mean((1, 2)) for name, block in zip(CODES[self.code], blocks, strict=True)}
         return errors
@@ -123,5 +124,5 @@ class SupervisedDFTLoss(Loss):
         reconstruction = (x - statistics["mean_sample"][:, None]).square()
         code_error = (target - statistics["mean_code"][:, None]).square()
         if self.objective == "full":
-            return {**self.errors((reconstruction, code_error), examples), "mse_code": code_error.mean((1, 2))}
+            return self.errors((reconstruction, code_error), examples)
         return self.errors((code_error if self.trains_encoder else reconstruction,), examples)

@@ -179,5 +179,5 @@ class ExtendedAutoEncoder(AutoEncoder):
         self.decoder_depth = chosen_decoder_depth
         self.learning_rates = {
             "adam": LearningRates(min(0.01, 0.1 / dim), input_factor=10),
-            "sgd": LearningRates(1.0, input_factor=1),
+            "sgd": LearningRates(0.3, input_factor=1),
         }

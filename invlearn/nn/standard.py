@@ -107,4 +107,6 @@ class StandardAutoEncoder(AutoEncoder):
         )
         self.depth, self.width, self.activation = depth, hidden_width, activation
         self.decoder_depth = chosen_decoder_depth
-        self.learning_rates = {"adam": LearningRates(0.002, input_factor=1), "sgd": LearningRates(0.3, input_factor=1)}
+        # conf/grid/tune.yaml; sigmoid's gradients are the smallest
+        sgd = 1.0 if activation == "sigmoid" else 0.3
+        self.learning_rates = {"adam": LearningRates(0.002, input_factor=1), "sgd": LearningRates(sgd, input_factor=1)}

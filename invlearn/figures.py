@@ -1,0 +1,232 @@
+"""The paper's figures, from finished runs alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from matplotlib.typing import LineStyleType
+
+from invlearn.compose import compose_sweep
+from invlearn.plotting import COLORS, LABELS, draw_band, style
+from invlearn.results import read_runs
+from invlearn.runs import RunDirectory
+
+__all__ = ["FIGURES", "FigureData", "draw", "read_figure"]
+
+FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5")
+
+WIDTH = 4.8
+"""Inches of a page of text, as in the paper."""
+
+_BLOCKS = ("modulus", "phase", "sine", "cosine")
+_ACTIVATIONS = {"selu": "#1f5fbf", "relu": "#e69f00", "tanh": "#009e73", "sigmoid": "#cc79a7"}
+_DIM_LINES: dict[int, LineStyleType] = {10: "-", 20: "--"}
+_COLUMNS = {
+    "dataset": "dataset",
+    "dataset.dim": "d",
+    "model": "model",
+    "model.activation": "activation",
+    "model.depth": "depth",
+    "model.width": "width",
+    "model.columns": "columns",
+    "loss.code": "code",
+    "loss.objective": "objective",
+    "optimizer.lr": "lr",
+    "replica_seed": "seed",
+}
+
+
+@dataclass(frozen=True)
+class FigureData:
+    """What a figure is drawn from.
+
+    Args:
+        table: One row per finished run and seed: ``d``, ``depth`` and the other settings, then the metrics.
+        missing: Run directories of the figure's sweep that are not finished.
+    """
+
+    table: pd.DataFrame
+    missing: list[Path]
+
+
+def read_figure(name: str, preset: str) -> FigureData:
+    """Find the runs that a figure's sweep names, and read those that are finished.
+
+    Args:
+        name: ``fig1`` to ``fig5``.
+        preset: The preset that was trained.
+
+    Raises:
+        UserError: There is no such figure or preset.
+    """
+    folders = [job.folder for job in compose_sweep([f"+grid={name}", f"preset={preset}"]).jobs]
+    runs = read_runs(RunDirectory(folder) for folder in folders if RunDirectory(folder).exists)
+    if runs.empty:
+        return FigureData(pd.DataFrame(), folders)
+    done = runs[(runs["status"] == "completed") & ~runs["diverged"].astype(bool)]
+    table = done[[column for column in _COLUMNS if column in done]].rename(columns=_COLUMNS)
+    measured = [str(column) for column in done if str(column).startswith(("metrics.", "constants."))]
+    table = table.join(done[measured].rename(columns=lambda column: column.removeprefix("metrics.")))
+    finished = set(done["run"])
+    return FigureData(
+        table.dropna(axis="columns", how="all").reset_index(drop=True),
+        [folder for folder in folders if str(folder) not in finished],
+    )
+
+
+def draw(name: str, table: pd.DataFrame) -> dict[str, Figure]:
+    """Draw a figure from the table of ``read_figure``.
+
+    Returns:
+        Figures by the name of their file: the paper's, and for ``fig1`` a companion with all four activations.
+    """
+    with matplotlib.rc_context(style()):
+        if name == "fig1":
+            return {"fig1": _blocks_against_depth(table), "fig1-activations": _activations(table)}
+        if name == "fig2":
+            return {"fig2": _objectives(table)}
+        if name == "fig3":
+            return {"fig3": _extended_against_selu(table)}
+        return {name: _pairwise(table)}
+
+
+def _grid(rows: int, columns: int, height: float) -> tuple[Figure, list[list[Axes]]]:
+    figure = Figure(figsize=(WIDTH, height), dpi=300, layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False)
+    for row in axes:
+        for panel in row:
+            panel.set_yscale("log")
+    for panel in axes[-1]:
+        panel.set_xlabel("depth (hidden layers)")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure, [list(row) for row in axes]
+
+
+def _legend(figure: Figure, panels: list[list[Axes]], *, dims: bool = False) -> None:
+    """One legend above all panels, each label once; with ``dims``, the lines of d = 10 and d = 20 too."""
+    entries: dict[str, Line2D] = {}
+    for line in (line for row in panels for panel in row for line in panel.get_lines()):
+        label = str(line.get_label())
+        if not label.startswith("_"):
+            entry = entries.setdefault(label, Line2D([], []))
+            entry.update_from(line)
+            entry.set_marker("")
+            if dims:
+                entry.set_linestyle("-")
+    if dims:
+        entries |= {f"d = {dim}": Line2D([], [], color="0.3", linestyle=line) for dim, line in _DIM_LINES.items()}
+    figure.legend(
+        list(entries.values()),
+        list(entries),
+        loc="outside upper center",
+        ncols=len(entries),
+        handlelength=1.5,
+        columnspacing=1.2,
+    )
+
+
+def _blocks_against_depth(table: pd.DataFrame) -> Figure:
+    """Figure 1: SELU; modulus and phase (left), modulus, sine and cosine (right)."""
+    figure, panels = _grid(1, 2, 2.5)
+    titles = {"modulus_phase": "I: modulus, phase", "modulus_sine_cosine": "II: modulus, sine, cosine"}
+    for panel, (code, title) in zip(panels[0], titles.items(), strict=True):
+        panel.set_title(title)
+        rows = table[(table["activation"] == "selu") & (table["code"] == code)]
+        _draw_blocks(panel, rows)
+    panels[0][0].set_ylabel("test MSE")
+    _legend(figure, panels, dims=True)
+    return figure
+
+
+def _draw_blocks(panel: Axes, rows: pd.DataFrame, blocks: tuple[str, ...] = _BLOCKS) -> None:
+    for block in blocks:
+        for dim, line in _DIM_LINES.items():
+            here = rows[rows["d"] == dim]
+            if f"mse_{block}" in here and here[f"mse_{block}"].notna().any():
+                look = {"color": COLORS[block], "linestyle": line, "label": LABELS[block]}
+                draw_band(panel, here, "depth", f"mse_{block}", **look)
+
+
+def _activations(table: pd.DataFrame) -> Figure:
+    figure, panels = _grid(1, 2, 2.3)
+    for panel, dim in zip(panels[0], _DIM_LINES, strict=True):
+        panel.set_title(f"d = {dim}")
+        for activation, color in _ACTIVATIONS.items():
+            rows = table[(table["activation"] == activation) & (table["code"] == "modulus_sine_cosine")]
+            draw_band(panel, rows[rows["d"] == dim], "depth", "mse_modulus", color=color, label=activation)
+    panels[0][0].set_ylabel("test MSE of the modulus")
+    _legend(figure, panels)
+    return figure
+
+
+def _objectives(table: pd.DataFrame) -> Figure:
+    """Figure 2: what is trained in columns, d in rows."""
+    figure, panels = _grid(2, 3, 3.4)
+    titles = {"full": "full auto-encoder", "encoder": "encoder only", "decoder": "decoder only"}
+    table = table[table["code"] == "modulus_sine_cosine"]
+    for dim, row in zip(_DIM_LINES, panels, strict=True):
+        row[0].set_ylabel(f"test MSE, d = {dim}")
+        for panel, (objective, title) in zip(row, titles.items(), strict=True):
+            if row is panels[0]:
+                panel.set_title(title)
+            rows = table[(table["d"] == dim) & (table["objective"] == objective)]
+            for block in ("modulus", "sine", "cosine", "reconstruction"):
+                if rows.get(f"mse_{block}") is not None and rows[f"mse_{block}"].notna().any():
+                    draw_band(panel, rows, "depth", f"mse_{block}", color=COLORS[block], label=LABELS[block])
+    _legend(figure, panels)
+    return figure
+
+
+def _extended_against_selu(table: pd.DataFrame) -> Figure:
+    """Figure 3: the invariant part of the code, and the whole; d in columns."""
+    figure, panels = _grid(2, 2, 3.6)
+    networks: dict[str, tuple[Callable[[pd.DataFrame], pd.Series], dict[str, str]]] = {
+        "SELU": (lambda rows: rows["model"] == "StandardAutoEncoder", {"color": "#1f5fbf"}),
+        "extended": (_is_the_papers, {"color": "#d98c00"}),
+        "extended, width 4d (ours)": (
+            lambda rows: (rows["model"] == "ExtendedAutoEncoder") & ~_is_the_papers(rows),
+            {"color": "#e8c070", "linestyle": "--"},
+        ),
+    }
+    for row, (metric, words) in zip(panels, {"mse_modulus": "modulus", "mse_code": "whole code"}.items(), strict=True):
+        row[0].set_ylabel(f"test MSE, {words}")
+        for panel, dim in zip(row, _DIM_LINES, strict=True):
+            if row is panels[0]:
+                panel.set_title(f"d = {dim}")
+            for label, (belongs, look) in networks.items():
+                rows = table[belongs(table) & (table["d"] == dim)]
+                draw_band(panel, rows, "depth", metric, label=label, **look)
+    _legend(figure, panels)
+    return figure
+
+
+def _is_the_papers(rows: pd.DataFrame) -> pd.Series:
+    """Extended networks whose layers have as many columns as inputs: no width to project to."""
+    return (rows["model"] == "ExtendedAutoEncoder") & rows["width"].isna()
+
+
+def _pairwise(table: pd.DataFrame) -> Figure:
+    """Figures 4 and 5: reconstruction in red, invariant code in blue, one family a panel."""
+    titles = {
+        "Shift": "shift",
+        "TwoPart": "two-part shift",
+        "PermutationCycle": "permutation cycle",
+        "ShiftScale": "shift and scale",
+    }
+    families = [family for family in titles if family in set(table["dataset"])]
+    figure, panels = _grid(1, len(families), 2.5)
+    for panel, family in zip(panels[0], families, strict=True):
+        panel.set_title(titles[family])
+        _draw_blocks(panel, table[table["dataset"] == family], ("reconstruction", "invariance"))
+        panel.axhline(1e-4, color="0.5", lw=0.7, ls=":")
+    panels[0][0].set_ylabel("test MSE")
+    _legend(figure, panels, dims=True)
+    return figure

@@ -1,0 +1,223 @@
+"""The paper's figures and claims, from tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from scipy import stats
+
+from invlearn.claims import LOW, Claim, check_claims
+from invlearn.cli import main
+from invlearn.compose import compose_sweep, conf_dir
+from invlearn.errors import UserError
+from invlearn.figures import FIGURES, draw, read_figure
+
+BLOCKS = ("modulus", "phase", "sine", "cosine", "code", "reconstruction", "invariance")
+
+
+def rows(errors: list[float], depth: int, valid: float = 1.0, **settings) -> list[dict]:
+    """One row per seed, all its errors the same."""
+    return [
+        {**settings, "depth": depth, "seed": seed, "valid_loss": valid, "loss_invariance": error}
+        | {f"mse_{block}": error for block in BLOCKS}
+        | {f"constants.mse_{block}": 1.0 for block in BLOCKS}
+        for seed, error in enumerate(errors)
+    ]
+
+
+def selu(errors: list[float], depth: int, d: int = 10, valid: float = 1.0, **more) -> list[dict]:
+    base: dict[str, Any] = {"model": "StandardAutoEncoder", "activation": "selu", "width": 80, "d": d}
+    return rows(errors, depth, valid, **(base | {"code": "modulus_sine_cosine", "objective": "full"} | more))
+
+
+def extended(errors: list[float], depth: int, d: int = 10, valid: float = 1.0, width: int | None = None) -> list[dict]:
+    return selu(errors, depth, d, valid, model="ExtendedAutoEncoder", activation=None, width=width)
+
+
+def verdicts(figure: str, table: list[dict]) -> dict[tuple[str, int], Claim]:
+    claims = check_claims({figure: pd.DataFrame(table)})
+    return {(claim.claim.split(" (")[0], claim.d): claim for claim in claims}
+
+
+def test_without_runs_no_claim_is_measured() -> None:
+    claims = check_claims({})
+    assert len(claims) == 18
+    assert {claim.verdict for claim in claims} == {"not measured"}
+
+
+@pytest.mark.parametrize(("relu", "best", "low"), [(0.02, "holds", "holds"), (5e-5, "does not hold", "does not hold")])
+def test_the_best_activation_and_the_lowest_error(relu: float, best: str, low: str) -> None:
+    table = selu([1e-2], 4) + selu([relu], 4, activation="relu")
+    found = verdicts("fig1", table + selu([0.1], 4, activation="tanh"))
+    assert found["SELU is better than sigmoid, tanh and ReLU", 10].verdict == "not measured"
+    found = verdicts("fig1", table + selu([0.1], 4, activation="tanh") + selu([0.2], 4, activation="sigmoid"))
+    assert found["SELU is better than sigmoid, tanh and ReLU", 10].verdict == best
+    assert found["SELU is better than sigmoid, tanh and ReLU", 20].verdict == "not measured"
+    assert found[f"None of the four activations gets a low MSE, {LOW:.0e}", 10].verdict == low
+
+
+@pytest.mark.parametrize(("encoder", "verdict"), [(0.1, "holds"), (0.001, "does not hold")])
+def test_the_encoder_against_the_decoder(encoder: float, verdict: str) -> None:
+    table = selu([encoder], 4, objective="encoder") + selu([0.01], 4, objective="decoder")
+    claim = verdicts("fig2", table)["The difficulty comes mostly from the encoder", 10]
+    assert claim.verdict == verdict
+    assert claim.measured == f"error over a constant's: encoder {encoder:.2g}, decoder 0.01"
+
+
+def test_depth_is_chosen_on_validation_data_never_on_test_data() -> None:
+    table = selu([1e-2], 4, valid=0.5) + selu([1e-9], 8, valid=2.0) + extended([1e-4], 2)
+    claim = verdicts("fig3", table)["The extended layer is more than 10 times lower than SELU", 10]
+    assert claim.verdict == "holds"
+    assert claim.measured.startswith("modulus 0.01 against 0.0001, 1e+02 times")
+
+
+def test_ten_times_has_an_interval_and_leaves_our_narrow_layer_out() -> None:
+    table = selu([1e-2, 2e-2, 4e-2], 4) + extended([1e-2, 2e-2, 4e-2], 2) + extended([1e-9], 2, width=40)
+    claim = verdicts("fig3", table)["The extended layer is more than 10 times lower than SELU", 10]
+    assert claim.verdict == "does not hold"
+    log = np.log([1e-2, 2e-2, 4e-2])
+    factor = np.exp(stats.t.ppf(0.975, 2) * np.sqrt(2 * log.var(ddof=1) / 3))
+    assert f"1 times (95%: {1 / factor:.2g} to {factor:.2g})" in claim.measured
+
+
+@pytest.mark.parametrize(("deep", "verdict"), [(0.5, "holds"), (2.0, "does not hold")])
+def test_shallow_against_deep(deep: float, verdict: str) -> None:
+    table = selu([1e-2], 2) + selu([1e-2], 20, valid=deep) + extended([1e-4], 2) + extended([1e-4], 4, valid=1.5)
+    assert verdicts("fig3", table)["The extended layer is best when shallow, SELU when deep", 10].verdict == verdict
+
+
+def test_learning_from_pairs_is_judged_at_both_alphas() -> None:
+    table = rows([1e-6, 2e-6], 2, dataset="Shift", d=10) + rows([1e-6], 2, dataset="Shift", d=20)
+    for row in table:
+        row["loss_invariance"] = 1e-3 if row["d"] == 20 else row["loss_invariance"]
+    found = verdicts("fig4", table)
+    assert found["Shifts are learned from pairs", 10].verdict == "holds"
+    assert found["Shifts are learned from pairs", 20].verdict == "does not hold"
+    assert "invariance 1.5e-06 ± 6e-06 at α = 1" in found["Shifts are learned from pairs", 10].measured
+
+
+def supervised_table() -> pd.DataFrame:
+    table = []
+    for d in (10, 20):
+        for depth in (2, 20):
+            for code in ("modulus_phase", "modulus_sine_cosine"):
+                for objective in ("full", "encoder", "decoder"):
+                    for activation in ("selu", "relu", "tanh", "sigmoid"):
+                        settings: dict[str, Any] = {"code": code, "objective": objective, "activation": activation}
+                        table += selu([1e-3, 2e-3, 9e-3], depth, d, **settings)
+        table += extended([1e-5, 2e-5], 1, d) + extended([1e-4], 20, d, width=40)
+    return pd.DataFrame(table)
+
+
+def legend_of(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+@pytest.mark.parametrize(
+    ("name", "panels", "labels"),
+    [
+        ("fig1", 2, ["modulus", "phase", "sine", "cosine", "d = 10", "d = 20"]),
+        ("fig1-activations", 2, ["selu", "relu", "tanh", "sigmoid"]),
+        ("fig2", 6, ["modulus", "sine", "cosine", "reconstruction"]),
+        ("fig3", 4, ["SELU", "extended", "extended, width 4d (ours)"]),
+    ],
+)
+def test_figures_have_the_papers_panels(name: str, panels: int, labels: list[str]) -> None:
+    figure = draw(name.split("-", maxsplit=1)[0], supervised_table())[name]
+    assert len(figure.axes) == panels
+    assert legend_of(figure) == labels
+    assert all(axes.get_yscale() == "log" for axes in figure.axes)
+    assert all(axes.get_xlabel() == "depth (hidden layers)" for axes in figure.axes[-2:])
+
+
+def test_lines_are_medians_and_bands_ranges_over_seeds() -> None:
+    figure = draw("fig3", supervised_table())["fig3"]
+    line, band = figure.axes[0].get_lines()[0], figure.axes[0].collections[0]
+    np.testing.assert_allclose(np.asarray(line.get_xydata()), [[2, 2e-3], [20, 2e-3]])
+    heights = np.asarray(band.get_paths()[0].vertices)[:, 1]
+    assert (heights.min(), heights.max()) == (1e-3, 9e-3)
+
+
+def test_pairwise_figures_have_a_panel_for_each_family() -> None:
+    table = [row for d in (10, 20) for row in rows([1e-6, 1e-7], 2, dataset="TwoPart", d=d)]
+    table += rows([1e-6, 1e-7], 2, dataset="Shift", d=10)
+    figure = draw("fig4", pd.DataFrame(table))["fig4"]
+    assert [axes.get_title() for axes in figure.axes] == ["shift", "two-part shift"]
+    assert legend_of(figure) == ["reconstruction", "invariant code", "d = 10", "d = 20"]
+    colors = [line.get_color() for line in figure.axes[0].get_lines()]
+    assert colors[:2] == ["#d62728", "#1f5fbf"]  # red and blue, as in the paper
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("preset", ["smoke", "quick", "paper"])
+def test_every_grid_composes(name: str, preset: str) -> None:
+    jobs = compose_sweep([f"+grid={name}", f"preset={preset}"]).jobs
+    assert len({job.folder for job in jobs}) == len(jobs) > 0
+    assert {job.folder.parent.as_posix() for job in jobs} == {f"outputs/sweeps/figures-{preset}"}
+    seeds = {job.config.replicas for job in jobs}
+    assert seeds == {"smoke": {2}, "quick": {3}, "paper": {5}}[preset]
+
+
+def test_grids_share_what_they_have_in_common() -> None:
+    folders = {name: {job.folder for job in compose_sweep([f"+grid={name}", "preset=quick"]).jobs} for name in FIGURES}
+    assert len(folders["fig1"] & folders["fig2"]) == 10
+    assert len(folders["fig1"] & folders["fig3"]) == 10
+
+
+def test_what_is_typed_replaces_what_a_grid_says() -> None:
+    jobs = compose_sweep(["+grid=fig4", "preset=smoke", "model.depth=3", "sweep=mine", "seed=7"]).jobs
+    assert {job.config.model.depth for job in jobs} == {3}
+    assert {job.config.seed for job in jobs} == {7}
+    assert {job.folder.parent.as_posix() for job in jobs} == {"outputs/sweeps/mine"}
+    with pytest.raises(UserError, match="grid=fig4 needs a preset; choose from: smoke, quick, paper"):
+        compose_sweep(["+grid=fig4"])
+    with pytest.raises(UserError, match="grid=fgi4: there is no such grid; did you mean 'fig4'"):
+        compose_sweep(["+grid=fgi4"])
+
+
+def test_every_grid_is_a_command_that_help_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    for file in (conf_dir() / "grid").glob("*.yaml"):
+        assert f"# invlearn train -m +grid={file.stem} preset=quick" in file.read_text()
+    assert main(["train", "--help"]) == 0
+    assert "grid=fig1|fig2|fig3|fig4|fig5|tune" in capsys.readouterr().out
+
+
+def test_figures_and_claims_from_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["figure", "fig4", "--preset", "smoke"]) == 2
+    assert "none of its 4 runs is finished; first invlearn train -m +grid=fig4 preset=smoke" in capsys.readouterr().err
+    assert main(["figure", "fig6"]) == 2
+    assert "there is no such figure" in capsys.readouterr().err
+    assert main(["train", "-m", "+grid=fig4", "preset=smoke", "model.depth=1"]) == 0
+    capsys.readouterr()
+    assert main(["figure", "fig4", "--preset", "smoke"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "outputs/figures/smoke/fig4.png\n"
+    assert "2 runs are missing" in shown.err
+    assert shown.err.count("model.depth=2") == 2
+    folder = tmp_path / "outputs" / "figures" / "smoke"
+    assert {path.name for path in folder.iterdir()} == {"fig4.csv", "fig4.png", "fig4.pdf"}
+    data = read_figure("fig4", "smoke")
+    assert len(data.table) == 4  # two families, two seeds
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "fig4.csv"), data.table, check_dtype=False)
+    run = next(Path("outputs/sweeps/figures-smoke").glob("*dataset=shift*/run.json"))
+    assert data.table["mse_invariance"][0] == json.loads(run.read_text())["replicas"][0]["metrics"]["mse_invariance"]
+    outputs = []
+    for source in (["--preset", "smoke"], ["--tables", str(folder)]):
+        assert main(["claims", *source, "--format", "csv"]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+    assert outputs[0].count("does not hold") == 2
+    assert main(["claims", "--tables", str(tmp_path)]) == 2
+    assert "holds none of fig1.csv to fig5.csv" in capsys.readouterr().err
+    before = (folder / "fig4.pdf").read_bytes()
+    assert main(["figure", "fig4", "--preset", "smoke"]) == 0
+    assert (folder / "fig4.pdf").read_bytes() == before
