@@ -49,7 +49,8 @@ def draw_band(axes: Axes, table: pd.DataFrame, x: str, y: str, *, color: str, la
     middle = values.median()
     marker = "o" if len(middle) < 30 and x != "epoch" else None
     axes.plot(middle.index, middle, color=color, label=label, linestyle=linestyle, marker=marker, markersize=2.5)
-    axes.fill_between(middle.index, values.min(), values.max(), color=color, alpha=0.18, lw=0)
+    if len(table) > len(middle):
+        axes.fill_between(middle.index, values.min(), values.max(), color=color, alpha=0.18, lw=0)
 
 
 def plot_curves(table: pd.DataFrame, title: str) -> Figure:

@@ -150,6 +150,7 @@ def test_block_errors_are_of_their_own_block() -> None:
     errors = loss.errors((torch.full((1, 4, DIM), 9.0), squared), ())
     assert {name: value.item() for name, value in errors.items()} == {
         "mse_reconstruction": 9,
+        "mse_code": 2,
         "mse_modulus": 1,
         "mse_sine": 2,
         "mse_cosine": 3,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import signal
 import threading
 import time
@@ -136,9 +137,10 @@ def _train(experiment: Experiment, directory: RunDirectory, device: torch.device
         _store_best(directory, state)
         _store_table(experiment, directory, state)
     steps = experiment.steps_per_epoch
-    # disable=None is off where there is no terminal
+    # Off where there is no terminal (None), and in one of several processes that would write over each other's bars.
+    hidden = True if multiprocessing.parent_process() else None
     with tqdm(
-        total=experiment.epochs * steps, initial=state.epoch * steps, unit="step", disable=None, leave=False
+        total=experiment.epochs * steps, initial=state.epoch * steps, unit="step", disable=hidden, leave=False
     ) as bar:
         for _ in train_epochs(state, experiment, train, valid, bar.update):
             save_checkpoint(directory.last_checkpoint, {**state_contents(state), "seconds": clock.seconds()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from tests.integration.sweeping import (
     metrics_of,
     records_of,
     runs_of,
+    stamp,
     sweep_command,
 )
 
@@ -126,6 +128,31 @@ def test_a_run_in_training_is_left_to_its_process(invlearn, tmp_path: Path) -> N
     finally:
         process.kill()
         process.wait()
+
+
+def test_an_interrupted_sweep_says_how_to_go_on(tmp_path: Path) -> None:
+    command = sweep_command(*SMALL, "trainer.epochs=2000", "seed=0,1")
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while stamp(tmp_path) == 0:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert shown == "invlearn: interrupted; the same command goes on\n"
+    assert [record["status"] for record in records_of(tmp_path).values()] == ["interrupted", "planned"]
+
+
+def test_a_launcher_that_is_not_installed_is_named(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "hydra_plugins.hydra_submitit_launcher", None)
+    monkeypatch.delitem(sys.modules, "hydra_plugins.hydra_submitit_launcher.submitit_launcher", raising=False)
+    assert train("seed=0,1", "hydra/launcher=slurm") == 2
+    assert capsys.readouterr().err == "invlearn: hydra/launcher=slurm is not installed: pip install 'invlearn[slurm]'\n"
+    assert train("seed=0,1", "hydra/launcher=nope") == 2
+    assert capsys.readouterr().err == "invlearn: hydra/launcher=nope is not installed\n"
+    assert not (here / "outputs").exists()
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
