@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -29,6 +30,7 @@ WIDTH = 4.8
 _BLOCKS = ("modulus", "phase", "sine", "cosine")
 _ACTIVATIONS = {"selu": "#1f5fbf", "relu": "#e69f00", "tanh": "#009e73", "sigmoid": "#cc79a7"}
 _DIM_LINES: dict[int, LineStyleType] = {10: "-", 20: "--"}
+_DOTS: dict[str, Any] = {"marker": "o", "markersize": 2.5}
 _COLUMNS = {
     "dataset": "dataset",
     "dataset.dim": "d",
@@ -151,8 +153,8 @@ def _draw_blocks(panel: Axes, rows: pd.DataFrame, blocks: tuple[str, ...] = _BLO
         for dim, line in _DIM_LINES.items():
             here = rows[rows["d"] == dim]
             if f"mse_{block}" in here and here[f"mse_{block}"].notna().any():
-                look = {"color": COLORS[block], "linestyle": line, "label": LABELS[block]}
-                draw_band(panel, here, "depth", f"mse_{block}", **look)
+                look: dict[str, Any] = {"color": COLORS[block], "linestyle": line, "label": LABELS[block]}
+                draw_band(panel, here, "depth", f"mse_{block}", **look, **_DOTS)
 
 
 def _activations(table: pd.DataFrame) -> Figure:
@@ -161,7 +163,7 @@ def _activations(table: pd.DataFrame) -> Figure:
         panel.set_title(f"d = {dim}")
         for activation, color in _ACTIVATIONS.items():
             rows = table[(table["activation"] == activation) & (table["code"] == "modulus_sine_cosine")]
-            draw_band(panel, rows[rows["d"] == dim], "depth", "mse_modulus", color=color, label=activation)
+            draw_band(panel, rows[rows["d"] == dim], "depth", "mse_modulus", color=color, label=activation, **_DOTS)
     panels[0][0].set_ylabel("test MSE of the modulus")
     _legend(figure, panels)
     return figure
@@ -180,7 +182,7 @@ def _objectives(table: pd.DataFrame) -> Figure:
             rows = table[(table["d"] == dim) & (table["objective"] == objective)]
             for block in ("modulus", "sine", "cosine", "reconstruction"):
                 if rows.get(f"mse_{block}") is not None and rows[f"mse_{block}"].notna().any():
-                    draw_band(panel, rows, "depth", f"mse_{block}", color=COLORS[block], label=LABELS[block])
+                    draw_band(panel, rows, "depth", f"mse_{block}", color=COLORS[block], label=LABELS[block], **_DOTS)
     _legend(figure, panels)
     return figure
 
@@ -203,7 +205,7 @@ def _extended_against_selu(table: pd.DataFrame) -> Figure:
                 panel.set_title(f"d = {dim}")
             for label, (belongs, look) in networks.items():
                 rows = table[belongs(table) & (table["d"] == dim)]
-                draw_band(panel, rows, "depth", metric, label=label, **look)
+                draw_band(panel, rows, "depth", metric, label=label, **look, **_DOTS)
     _legend(figure, panels)
     return figure
 

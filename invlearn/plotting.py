@@ -43,12 +43,21 @@ def style() -> dict[Any, Any]:
     }
 
 
-def draw_band(axes: Axes, table: pd.DataFrame, x: str, y: str, *, color: str, label: str, linestyle: str = "-") -> None:
-    """Draw the median of ``y`` over all rows with the same ``x``, and a band from the lowest to the highest."""
+def draw_band(axes: Axes, table: pd.DataFrame, x: str, y: str, *, color: str, label: str, **look: Any) -> None:
+    """Draw the median of ``y`` over all rows with the same ``x``, and a band from the lowest to the highest.
+
+    Args:
+        axes: Where to.
+        table: One row per seed and ``x``.
+        x: A column.
+        y: A column; infinities are left out.
+        color: Of the line and the band.
+        label: For the legend.
+        look: Further settings of the line.
+    """
     values = table.replace([np.inf], np.nan).groupby(x)[y]
     middle = values.median()
-    marker = "o" if len(middle) < 30 and x != "epoch" else None
-    axes.plot(middle.index, middle, color=color, label=label, linestyle=linestyle, marker=marker, markersize=2.5)
+    axes.plot(middle.index, middle, color=color, label=label, **look)
     if len(table) > len(middle):
         axes.fill_between(middle.index, values.min(), values.max(), color=color, alpha=0.18, lw=0)
 
