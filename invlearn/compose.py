@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from invlearn.config import as_plain, flatten
+from invlearn.config import as_plain, differences, flatten
 from invlearn.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class Sweep:
     def folder(self) -> Path:
         """Where the runs lie."""
         return Path(self.config.hydra.sweep.dir)
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether its runs are trained on other machines, by jobs that live on without this process."""
+        return self.config.hydra.launcher._target_.endswith(".SlurmLauncher")
 
 
 def conf_dir() -> Path:
@@ -119,7 +125,9 @@ def compose_sweep(overrides: Sequence[str], *, config_dir: str | None = None, co
             given = [*_search_path(config_dir), *overrides]
             master = hydra.compose_config(config_name, given, RunMode.MULTIRUN, from_shell=False)
             _check_launcher(master)
-            name, root = str(master.sweep), Path(master.hydra.sweep.dir)
+            name = str(master.sweep)
+            hydra_overrides = OmegaConf.to_container(master.hydra.overrides.hydra, resolve=False)
+            assert isinstance(hydra_overrides, list)
             params = [f"{key}={value}" for key, value in (master.hydra.sweeper.get("params") or {}).items()]
         for line in _grid_lines(master):
             with _explained([line], config_dir):
@@ -127,9 +135,12 @@ def compose_sweep(overrides: Sequence[str], *, config_dir: str | None = None, co
                 products = _product([*parsed, *typed])
             for job_overrides in products:
                 named = [*job_overrides, f"sweep={_quoted(name)}"]
-                config = _compose([*master.hydra.overrides.hydra, *named], config_dir, config_name)
-                subdir = _folder_name(config.hydra.sweep.subdir)
-                jobs[root / subdir] = Job([*named, f"hydra.sweep.subdir={_quoted(subdir)}"], config, root / subdir)
+                config = _compose([*hydra_overrides, *named], config_dir, config_name)
+                with _explained(named, config_dir):
+                    subdir = _folder_name(config.hydra.sweep.subdir)
+                    folder = Path(config.hydra.sweep.dir, subdir)
+                job = Job([*named, f"hydra.sweep.subdir={_quoted(subdir)}"], config, folder)
+                _check_distinct(jobs.setdefault(folder, job), job)
     return Sweep(list(jobs.values()), master)
 
 
@@ -184,16 +195,27 @@ def _check_launcher(config: DictConfig) -> None:
         import_module(package)
     except ImportError as error:
         raise UserError(_not_installed(config.hydra.runtime.choices["hydra/launcher"])) from error
+    if config.hydra.launcher._target_.endswith(".SlurmLauncher") and shutil.which("sbatch") is None:
+        raise UserError("hydra/launcher=slurm: there is no sbatch here; start it on a machine of the cluster")
 
 
 def _not_installed(launcher: str) -> str:
-    extra = LAUNCHER_EXTRAS.get(launcher)
-    return f"hydra/launcher={launcher} is not installed" + (f": pip install 'invlearn[{extra}]'" if extra else "")
+    if launcher in LAUNCHER_EXTRAS:
+        return f"hydra/launcher={launcher} is not installed: pip install 'invlearn[{LAUNCHER_EXTRAS[launcher]}]'"
+    return f"hydra/launcher={launcher}: there is no such launcher{nearest(launcher, ['basic', *LAUNCHER_EXTRAS])}"
+
+
+def _check_distinct(first: Job, second: Job) -> None:
+    """Refuse two runs for one folder; lines of a grid may name the same run twice."""
+    changed = differences(as_plain(first.config), as_plain(second.config))
+    if changed:
+        listed = ", ".join(f"{key} ({one}, {other})" for key, (one, other) in changed.items())
+        raise UserError(f"{first.folder} would hold two runs that differ in {listed}")
 
 
 def _is_of_the_sweep(override: Override) -> bool:
-    """Whether an override chooses a sweep, a launcher or a folder rather than anything of a run."""
-    return override.key_or_group == "grid" or override.key_or_group.startswith(("hydra.", "hydra/"))
+    """Whether an override chooses a launcher or a folder rather than anything of a run."""
+    return override.key_or_group.startswith(("hydra.", "hydra/"))
 
 
 def _grid_lines(master: DictConfig) -> list[str]:
@@ -206,7 +228,7 @@ def _grid_lines(master: DictConfig) -> list[str]:
     if grid is None:
         return [""]
     preset = master.hydra.runtime.choices.get("preset")
-    if preset not in grid:
+    if not isinstance(grid, Mapping | DictConfig) or preset not in grid:
         raise UserError(f"grid={master.hydra.runtime.choices.grid} needs a preset; choose from: {', '.join(grid)}")
     return list(grid[preset])
 

@@ -100,13 +100,13 @@ class Trainer:
 
 
 def as_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
-    """Resolve interpolations and return nested dicts of plain values, without Hydra's own settings.
+    """Resolve interpolations and return nested dicts of plain values, without Hydra's own settings and the grid.
 
     Raises:
         UserError: An interpolation or a missing value cannot be resolved.
     """
     try:
-        node = OmegaConf.create({str(key): value for key, value in config.items() if key != "hydra"})
+        node = OmegaConf.create({str(key): value for key, value in config.items() if key not in ("hydra", "grid")})
         plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0]) from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,10 +16,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import LineStyleType
 
-from invlearn.compose import compose_sweep
+from invlearn.compose import Job, compose_sweep
+from invlearn.config import as_plain, config_hash
+from invlearn.errors import UserError
 from invlearn.plotting import COLORS, LABELS, draw_band, style
 from invlearn.results import read_runs
 from invlearn.runs import RunDirectory
+from invlearn.training.evaluation import METRICS
+from invlearn.training.experiment import Experiment
 
 __all__ = ["FIGURES", "FigureData", "draw", "read_figure"]
 
@@ -51,37 +56,53 @@ class FigureData:
     """What a figure is drawn from.
 
     Args:
-        table: One row per finished run and seed: ``d``, ``depth`` and the other settings, then the metrics.
-        missing: Run directories of the figure's sweep that are not finished.
+        table: One row per finished run and seed: ``d``, ``depth`` and the other settings, then the metrics. Those of
+            a seed that diverged are NaN, and its ``valid_loss`` is infinite.
+        missing: Run directories of the figure's sweep that are not finished, or hold a run of another config.
     """
 
     table: pd.DataFrame
     missing: list[Path]
 
 
-def read_figure(name: str, preset: str) -> FigureData:
+def read_figure(name: str, preset: str, overrides: Sequence[str] = ()) -> FigureData:
     """Find the runs that a figure's sweep names, and read those that are finished.
 
     Args:
         name: ``fig1`` to ``fig5``.
         preset: The preset that was trained.
+        overrides: What else was typed when the sweep was trained, as in ``["sweep=mine", "seed=5"]``.
 
     Raises:
         UserError: There is no such figure or preset.
     """
-    folders = [job.folder for job in compose_sweep([f"+grid={name}", f"preset={preset}"]).jobs]
-    runs = read_runs(RunDirectory(folder) for folder in folders if RunDirectory(folder).exists)
+    jobs = compose_sweep([f"+grid={name}", f"preset={preset}", *overrides]).jobs
+    fresh = [RunDirectory(job.folder) for job in jobs if _is_finished(job)]
+    missing = [job.folder for job in jobs if all(job.folder != directory.path for directory in fresh)]
+    runs = read_runs(fresh)
     if runs.empty:
-        return FigureData(pd.DataFrame(), folders)
-    done = runs[(runs["status"] == "completed") & ~runs["diverged"].astype(bool)]
-    table = done[[column for column in _COLUMNS if column in done]].rename(columns=_COLUMNS)
-    measured = [str(column) for column in done if str(column).startswith(("metrics.", "constants."))]
-    table = table.join(done[measured].rename(columns=lambda column: column.removeprefix("metrics.")))
-    finished = set(done["run"])
+        return FigureData(pd.DataFrame(), missing)
+    measured = [f"metrics.{metric}" for metric in (*METRICS, "valid_loss")]
+    measured += [str(column) for column in runs if str(column).startswith("constants.")]
+    table = runs.reindex(columns=[*_COLUMNS, *measured])
+    # A seed that diverged has no errors to show, and must not make its depth look good.
+    diverged = runs["diverged"].astype(bool)
+    table[measured] = table[measured].mask(diverged)
+    table["metrics.valid_loss"] = table["metrics.valid_loss"].mask(diverged, np.inf)
     return FigureData(
-        table.dropna(axis="columns", how="all").reset_index(drop=True),
-        [folder for folder in folders if str(folder) not in finished],
+        table.rename(columns=lambda column: _COLUMNS.get(column, column.removeprefix("metrics."))), missing
     )
+
+
+def _is_finished(job: Job) -> bool:
+    """Whether a run is finished, and is the run that its grid means today."""
+    directory = RunDirectory(job.folder)
+    try:
+        record = directory.record()
+    except UserError:
+        return False
+    expected = config_hash(Experiment.from_config(as_plain(job.config)).config)
+    return record.get("status") == "completed" and record.get("config_hash") == expected
 
 
 def draw(name: str, table: pd.DataFrame) -> dict[str, Figure]:
@@ -152,7 +173,7 @@ def _draw_blocks(panel: Axes, rows: pd.DataFrame, blocks: tuple[str, ...] = _BLO
     for block in blocks:
         for dim, line in _DIM_LINES.items():
             here = rows[rows["d"] == dim]
-            if f"mse_{block}" in here and here[f"mse_{block}"].notna().any():
+            if here[f"mse_{block}"].notna().any():
                 look: dict[str, Any] = {"color": COLORS[block], "linestyle": line, "label": LABELS[block]}
                 draw_band(panel, here, "depth", f"mse_{block}", **look, **_DOTS)
 
@@ -163,7 +184,9 @@ def _activations(table: pd.DataFrame) -> Figure:
         panel.set_title(f"d = {dim}")
         for activation, color in _ACTIVATIONS.items():
             rows = table[(table["activation"] == activation) & (table["code"] == "modulus_sine_cosine")]
-            draw_band(panel, rows[rows["d"] == dim], "depth", "mse_modulus", color=color, label=activation, **_DOTS)
+            rows = rows[rows["d"] == dim]
+            if not rows.empty:
+                draw_band(panel, rows, "depth", "mse_modulus", color=color, label=activation, **_DOTS)
     panels[0][0].set_ylabel("test MSE of the modulus")
     _legend(figure, panels)
     return figure
@@ -181,7 +204,7 @@ def _objectives(table: pd.DataFrame) -> Figure:
                 panel.set_title(title)
             rows = table[(table["d"] == dim) & (table["objective"] == objective)]
             for block in ("modulus", "sine", "cosine", "reconstruction"):
-                if rows.get(f"mse_{block}") is not None and rows[f"mse_{block}"].notna().any():
+                if rows[f"mse_{block}"].notna().any():
                     draw_band(panel, rows, "depth", f"mse_{block}", color=COLORS[block], label=LABELS[block], **_DOTS)
     _legend(figure, panels)
     return figure
@@ -205,7 +228,8 @@ def _extended_against_selu(table: pd.DataFrame) -> Figure:
                 panel.set_title(f"d = {dim}")
             for label, (belongs, look) in networks.items():
                 rows = table[belongs(table) & (table["d"] == dim)]
-                draw_band(panel, rows, "depth", metric, label=label, **look, **_DOTS)
+                if not rows.empty:
+                    draw_band(panel, rows, "depth", metric, label=label, **look, **_DOTS)
     _legend(figure, panels)
     return figure
 

@@ -16,12 +16,29 @@ from invlearn.config import NOT_COMPARED, flatten
 from invlearn.errors import UserError, nearest
 from invlearn.runs import RunDirectory
 
-__all__ = ["HIGHER_IS_BETTER", "aggregate", "find_runs", "half_interval", "read_results", "read_runs", "render"]
+__all__ = [
+    "_HIGHER_IS_BETTER",
+    "aggregate",
+    "find_runs",
+    "half_interval",
+    "read_results",
+    "read_runs",
+    "render",
+    "with_interval",
+]
 
-HIGHER_IS_BETTER = ("auroc", "recall_at_1", "distance_spearman")
+_HIGHER_IS_BETTER = ("auroc", "recall_at_1", "distance_spearman")
 """Metrics of which more is better."""
 
-SHOWN = ("mse_invariance", "mse_modulus", "mse_code", "mse_reconstruction", "invariance_ratio", "recall_at_1")
+_SHOWN = (
+    "mse_invariance",
+    "mse_modulus",
+    "mse_code",
+    "mse_reconstruction",
+    "invariance_ratio",
+    "recall_at_1",
+    "valid_loss",
+)
 """Metrics that a table shows where nobody chooses; the first that was measured orders it."""
 
 _NOT_KEYS = ("run", "status", "replica_seed", "diverged", "seed", "replicas", *NOT_COMPARED)
@@ -67,8 +84,13 @@ def find_runs(folders: Iterable[str | Path], skipped: list[str] | None = None) -
 
 
 def _walk(folder: Path, skipped: list[str]) -> Iterator[RunDirectory]:
-    with os.scandir(folder) as entries:
-        inside = sorted((entry.name, entry.is_dir()) for entry in entries if entry.name[0] != ".")
+    try:
+        entries = os.scandir(folder)
+    except OSError as error:
+        skipped.append(f"{folder} cannot be read: {error.strerror}")
+        return
+    with entries:
+        inside = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if entry.name[0] != ".")
     names = [name for name, _ in inside]
     if "run.json" in names or "config.yaml" in names:
         yield RunDirectory(folder)
@@ -149,12 +171,12 @@ def aggregate(
     measured = [name.removeprefix("metrics.") for name in names if name.startswith("metrics.")]
     keys = [name for name in names if name not in _NOT_KEYS and not name.startswith(("metrics.", "constants."))]
     text = runs.assign(**{key: runs[key].map(str) for key in keys})  # lists too can tell rows apart
-    by = _telling_apart(text, keys) if by is None else list(by)
+    by = _telling_apart(text, keys) if by is None else list(dict.fromkeys(by))
     for name in by:
         if name not in keys:
             raise UserError(f"--by {name}: no run has this key{nearest(name, keys)}")
     if metrics is None:
-        metrics = [name for name in SHOWN if name in measured and bool(runs[f"metrics.{name}"].notna().any())]
+        metrics = [name for name in _SHOWN if name in measured and bool(runs[f"metrics.{name}"].notna().any())]
     for name in metrics:
         if name not in measured:
             raise UserError(f"--metric {name}: no run has measured it{nearest(name, measured)}")
@@ -165,19 +187,21 @@ def aggregate(
     done = (distinct["status"] == "completed") & ~diverged
     failed = (distinct["status"] == "failed") | diverged
     group = distinct.groupby(by, sort=False).ngroup() if by else pd.Series(0, distinct.index)
-    counts = pd.DataFrame({"seeds": done, "failed": failed, "missing": ~done & ~failed})
+    counts = pd.DataFrame({"seeds": distinct["replica_seed"].where(done), "failed": failed, "missing": ~done & ~failed})
     table = (
         runs.loc[distinct.index, by]
         .join(counts)
         .groupby(group)
-        .agg(dict.fromkeys(by, "first") | dict.fromkeys(counts, "sum"))
+        .agg(dict.fromkeys(by, "first") | {"seeds": "nunique", "failed": "sum", "missing": "sum"})
     )
     for name in metrics:
-        values = distinct[f"metrics.{name}"].where(done).astype(float).groupby(group)
+        # Where a row holds several configurations, they are averaged for each seed: seeds are what is independent.
+        of_seeds = distinct[f"metrics.{name}"].where(done).astype(float).groupby([group, distinct["replica_seed"]])
+        values = of_seeds.mean().groupby(level=0)
         table[name] = values.mean()
         table[f"{name}_ci95"] = half_interval(values.std(), values.count())
     if metrics:
-        table = table.sort_values(metrics[0], ascending=metrics[0] not in HIGHER_IS_BETTER, kind="stable")
+        table = table.sort_values(metrics[0], ascending=metrics[0] not in _HIGHER_IS_BETTER, kind="stable")
     return table.reset_index(drop=True)
 
 
@@ -216,7 +240,7 @@ def render(table: pd.DataFrame, style: str) -> str:
         if name.endswith("_ci95"):
             continue
         half = table.get(f"{name}_ci95")
-        shown[name] = table[name].map(_short) if half is None else list(map(_with_interval, table[name], half))
+        shown[name] = table[name].map(_short) if half is None else list(map(with_interval, table[name], half))
     for name in ("failed", "missing"):
         if name in shown and not np.any(table[name]):
             del shown[name]
@@ -227,10 +251,23 @@ def render(table: pd.DataFrame, style: str) -> str:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
 
 
-def _with_interval(mean: float, half: float) -> str:
+def with_interval(mean: float, half: float) -> str:
+    """A mean, rounded to the first digit of its interval.
+
+    Example:
+        >>> with_interval(0.99123, 0.0003)
+        '0.9912 ± 0.0003'
+        >>> with_interval(0.5, float("nan"))
+        '0.5'
+    """
     if np.isnan(mean):
         return "-"
-    return f"{mean:.2g}" if np.isnan(half) else f"{mean:.2g} ± {half:.1g}"
+    if not np.isfinite(half) or half == 0 or mean == 0:
+        return f"{mean:.3g}" + (" ± 0" if half == 0 else "")
+    digits = int(np.floor(np.log10(abs(mean))) - np.floor(np.log10(half))) + 1
+    return f"{mean:.{max(digits, 1)}g} ± {half:.1g}"

@@ -102,14 +102,17 @@ class RunDirectory:
         return (self.path / "run.json").is_file() and (self.path / "config.yaml").is_file()
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, *, wait: float = 5.0) -> Iterator[None]:
         """Hold the run for this process; the operating system lets go of it when the process dies.
+
+        Args:
+            wait: Seconds to wait for a process that only looks whether the run is held.
 
         Raises:
             BusyError: Another process holds it.
         """
         try:
-            with FileLock(self.path / ".lock", timeout=0):
+            with FileLock(self.path / ".lock", timeout=wait):
                 yield
         except Timeout as error:
             raise BusyError(f"{self} is being trained by another process") from error
@@ -120,7 +123,7 @@ class RunDirectory:
         if not self.path.is_dir():
             return False
         try:
-            with self.locked():
+            with self.locked(wait=0):
                 return False
         except BusyError:
             return True

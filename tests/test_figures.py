@@ -18,15 +18,16 @@ from invlearn.compose import compose_sweep, conf_dir
 from invlearn.errors import UserError
 from invlearn.figures import FIGURES, draw, read_figure
 
-BLOCKS = ("modulus", "phase", "sine", "cosine", "code", "reconstruction", "invariance")
+SIZES = {"modulus": 1, "phase": 7, "sine": 11, "cosine": 13, "code": 5, "reconstruction": 0.5, "invariance": 1}
+BLOCKS = tuple(SIZES)
 
 
 def rows(errors: list[float], depth: int, valid: float = 1.0, **settings) -> list[dict]:
-    """One row per seed, all its errors the same."""
+    """One row per seed; each metric has a size of its own, and the whole code is as far off as the modulus."""
     return [
         {**settings, "depth": depth, "seed": seed, "valid_loss": valid, "loss_invariance": error}
-        | {f"mse_{block}": error for block in BLOCKS}
-        | {f"constants.mse_{block}": 1.0 for block in BLOCKS}
+        | {f"mse_{block}": error * SIZES[block] for block in BLOCKS}
+        | {f"constants.mse_{block}": SIZES[block] for block in BLOCKS}
         for seed, error in enumerate(errors)
     ]
 
@@ -47,7 +48,7 @@ def verdicts(figure: str, table: list[dict]) -> dict[tuple[str, int], Claim]:
 
 def test_without_runs_no_claim_is_measured() -> None:
     claims = check_claims({})
-    assert len(claims) == 18
+    assert len(claims) == 20
     assert {claim.verdict for claim in claims} == {"not measured"}
 
 
@@ -72,14 +73,36 @@ def test_the_encoder_against_the_decoder(encoder: float, verdict: str) -> None:
 
 def test_depth_is_chosen_on_validation_data_never_on_test_data() -> None:
     table = selu([1e-2], 4, valid=0.5) + selu([1e-9], 8, valid=2.0) + extended([1e-4], 2)
-    claim = verdicts("fig3", table)["The extended layer is more than 10 times lower than SELU", 10]
+    claim = verdicts("fig3", table)["The extended layer is more than 10 times lower than SELU, modulus", 10]
     assert claim.verdict == "holds"
-    assert claim.measured.startswith("modulus 0.01 against 0.0001, 1e+02 times")
+    assert claim.measured == "0.01 against 0.0001, 100 times"
+
+
+def test_the_modulus_and_the_whole_code_are_judged_apart() -> None:
+    table = selu([1e-2], 4) + extended([1e-4], 2)
+    for row in table:
+        row["mse_code"] = 1e-2
+    found = verdicts("fig3", table)
+    assert found["The extended layer is more than 10 times lower than SELU, modulus", 10].verdict == "holds"
+    assert found["The extended layer is more than 10 times lower than SELU, whole code", 10].verdict == "does not hold"
+
+
+def test_a_depth_where_a_seed_diverged_is_not_chosen() -> None:
+    table = selu([1e-2, 1e-2], 4) + selu([1e-9, 1e-9], 8, valid=0.1) + extended([1e-4], 2)
+    table[3] |= {"valid_loss": float("inf"), "mse_modulus": float("nan")}
+    claim = verdicts("fig3", table)["The extended layer is more than 10 times lower than SELU, modulus", 10]
+    assert claim.measured == "0.01 ± 0 against 0.0001, 100 times"
+
+
+def test_one_depth_each_says_nothing_about_depth() -> None:
+    found = verdicts("fig3", selu([1e-2], 4) + extended([1e-4], 1))
+    name = "The extended layer is best when shallow, SELU when deep"
+    assert found[name, 10].verdict == "not measured"
 
 
 def test_ten_times_has_an_interval_and_leaves_our_narrow_layer_out() -> None:
     table = selu([1e-2, 2e-2, 4e-2], 4) + extended([1e-2, 2e-2, 4e-2], 2) + extended([1e-9], 2, width=40)
-    claim = verdicts("fig3", table)["The extended layer is more than 10 times lower than SELU", 10]
+    claim = verdicts("fig3", table)["The extended layer is more than 10 times lower than SELU, modulus", 10]
     assert claim.verdict == "does not hold"
     log = np.log([1e-2, 2e-2, 4e-2])
     factor = np.exp(stats.t.ppf(0.975, 2) * np.sqrt(2 * log.var(ddof=1) / 3))
@@ -99,7 +122,7 @@ def test_learning_from_pairs_is_judged_at_both_alphas() -> None:
     found = verdicts("fig4", table)
     assert found["Shifts are learned from pairs", 10].verdict == "holds"
     assert found["Shifts are learned from pairs", 20].verdict == "does not hold"
-    assert "invariance 1.5e-06 ± 6e-06 at α = 1" in found["Shifts are learned from pairs", 10].measured
+    assert "invariance 2e-06 ± 6e-06 at α = 1" in found["Shifts are learned from pairs", 10].measured
 
 
 def supervised_table() -> pd.DataFrame:
@@ -134,12 +157,17 @@ def test_figures_have_the_papers_panels(name: str, panels: int, labels: list[str
     assert legend_of(figure) == labels
     assert all(axes.get_yscale() == "log" for axes in figure.axes)
     assert all(axes.get_xlabel() == "depth (hidden layers)" for axes in figure.axes[-2:])
+    for line in (line for axes in figure.axes for line in axes.get_lines()):
+        assert np.isfinite(np.asarray(line.get_ydata(), float)).all()
+        assert len(np.asarray(line.get_xdata())) > 0
 
 
 def test_lines_are_medians_and_bands_ranges_over_seeds() -> None:
     figure = draw("fig3", supervised_table())["fig3"]
     line, band = figure.axes[0].get_lines()[0], figure.axes[0].collections[0]
     np.testing.assert_allclose(np.asarray(line.get_xydata()), [[2, 2e-3], [20, 2e-3]])
+    code = figure.axes[2].get_lines()[0]
+    np.testing.assert_allclose(np.asarray(code.get_xydata()), [[2, 1e-2], [20, 1e-2]])
     heights = np.asarray(band.get_paths()[0].vertices)[:, 1]
     assert (heights.min(), heights.max()) == (1e-3, 9e-3)
 
@@ -175,6 +203,7 @@ def test_what_is_typed_replaces_what_a_grid_says() -> None:
     assert {job.config.model.depth for job in jobs} == {3}
     assert {job.config.seed for job in jobs} == {7}
     assert {job.folder.parent.as_posix() for job in jobs} == {"outputs/sweeps/mine"}
+    assert {job.config.sweep for job in jobs} == {"mine"}
     with pytest.raises(UserError, match="grid=fig4 needs a preset; choose from: smoke, quick, paper"):
         compose_sweep(["+grid=fig4"])
     with pytest.raises(UserError, match="grid=fgi4: there is no such grid; did you mean 'fig4'"):
@@ -207,7 +236,7 @@ def test_figures_and_claims_from_the_command_line(
     assert {path.name for path in folder.iterdir()} == {"fig4.csv", "fig4.png", "fig4.pdf"}
     data = read_figure("fig4", "smoke")
     assert len(data.table) == 4  # two families, two seeds
-    pd.testing.assert_frame_equal(pd.read_csv(folder / "fig4.csv"), data.table, check_dtype=False)
+    assert (folder / "fig4.csv").read_text() == data.table.to_csv(index=False)
     run = next(Path("outputs/sweeps/figures-smoke").glob("*dataset=shift*/run.json"))
     assert data.table["mse_invariance"][0] == json.loads(run.read_text())["replicas"][0]["metrics"]["mse_invariance"]
     outputs = []
@@ -216,8 +245,16 @@ def test_figures_and_claims_from_the_command_line(
         outputs.append(capsys.readouterr().out)
     assert outputs[0] == outputs[1]
     assert outputs[0].count("does not hold") == 2
+    (folder / "fig1.csv").write_text("")
+    assert main(["claims", "--tables", str(folder)]) == 2
+    assert "a table cannot be read: No columns to parse" in capsys.readouterr().err
+    (folder / "fig1.csv").unlink()
     assert main(["claims", "--tables", str(tmp_path)]) == 2
     assert "holds none of fig1.csv to fig5.csv" in capsys.readouterr().err
+    record = json.loads(run.read_text())
+    run.write_text(json.dumps({**record, "config_hash": "of older defaults"}))
+    assert len(read_figure("fig4", "smoke").missing) == 3
+    run.write_text(json.dumps(record))
     before = (folder / "fig4.pdf").read_bytes()
     assert main(["figure", "fig4", "--preset", "smoke"]) == 0
     assert (folder / "fig4.pdf").read_bytes() == before

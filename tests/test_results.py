@@ -15,7 +15,7 @@ from scipy import stats
 import invlearn
 from invlearn.cli import main
 from invlearn.errors import UserError
-from invlearn.results import aggregate, find_runs, half_interval, read_results, read_runs, render
+from invlearn.results import aggregate, find_runs, half_interval, read_results, read_runs, render, with_interval
 from invlearn.runs import RunDirectory
 
 
@@ -76,12 +76,50 @@ def test_rows_can_be_merged_and_metrics_chosen(tmp_path: Path) -> None:
     write_run(tmp_path / "c", 3, {0: 0.7}, width=None)
     table = read_results([tmp_path], by=["model", "model.width"], metrics=["auroc"])
     assert table["model"].unique().tolist() == ["ExtendedAutoEncoder"]
-    assert table["auroc"].tolist() == [0.7, 0.7]  # more is better, and both means are 0.7
+    assert table["auroc"].tolist() == [0.7, 0.7]
+    assert table["seeds"].tolist() == [1, 1]
     assert len(read_results([tmp_path])) == 3
     with pytest.raises(UserError, match=r"--by model\.dpeth: no run has this key; did you mean 'model\.depth'\?"):
         read_results([tmp_path], by=["model.dpeth"])
     with pytest.raises(UserError, match="--metric auorc: no run has measured it; did you mean 'auroc'"):
         read_results([tmp_path], metrics=["auorc"])
+
+
+def test_merged_rows_are_averaged_for_each_seed_first(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", 2, {0: 1.0, 1: 3.0})
+    write_run(tmp_path / "b", 3, {0: 5.0, 1: 9.0})
+    (row,) = read_results([tmp_path], by=["model"], metrics=["mse_invariance"]).to_dict("records")
+    low, high = stats.t.interval(0.95, 1, loc=4.5, scale=stats.sem([3.0, 6.0]))
+    assert (row["seeds"], row["mse_invariance"]) == (2, 4.5)
+    assert row["mse_invariance_ci95"] == pytest.approx((high - low) / 2)
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "text"),
+    [
+        (0.99123, 0.0003, "0.9912 ± 0.0003"),
+        (1.5e-6, 6.4e-6, "2e-06 ± 6e-06"),
+        (123.0, 20.0, "1.2e+02 ± 2e+01"),
+        (0.5, math.nan, "0.5"),
+        (0.5, 0.0, "0.5 ± 0"),
+        (math.nan, math.nan, "-"),
+    ],
+)
+def test_means_are_rounded_to_their_intervals(mean: float, half: float, text: str) -> None:
+    assert with_interval(mean, half) == text
+
+
+def test_the_best_come_first_whichever_way_the_metric_goes(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", 2, {0: 0.9})
+    write_run(tmp_path / "b", 3, {0: 0.5})
+    assert read_results([tmp_path], metrics=["auroc"])["auroc"].tolist() == [0.9, 0.5]
+    assert read_results([tmp_path], metrics=["mse_invariance"])["mse_invariance"].tolist() == [0.5, 0.9]
+
+
+def test_loops_of_links_are_not_followed(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", 2, {0: 1.0})
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert len(find_runs([tmp_path])) == 1
 
 
 def test_intervals_of_arrays() -> None:

@@ -16,9 +16,10 @@ def main(argv: list[str]) -> int:
     """Write the figure as PNG and PDF, and the numbers it shows as CSV; name the runs that are missing."""
     parser = Parser(prog="invlearn figure", description="Draw a figure of the paper from finished runs.")
     parser.add_argument("name", metavar="NAME", help="fig1 to fig5")
+    parser.add_argument("overrides", nargs="*", help="what else was typed when it was trained, as in sweep=mine")
     parser.add_argument("--preset", default="quick", help="the preset that was trained: smoke, quick or paper")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: outputs/figures/PRESET")
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
 
     from invlearn.figures import FIGURES, draw, read_figure
     from invlearn.runs import check_writable, write_atomically
@@ -27,8 +28,8 @@ def main(argv: list[str]) -> int:
         raise UserError(f"figure {arguments.name}: there is no such figure{nearest(arguments.name, FIGURES)}")
     folder = arguments.output or Path("outputs", "figures", arguments.preset)
     check_writable(folder)
-    data = read_figure(arguments.name, arguments.preset)
-    train = f"invlearn train -m +grid={arguments.name} preset={arguments.preset}"
+    data = read_figure(arguments.name, arguments.preset, arguments.overrides)
+    train = " ".join(["invlearn train -m", f"+grid={arguments.name} preset={arguments.preset}", *arguments.overrides])
     if data.table.empty:
         raise UserError(f"figure {arguments.name}: none of its {len(data.missing)} runs is finished; first {train}")
     write_atomically(folder / f"{arguments.name}.csv", data.table.to_csv(index=False).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from invlearn.commands.train import train
 from invlearn.compose import Job, Sweep, launch
 from invlearn.config import config_hash
-from invlearn.errors import BusyError, UserError
+from invlearn.errors import BusyError
 from invlearn.runs import RunDirectory, write_atomically
 from invlearn.training.experiment import Experiment
-from invlearn.training.run import describe_error, sigterm_raises
+from invlearn.training.run import describe_error, is_finished, sigterm_raises
 
 __all__ = ["run_job", "run_sweep"]
 
@@ -39,8 +40,6 @@ def run_sweep(sweep: Sweep, checked: Sequence[tuple[Experiment, bool]]) -> int:
     Returns:
         0; 1 if runs failed or, with ``on_error=stop``, were not started.
 
-    Raises:
-        UserError: The launcher cannot start.
     """
     states = ["finished" if finished else _state(job) for job, (_, finished) in zip(sweep.jobs, checked, strict=True)]
     counts = Counter(states)
@@ -51,7 +50,8 @@ def run_sweep(sweep: Sweep, checked: Sequence[tuple[Experiment, bool]]) -> int:
         if state not in ("finished", "busy") and _mark_planned(RunDirectory(job.folder), experiment):
             waiting.append(job)
     if waiting:
-        _stop_mark(sweep.folder).unlink(missing_ok=True)
+        for job in waiting:
+            _stop_mark(RunDirectory(job.folder)).unlink(missing_ok=True)
         write_atomically(sweep.folder / "multirun.yaml", OmegaConf.to_yaml(sweep.config).encode())
         try:
             with sigterm_raises():
@@ -73,25 +73,32 @@ def run_job(config: DictConfig) -> None:
 
     hydra = HydraConfig.get()
     directory = RunDirectory(hydra.runtime.output_dir)
-    stop = _stop_mark(Path(hydra.sweep.dir))
-    if stop.exists():
+    if _stop_mark(directory).exists():
         return
     if config.device == "auto" and "n_jobs" in hydra.launcher and torch.cuda.device_count() > 1:
         config.device = f"cuda:{hydra.job.num % torch.cuda.device_count()}"
     try:
         train(config, directory.path)
         print(f"{directory.path.name}: finished in {directory.record()['wall_seconds']:.0f} s", flush=True)
-    except BusyError:
-        return
+    except BusyError as error:
+        print(f"left alone: {error}", flush=True)
     except Exception as error:
         print(f"{directory.path.name}: failed: {describe_error(error)}", flush=True)
-        if config.on_error == "stop":
-            stop.touch()
+        _note_failure(directory, describe_error(error), stop=config.on_error == "stop")
 
 
-def _stop_mark(sweep_folder: Path) -> Path:
-    """A file that a failing run leaves, with ``on_error=stop``, for those that have not yet started."""
-    return sweep_folder / ".stop"
+def _stop_mark(directory: RunDirectory) -> Path:
+    """A file beside the runs that a failing one leaves, with ``on_error=stop``, for those not yet started."""
+    return directory.path.parent / ".stop"
+
+
+def _note_failure(directory: RunDirectory, error: str, *, stop: bool) -> None:
+    """Write a failure down, unless the run did so itself."""
+    record = directory.record()
+    if record["status"] != "failed":
+        directory.write_record({**record, "status": "failed", "error": error})
+    if stop:
+        _stop_mark(directory).touch()
 
 
 def _state(job: Job) -> str:
@@ -108,10 +115,12 @@ def _state(job: Job) -> str:
 
 
 def _mark_planned(directory: RunDirectory, experiment: Experiment) -> bool:
-    """Note in the run's directory that it is to be trained, for whoever counts runs; False if it is being trained."""
+    """Note in the run's directory that it is to be trained, for whoever counts runs; False if another process does."""
     directory.path.mkdir(parents=True, exist_ok=True)
     try:
         with directory.locked():
+            if is_finished(experiment, directory):  # since it was checked
+                return False
             earlier = directory.record() if directory.exists else {}
             directory.write_record(
                 {**earlier, "status": "planned", "config_hash": config_hash(experiment.config)}
@@ -125,21 +134,35 @@ def _mark_planned(directory: RunDirectory, experiment: Experiment) -> bool:
 
 
 def _launch_all(sweep: Sweep, jobs: Sequence[Job]) -> None:
-    """Launch jobs; where a process was killed and took the launcher down, find out which, and go on with the others."""
-    try:
-        launch(sweep, jobs, run_job)
-    except Exception as error:
-        halted = [job for job in jobs if _halted(job)]
-        if not halted:
-            raise UserError(f"hydra/launcher: {describe_error(error)}") from error
-        if len(jobs) == 1:
-            directory = RunDirectory(halted[0].folder)
-            directory.write_record({**directory.record(), "status": "failed", "error": "its process was killed"})
+    """Launch jobs; where a process was killed and took the launcher down, launch what is left again.
+
+    A run that was halted twice is tried alone: if its process dies once more, it is the one to blame.
+    """
+    left, halted_before = list(jobs), set()
+    while left:
+        try:
+            launch(sweep, left, run_job)
             return
-        for job in halted:  # alone, so that one that dies again is the one to blame
-            _launch_all(sweep, [job])
-        if rest := [job for job in jobs if RunDirectory(job.folder).record().get("status") == "planned"]:
-            _launch_all(sweep, rest)
+        except Exception as error:
+            halted = [job for job in left if _halted(job)]
+            if sweep.is_queued:  # the other jobs go on without us
+                print(f"hydra/launcher: {describe_error(error)}; see {sweep.folder / '.submitit'}", file=sys.stderr)
+                return
+            if not halted:
+                raise
+        twice = [job for job in halted if job.folder in halted_before]
+        halted_before |= {job.folder for job in halted}
+        for job in twice:
+            try:
+                launch(sweep, [job], run_job)
+            except Exception:
+                if not _halted(job):
+                    raise
+                stop = job.config.on_error == "stop"
+                _note_failure(RunDirectory(job.folder), "its process was killed", stop=stop)
+        left = [job for job in left if _halted(job) or RunDirectory(job.folder).record()["status"] == "planned"]
+        if any(_stop_mark(RunDirectory(job.folder)).exists() for job in left):
+            return
 
 
 def _halted(job: Job) -> bool:
@@ -153,14 +176,17 @@ def _report(sweep: Sweep) -> int:
     from invlearn.results import aggregate, read_runs, render
 
     directories = [RunDirectory(job.folder) for job in sweep.jobs]
+    # First the locks: a run that ends while we look counts as finished.
+    locked = [directory.is_locked for directory in directories]
+    statuses = [directory.record().get("status") for directory in directories]
     print(render(aggregate(read_runs(directories)), "table"))
-    missing = [directory for directory in directories if directory.record().get("status") != "completed"]
-    busy = [directory for directory in missing if directory.is_locked]
-    failed = [d for d in missing if d.record().get("status") == "failed"]
-    for directory in failed:
-        print(f"failed: {directory.path.name}: {directory.record()['error']}; see {directory.path / 'train.log'}")
-    if busy:
-        print(f"{len(busy)} left to another process")
-    if unstarted := len(missing) - len(busy) - len(failed):
+    for directory, status in zip(directories, statuses, strict=True):
+        if status == "failed":
+            error = directory.record().get("error")
+            print(f"failed: {directory.path.name}: {error}; see {directory.path / 'train.log'}")
+    missing = [held for held, status in zip(locked, statuses, strict=True) if status not in ("completed", "failed")]
+    if busy := sum(missing):
+        print(f"{busy} left to another process")
+    if unstarted := len(missing) - busy:
         print(f"{unstarted} not trained; the same command trains them")
-    return 1 if len(missing) > len(busy) else 0
+    return 1 if unstarted or "failed" in statuses else 0

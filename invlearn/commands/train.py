@@ -80,8 +80,8 @@ def main(argv: list[str]) -> int:
         return _run_hydra(arguments, args.overrides)
     if args.config_path:
         raise UserError("--config-path would replace invlearn's own config; --config-dir DIR adds to it")
-    if args.multirun and any(word.startswith("hydra/sweeper=") for word in args.overrides):
-        return _run_hydra(arguments, args.overrides)  # another sweeper finds its runs as it goes
+    if any(word.startswith("hydra/sweeper=") for word in args.overrides):
+        raise UserError("hydra/sweeper: sweeps here are grids of given values; other sweepers are not supported")
     options = {"config_dir": args.config_dir, "config_name": args.config_name or "train"}
     sweep = compose_sweep(args.overrides, **options) if args.multirun else None
     config = sweep.config if sweep else compose(args.overrides, **options)
@@ -90,11 +90,11 @@ def main(argv: list[str]) -> int:
     if sweep is None and "grid" in config:
         raise UserError("a grid holds many runs; add -m")
     runs = [(job.config, job.folder) for job in sweep.jobs] if sweep else [(config, _run_folder(config))]
-    checked = [check(*run) for run in runs]
+    checked = [check(*run, elsewhere=sweep is not None and sweep.is_queued) for run in runs]
     if len(arguments) < len(argv):
         from invlearn.commands.plan import describe
 
-        print("\n\n".join(describe(experiment) for experiment, _ in checked))
+        print("\n\n".join(f"run        {run[1]}\n{describe(e)}" for run, (e, _) in zip(runs, checked, strict=True)))
         return 0
     if sweep:
         from invlearn.commands.sweep import run_sweep
@@ -116,8 +116,13 @@ def report(directory: RunDirectory) -> None:
     print(summary(directory))
 
 
-def check(config: DictConfig, folder: Path) -> tuple[Experiment, bool]:
+def check(config: DictConfig, folder: Path, *, elsewhere: bool = False) -> tuple[Experiment, bool]:
     """Check a run before anything is written: what it is, and whether it is already finished.
+
+    Args:
+        config: Its config.
+        folder: Its run directory.
+        elsewhere: Whether it will be trained on another machine, whose devices are not known here.
 
     Raises:
         UserError: Its config is wrong, or its folder holds another run or cannot be written to.
@@ -126,7 +131,8 @@ def check(config: DictConfig, folder: Path) -> tuple[Experiment, bool]:
     from invlearn.training.run import is_finished
 
     experiment = Experiment.from_config(as_plain(config))
-    resolve_device(experiment.settings.device)
+    if not elsewhere:
+        resolve_device(experiment.settings.device)
     check_writable(folder)
     return experiment, is_finished(experiment, RunDirectory(folder))
 

@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from invlearn.cli import main
+from invlearn.runs import RunDirectory
 from tests.integration.sweeping import (
     SMALL,
     TWELVE,
@@ -95,6 +97,75 @@ def test_a_wrong_value_or_another_config_stops_a_sweep_before_it_starts(
     assert "outputs/sweeps/s/same holds a run of another config: seed (0 there, 1 here)" in capsys.readouterr().err
 
 
+def test_two_runs_for_one_folder_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("seed=0,1", "hydra.sweep.subdir=same") == 2
+    assert capsys.readouterr().err == "invlearn: outputs/sweeps/s/same would hold two runs that differ in seed (0, 1)\n"
+    assert train("seed=0,1", "hydra.sweep.subdir=${hydra.job.num}") == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (here / "outputs").exists()
+
+
+def test_the_sweeps_folder_may_depend_on_a_swept_key(here: Path) -> None:
+    assert train("model.depth=1,2", "hydra.sweep.dir=out/${model.depth}") == 0
+    assert len(list(here.glob("out/1/*/run.json"))) == len(list(here.glob("out/2/*/run.json"))) == 1
+
+
+def test_whatever_a_grid_sets_holds_for_its_runs(here: Path) -> None:
+    (here / "mine" / "grid").mkdir(parents=True)
+    (here / "mine" / "grid" / "pair.yaml").write_text(
+        "# @package _global_\nsweep: s\nreplicas: 2\ngrid:\n  smoke:\n    - model.depth=1,2\n"
+    )
+    assert main(["train", "-m", "--config-dir", "mine", "+grid=pair", "preset=smoke", *SMALL]) == 0
+    assert [record["seeds"] for record in records_of(here).values()] == [[0, 1], [0, 1]]
+    assert main(["train", "--config-dir", "mine", "+grid=pair", "preset=smoke"]) == 2
+
+
+def test_a_run_that_another_process_finished_meanwhile_stays_finished(here: Path) -> None:
+    from invlearn.commands.sweep import _mark_planned
+    from invlearn.commands.train import check
+    from invlearn.compose import compose_sweep
+
+    assert train("seed=0") == 0
+    (job,) = compose_sweep(["sweep=s", *SMALL, "trainer.epochs=2", "seed=0"]).jobs
+    before = records_of(here)
+    assert not _mark_planned(RunDirectory(job.folder), check(job.config, job.folder)[0])
+    assert records_of(here) == before
+
+
+def test_looking_at_a_lock_keeps_nobody_from_training(tmp_path: Path) -> None:
+    directory, stop = RunDirectory(tmp_path), threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            _ = directory.is_locked
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        for _ in range(100):
+            with directory.locked():
+                pass
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def test_a_failure_before_training_is_written_down_too(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from invlearn.training import run
+
+    def broken(name: str) -> None:
+        raise RuntimeError(f"no driver for {name}")
+
+    monkeypatch.setattr(run, "resolve_device", broken)
+    assert train("seed=0,1") == 1
+    assert {(record["status"], record["error"]) for record in records_of(here).values()} == {
+        ("failed", "RuntimeError: no driver for auto")
+    }
+    assert capsys.readouterr().out.count("failed: ") == 4  # as it happens, and in the end
+
+
 def test_names_are_readable_and_never_too_long(here: Path) -> None:
     assert train("model.depth=1", "hydra.sweep.dir=elsewhere") == 0
     (run,) = [path for path in (here / "elsewhere").iterdir() if path.is_dir()]
@@ -150,8 +221,11 @@ def test_a_launcher_that_is_not_installed_is_named(
     monkeypatch.delitem(sys.modules, "hydra_plugins.hydra_submitit_launcher.submitit_launcher", raising=False)
     assert train("seed=0,1", "hydra/launcher=slurm") == 2
     assert capsys.readouterr().err == "invlearn: hydra/launcher=slurm is not installed: pip install 'invlearn[slurm]'\n"
-    assert train("seed=0,1", "hydra/launcher=nope") == 2
-    assert capsys.readouterr().err == "invlearn: hydra/launcher=nope is not installed\n"
+    assert train("seed=0,1", "hydra/launcher=jobllib") == 2
+    shown = capsys.readouterr().err
+    assert shown == "invlearn: hydra/launcher=jobllib: there is no such launcher; did you mean 'joblib'?\n"
+    assert train("seed=0,1", "hydra/sweeper=optuna") == 2
+    assert "other sweepers are not supported" in capsys.readouterr().err
     assert not (here / "outputs").exists()
 
 
