@@ -15,7 +15,7 @@ from invlearn.nn import AutoEncoder
 from invlearn.seeding import seeded_generator
 from invlearn.training.experiment import Experiment
 
-__all__ = ["TrainingState", "clip_gradients", "learning_rate_factor", "train_epochs", "train_step"]
+__all__ = ["TrainingState", "clip_gradients", "learning_rate_factor", "train_epoch", "train_epochs", "train_step"]
 
 GATHER = 64
 """Batches taken from the training examples at a time: one indexing operation for many steps."""
@@ -88,20 +88,10 @@ def train_epochs(
         on_steps: Called with the number of steps done since the last call.
     """
     loss, trainer = experiment.loss, experiment.trainer
-    total_steps = experiment.epochs * experiment.steps_per_epoch
-    peak = experiment.config["optimizer"]["lr"]
+    last_step = experiment.steps_per_epoch - 1
     while state.epoch < experiment.epochs and bool((active := state.active(trainer.patience)).any()):
-        step = state.epoch * experiment.steps_per_epoch
-        sums: dict[str, Tensor] = {}
-        for batches in _shuffled(train, experiment, state.epoch):
-            for batch in batches:
-                factor = learning_rate_factor(step, total_steps, trainer)
-                for group in state.optimizer.param_groups:
-                    group["lr"] = group["peak_lr"] * factor
-                terms = train_step(state, experiment, batch, loss.at(step / total_steps, state.statistics))
-                sums = {name: sums.get(name, 0) + term for name, term in terms.items()}
-                step += 1
-            on_steps(len(batches))
+        means = train_epoch(state, experiment, train, on_steps)
+        rate = experiment.config["optimizer"]["lr"] * _rate_factor(experiment, state.epoch, last_step)
         outputs = held_out_outputs(loss, state.model, valid, len(experiment.seeds))
         final = loss.at(1.0, state.statistics)
         errors = {**loss.terms(outputs, valid, final), **loss.errors(outputs, valid)}
@@ -109,12 +99,34 @@ def train_epochs(
             state,
             active,
             {
-                "lr": torch.full_like(state.best_loss, peak * learning_rate_factor(step - 1, total_steps, trainer)),
-                **{f"train_{name}": value / experiment.steps_per_epoch for name, value in sums.items()},
+                "lr": torch.full_like(state.best_loss, rate),
+                **{f"train_{name}": value for name, value in means.items()},
                 **{f"valid_{name}": value for name, value in errors.items()},
             },
         )
         yield state
+
+
+def train_epoch(
+    state: TrainingState,
+    experiment: Experiment,
+    train: Examples,
+    on_steps: Callable[[int], object] = lambda steps: None,
+) -> dict[str, Tensor]:
+    """Take all steps of the state's next epoch and return the mean of each term of the loss, ``(R,)``."""
+    total_steps = experiment.epochs * experiment.steps_per_epoch
+    step = state.epoch * experiment.steps_per_epoch
+    sums: dict[str, Tensor] = {}
+    for batches in _shuffled(train, experiment, state.epoch):
+        for batch in batches:
+            factor = learning_rate_factor(step, total_steps, experiment.trainer)
+            for group in state.optimizer.param_groups:
+                group["lr"] = group["peak_lr"] * factor
+            terms = train_step(state, experiment, batch, experiment.loss.at(step / total_steps, state.statistics))
+            sums = {name: sums.get(name, 0) + term for name, term in terms.items()}
+            step += 1
+        on_steps(len(batches))
+    return {name: value / experiment.steps_per_epoch for name, value in sums.items()}
 
 
 def train_step(
@@ -136,6 +148,11 @@ def learning_rate_factor(step: int, total_steps: int, trainer: Trainer) -> float
     if trainer.schedule == "constant":
         return warmup
     return warmup * 0.5 * (1 + math.cos(math.pi * step / total_steps))
+
+
+def _rate_factor(experiment: Experiment, epoch: int, step: int) -> float:
+    total_steps = experiment.epochs * experiment.steps_per_epoch
+    return learning_rate_factor(epoch * experiment.steps_per_epoch + step, total_steps, experiment.trainer)
 
 
 def clip_gradients(parameters: list[nn.Parameter], max_norm: float | None) -> None:

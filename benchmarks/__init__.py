@@ -1,0 +1,1 @@
+"""Speed of invlearn against what people would use instead."""

@@ -1,0 +1,107 @@
+"""JAX: a jitted scan over the epoch, vmap over replicas, Adam of optax."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.problem import Layer, Problem
+from invlearn.losses import PairwiseLoss
+
+__all__ = ["Peer"]
+
+
+class Peer:
+    """A stack of R replicas."""
+
+    def __init__(self, problem: Problem):
+        # XLA reads its flags when it starts.
+        single = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        os.environ["XLA_FLAGS"] = single if problem.case.threads == 1 else ""
+        import jax
+        import optax
+        from jax import numpy as jnp
+
+        jax.config.update("jax_enable_x64", problem.case.dtype == "float64")
+        self.jax, self.problem = jax, problem
+        networks = problem.networks()
+        kinds = [[layer.kind for layer in network] for network in networks]
+        self.parameters = jax.tree.map(jnp.asarray, [[_arrays(layer) for layer in network] for network in networks])
+        relative = [[(layer.rate, layer.rate) for layer in network] for network in networks]
+        self.data = tuple(jnp.asarray(part.numpy()) for part in problem.examples)
+        config, loss = problem.experiment.config, problem.experiment.loss
+        smoothing = config["model"].get("smoothing", 0.0)
+        max_norm = problem.experiment.trainer.clip
+        beta1, beta2 = config["optimizer"]["betas"]
+        adam = optax.scale_by_adam(beta1, beta2)
+        self.state = jax.vmap(adam.init)(self.parameters)
+
+        def network(kinds, parameters, x):
+            for kind, (weight, bias) in zip(kinds, parameters, strict=True):
+                hidden = x @ weight + bias
+                if kind == "selu":
+                    x = jax.nn.selu(hidden)
+                elif kind == "extended":
+                    even, odd = hidden[:, 0::2], hidden[:, 1::2]
+                    norm = jnp.sqrt(even**2 + odd**2 + smoothing)
+                    cosine, sine = even / norm, odd / norm
+                    x = jnp.concatenate([x, norm, cosine, sine, cosine * sine], axis=1)
+                else:
+                    x = hidden
+            return x
+
+        def objective(parameters, batch, alpha):
+            encoder, decoder = parameters
+            if not isinstance(loss, PairwiseLoss):
+                x, target = batch
+                z = network(kinds[0], encoder, x)
+                return jnp.mean((network(kinds[1], decoder, z) - x) ** 2) + loss.weight * jnp.mean((z - target) ** 2)
+            x, x_prime, distance = batch
+            both = jnp.concatenate([x, x_prime])
+            z = network(kinds[0], encoder, both)
+            one, other = jnp.split(z[:, : loss.invariant], 2)
+            squared = ((one - other) ** 2).sum(1)
+            difference = 1 / (loss.delta + alpha * distance**2) - 1 / (loss.delta + alpha * squared)
+            reconstruction = jnp.mean((network(kinds[1], decoder, z) - both) ** 2)
+            return reconstruction + loss.weight * jnp.mean(difference**2)
+
+        def one_run(parameters, state, data, rows, rates, alphas):
+            def step(carry, now):
+                parameters, state = carry
+                rows, rate, alpha = now
+                batch = tuple(part[rows] for part in data)
+                value, gradient = jax.value_and_grad(objective)(parameters, batch, alpha)
+                scale = jnp.minimum(1.0, max_norm / (optax.global_norm(gradient) + 1e-6))
+                gradient = jax.tree.map(lambda leaf: leaf * scale, gradient)
+                update, state = adam.update(gradient, state)
+                parameters = jax.tree.map(lambda p, u, r: p - rate * r * u, parameters, update, relative)
+                return (parameters, state), value
+
+            (parameters, state), values = jax.lax.scan(step, (parameters, state), (rows, rates, alphas))
+            return parameters, state, values
+
+        axes = (0, 0, 0, 0, None, 1)
+        self.run = jax.jit(jax.vmap(one_run, in_axes=axes), donate_argnums=(0, 1))
+
+    def epoch(self, index: int) -> tuple[float, Tensor]:
+        """Train one epoch; its seconds and mean loss."""
+        steps = self.problem.experiment.steps_per_epoch
+        now = slice(index * steps, (index + 1) * steps)
+        rows = self.problem.order(index).numpy()
+        dtype = np.dtype(self.problem.case.dtype)
+        alphas = self.problem.alphas if self.problem.alphas is not None else np.zeros((self.problem.total, len(rows)))
+        rates = self.problem.rates[now].astype(dtype)
+        start = time.perf_counter()
+        self.parameters, self.state, values = self.run(
+            self.parameters, self.state, self.data, rows, rates, alphas[now].astype(dtype)
+        )
+        losses = np.array(values)  # waits for the device
+        return time.perf_counter() - start, torch.from_numpy(losses).mean(1)
+
+
+def _arrays(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+    return layer.weight.numpy(), layer.bias.numpy()

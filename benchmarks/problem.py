@@ -1,0 +1,149 @@
+"""What every peer is given: the same weights, data, batches and schedule, as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from invlearn.compose import compose
+from invlearn.config import as_plain
+from invlearn.losses import Examples, PairwiseLoss
+from invlearn.nn import ExtendedLayer, StackedLinear
+from invlearn.seeding import seeded_generator
+from invlearn.training.experiment import Experiment
+from invlearn.training.loop import learning_rate_factor
+
+__all__ = ["Case", "Layer", "Problem"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training to time.
+
+    Args:
+        model: ``standard`` or ``extended``.
+        loss: ``supervised_dft`` or ``pairwise``.
+        dim: Features d of a signal.
+        depth: Hidden layers of encoder and decoder.
+        replicas: Runs trained together, R.
+        threads: CPU threads.
+        steps: Steps of an epoch, which is what is timed.
+        dtype: Arithmetic.
+    """
+
+    model: Literal["standard", "extended"]
+    loss: Literal["supervised_dft", "pairwise"]
+    dim: int = 10
+    depth: int = 4
+    replicas: int = 1
+    threads: int = 1
+    steps: int = 100
+    dtype: Literal["float32", "float64"] = "float32"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.model} {self.loss.split('_')[0]} d={self.dim} depth={self.depth} "
+            f"R={self.replicas} threads={self.threads}"
+        )
+
+    @property
+    def overrides(self) -> list[str]:
+        """What one would type after ``invlearn train``."""
+        return [
+            f"model={self.model}",
+            f"loss={self.loss}",
+            f"dataset.dim={self.dim}",
+            f"model.depth={self.depth}",
+            f"replicas={self.replicas}",
+            f"threads={self.threads}",
+            f"dtype={self.dtype}",
+            f"dataset.size={128 * self.steps}",
+            "dataset.valid_size=128",
+            "dataset.test_size=128",
+            "trainer.epochs=10",
+        ]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One affine map of a network and what follows it.
+
+    Args:
+        kind: ``linear``, ``selu`` (linear, then SELU) or ``extended``.
+        weight: ``(R, in, out)``.
+        bias: ``(R, 1, out)``.
+        rate: Its learning rate, relative to the others.
+    """
+
+    kind: Literal["linear", "selu", "extended"]
+    weight: Tensor
+    bias: Tensor
+    rate: float
+
+
+class Problem:
+    """A case with its arrays; each property is drawn anew, so that no peer trains another's tensors."""
+
+    def __init__(self, case: Case):
+        self.case = case
+        self.experiment = Experiment.from_config(as_plain(compose(case.overrides)))
+
+    @cached_property
+    def examples(self) -> Examples:
+        """Training examples, ``(R, N, ...)`` each."""
+        return self.experiment.examples("train", "cpu")
+
+    def networks(self) -> tuple[list[Layer], list[Layer]]:
+        """Layers of the encoder and of the decoder, as initialised."""
+        model = self.experiment.model("cpu")
+        rate = float(self.experiment.config["trainer"]["input_lr_factor"])
+        return _layers(model.encoder, rate), _layers(model.decoder, 1.0)
+
+    @cached_property
+    def alphas(self) -> np.ndarray | None:
+        """α of each step, ``(steps, R)``, for the pairwise loss."""
+        loss = self.experiment.loss
+        if not isinstance(loss, PairwiseLoss):
+            return None
+        statistics = loss.fit(self.examples)
+        return np.stack([loss.at(step / self.total, statistics)["alpha"].numpy() for step in range(self.total)])
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole schedule."""
+        return self.experiment.epochs * self.experiment.steps_per_epoch
+
+    @cached_property
+    def rates(self) -> np.ndarray:
+        """Learning rate of each step."""
+        peak = self.experiment.config["optimizer"]["lr"]
+        factors = [learning_rate_factor(step, self.total, self.experiment.trainer) for step in range(self.total)]
+        return peak * np.array(factors)
+
+    def order(self, epoch: int) -> Tensor:
+        """Rows of each step's batch, ``(R, steps, B)``."""
+        size, batch = self.experiment.dataset.size, self.experiment.trainer.batch_size
+        rows = [torch.randperm(size, generator=seeded_generator(s, "order", epoch)) for s in self.experiment.seeds]
+        return torch.stack(rows).unflatten(1, (-1, batch))
+
+
+def _layers(network: nn.Module, first_rate: float) -> list[Layer]:
+    return list(_walk(list(network.children()), first_rate))
+
+
+def _walk(modules: list[nn.Module], rate: float) -> Iterator[Layer]:
+    for module, following in zip(modules, [*modules[1:], None], strict=True):
+        if isinstance(module, ExtendedLayer):
+            yield Layer("extended", module.linear.weight.detach(), module.linear.bias.detach(), rate)
+        elif isinstance(module, StackedLinear):
+            kind = "selu" if isinstance(following, nn.SELU) else "linear"
+            yield Layer(kind, module.weight.detach(), module.bias.detach(), rate)
+        else:
+            continue
+        rate = 1.0

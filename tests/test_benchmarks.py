@@ -1,0 +1,44 @@
+"""Every peer of the benchmarks computes what invlearn does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PEERS = {"pytorch_loop": "torch", "lightning_trainer": "lightning", "jax_scan": "jax"}
+SCRIPT = """
+import importlib, json, sys
+from benchmarks.problem import Case, Problem
+model, loss, peer, replicas = sys.argv[1:]
+case = Case(model, loss, dim=4, depth=2, replicas=int(replicas), steps=50, dtype="float64")
+trained = importlib.import_module(f"benchmarks.peers.{peer}").Peer(Problem(case))
+print(json.dumps([trained.epoch(index)[1].tolist() for index in range(2)]))
+"""
+
+
+def losses(*words: str) -> list[list[float]]:
+    """Mean losses of two epochs of 50 steps, in a process of its own: jax is set up once for each."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *words],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("model", "loss"), [("standard", "supervised_dft"), ("extended", "pairwise")])
+@pytest.mark.parametrize("peer", PEERS)
+def test_a_peer_gets_the_same_losses(peer: str, model: str, loss: str) -> None:
+    pytest.importorskip(PEERS[peer])
+    replicas = "2" if peer == "jax_scan" else "1"
+    expected = losses(model, loss, "invlearn_stack", replicas)
+    for ours, theirs in zip(expected, losses(model, loss, peer, replicas), strict=True):
+        assert theirs == pytest.approx(ours, rel=1e-10)
