@@ -129,12 +129,20 @@ def _grid(rows: int, columns: int, height: float) -> tuple[Figure, list[list[Axe
             panel.set_yscale("log")
     for panel in axes[-1]:
         panel.set_xlabel("depth (hidden layers)")
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     return figure, [list(row) for row in axes]
 
 
-def _legend(figure: Figure, panels: list[list[Axes]], *, dims: bool = False) -> None:
-    """One legend above all panels, each label once; with ``dims``, the lines of d = 10 and d = 20 too."""
+def _whole_decades(panels: list[list[Axes]]) -> None:
+    """Let every row of panels, which share their y axis, begin and end at a power of ten."""
+    for row in panels:
+        low, high = row[0].get_ylim()
+        row[0].set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high)))
+
+
+def _finish(figure: Figure, panels: list[list[Axes]], *, dims: bool = False) -> None:
+    """Whole decades, and one legend above all panels, each label once; with ``dims``, the lines of d = 10 and 20 too."""
+    _whole_decades(panels)
     entries: dict[str, Line2D] = {}
     for line in (line for row in panels for panel in row for line in panel.get_lines()):
         label = str(line.get_label())
@@ -165,7 +173,7 @@ def _blocks_against_depth(table: pd.DataFrame) -> Figure:
         rows = table[(table["activation"] == "selu") & (table["code"] == code)]
         _draw_blocks(panel, rows)
     panels[0][0].set_ylabel("test MSE")
-    _legend(figure, panels, dims=True)
+    _finish(figure, panels, dims=True)
     return figure
 
 
@@ -188,7 +196,7 @@ def _activations(table: pd.DataFrame) -> Figure:
             if not rows.empty:
                 draw_band(panel, rows, "depth", "mse_modulus", color=color, label=activation, **_DOTS)
     panels[0][0].set_ylabel("test MSE of the modulus")
-    _legend(figure, panels)
+    _finish(figure, panels)
     return figure
 
 
@@ -206,7 +214,7 @@ def _objectives(table: pd.DataFrame) -> Figure:
             for block in ("modulus", "sine", "cosine", "reconstruction"):
                 if rows[f"mse_{block}"].notna().any():
                     draw_band(panel, rows, "depth", f"mse_{block}", color=COLORS[block], label=LABELS[block], **_DOTS)
-    _legend(figure, panels)
+    _finish(figure, panels)
     return figure
 
 
@@ -230,7 +238,7 @@ def _extended_against_selu(table: pd.DataFrame) -> Figure:
                 rows = table[belongs(table) & (table["d"] == dim)]
                 if not rows.empty:
                     draw_band(panel, rows, "depth", metric, label=label, **look, **_DOTS)
-    _legend(figure, panels)
+    _finish(figure, panels)
     return figure
 
 
@@ -254,5 +262,5 @@ def _pairwise(table: pd.DataFrame) -> Figure:
         _draw_blocks(panel, table[table["dataset"] == family], ("reconstruction", "invariance"))
         panel.axhline(1e-4, color="0.5", lw=0.7, ls=":")
     panels[0][0].set_ylabel("test MSE")
-    _legend(figure, panels, dims=True)
+    _finish(figure, panels, dims=True)
     return figure

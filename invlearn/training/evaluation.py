@@ -17,6 +17,7 @@ __all__ = ["METRICS", "evaluate_replicas"]
 
 METRICS = (
     "mse_reconstruction",
+    "mse_code",
     "mse_modulus",
     "mse_phase",
     "mse_sine",

@@ -1,0 +1,131 @@
+"""``make bench``: time invlearn and its peers, interleaved, and write a table and a plot.
+
+Each peer of a case lives in a process of its own and trains an epoch when told to; one after another, round after
+round, so that what else the machine does falls on all of them. Ratios are of medians over rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.problem import Case, Problem
+
+ROOT = Path(__file__).parents[1]
+SINGLE = ("invlearn_stack", "jax_scan", "pytorch_loop", "lightning_trainer")
+STACKED = ("invlearn_stack", "jax_scan")
+"""Peers that train R replicas at a time."""
+
+CASES = [
+    Case("standard", "supervised_dft", 10, 4),
+    Case("standard", "supervised_dft", 10, 10),
+    Case("standard", "supervised_dft", 20, 4),
+    Case("standard", "supervised_dft", 20, 10),
+    Case("standard", "pairwise", 10, 4),
+    Case("extended", "supervised_dft", 10, 2),
+    Case("extended", "pairwise", 10, 2),
+    Case("extended", "pairwise", 20, 2),
+    Case("standard", "supervised_dft", 10, 4, replicas=8),
+    Case("standard", "supervised_dft", 10, 10, replicas=8),
+    Case("extended", "pairwise", 10, 2, replicas=8),
+    Case("extended", "pairwise", 20, 2, replicas=8),
+]
+CASES += [Case(**{**asdict(case), "threads": 2}) for case in CASES if case.dim == 10]
+
+
+class Worker:
+    """A process that holds one peer of one case."""
+
+    def __init__(self, case: Case, peer: str):
+        threads = {name: str(case.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.run", "--worker", peer, json.dumps(asdict(case))],
+            cwd=ROOT,
+            env={**os.environ, **threads},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.epochs = 0
+
+    def epoch(self) -> float:
+        """Seconds of the next epoch."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(self.epochs, file=self.process.stdin, flush=True)
+        self.epochs += 1
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"a peer ended: {self.process.args}")
+        return float(line)
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.communicate()
+
+
+def serve(peer: str, case: Case) -> None:
+    """Train an epoch for each line on stdin; print its seconds."""
+    answer, sys.stdout = sys.stdout, sys.stderr  # whatever a peer prints is no answer
+    trained = import_module(f"benchmarks.peers.{peer}").Peer(Problem(case))
+    for line in sys.stdin:
+        print(trained.epoch(int(line))[0], file=answer, flush=True)
+
+
+def measure(case: Case, rounds: int) -> list[dict]:
+    """Seconds of each peer and round, interleaved, after two rounds of warming up."""
+    peers = SINGLE if case.replicas == 1 else STACKED
+    workers = {peer: Worker(case, peer) for peer in peers}
+    rows = []
+    for index in range(rounds + 2):
+        for peer, worker in workers.items():
+            seconds = worker.epoch()
+            if index >= 2:
+                rows.append({**asdict(case), "peer": peer, "round": index - 2, "ms": 1e3 * seconds / case.steps})
+    for worker in workers.values():
+        worker.close()
+    return rows
+
+
+def compare(table: pd.DataFrame) -> pd.DataFrame:
+    """Median milliseconds of a step of each peer, and how many times slower than invlearn it is."""
+    keys = ["model", "loss", "dim", "depth", "replicas", "threads"]
+    medians = table.pivot_table(index=keys, columns="peer", values="ms", aggfunc="median", sort=False)
+    ratios = medians.div(medians["invlearn_stack"], axis=0).drop(columns="invlearn_stack").add_prefix("ratio_")
+    return medians.join(ratios).reset_index()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Time all cases, or those whose description contains a word."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("words", nargs="*", help="only cases whose description holds all of these")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "outputs" / "bench")
+    parser.add_argument("--worker", nargs=2, metavar=("PEER", "CASE"), help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.worker:
+        return serve(options.worker[0], Case(**json.loads(options.worker[1])))
+    rows: list[dict] = []
+    for case in CASES:
+        if all(word in str(case) for word in options.words):
+            rows += measure(case, options.rounds)
+            table = pd.DataFrame(rows)
+            print(compare(table).iloc[-1:].to_string(index=False, float_format="{:.2f}".format), flush=True)
+    options.output.mkdir(parents=True, exist_ok=True)
+    table.to_csv(options.output / "steps.csv", index=False)
+    compare(table).to_csv(options.output / "ratios.csv", index=False)
+    return None
+
+
+if __name__ == "__main__":
+    main()
