@@ -141,7 +141,7 @@ def _whole_decades(panels: list[list[Axes]]) -> None:
 
 
 def _finish(figure: Figure, panels: list[list[Axes]], *, dims: bool = False) -> None:
-    """Whole decades, and one legend above all panels, each label once; with ``dims``, the lines of d = 10 and 20 too."""
+    """Whole decades, and one legend above all panels, each label once; ``dims`` adds the lines of d = 10 and 20."""
     _whole_decades(panels)
     entries: dict[str, Line2D] = {}
     for line in (line for row in panels for panel in row for line in panel.get_lines()):
