@@ -38,7 +38,7 @@ figures: setup
 	$(BIN)/invlearn claims --preset $(PRESET)
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 lint: setup
 	$(BIN)/ruff check .

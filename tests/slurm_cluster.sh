@@ -7,6 +7,8 @@ action=$1
 folder=$2
 
 start() {
+    # ports of its own, so that several test processes can each have a cluster
+    port=$((20000 + 2 * ($$ % 10000)))
     mkdir -p "$folder/state" "$folder/spool" "$folder/munge"
     # munged accepts folders that nobody else can write to
     chown -R munge: "$folder/munge"
@@ -19,8 +21,8 @@ start() {
     cat > "$folder/slurm.conf" <<CONF
 ClusterName=invlearn
 SlurmctldHost=$(hostname -s)(127.0.0.1)
-SlurmctldPort=16817
-SlurmdPort=16818
+SlurmctldPort=$port
+SlurmdPort=$((port + 1))
 SlurmUser=root
 AuthType=auth/munge
 AuthInfo=socket=$folder/munge/socket
@@ -56,7 +58,7 @@ CONF
 
 stop() {
     export SLURM_CONF="$folder/slurm.conf"
-    scancel --user=root --signal=KILL 2>/dev/null || true
+    if scancel --user=root --signal=KILL 2>/dev/null; then sleep 2; fi
     for file in slurmd.pid slurmctld.pid munge/pid; do
         [ ! -e "$folder/$file" ] || kill "$(cat "$folder/$file")" 2>/dev/null || true
     done

@@ -1,4 +1,4 @@
-"""Sweeps on a real Slurm, started on this machine's loopback for these tests."""
+"""Sweeps on a real Slurm, started on this machine's loopback by each test process that needs it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from tests.integration.sweeping import (
 
 pytestmark = [
     pytest.mark.slurm,
-    pytest.mark.xdist_group("slurm"),  # one cluster, in one test process
     pytest.mark.skipif(
         os.geteuid() != 0 or not all(map(shutil.which, ("slurmctld", "slurmd", "munged"))),
         reason="needs root, slurm-wlm and munge",
