@@ -112,18 +112,21 @@ class Problem:
         if not isinstance(loss, PairwiseLoss):
             return None
         statistics = loss.fit(self.examples)
-        return np.stack([loss.at(step / self.total, statistics)["alpha"].numpy() for step in range(self.total)])
-
-    @property
-    def total(self) -> int:
-        """Steps of the whole schedule."""
-        return self.experiment.epochs * self.experiment.steps_per_epoch
+        return np.stack(
+            [
+                loss.at(step / self.experiment.total_steps, statistics)["alpha"].numpy()
+                for step in range(self.experiment.total_steps)
+            ]
+        )
 
     @cached_property
     def rates(self) -> np.ndarray:
         """Learning rate of each step."""
         peak = self.experiment.config["optimizer"]["lr"]
-        factors = [learning_rate_factor(step, self.total, self.experiment.trainer) for step in range(self.total)]
+        factors = [
+            learning_rate_factor(step, self.experiment.total_steps, self.experiment.trainer)
+            for step in range(self.experiment.total_steps)
+        ]
         return peak * np.array(factors)
 
     def order(self, epoch: int) -> Tensor:

@@ -70,7 +70,7 @@ class Sweep:
     @property
     def is_queued(self) -> bool:
         """Whether its runs are trained on other machines, by jobs that live on without this process."""
-        return self.config.hydra.launcher._target_.endswith(".SlurmLauncher")
+        return _is_slurm(self.config)
 
 
 def conf_dir() -> Path:
@@ -189,13 +189,17 @@ def _explained(overrides: Sequence[str], config_dir: str | None) -> Iterator[Non
         raise UserError(_explain(error, overrides, config_dir)) from error
 
 
+def _is_slurm(config: DictConfig) -> bool:
+    return config.hydra.launcher._target_.endswith(".SlurmLauncher")
+
+
 def _check_launcher(config: DictConfig) -> None:
     package = config.hydra.launcher._target_.rpartition(".")[0]
     try:
         import_module(package)
     except ImportError as error:
         raise UserError(_not_installed(config.hydra.runtime.choices["hydra/launcher"])) from error
-    if config.hydra.launcher._target_.endswith(".SlurmLauncher") and shutil.which("sbatch") is None:
+    if _is_slurm(config) and shutil.which("sbatch") is None:
         raise UserError("hydra/launcher=slurm: there is no sbatch here; start it on a machine of the cluster")
 
 

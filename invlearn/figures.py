@@ -78,7 +78,8 @@ def read_figure(name: str, preset: str, overrides: Sequence[str] = ()) -> Figure
     """
     jobs = compose_sweep([f"+grid={name}", f"preset={preset}", *overrides]).jobs
     fresh = [RunDirectory(job.folder) for job in jobs if _is_finished(job)]
-    missing = [job.folder for job in jobs if all(job.folder != directory.path for directory in fresh)]
+    found = {directory.path for directory in fresh}
+    missing = [job.folder for job in jobs if job.folder not in found]
     runs = read_runs(fresh)
     if runs.empty:
         return FigureData(pd.DataFrame(), missing)

@@ -93,7 +93,11 @@ class Peer:
         now = slice(index * steps, (index + 1) * steps)
         rows = self.problem.order(index).numpy()
         dtype = np.dtype(self.problem.case.dtype)
-        alphas = self.problem.alphas if self.problem.alphas is not None else np.zeros((self.problem.total, len(rows)))
+        alphas = (
+            self.problem.alphas
+            if self.problem.alphas is not None
+            else np.zeros((self.problem.experiment.total_steps, len(rows)))
+        )
         rates = self.problem.rates[now].astype(dtype)
         start = time.perf_counter()
         self.parameters, self.state, values = self.run(

@@ -26,7 +26,7 @@ def describe(experiment: Experiment) -> str:
     draws = len(valid[0])
     sizes = [getattr(experiment.dataset, name, 0) for name in ("size", "valid_size", "test_size")]
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    steps = experiment.epochs * experiment.steps_per_epoch
+    steps = experiment.total_steps
     lines = [
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.dataset.dim}, "
         f"{sizes[0]:,} training, {sizes[1]:,} validation and {sizes[2]:,} test examples"

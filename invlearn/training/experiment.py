@@ -103,6 +103,11 @@ class Experiment:
         """Whole batches in one pass over the training examples."""
         return self.dataset.size // self.trainer.batch_size
 
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.epochs * self.steps_per_epoch
+
     def model(self, device: torch.device | str, *, replicas: int | None = None) -> AutoEncoder:
         """Draw the initial stack of models, replica r from its own seed; on ``meta``, shapes alone.
 

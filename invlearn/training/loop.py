@@ -88,10 +88,10 @@ def train_epochs(
         on_steps: Called with the number of steps done since the last call.
     """
     loss, trainer = experiment.loss, experiment.trainer
-    last_step = experiment.steps_per_epoch - 1
     while state.epoch < experiment.epochs and bool((active := state.active(trainer.patience)).any()):
         means = train_epoch(state, experiment, train, on_steps)
-        rate = experiment.config["optimizer"]["lr"] * _rate_factor(experiment, state.epoch, last_step)
+        last_step = (state.epoch + 1) * experiment.steps_per_epoch - 1
+        rate = experiment.config["optimizer"]["lr"] * learning_rate_factor(last_step, experiment.total_steps, trainer)
         outputs = held_out_outputs(loss, state.model, valid, len(experiment.seeds))
         final = loss.at(1.0, state.statistics)
         errors = {**loss.terms(outputs, valid, final), **loss.errors(outputs, valid)}
@@ -114,7 +114,7 @@ def train_epoch(
     on_steps: Callable[[int], object] = lambda steps: None,
 ) -> dict[str, Tensor]:
     """Take all steps of the state's next epoch and return the mean of each term of the loss, ``(R,)``."""
-    total_steps = experiment.epochs * experiment.steps_per_epoch
+    total_steps = experiment.total_steps
     step = state.epoch * experiment.steps_per_epoch
     sums: dict[str, Tensor] = {}
     for batches in _shuffled(train, experiment, state.epoch):
@@ -148,11 +148,6 @@ def learning_rate_factor(step: int, total_steps: int, trainer: Trainer) -> float
     if trainer.schedule == "constant":
         return warmup
     return warmup * 0.5 * (1 + math.cos(math.pi * step / total_steps))
-
-
-def _rate_factor(experiment: Experiment, epoch: int, step: int) -> float:
-    total_steps = experiment.epochs * experiment.steps_per_epoch
-    return learning_rate_factor(epoch * experiment.steps_per_epoch + step, total_steps, experiment.trainer)
 
 
 def clip_gradients(parameters: list[nn.Parameter], max_norm: float | None) -> None:

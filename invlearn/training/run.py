@@ -140,7 +140,7 @@ def _train(experiment: Experiment, directory: RunDirectory, device: torch.device
     # Off where there is no terminal (None), and in one of several processes that would write over each other's bars.
     hidden = True if multiprocessing.parent_process() else None
     with tqdm(
-        total=experiment.epochs * steps, initial=state.epoch * steps, unit="step", disable=hidden, leave=False
+        total=experiment.total_steps, initial=state.epoch * steps, unit="step", disable=hidden, leave=False
     ) as bar:
         for _ in train_epochs(state, experiment, train, valid, bar.update):
             save_checkpoint(directory.last_checkpoint, {**state_contents(state), "seconds": clock.seconds()})
