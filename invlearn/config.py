@@ -26,7 +26,7 @@ __all__ = [
 GROUPS = ("dataset", "model", "loss", "optimizer", "trainer")
 """Config groups that stand in every run's config."""
 
-NOT_COMPARED = ("device", "threads", "sweep", "on_error", "hydra")
+NOT_COMPARED = ("device", "threads", "engine", "sweep", "on_error", "hydra")
 """Keys that say where and how a run is computed, not what: they do not change which run it is."""
 
 
@@ -40,6 +40,8 @@ class Settings:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: Arithmetic of training.
         threads: CPU threads of torch; ``None`` is torch's own choice.
+        engine: How training steps are computed: ``auto`` takes hand-derived gradients where ``invlearn.engine`` knows
+            the model and the loss, ``plain`` is torch's autograd everywhere.
         sweep: Name of a sweep's folder; read by ``hydra.sweep.dir`` in ``conf/train.yaml``.
         on_error: What a sweep does when a run fails: go on with the others, or start no more.
 
@@ -52,6 +54,7 @@ class Settings:
     device: str = "auto"
     dtype: Literal["float32", "float64"] = "float32"
     threads: int | None = 1
+    engine: Literal["auto", "plain"] = "auto"
     sweep: str | None = None
     on_error: Literal["continue", "stop"] = "continue"
 

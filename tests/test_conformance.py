@@ -81,6 +81,10 @@ def test_a_yaml_opens_with_its_command(file: Path) -> None:
 
 def test_every_auto_is_settled_by_sizes_or_by_training_examples() -> None:
     experiment = Experiment.from_config(as_plain(compose(["dataset=permcycle"])))
-    assert [key for key, value in flatten(experiment.config).items() if value == "auto"] == ["loss.alpha", "device"]
+    assert [key for key, value in flatten(experiment.config).items() if value == "auto"] == [
+        "loss.alpha",
+        "device",
+        "engine",
+    ]
     again = Experiment.from_config(experiment.config)
     assert again.config == experiment.config

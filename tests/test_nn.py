@@ -27,7 +27,7 @@ def generators(*seeds: int) -> list[torch.Generator]:
 
 def test_stacked_linear_is_one_linear_per_replica() -> None:
     layer = StackedLinear(3, 5, generators(0, 1), nn.init.normal_)
-    nn.init.normal_(layer.bias)
+    nn.init.normal_(layer.affine)
     x = torch.randn(2, 7, 3)
     for r in range(2):
         torch.testing.assert_close(layer(x)[r], x[r] @ layer.weight[r] + layer.bias[r])
@@ -39,7 +39,7 @@ def test_extended_layer_is_the_formula_of_section_4() -> None:
     weight, bias = layer.linear.weight[0], layer.linear.bias[0, 0]
     for row, output in zip(x[0], layer(x)[0], strict=True):
         linear = [sum(row[i] * weight[i, k] for i in range(3)) + bias[k] for k in range(4)]
-        even, odd = linear[0::2], linear[1::2]
+        even, odd = linear[:2], linear[2:]
         norm = [math.sqrt(e**2 + o**2 + SMOOTHING) for e, o in zip(even, odd, strict=True)]
         cosine = [float(e / n) for e, n in zip(even, norm, strict=True)]
         sine = [float(o / n) for o, n in zip(odd, norm, strict=True)]
@@ -57,7 +57,7 @@ def test_the_papers_layer_triples_the_width() -> None:
 def test_odd_columns_are_rounded_up() -> None:
     network = ExtendedNetwork(7, 7, depth=1, columns="input", width=None, generators=generators(0))
     assert network(torch.zeros(1, 2, 7)).shape == (1, 2, 7)
-    assert next(network.parameters()).shape == (1, 7, 8)
+    assert next(network.parameters()).shape == (1, 1 + 7, 8)
 
 
 def test_width_projects_before_each_layer_so_that_depth_reaches_20() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from invlearn.errors import UserError
 from invlearn.runs import RunDirectory
 from invlearn.training.checkpoint import load_checkpoint, restore_state, state_contents
 from invlearn.training.experiment import Experiment
-from invlearn.training.loop import TrainingState, clip_gradients, learning_rate_factor, train_epochs, train_step
+from invlearn.training.loop import TrainingState, learning_rate_factor, train_epochs, train_step
 
 CPU = torch.device("cpu")
 
@@ -39,7 +38,7 @@ def trained(experiment: Experiment) -> TrainingState:
 @pytest.mark.parametrize("data_seed", ["null", "11"])
 def test_a_replica_gives_what_its_single_run_gives(tiny: list[str], model: str, loss: str, data_seed: str) -> None:
     common = [*tiny, f"model={model}", f"loss={loss}", f"dataset.seed={data_seed}", "dtype=float64"]
-    common += ["dataset.size=2048", "trainer.epochs=13", "trainer.warmup_steps=20"]  # 208 steps
+    common += ["dataset.size=2048", "trainer.epochs=13", "trainer.warmup_steps=20", "optimizer.lr=0.005"]  # 208 steps
     stack = trained(experiment_of(*common, "replicas=3", "seed=5"))
     alone = trained(experiment_of(*common, "replicas=1", "seed=7"))
     for name, value in alone.model.state_dict().items():
@@ -85,19 +84,6 @@ def test_a_step_is_adam_on_the_clipped_gradient(tiny: list[str]) -> None:
     torch.testing.assert_close(terms["loss"], loss.detach())
     for mine, expected in zip(state.model.parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(mine, expected)
-
-
-def test_each_replica_has_its_own_gradient_norm() -> None:
-    parameters = [nn.Parameter(torch.zeros(2, 3, 4)), nn.Parameter(torch.zeros(2, 1, 4))]
-    for parameter in parameters:
-        parameter.grad = torch.ones_like(parameter)
-        parameter.grad[1] *= 1e-3
-    clip_gradients(parameters, 1.0)
-    norms = [math.sqrt(sum(p.grad[r].square().sum().item() for p in parameters if p.grad is not None)) for r in (0, 1)]
-    assert norms == pytest.approx([1.0, 4e-3], rel=1e-5)
-    clip_gradients(parameters, None)
-    assert parameters[0].grad is not None
-    assert parameters[0].grad[0, 0, 0].item() == pytest.approx(0.25, rel=1e-5)
 
 
 def test_learning_rate_rises_then_falls_to_zero() -> None:

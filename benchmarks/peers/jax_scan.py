@@ -46,7 +46,7 @@ class Peer:
                 if kind == "selu":
                     x = jax.nn.selu(hidden)
                 elif kind == "extended":
-                    even, odd = hidden[:, 0::2], hidden[:, 1::2]
+                    even, odd = jnp.split(hidden, 2, axis=1)
                     norm = jnp.sqrt(even**2 + odd**2 + smoothing)
                     cosine, sine = even / norm, odd / norm
                     x = jnp.concatenate([x, norm, cosine, sine, cosine * sine], axis=1)

@@ -35,7 +35,7 @@ class Network(nn.Module):
             if kind == "selu":
                 x = torch.selu(hidden)
             elif kind == "extended":
-                even, odd = hidden[:, 0::2], hidden[:, 1::2]
+                even, odd = hidden.chunk(2, dim=1)
                 norm = torch.sqrt(even**2 + odd**2 + self.smoothing)
                 x = torch.cat([x, norm, even / norm, odd / norm, even * odd / norm**2], dim=1)
             else:

@@ -7,6 +7,7 @@ import time
 import torch
 
 from invlearn.losses import Examples
+from invlearn.nn import StackedLinear
 from invlearn.training.experiment import Experiment, resolve_device
 from invlearn.training.loop import TrainingState, train_step
 
@@ -48,7 +49,7 @@ def describe(experiment: Experiment) -> str:
 
 
 def _shapes(network: torch.nn.Module) -> list[str]:
-    linear = [p.shape for name, p in network.named_parameters() if name.endswith("weight")]
+    linear = [layer.weight.shape for layer in network.modules() if isinstance(layer, StackedLinear)]
     return [str(linear[0][1]), *(str(shape[2]) for shape in linear)]
 
 

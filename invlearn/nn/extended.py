@@ -28,16 +28,17 @@ def extended_features(x_RBK: Tensor, smoothing: float = SMOOTHING) -> Tensor:
     .. math::
         O_2 = \sqrt{X_e^2 + X_o^2 + ε}, \quad O_3 = X_e / O_2, \quad O_4 = X_o / O_2, \quad O_5 = O_3 O_4
 
-    Xe and Xo are the even and the odd columns of X; the paper writes T in the numerators and does not define it.
+    Xe and Xo are the even and the odd columns of X; the paper writes T in the numerators and does not define it. In
+    memory the even ones come first, then the odd ones: all that is done to them goes over contiguous rows.
 
     Args:
-        x_RBK: Linear features, ``(*, columns)``, an even number of columns.
+        x_RBK: Linear features, ``(*, columns)``, an even number: Xe, then Xo.
         smoothing: ε > 0.
 
     Returns:
         ``(*, 2 columns)``: the blocks O2, O3, O4 and O5.
     """
-    even, odd = x_RBK[..., 0::2], x_RBK[..., 1::2]
+    even, odd = x_RBK.chunk(2, dim=-1)
     norm = torch.sqrt(even * even + odd * odd + smoothing)
     cosine, sine = even / norm, odd / norm
     return torch.cat([norm, cosine, sine, cosine * sine], dim=-1)
@@ -48,6 +49,11 @@ def _scaled_uniform(tensor: Tensor, *, generator: torch.Generator) -> None:
     nn.init.uniform_(tensor, -bound, bound, generator=generator)
 
 
+def _even_columns_first(tensor: Tensor, *, generator: torch.Generator) -> None:
+    _scaled_uniform(tensor, generator=generator)
+    tensor.copy_(torch.cat([tensor[:, 0::2], tensor[:, 1::2]], dim=1))
+
+
 class ExtendedLayer(nn.Module):
     """A skip connection beside a 2-norm, normalised linear and normalised quadratic terms.
 
@@ -55,7 +61,7 @@ class ExtendedLayer(nn.Module):
 
     Args:
         in_features: Width n of the input O1.
-        columns: Columns of X = O1·W + b, an even number.
+        columns: Columns of X = O1·W + b, an even number; the even columns are stored before the odd ones.
         generators: One generator per replica.
         smoothing: ε > 0.
 
@@ -74,7 +80,7 @@ class ExtendedLayer(nn.Module):
     ):
         super().__init__()
         self.smoothing = smoothing
-        self.linear = StackedLinear(in_features, columns, generators, _scaled_uniform)
+        self.linear = StackedLinear(in_features, columns, generators, _even_columns_first)
 
     def forward(self, x_RBI: Tensor) -> Tensor:
         """Map ``(R, B, n)`` to ``(R, B, n + 2 columns)``."""

@@ -35,6 +35,10 @@ class StackedLinear(nn.Module):
             starts where a run of its own would.
         initialize: Fills one replica's float64 weight ``(in, out)`` in place. Biases start at zero.
 
+    Attributes:
+        affine: The one parameter, ``(R, 1 + in, out)``: the bias, then the weight. An input with a 1 before its
+            features needs a single product.
+
     Example:
         >>> layer = StackedLinear(3, 5, [torch.Generator().manual_seed(r) for r in range(2)], torch.nn.init.normal_)
         >>> layer(torch.zeros(2, 7, 3)).shape
@@ -46,16 +50,26 @@ class StackedLinear(nn.Module):
     ):
         super().__init__()
         # float64 first, so that a float32 run and a float64 run of one seed start from the same draw.
-        weight_RIO = torch.empty(len(generators), in_features, out_features, dtype=torch.float64)
-        if not weight_RIO.is_meta:
-            for weight_IO, generator in zip(weight_RIO, generators, strict=True):
+        affine = torch.zeros(len(generators), 1 + in_features, out_features, dtype=torch.float64)
+        if not affine.is_meta:
+            for weight_IO, generator in zip(affine[:, 1:], generators, strict=True):
                 initialize(weight_IO, generator=generator)
-        self.weight = nn.Parameter(weight_RIO.to(torch.get_default_dtype()))
-        self.bias = nn.Parameter(torch.zeros(len(generators), 1, out_features))
+        self.affine = nn.Parameter(affine.to(torch.get_default_dtype()))
+
+    @property
+    def bias(self) -> Tensor:
+        """b, ``(R, 1, out)``."""
+        return self.affine[:, :1]
+
+    @property
+    def weight(self) -> Tensor:
+        """W, ``(R, in, out)``."""
+        return self.affine[:, 1:]
 
     def forward(self, x_RBI: Tensor) -> Tensor:
         """Map ``(R, B, in)`` to ``(R, B, out)``."""
-        return torch.baddbmm(self.bias, x_RBI, self.weight)
+        bias, weight = self.affine.split([1, x_RBI.shape[-1]], dim=1)
+        return torch.baddbmm(bias, x_RBI, weight)
 
 
 def check_depth(depth: int) -> None:

@@ -66,7 +66,7 @@ class StandardNetwork(nn.Sequential):
         for inputs, outputs in shapes:
             linear = StackedLinear(inputs, outputs, generators, scaled_normal)
             if layers:
-                linear.bias.data.copy_(-offset * linear.weight.data.sum(dim=1, keepdim=True))
+                linear.bias.detach().copy_(-offset * linear.weight.detach().sum(dim=1, keepdim=True))
             layers += [linear, function()]
         super().__init__(*layers[:-1])  # the output layer is linear
 

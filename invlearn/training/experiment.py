@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from invlearn.config import GROUPS, Settings, Trainer
 from invlearn.data import Dataset, Split
+from invlearn.engine import ParameterGroup
 from invlearn.errors import UserError
 from invlearn.losses import Examples, Loss
 from invlearn.nn import AutoEncoder, LearningRates, StackedLinear
@@ -128,22 +129,23 @@ class Experiment:
         model.decoder.requires_grad_(self.loss.trains_decoder)
         return model.to(device)
 
-    def optimizer(self, model: AutoEncoder) -> torch.optim.Optimizer:
-        """The optimiser over the trained parameters, in groups that share a learning rate.
-
-        The peak rate of a group stands under ``peak_lr``. Optimisers work element by element, so a stack of replicas
-        is as good as one run.
-        """
-        lr = self.config["optimizer"]["lr"]
+    def parameter_groups(self, model: AutoEncoder) -> list[ParameterGroup]:
+        """The trained parameters, in groups that share a learning rate."""
+        lr, factor = self.config["optimizer"]["lr"], self.config["trainer"]["input_lr_factor"]
         first = next(layer for layer in model.encoder.modules() if isinstance(layer, StackedLinear))
-        rest = [
-            parameter for parameter in model.parameters() if all(parameter is not own for own in first.parameters())
-        ]
-        groups = [
-            {"params": [parameter for parameter in parameters if parameter.requires_grad], "peak_lr": peak}
-            for parameters, peak in ((first.parameters(), lr * self.config["trainer"]["input_lr_factor"]), (rest, lr))
-        ]
-        return build("optimizer", self.config["optimizer"], [group for group in groups if group["params"]])[0]
+        members: dict[float, list[nn.Parameter]] = {}
+        for parameter in filter(lambda parameter: parameter.requires_grad, model.parameters()):
+            peak = lr * factor if any(parameter is own for own in first.parameters()) else lr
+            members.setdefault(peak, []).append(parameter)
+        return [ParameterGroup(parameters, peak) for peak, parameters in members.items()]
+
+    def optimizer(self, groups: Sequence[ParameterGroup]) -> torch.optim.Optimizer:
+        """The optimiser over groups of parameters; the peak rate of each stands under ``peak_lr``.
+
+        Optimisers work element by element, so a stack of replicas is as good as one run.
+        """
+        nodes = [{"params": [group.flat], "peak_lr": group.peak_lr} for group in groups]
+        return build("optimizer", self.config["optimizer"], nodes)[0]
 
     def examples(self, split: Split, device: torch.device | str) -> Examples:
         """Draw a split on the device: tensors ``(R, N, ...)``, or ``(1, N, ...)`` where ``dataset.seed`` is set."""

@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from invlearn.config import Trainer
-from invlearn.losses import Examples, Statistics, held_out_outputs
+from invlearn.engine import Objective, ParameterGroup, clip_gradients, fast_objective
+from invlearn.losses import Examples, Loss, Statistics, held_out_outputs
 from invlearn.nn import AutoEncoder
 from invlearn.seeding import seeded_generator
 from invlearn.training.experiment import Experiment
 
-__all__ = ["TrainingState", "clip_gradients", "learning_rate_factor", "train_epoch", "train_epochs", "train_step"]
+__all__ = ["TrainingState", "learning_rate_factor", "train_epoch", "train_epochs", "train_step"]
 
 GATHER = 64
 """Batches taken from the training examples at a time: one indexing operation for many steps."""
@@ -29,6 +30,10 @@ class TrainingState:
     """
 
     model: AutoEncoder
+    groups: list[ParameterGroup]
+    """The trained parameters."""
+    objective: Objective
+    """What gives them gradients."""
     optimizer: torch.optim.Optimizer
     statistics: Statistics
     """What the loss knows of the training examples."""
@@ -50,10 +55,13 @@ class TrainingState:
     def initial(cls, experiment: Experiment, train: Examples, device: torch.device) -> TrainingState:
         """The state before the first epoch."""
         model = experiment.model(device)
+        groups = experiment.parameter_groups(model)
         replicas = len(experiment.seeds)
         return cls(
             model=model,
-            optimizer=experiment.optimizer(model),
+            groups=groups,
+            objective=_objective(experiment, model),
+            optimizer=experiment.optimizer(groups),
             statistics=experiment.loss.fit(train),
             best={name: value.clone() for name, value in model.state_dict().items()},
             best_loss=torch.full((replicas,), torch.inf, dtype=experiment.dtype, device=device),
@@ -114,7 +122,7 @@ def train_epoch(
     on_steps: Callable[[int], object] = lambda steps: None,
 ) -> dict[str, Tensor]:
     """Take all steps of the state's next epoch and return the mean of each term of the loss, ``(R,)``."""
-    total_steps = experiment.total_steps
+    loss, total_steps = experiment.loss, experiment.total_steps
     step = state.epoch * experiment.steps_per_epoch
     sums: dict[str, Tensor] = {}
     for batches in _shuffled(train, experiment, state.epoch):
@@ -122,24 +130,43 @@ def train_epoch(
             factor = learning_rate_factor(step, total_steps, experiment.trainer)
             for group in state.optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * factor
-            terms = train_step(state, experiment, batch, experiment.loss.at(step / total_steps, state.statistics))
+            statistics = loss.at(step / total_steps, state.statistics)
+            terms = train_step(state, experiment, batch, statistics)
             sums = {name: sums.get(name, 0) + term for name, term in terms.items()}
             step += 1
         on_steps(len(batches))
     return {name: value / experiment.steps_per_epoch for name, value in sums.items()}
 
 
+@torch.no_grad()
 def train_step(
     state: TrainingState, experiment: Experiment, batch: Examples, statistics: Statistics
 ) -> dict[str, Tensor]:
     """Take one step on a batch ``(R, B, ...)`` and return the terms of the loss before it, ``(R,)`` each."""
-    loss = experiment.loss
-    terms = loss.terms(loss.forward(state.model, batch), batch, statistics)
-    state.optimizer.zero_grad()
-    terms["loss"].sum().backward()  # replicas share no parameter, so each gets its own gradient
-    clip_gradients([p for group in state.optimizer.param_groups for p in group["params"]], experiment.trainer.clip)
+    terms = state.objective(batch, statistics)
+    clip_gradients(state.groups, experiment.trainer.clip)
     state.optimizer.step()
-    return {name: term.detach() for name, term in terms.items()}
+    return terms
+
+
+def _objective(experiment: Experiment, model: AutoEncoder) -> Objective:
+    plain = _plain_objective(experiment.loss, model)
+    if experiment.settings.engine == "plain":
+        return plain
+    return fast_objective(experiment.loss, model, experiment.trainer.batch_size) or plain
+
+
+def _plain_objective(loss: Loss, model: AutoEncoder) -> Objective:
+    """The loss with gradients by autograd: any loss, any network, and what ``invlearn.engine`` is tested against."""
+
+    def objective(batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
+        with torch.enable_grad():
+            terms = loss.terms(loss.forward(model, batch), batch, statistics)
+            model.zero_grad(set_to_none=False)
+            terms["loss"].sum().backward()  # replicas share no parameter, so each gets its own gradient
+        return {name: term.detach() for name, term in terms.items()}
+
+    return objective
 
 
 def learning_rate_factor(step: int, total_steps: int, trainer: Trainer) -> float:
@@ -148,17 +175,6 @@ def learning_rate_factor(step: int, total_steps: int, trainer: Trainer) -> float
     if trainer.schedule == "constant":
         return warmup
     return warmup * 0.5 * (1 + math.cos(math.pi * step / total_steps))
-
-
-def clip_gradients(parameters: list[nn.Parameter], max_norm: float | None) -> None:
-    """Scale the gradient of each replica, over all its parameters ``(R, ...)``, down to ``max_norm``."""
-    if max_norm is None:
-        return
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm_R = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
-    scale_R11 = (max_norm / (norm_R + 1e-6)).clamp(max=1.0)[:, None, None]
-    for gradient in gradients:
-        gradient.mul_(scale_R11)
 
 
 def _shuffled(train: Examples, experiment: Experiment, epoch: int) -> Iterator[list[Examples]]:

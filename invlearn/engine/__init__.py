@@ -1,0 +1,34 @@
+"""The fast path of training: what the plain one computes, to rounding, with less beside the arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from invlearn.engine.objectives import OBJECTIVES
+from invlearn.engine.parameters import ParameterGroup, clip_gradients
+from invlearn.engine.passes import is_known
+from invlearn.losses import Examples, Loss, Statistics
+from invlearn.nn import AutoEncoder
+
+__all__ = ["Objective", "ParameterGroup", "clip_gradients", "fast_objective"]
+
+Objective = Callable[[Examples, Statistics], dict[str, Tensor]]
+"""From a batch ``(R, B, ...)`` and the loss's statistics to the terms of the loss, ``(R,)`` each.
+
+It leaves the gradients of the trained parameters in their ``grad``."""
+
+
+def fast_objective(loss: Loss, model: AutoEncoder, batch: int) -> Objective | None:
+    """The loss with hand-derived gradients, or None if the loss, a layer, or the order of layers is not known here.
+
+    Args:
+        loss: The loss.
+        model: Its trained parameters have gradients already, which are overwritten.
+        batch: Examples B of a batch.
+    """
+    plain = type(model).encode is AutoEncoder.encode and type(model).decode is AutoEncoder.decode
+    if type(loss) not in OBJECTIVES or not (plain and is_known(model.encoder) and is_known(model.decoder)):
+        return None
+    return OBJECTIVES[type(loss)](loss, model, batch)
