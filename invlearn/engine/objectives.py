@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from invlearn.engine.passes import NetworkPass
+from invlearn.engine.passes import Memory, NetworkPass
 from invlearn.losses import Examples, Loss, PairwiseLoss, Statistics, SupervisedDFTLoss
 from invlearn.metrics import closeness
 from invlearn.nn import AutoEncoder
@@ -32,11 +32,11 @@ class Objective(ABC, Generic[AnyLoss]):
 
     def __init__(self, loss: AnyLoss, model: AutoEncoder, batch: int):
         self.loss, self.batch = loss, batch
-        rows = self.rows()
+        memory = Memory(next(model.parameters()), self.rows())
         if loss.trains_encoder:
-            self.encoder = NetworkPass(list(model.encoder.children()), rows)
+            self.encoder = NetworkPass(list(model.encoder.children()), memory)
         if loss.trains_decoder:
-            self.decoder = NetworkPass(list(model.decoder.children()), rows)
+            self.decoder = NetworkPass(list(model.decoder.children()), memory)
             self.squares = torch.empty_like(self.decoder.y)
 
     def rows(self) -> int:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from invlearn.nn import ExtendedLayer, StackedLinear
 
-__all__ = ["NetworkPass", "is_known"]
+__all__ = ["Memory", "NetworkPass", "is_known"]
 
 ops = torch.ops.aten
 
@@ -27,16 +27,37 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.050700987355480493
 """Klambauer et al., "Self-Normalizing Neural Networks"."""
 
 
+class Memory:
+    """Buffers ``(R, C, B)`` for what does not outlive a layer: those of one name and size are one, and stay in cache.
+
+    Args:
+        like: A parameter, ``(R, ...)``, for type and device.
+        batch: Examples B of a batch.
+    """
+
+    def __init__(self, like: Tensor, batch: int):
+        self.like, self.batch = like.detach(), batch
+        self.buffers: dict[tuple[str, int], Tensor] = {}
+
+    def new(self, features: int) -> Tensor:
+        """A buffer of its own, full of ones."""
+        return _without_single(self.like.new_ones(len(self.like), features, self.batch))
+
+    def shared(self, name: str, features: int) -> Tensor:
+        """The buffer of that name and size."""
+        return self.buffers.setdefault((name, features), self.new(features))
+
+
 class _Values:
     """What lies between two layers, below a row of ones, ``(R, 1 + C, B)``, and the loss's gradient with respect to it.
 
-    The ones are what a bias is multiplied with.
+    The ones are what a bias is multiplied with. The gradient lasts until the layer below has made its own of it.
     """
 
-    def __init__(self, like: Tensor, batch: int, features: int):
-        self.with_one = _without_single(like.new_ones(len(like), 1 + features, batch))
+    def __init__(self, memory: Memory, features: int):
+        self.with_one = memory.new(1 + features)
         self.value = self.with_one[..., 1:, :]
-        self.grad = torch.empty_like(self.value, memory_format=torch.contiguous_format)
+        self.grad = memory.shared("grad", features)
 
 
 class _Operation(ABC):
@@ -49,15 +70,15 @@ class _Operation(ABC):
 
 
 class _Linear(_Operation):
-    """``out = [b W]ᵀ [1 in]`` of the first features of a buffer."""
+    """``out = [b W]ᵀ [1 in]`` of the first features of a buffer; ``out`` lasts until the next layer has used it."""
 
-    def __init__(self, linear: StackedLinear, source: _Values, batch: int):
+    def __init__(self, linear: StackedLinear, source: _Values, memory: Memory, *, is_last: bool = False):
         affine, grad = linear.affine.detach(), linear.affine.grad
         assert grad is not None
-        replicas, inputs, outputs = affine.shape
-        # MKL's batched product writes to contiguous memory only.
-        self.out = _without_single(affine.new_empty(replicas, outputs, batch))
-        self.out_grad = torch.empty_like(self.out)
+        _, inputs, outputs = affine.shape
+        # Not a part of the next buffer: MKL's batched product writes to contiguous memory only.
+        self.out = memory.new(outputs) if is_last else memory.shared("out", outputs)
+        self.out_grad = memory.new(outputs) if is_last else memory.shared("out_grad", outputs)
         self.out_grad_t = self.out_grad.mT
         self.affine, self.affine_grad = _without_single(affine), _without_single(grad)
         self.affine_t, self.weight = self.affine.mT, self.affine[..., 1:, :]
@@ -65,7 +86,7 @@ class _Linear(_Operation):
         self.source, self.source_grad = source.with_one[..., :inputs, :], source.grad[..., : inputs - 1, :]
         # Of a buffer that later layers have read more of, they have left their gradients there.
         self.adds = source.grad.shape[-2] >= inputs
-        self.source_out = self.source_grad.clone() if self.adds else self.source_grad
+        self.source_out = memory.shared("source_grad", inputs - 1) if self.adds else self.source_grad
 
     def forward(self) -> None:
         self.product(self.affine_t, self.source, out=self.out)
@@ -88,8 +109,8 @@ class _Extended(_Operation):
         \frac{\partial L}{\partial X_e} = \frac{c' + uC}{N}, \quad \frac{\partial L}{\partial X_o} = \frac{s' + uS}{N}.
     """
 
-    def __init__(self, layer: ExtendedLayer, values: _Values, batch: int):
-        self.linear = _Linear(layer.linear, values, batch)
+    def __init__(self, layer: ExtendedLayer, values: _Values, memory: Memory):
+        self.linear = _Linear(layer.linear, values, memory)
         features, half = layer.linear.weight.shape[1], layer.linear.weight.shape[2] // 2
         widths = [features, half, 2 * half, half]
 
@@ -106,7 +127,7 @@ class _Extended(_Operation):
         self.norm_grad, unit_grad, self.cosine_grad, self.sine_grad, self.sine_cosine_grad = parts(values.grad)
         self.unit, self.unit_grad = pairs(unit), pairs(unit_grad)
         self.norms, self.smoothing = self.norm.unsqueeze(-3), self.even.new_tensor(layer.smoothing)
-        self.scratch = torch.empty_like(self.even, memory_format=torch.contiguous_format)
+        self.scratch = memory.shared("scratch", half)
         self.scratches = self.scratch.unsqueeze(-3)
 
     def forward(self) -> None:
@@ -130,8 +151,8 @@ class _Extended(_Operation):
 class _Hidden(_Operation):
     """A linear map and its activation; the activation's gradient follows from its output. This one has none."""
 
-    def __init__(self, layer: StackedLinear, source: _Values, values: _Values, batch: int):
-        self.linear = _Linear(layer, source, batch)
+    def __init__(self, layer: StackedLinear, source: _Values, values: _Values, memory: Memory):
+        self.linear = _Linear(layer, source, memory)
         features = self.linear.out.shape[-2]
         self.out, self.out_grad = self.linear.out, self.linear.out_grad
         self.value, self.grad = values.value[..., :features, :], values.grad[..., :features, :]
@@ -178,9 +199,9 @@ class _ReLU(_Hidden):
 class _SELU(_Hidden):
     """Faster than ``torch.selu``, whose expm1 goes one number at a time."""
 
-    def __init__(self, layer: StackedLinear, source: _Values, values: _Values, batch: int):
-        super().__init__(layer, source, values, batch)
-        self.exponential = torch.empty_like(self.out)
+    def __init__(self, layer: StackedLinear, source: _Values, values: _Values, memory: Memory):
+        super().__init__(layer, source, values, memory)
+        self.exponential = memory.shared("exponential", self.out.shape[-2])
         self.offset = self.out.new_tensor(-SELU_SCALE * SELU_ALPHA)
 
     def activate(self) -> None:
@@ -219,7 +240,7 @@ class NetworkPass:
     Args:
         layers: Its ``StackedLinear``, ``ExtendedLayer`` and activation modules, in order; the last is a
             ``StackedLinear``. Their parameters have gradients, which the backward pass overwrites.
-        batch: Examples B of a batch.
+        memory: Its buffers; networks that take turns, each forward and backward at once, can share one.
 
     Attributes:
         x: Its input, ``(R, in, B)``, to be filled before ``forward``.
@@ -228,23 +249,23 @@ class NetworkPass:
         y_grad: The loss's gradient there, to be filled before ``backward``.
     """
 
-    def __init__(self, layers: Sequence[nn.Module], batch: int):
+    def __init__(self, layers: Sequence[nn.Module], memory: Memory):
         *layers, last = layers
         assert isinstance(last, StackedLinear)
         features = next(last.parameters() if not layers else layers[0].parameters()).shape[1] - 1
-        values = _Values(last.affine, batch, _room(features, layers))
+        values = _Values(memory, _room(features, layers))
         self.x = _with_replicas(values.value[..., :features, :])
         self.x_grad = _with_replicas(values.grad[..., :features, :])
         self.operations: list[_Operation] = []
         for index, layer in enumerate(layers):
             if isinstance(layer, ExtendedLayer):
-                self.operations.append(_Extended(layer, values, batch))
+                self.operations.append(_Extended(layer, values, memory))
             elif isinstance(layer, StackedLinear):
                 following = layers[index + 1 :]
-                source, values = values, _Values(last.affine, batch, _room(layer.weight.shape[2], following))
+                source, values = values, _Values(memory, _room(layer.weight.shape[2], following))
                 kind = _ACTIVATIONS.get(type(following[0]), _Hidden) if following else _Hidden
-                self.operations.append(kind(layer, source, values, batch))
-        output = _Linear(last, values, batch)
+                self.operations.append(kind(layer, source, values, memory))
+        output = _Linear(last, values, memory, is_last=True)
         self.operations.append(output)
         self.y, self.y_grad = _with_replicas(output.out), _with_replicas(output.out_grad)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from invlearn.config import Trainer
-from invlearn.engine import Objective, ParameterGroup, clip_gradients, fast_objective
+from invlearn.engine import Objective, ParameterGroup, clip_gradients, fast_objective, take_step
 from invlearn.losses import Examples, Loss, Statistics, held_out_outputs
 from invlearn.nn import AutoEncoder
 from invlearn.seeding import seeded_generator
@@ -145,7 +145,7 @@ def train_step(
     """Take one step on a batch ``(R, B, ...)`` and return the terms of the loss before it, ``(R,)`` each."""
     terms = state.objective(batch, statistics)
     clip_gradients(state.groups, experiment.trainer.clip)
-    state.optimizer.step()
+    take_step(state.optimizer)
     return terms
 
 
