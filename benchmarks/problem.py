@@ -105,6 +105,34 @@ class Problem:
         rate = float(self.experiment.config["trainer"]["input_lr_factor"])
         return _layers(model.encoder, rate), _layers(model.decoder, 1.0)
 
+    @property
+    def rows(self) -> int:
+        """Samples that go through the networks in a step."""
+        return self.experiment.trainer.batch_size * (2 if isinstance(self.experiment.loss, PairwiseLoss) else 1)
+
+    @property
+    def gigaflops(self) -> float:
+        """Floating-point operations of a step's matrix products, in units of 10^9: 2 for each weight, row and product.
+
+        Three products a layer: its output, and the gradients of its weight and of its input, which the encoder's first
+        layer does not need.
+        """
+        layers = [layer for network in self.networks() for layer in network]
+        products = sum(3 * layer.weight.numel() for layer in layers) - layers[0].weight.numel()
+        return 2e-9 * self.rows * products
+
+    @property
+    def megabytes(self) -> float:
+        """Bytes that a step cannot but move, in units of 10^6.
+
+        Each activation and its gradient once written and twice read; Adam reads parameter, gradient and two means and
+        writes three of them; the gradient is written once.
+        """
+        layers = [layer for network in self.networks() for layer in network]
+        parameters = sum(layer.weight.numel() + layer.bias.numel() for layer in layers)
+        activations = sum(layer.weight.shape[0] * self.rows * layer.weight.shape[2] for layer in layers)
+        return 1e-6 * torch.finfo(self.experiment.dtype).bits / 8 * (8 * parameters + 6 * activations)
+
     @cached_property
     def alphas(self) -> np.ndarray | None:
         """α of each step, ``(steps, R)``, for the pairwise loss."""

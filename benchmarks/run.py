@@ -1,4 +1,4 @@
-"""``make bench``: time invlearn and its peers, interleaved, and write a table and a plot.
+"""Steps of invlearn and of its peers, timed in turn: a table and a plot.
 
 Each peer of a case lives in a process of its own and trains an epoch when told to; one after another, round after
 round, so that what else the machine does falls on all of them. Ratios are of medians over rounds.
@@ -21,9 +21,10 @@ import pandas as pd
 from benchmarks.problem import Case, Problem
 
 ROOT = Path(__file__).parents[1]
-SINGLE = ("invlearn_stack", "jax_scan", "pytorch_loop", "lightning_trainer")
-STACKED = ("invlearn_stack", "jax_scan")
-"""Peers that train R replicas at a time."""
+ROOF = "matrix_products"
+STACKED = ("invlearn_stack", "jax_scan", ROOF)
+"""Peers that train R replicas at a time, and the matrix products alone."""
+SINGLE = (*STACKED, "pytorch_loop", "lightning_trainer")
 
 CASES = [
     Case("standard", "supervised_dft", 10, 4),
@@ -85,24 +86,34 @@ def serve(peer: str, case: Case) -> None:
 def measure(case: Case, rounds: int) -> list[dict]:
     """Seconds of each peer and round, interleaved, after two rounds of warming up."""
     peers = SINGLE if case.replicas == 1 else STACKED
+    problem = Problem(case)
+    counts = {"gflop": problem.gigaflops, "megabytes": problem.megabytes}
     workers = {peer: Worker(case, peer) for peer in peers}
     rows = []
     for index in range(rounds + 2):
         for peer, worker in workers.items():
             seconds = worker.epoch()
             if index >= 2:
-                rows.append({**asdict(case), "peer": peer, "round": index - 2, "ms": 1e3 * seconds / case.steps})
+                timed = {"peer": peer, "round": index - 2, "ms": 1e3 * seconds / case.steps}
+                rows.append({**asdict(case), **counts, **timed})
     for worker in workers.values():
         worker.close()
     return rows
 
 
 def compare(table: pd.DataFrame) -> pd.DataFrame:
-    """Median milliseconds of a step of each peer, and how many times slower than invlearn it is."""
-    keys = ["model", "loss", "dim", "depth", "replicas", "threads"]
-    medians = table.pivot_table(index=keys, columns="peer", values="ms", aggfunc="median", sort=False)
-    ratios = medians.div(medians["invlearn_stack"], axis=0).drop(columns="invlearn_stack").add_prefix("ratio_")
-    return medians.join(ratios).reset_index()
+    """Of each peer: median milliseconds a step, how many times invlearn's that is, and the spread between quartiles.
+
+    And the share of a step of invlearn's that its matrix products take alone.
+    """
+    keys = ["model", "loss", "dim", "depth", "replicas", "threads", "gflop", "megabytes"]
+    groups = table.groupby([*keys, "peer"], sort=False)["ms"]
+    medians = groups.median().unstack("peer")
+    spreads = ((groups.quantile(0.75) - groups.quantile(0.25)) / groups.median()).unstack("peer").add_prefix("spread_")
+    ratios = medians.drop(columns=["invlearn_stack", ROOF]).div(medians["invlearn_stack"], axis=0).add_prefix("ratio_")
+    shares = (medians[ROOF] / medians["invlearn_stack"]).rename("roof_share")
+    joined = medians.join(ratios).join(shares).join(spreads).reset_index()
+    return table[keys].drop_duplicates().merge(joined)  # in the order they were timed
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -119,11 +130,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for case in CASES:
         if all(word in str(case) for word in options.words):
             rows += measure(case, options.rounds)
-            table = pd.DataFrame(rows)
-            print(compare(table).iloc[-1:].to_string(index=False, float_format="{:.2f}".format), flush=True)
+            last = compare(pd.DataFrame(rows)).iloc[-1]
+            shown = {name: value for name, value in last.items() if str(name).startswith(("ratio", "roof"))}
+            print(case, f"{last['invlearn_stack']:.2f} ms", {k: round(v, 2) for k, v in shown.items()}, flush=True)
     options.output.mkdir(parents=True, exist_ok=True)
-    table.to_csv(options.output / "steps.csv", index=False)
-    compare(table).to_csv(options.output / "ratios.csv", index=False)
+    compare(pd.DataFrame(rows)).to_csv(options.output / "steps.csv", index=False, float_format="%.4g")
     return None
 
 

@@ -6,9 +6,7 @@ Legend: R replicas, N examples. Each function returns one number per replica, ``
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 __all__ = [
@@ -90,26 +88,29 @@ def collapsed(code_distances: Tensor, distances: Tensor) -> Tensor:
 def auroc(code_distances: Tensor, same: Tensor) -> Tensor:
     """Probability that a same pair is closer than a different pair, ties counting half, ``(R,)``."""
 
-    def one(distance: np.ndarray, is_same: np.ndarray) -> float:
-        n_same, n_different = int(is_same.sum()), int((~is_same).sum())
-        if n_same == 0 or n_different == 0:
-            return float("nan")
-        ranks = stats.rankdata(distance)  # of the Mann-Whitney statistic
-        return float((ranks[~is_same].sum() - n_different * (n_different + 1) / 2) / (n_same * n_different))
+    def one(distance_N: Tensor, same_N: Tensor) -> Tensor:
+        n_same, n_different = same_N.sum(), (~same_N).sum()
+        ranks = _ranks(distance_N)[~same_N].sum()  # the Mann-Whitney statistic, but for a constant
+        return (ranks - n_different * (n_different + 1) / 2) / (n_same * n_different)
 
-    return _per_replica(one, code_distances, same)
+    return torch.stack([one(*rows) for rows in zip(code_distances.detach(), same, strict=True)])
 
 
 def distance_spearman(code_distances: Tensor, distances: Tensor) -> Tensor:
     """Rank correlation of d̂ with d* over different pairs, ``(R,)``; NaN where either is constant."""
 
-    def one(code: np.ndarray, true: np.ndarray) -> float:
-        code, true = code[true > 0], true[true > 0]
-        if len(true) < 2 or np.ptp(code) == 0 or np.ptp(true) == 0:
-            return float("nan")
-        return float(np.corrcoef(stats.rankdata(code), stats.rankdata(true))[0, 1])
+    def one(code_N: Tensor, true_N: Tensor) -> Tensor:
+        ranks = [_ranks(values[true_N > 0]) for values in (code_N, true_N)]
+        code, true = (rank - rank.mean() for rank in ranks)
+        return (code * true).sum() / (code.square().sum() * true.square().sum()).sqrt()
 
-    return _per_replica(one, code_distances, distances)
+    return torch.stack([one(*rows) for rows in zip(code_distances.detach(), distances, strict=True)])
+
+
+def _ranks(values_N: Tensor) -> Tensor:
+    """Ranks from 1 on, in float64; equal values share the mean of theirs."""
+    _, place, counts = torch.unique(values_N, return_inverse=True, return_counts=True)
+    return (counts.cumsum(0) - (counts.double() - 1) / 2)[place]
 
 
 def recall_at_1(queries: Tensor, gallery: Tensor) -> Tensor:
@@ -130,8 +131,3 @@ def recall_at_1(queries: Tensor, gallery: Tensor) -> Tensor:
     own = distances.diagonal(dim1=1, dim2=2)
     others = distances + torch.diag(torch.full((n,), torch.inf, dtype=distances.dtype, device=distances.device))
     return (own < others.min(dim=2).values).double().mean(1)
-
-
-def _per_replica(function, *tensors: Tensor) -> Tensor:
-    arrays = [tensor.detach().cpu().numpy() for tensor in tensors]
-    return torch.tensor([function(*rows) for rows in zip(*arrays, strict=True)], dtype=torch.float64)

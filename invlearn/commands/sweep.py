@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from invlearn.commands.train import train
 from invlearn.compose import Job, Sweep, launch
 from invlearn.config import config_hash
+from invlearn.engine import optimise_without_compiler
 from invlearn.errors import BusyError
 from invlearn.runs import RunDirectory, write_atomically
 from invlearn.training.experiment import Experiment
@@ -71,6 +72,7 @@ def run_job(config: DictConfig) -> None:
     """
     from hydra.core.hydra_config import HydraConfig
 
+    optimise_without_compiler()  # this may be a process of a launcher's
     hydra = HydraConfig.get()
     directory = RunDirectory(hydra.runtime.output_dir)
     if _stop_mark(directory).exists():

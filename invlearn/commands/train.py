@@ -127,9 +127,11 @@ def check(config: DictConfig, folder: Path, *, elsewhere: bool = False) -> tuple
     Raises:
         UserError: Its config is wrong, or its folder holds another run or cannot be written to.
     """
+    from invlearn.engine import optimise_without_compiler
     from invlearn.training.experiment import Experiment, resolve_device
     from invlearn.training.run import is_finished
 
+    optimise_without_compiler()
     experiment = Experiment.from_config(as_plain(config))
     if not elsewhere:
         resolve_device(experiment.settings.device)

@@ -18,7 +18,7 @@ from invlearn.training.evaluation import evaluate_replicas
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState
 
-__all__ = ["closing_record", "now", "opening_record"]
+__all__ = ["closing_record", "now", "opening_record", "peak_memory"]
 
 
 def opening_record(experiment: Experiment, directory: RunDirectory, device: torch.device) -> dict[str, Any]:
@@ -41,6 +41,7 @@ def opening_record(experiment: Experiment, directory: RunDirectory, device: torc
         "started": earlier.get("started") or now(),
         "finished": None,
         "wall_seconds": None,
+        "peak_memory_mib": None,
         "extended": earlier.get("extended", []),
         "error": None,
         "metrics": None,
@@ -81,6 +82,19 @@ def closing_record(experiment: Experiment, state: TrainingState, device: torch.d
         "constants": constants[best],
         "replicas": replicas,
     }
+
+
+def peak_memory(device: torch.device) -> dict[str, float]:
+    """Most memory in use so far, in MiB: of this process and, on a GPU, of torch's tensors there."""
+    peak = {}
+    if sys.platform != "win32":
+        import resource
+
+        unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux kilobytes
+        peak["process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    if device.type == "cuda":
+        peak["gpu"] = torch.cuda.max_memory_allocated(device) / 2**20
+    return {name: round(size, 1) for name, size in peak.items()}
 
 
 def now() -> str:

@@ -21,7 +21,7 @@ from invlearn.runs import RunDirectory, check_writable
 from invlearn.training.checkpoint import load_checkpoint, restore_state, save_checkpoint, state_contents
 from invlearn.training.experiment import Experiment, resolve_device
 from invlearn.training.loop import TrainingState, train_epochs
-from invlearn.training.record import closing_record, now, opening_record
+from invlearn.training.record import closing_record, now, opening_record, peak_memory
 
 __all__ = ["describe_error", "is_finished", "run_experiment", "sigterm_raises"]
 
@@ -108,7 +108,8 @@ def run_experiment(
                 log.exception("the run failed")
             raise
         finally:
-            record |= {"wall_seconds": round(clock.seconds(), 3), "finished": now()}
+            record |= {"wall_seconds": round(clock.seconds(), 3), "peak_memory_mib": peak_memory(device)}
+            record |= {"finished": now()}
             directory.write_record(record)
 
 

@@ -165,6 +165,15 @@ def test_quick_answers_import_no_torch(words: list[str]) -> None:
     assert shown.stdout.splitlines()[-1] == "False"
 
 
+def test_a_run_imports_neither_torchs_compiler_nor_scipy_stats(tiny: list[str], tmp_path: Path) -> None:
+    code = f"import sys; from invlearn.cli import main; main(['train', *{tiny!r}])"
+    code += "; print({'torch._dynamo', 'scipy.stats'} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert shown.stdout.splitlines()[-1] == "set()"
+    (run,) = (tmp_path / "outputs" / "runs").iterdir()
+    assert json.loads((run / "run.json").read_text())["peak_memory_mib"]["process"] > 50
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
