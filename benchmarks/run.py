@@ -18,9 +18,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.plots import draw_steps
 from benchmarks.problem import Case, Problem
 
 ROOT = Path(__file__).parents[1]
+OUTPUT = ROOT / "outputs" / "bench"
 ROOF = "matrix_products"
 STACKED = ("invlearn_stack", "jax_scan", ROOF)
 """Peers that train R replicas at a time, and the matrix products alone."""
@@ -43,15 +45,19 @@ CASES = [
 CASES += [Case(**{**asdict(case), "threads": 2}) for case in CASES if case.dim == 10]
 
 
+def environment(threads: int) -> dict[str, str]:
+    """The environment of a process that is to use so many threads."""
+    return {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+
+
 class Worker:
     """A process that holds one peer of one case."""
 
     def __init__(self, case: Case, peer: str):
-        threads = {name: str(case.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.run", "--worker", peer, json.dumps(asdict(case))],
             cwd=ROOT,
-            env={**os.environ, **threads},
+            env=environment(case.threads),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -121,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("words", nargs="*", help="only cases whose description holds all of these")
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("-o", "--output", type=Path, default=ROOT / "outputs" / "bench")
+    parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
     parser.add_argument("--worker", nargs=2, metavar=("PEER", "CASE"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.worker:
@@ -134,7 +140,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             shown = {name: value for name, value in last.items() if str(name).startswith(("ratio", "roof"))}
             print(case, f"{last['invlearn_stack']:.2f} ms", {k: round(v, 2) for k, v in shown.items()}, flush=True)
     options.output.mkdir(parents=True, exist_ok=True)
-    compare(pd.DataFrame(rows)).to_csv(options.output / "steps.csv", index=False, float_format="%.4g")
+    table = compare(pd.DataFrame(rows))
+    table.to_csv(options.output / "steps.csv", index=False, float_format="%.4g")
+    draw_steps(table).savefig(options.output / "steps.png")
     return None
 
 

@@ -306,8 +306,10 @@ def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None)
         if not parent and homes:
             return f"{leaf}: there is no such key; did you mean '{homes[0]}'?"
         siblings = OmegaConf.select(OmegaConf.create(chosen), parent) if parent else {**chosen, **groups}
-        known = (
-            [str(key) for key in siblings if key != "_target_"] if isinstance(siblings, Mapping | DictConfig) else []
-        )
+        if siblings is not None and not isinstance(siblings, Mapping | DictConfig):
+            return f"{found[1]}: {parent} has no keys of its own"
+        if siblings is None:
+            return f"{found[1]}: there is no {parent}{nearest(parent, [key for key in chosen if key in groups])}"
+        known = [str(key) for key in siblings if key != "_target_"]
         return f"{found[1]}: there is no such key{nearest(leaf, known)}"
     return " ".join(line.strip() for line in message.splitlines() if not line.startswith("See http"))

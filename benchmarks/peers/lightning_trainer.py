@@ -8,9 +8,9 @@ import warnings
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.peers.pytorch_loop import Network, examples_of, objective, parameter_groups
+from benchmarks.peers.pytorch_loop import Network, examples_of, invariance, objective, parameter_groups
 from benchmarks.problem import Problem
 
 __all__ = ["Peer"]
@@ -34,17 +34,30 @@ class Peer:
         order = self.problem.order(index)[0].flatten().tolist()
         loader = DataLoader(examples_of(self.problem), batch_size=128, sampler=order, drop_last=True)
         self.module.losses.clear()
-        trainer = self.lightning.Trainer(
+        self._trainer(1).fit(self.module, loader)
+        return self.module.seconds, torch.stack(self.module.losses).mean(0, keepdim=True)
+
+    def fit(self, target: float) -> int:
+        """Train the whole recipe, or until the validation ``mse_invariance`` is below ``target``; epochs it took."""
+        experiment = self.problem.experiment
+        loader = DataLoader(examples_of(self.problem), batch_size=128, shuffle=True, drop_last=True)
+        valid = TensorDataset(*(part[0] for part in experiment.examples("valid", "cpu")))
+        self.module.target = target
+        trainer = self._trainer(experiment.epochs)
+        trainer.fit(self.module, loader, DataLoader(valid, batch_size=1000))
+        return trainer.current_epoch
+
+    def _trainer(self, epochs: int):
+        return self.lightning.Trainer(
             accelerator="cpu",
-            max_epochs=1,
+            max_epochs=epochs,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
+            num_sanity_val_steps=0,
             gradient_clip_val=self.problem.experiment.trainer.clip,
         )
-        trainer.fit(self.module, loader)
-        return self.module.seconds, torch.stack(self.module.losses).mean(0, keepdim=True)
 
 
 def _module(lightning, problem: Problem) -> nn.Module:
@@ -59,6 +72,7 @@ def _module(lightning, problem: Problem) -> nn.Module:
             self.optimizer = torch.optim.Adam(groups, betas=betas)
             self.alphas = None if problem.alphas is None else problem.alphas[:, 0].tolist()
             self.step, self.losses, self.started, self.seconds = 0, [], 0.0, 0.0
+            self.target = 0.0
 
         def on_train_epoch_start(self):
             self.started = time.perf_counter()
@@ -75,6 +89,14 @@ def _module(lightning, problem: Problem) -> nn.Module:
             self.step += 1
             self.losses.append(loss.detach())
             return loss
+
+        def validation_step(self, batch, batch_index):
+            self.log(
+                "valid/mse_invariance", invariance(problem, self.encoder(torch.cat(batch[:2])), batch[2], 1.0, 1.0)
+            )
+
+        def on_validation_epoch_end(self):
+            self.trainer.should_stop = bool(self.trainer.callback_metrics["valid/mse_invariance"] < self.target)
 
         def configure_optimizers(self):
             return self.optimizer

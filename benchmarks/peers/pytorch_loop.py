@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.problem import Layer, Problem
 from invlearn.losses import PairwiseLoss, SupervisedDFTLoss
 
-__all__ = ["Network", "Peer", "examples_of", "objective", "parameter_groups"]
+__all__ = ["Network", "Peer", "examples_of", "invariance", "objective", "parameter_groups"]
 
 
 class Network(nn.Module):
@@ -54,10 +54,15 @@ def objective(problem: Problem, encoder: nn.Module, decoder: nn.Module, batch: l
     x, x_prime, distance = batch
     both = torch.cat([x, x_prime])
     z = encoder(both)
-    one, other = z[:, : loss.invariant].chunk(2)
+    return nn.functional.mse_loss(decoder(z), both) + loss.weight * invariance(problem, z, distance, loss.delta, alpha)
+
+
+def invariance(problem: Problem, z: Tensor, distance: Tensor, delta: float, alpha: float) -> Tensor:
+    """The invariance term of the codes of x, then of x'."""
+    one, other = z[:, : problem.experiment.loss.invariant_features].chunk(2)
     code_distance_sq = (one - other).square().sum(1)
-    difference = 1 / (loss.delta + alpha * distance.square()) - 1 / (loss.delta + alpha * code_distance_sq)
-    return nn.functional.mse_loss(decoder(z), both) + loss.weight * difference.square().mean()
+    difference = 1 / (delta + alpha * distance.square()) - 1 / (delta + alpha * code_distance_sq)
+    return difference.square().mean()
 
 
 def parameter_groups(problem: Problem, encoder: Network, decoder: Network) -> list[dict]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -11,13 +13,29 @@ from invlearn.nn import StackedLinear
 from invlearn.training.experiment import Experiment, resolve_device
 from invlearn.training.loop import TrainingState, train_step
 
-__all__ = ["describe"]
+__all__ = ["describe_runs"]
 
 TIMED_STEPS = 20
 
 
-def describe(experiment: Experiment) -> str:
-    """Shapes, parameters, memory and estimated time of an experiment; the time comes from a few real steps."""
+def describe_runs(runs: Sequence[tuple[Path, Experiment]]) -> str:
+    """What each run is and would cost, and what all would cost together.
+
+    Args:
+        runs: Run directories, and what is to be trained there.
+    """
+    blocks, total = [], 0.0
+    for folder, experiment in runs:
+        text, seconds = _describe(experiment)
+        blocks.append(f"run        {folder}\n{text}")
+        total += seconds
+    if len(runs) > 1:
+        blocks.append(f"all {len(runs)} runs, one after another: about {_duration(total)}")
+    return "\n\n".join(blocks)
+
+
+def _describe(experiment: Experiment) -> tuple[str, float]:
+    """Shapes, parameters, memory and estimated seconds of an experiment; the seconds come from a few real steps."""
     device = resolve_device(experiment.settings.device)
     model = experiment.model("meta")
     replicas = len(experiment.seeds)
@@ -27,7 +45,7 @@ def describe(experiment: Experiment) -> str:
     draws = len(valid[0])
     sizes = [getattr(experiment.dataset, name, 0) for name in ("size", "valid_size", "test_size")]
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    steps = experiment.total_steps
+    seconds = _seconds_per_step(experiment, device, valid) * experiment.total_steps
     lines = [
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.dataset.dim}, "
         f"{sizes[0]:,} training, {sizes[1]:,} validation and {sizes[2]:,} test examples"
@@ -43,9 +61,9 @@ def describe(experiment: Experiment) -> str:
         # weights, gradients, best weights, and at most two means of the optimiser
         f"memory     {_mib(per_example * sum(sizes) * draws)} of examples, "
         f"{_mib(5 * parameters * element)} of parameters, gradients and optimiser",
-        f"time       about {_duration(_seconds_per_step(experiment, device, valid) * steps)}",
+        f"time       about {_duration(seconds)}",
     ]
-    return "\n".join(lines)
+    return "\n".join(lines), seconds
 
 
 def _shapes(network: torch.nn.Module) -> list[str]:

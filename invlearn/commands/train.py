@@ -92,9 +92,9 @@ def main(argv: list[str]) -> int:
     runs = [(job.config, job.folder) for job in sweep.jobs] if sweep else [(config, _run_folder(config))]
     checked = [check(*run, elsewhere=sweep is not None and sweep.is_queued) for run in runs]
     if len(arguments) < len(argv):
-        from invlearn.commands.plan import describe
+        from invlearn.commands.plan import describe_runs
 
-        print("\n\n".join(f"run        {run[1]}\n{describe(e)}" for run, (e, _) in zip(runs, checked, strict=True)))
+        print(describe_runs([(folder, experiment) for (_, folder), (experiment, _) in zip(runs, checked, strict=True)]))
         return 0
     if sweep:
         from invlearn.commands.sweep import run_sweep

@@ -1,0 +1,125 @@
+"""Whole processes, from their start: what one waits for, with invlearn and with Lightning.
+
+Seconds until the validation ``mse_invariance`` of shift at d = 10 is below 1e-4; seconds for eight seeds of it, as a
+stack of eight or as eight processes, two at a time; and what invlearn takes to answer, and to take its first steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from benchmarks.problem import Case, Problem
+from benchmarks.run import OUTPUT, ROOT, environment
+
+TARGET = 1e-4
+SEEDS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Case):
+    """What ``invlearn train`` trains when nothing more is said, with a seed and a number of epochs."""
+
+    seed: int
+    epochs: str
+
+    @property
+    def overrides(self) -> list[str]:
+        """What one would type after ``invlearn train``."""
+        return [f"seed={self.seed}", f"trainer.epochs={self.epochs}"]
+
+
+def train_with_invlearn(arguments: Sequence[str]) -> None:
+    """Train a stack; with ``until``, only until the target is reached, with ``first``, only the first 64 steps."""
+    from invlearn.compose import compose
+    from invlearn.config import as_plain
+    from invlearn.engine import optimise_without_compiler
+    from invlearn.training.experiment import Experiment
+    from invlearn.training.loop import TrainingState, train_epochs
+
+    until, *overrides = arguments
+
+    def after_steps(steps: int) -> None:
+        if until == "first":
+            raise SystemExit
+
+    optimise_without_compiler()
+    experiment = Experiment.from_config(as_plain(compose(overrides)))
+    torch.set_num_threads(experiment.settings.threads or 1)
+    train, valid = (experiment.examples(split, "cpu") for split in ("train", "valid"))
+    state = TrainingState.initial(experiment, train, torch.device("cpu"))
+    for _ in train_epochs(state, experiment, train, valid, after_steps):
+        if until == "until" and state.history["valid_mse_invariance"][-1][0] < TARGET:
+            break
+    print(state.epoch)
+
+
+def train_with_lightning(arguments: Sequence[str]) -> None:
+    """Train one seed; with ``until``, only until the target is reached."""
+    from benchmarks.peers.lightning_trainer import Peer
+
+    until, seed, epochs = arguments
+    problem = Problem(Recipe(model="extended", loss="pairwise", seed=int(seed), epochs=epochs))
+    print(Peer(problem).fit(TARGET if until == "until" else 0.0))
+
+
+def wait_for(*words: str, threads: int = 1) -> float:
+    """Seconds of a process of this module, from its start to its end."""
+    command = [sys.executable, "-m", "benchmarks.recipe", "--worker", *words]
+    start = time.perf_counter()
+    subprocess.run(command, cwd=ROOT, env=environment(threads), check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def eight_of_lightning(epochs: str) -> float:
+    """Seconds for eight seeds, a process each, two at a time."""
+    start = time.perf_counter()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda seed: wait_for("lightning", "all", str(seed), epochs), range(SEEDS)))
+    return time.perf_counter() - start
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Time both comparisons, the two sides in turn."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", default="auto", help="of the eight seeds")
+    parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
+    parser.add_argument("--worker", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.worker:
+        side, *words = options.worker
+        return train_with_invlearn(words) if side == "invlearn" else train_with_lightning(words)
+    rows = []
+    for index in range(options.rounds):
+        rows.append(("until 1e-4", "invlearn", wait_for("invlearn", "until", f"seed={index}")))
+        rows.append(("until 1e-4", "lightning", wait_for("lightning", "until", str(index), "auto")))
+        stack = [f"replicas={SEEDS}", f"trainer.epochs={options.epochs}", "threads=2"]
+        rows.append(("8 seeds", "invlearn", wait_for("invlearn", "all", *stack, threads=2)))
+        rows.append(("8 seeds", "lightning", eight_of_lightning(options.epochs)))
+        rows.append(("first 64 steps", "invlearn", wait_for("invlearn", "first")))
+        for words in (["--help"], ["train", "--help"]):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-m", "invlearn", *words], check=True, capture_output=True)
+            rows.append((" ".join(["invlearn", *words]), "invlearn", time.perf_counter() - start))
+        print(*rows[-7:], sep="\n", flush=True)
+    table = pd.DataFrame(rows, columns=["comparison", "side", "seconds"])
+    medians = table.pivot_table(index="comparison", columns="side", values="seconds", aggfunc="median", sort=False)
+    medians["ratio"] = medians["lightning"] / medians["invlearn"]
+    print(medians.to_string(float_format="{:.2f}".format))
+    options.output.mkdir(parents=True, exist_ok=True)
+    medians.reset_index().to_csv(options.output / "recipe.csv", index=False, float_format="%.4g")
+    return None
+
+
+if __name__ == "__main__":
+    main()
