@@ -41,7 +41,8 @@ class Settings:
         dtype: Arithmetic of training.
         threads: CPU threads of torch; ``None`` is torch's own choice.
         engine: How training steps are computed: ``auto`` takes hand-derived gradients where ``invlearn.engine`` knows
-            the model and the loss, ``plain`` is torch's autograd everywhere.
+            the model and the loss, ``plain`` is torch's autograd everywhere, ``graph`` replays those of ``auto`` as a
+            CUDA graph.
         sweep: Name of a sweep's folder; read by ``hydra.sweep.dir`` in ``conf/train.yaml``.
         on_error: What a sweep does when a run fails: go on with the others, or start no more.
 
@@ -54,7 +55,7 @@ class Settings:
     device: str = "auto"
     dtype: Literal["float32", "float64"] = "float32"
     threads: int | None = 1
-    engine: Literal["auto", "plain"] = "auto"
+    engine: Literal["auto", "plain", "graph"] = "auto"
     sweep: str | None = None
     on_error: Literal["continue", "stop"] = "continue"
 

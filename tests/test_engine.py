@@ -83,6 +83,25 @@ def test_both_engines_train_alike(tiny: list[str], model: str, loss: str) -> Non
         assert torch.tensor(histories[0][name]) == pytest.approx(torch.tensor(values), rel=1e-6), name
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("data_seed", ["null", "3"])
+def test_graphed_steps_are_those_of_the_loop(tiny: list[str], optimizer: str, data_seed: str) -> None:
+    """All but the capture, which takes a GPU: rows, rates and statistics from tables on the device."""
+    overrides = [*tiny, "dataset.size=1300", "trainer.epochs=6", "dtype=float64", "replicas=2", "loss.alpha_growth=9"]
+    overrides += [f"optimizer={optimizer}", "optimizer.lr=0.01", f"dataset.seed={data_seed}", "trainer.warmup_steps=9"]
+    states = []
+    for engine in ("auto", "graph"):
+        experiment = experiment_of(*overrides, f"engine={engine}")
+        examples, valid = (experiment.examples(split, CPU) for split in ("train", "valid"))
+        states.append(TrainingState.initial(experiment, examples, CPU))
+        for _ in train_epochs(states[-1], experiment, examples, valid):
+            pass
+    loop, graphed = states
+    assert graphed.graphed is not None
+    for name, values in loop.history.items():
+        assert torch.tensor(graphed.history[name]) == pytest.approx(torch.tensor(values), rel=1e-6), name
+
+
 def test_what_is_not_known_is_left_to_autograd() -> None:
     generators = [torch.Generator().manual_seed(0)]
     linear = [StackedLinear(4, 4, generators, nn.init.normal_) for _ in range(3)]

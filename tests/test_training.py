@@ -339,12 +339,13 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_gives_what_the_cpu_gives(tiny: list[str]) -> None:
-    experiment = experiment_of(*tiny, "replicas=2", "dtype=float64", "trainer.epochs=4")
+@pytest.mark.parametrize("engine", ["auto", "plain", "graph"])
+def test_cuda_gives_what_the_cpu_gives(tiny: list[str], engine: str) -> None:
+    experiment = experiment_of(*tiny, "replicas=2", "dtype=float64", "trainer.epochs=4", f"engine={engine}")
     cuda = torch.device("cuda")
     examples, valid = (experiment.examples(split, cuda) for split in ("train", "valid"))
     state = TrainingState.initial(experiment, examples, cuda)
     for _ in train_epochs(state, experiment, examples, valid):
         pass
-    for name, value in trained(experiment).model.state_dict().items():
+    for name, value in trained(experiment).model.state_dict().items():  # on the CPU
         torch.testing.assert_close(state.model.state_dict()[name].cpu(), value, rtol=1e-6, atol=1e-9)

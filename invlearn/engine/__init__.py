@@ -6,13 +6,22 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from invlearn.engine.graphs import GraphedSteps
 from invlearn.engine.objectives import OBJECTIVES
 from invlearn.engine.parameters import ParameterGroup, clip_gradients, optimise_without_compiler, take_step
 from invlearn.engine.passes import is_known
 from invlearn.losses import Examples, Loss, Statistics
 from invlearn.nn import AutoEncoder
 
-__all__ = ["Objective", "ParameterGroup", "clip_gradients", "fast_objective", "optimise_without_compiler", "take_step"]
+__all__ = [
+    "GraphedSteps",
+    "Objective",
+    "ParameterGroup",
+    "clip_gradients",
+    "fast_objective",
+    "optimise_without_compiler",
+    "take_step",
+]
 
 Objective = Callable[[Examples, Statistics], dict[str, Tensor]]
 """From a batch ``(R, B, ...)`` and the loss's statistics to the terms of the loss, ``(R,)`` each.

@@ -56,6 +56,9 @@ def restore_state(state: TrainingState, contents: dict[str, Any]) -> None:
     try:
         state.model.load_state_dict(contents["model"])
         state.optimizer.load_state_dict(contents["optimizer"])
+        for group in state.optimizer.param_groups:
+            if "capturable" in group:  # by a CUDA graph, which this process need not have
+                group["capturable"] = False
         for name in _PLAIN:
             setattr(state, name, contents[name])
     except (KeyError, RuntimeError, ValueError) as error:

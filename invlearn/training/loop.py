@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from invlearn.config import Trainer
-from invlearn.engine import Objective, ParameterGroup, clip_gradients, fast_objective, take_step
+from invlearn.engine import GraphedSteps, Objective, ParameterGroup, clip_gradients, fast_objective, take_step
 from invlearn.losses import Examples, Loss, Statistics, held_out_outputs
 from invlearn.nn import AutoEncoder
 from invlearn.seeding import seeded_generator
@@ -48,6 +48,8 @@ class TrainingState:
     diverged: Tensor
     """Replicas whose loss was not finite, ``(R,)``."""
     epoch: int = 0
+    graphed: GraphedSteps | None = None
+    """Its steps as a CUDA graph, once they are captured; no part of a checkpoint."""
     history: dict[str, list[list[float]]] = field(default_factory=dict)
     """For each column of metrics.csv, one list of R numbers per epoch."""
 
@@ -122,6 +124,8 @@ def train_epoch(
     on_steps: Callable[[int], object] = lambda steps: None,
 ) -> dict[str, Tensor]:
     """Take all steps of the state's next epoch and return the mean of each term of the loss, ``(R,)``."""
+    if experiment.settings.engine == "graph":
+        return _train_epoch_graphed(state, experiment, train, on_steps)
     loss, total_steps = experiment.loss, experiment.total_steps
     step = state.epoch * experiment.steps_per_epoch
     sums: dict[str, Tensor] = {}
@@ -136,6 +140,28 @@ def train_epoch(
             step += 1
         on_steps(len(batches))
     return {name: value / experiment.steps_per_epoch for name, value in sums.items()}
+
+
+def _train_epoch_graphed(
+    state: TrainingState, experiment: Experiment, train: Examples, on_steps: Callable[[int], object]
+) -> dict[str, Tensor]:
+    """The same with all that differs between steps laid out beforehand, for a device that then needs no host."""
+    first, count, total = state.epoch * experiment.steps_per_epoch, experiment.steps_per_epoch, experiment.total_steps
+    steps = range(first, first + count)
+    rows = _order(train, experiment, state.epoch)
+    statistics = [experiment.loss.at(step / total, state.statistics) for step in steps]
+    if state.graphed is None:
+
+        def step(batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
+            return train_step(state, experiment, batch, statistics)
+
+        parts = {"optimizer": state.optimizer, "groups": state.groups, "examples": train}
+        state.graphed = GraphedSteps(step, **parts, rows=rows, statistics=statistics[0])
+    sums = state.graphed.run(
+        rows, [learning_rate_factor(step, total, experiment.trainer) for step in steps], statistics
+    )
+    on_steps(count)
+    return {name: value / count for name, value in sums.items()}
 
 
 @torch.no_grad()
@@ -177,22 +203,27 @@ def learning_rate_factor(step: int, total_steps: int, trainer: Trainer) -> float
     return warmup * 0.5 * (1 + math.cos(math.pi * step / total_steps))
 
 
-def _shuffled(train: Examples, experiment: Experiment, epoch: int) -> Iterator[list[Examples]]:
-    """One epoch's batches in each replica's own order, ``GATHER`` at a time; a smaller last batch is left out."""
-    size, batch_size = experiment.dataset.size, experiment.trainer.batch_size
-    device = train[0].device
-    draws = len(train[0])
+def _order(train: Examples, experiment: Experiment, epoch: int) -> Tensor:
+    """Rows of each batch in each replica's own order, ``(R, steps, B)``, counted over all replicas' examples in turn.
+
+    A smaller last batch is left out.
+    """
+    size = experiment.dataset.size
     order_RN = torch.stack(
         [torch.randperm(size, generator=seeded_generator(seed, "order", epoch)) for seed in experiment.seeds]
-    ).to(device)
+    ).to(train[0].device)
     # Replica r reads row r of a stack of draws, or the only row of a shared one.
-    order_RN += torch.arange(len(order_RN), device=device)[:, None] * (size if draws > 1 else 0)
+    order_RN += torch.arange(len(order_RN), device=order_RN.device)[:, None] * (size if len(train[0]) > 1 else 0)
+    batch_size = experiment.trainer.batch_size
+    return order_RN[:, : experiment.steps_per_epoch * batch_size].unflatten(1, (-1, batch_size))
+
+
+def _shuffled(train: Examples, experiment: Experiment, epoch: int) -> Iterator[list[Examples]]:
+    """One epoch's batches, ``GATHER`` at a time."""
     flat = [part.flatten(0, 1) for part in train]
-    usable = experiment.steps_per_epoch * batch_size
-    for start in range(0, usable, GATHER * batch_size):
-        rows = order_RN[:, start : min(start + GATHER * batch_size, usable)]
+    for rows in _order(train, experiment, epoch).split(GATHER, dim=1):
         gathered = [part.index_select(0, rows.flatten()).unflatten(0, rows.shape) for part in flat]
-        yield list(zip(*(part.split(batch_size, dim=1) for part in gathered), strict=True))
+        yield list(zip(*(part.unbind(1) for part in gathered), strict=True))
 
 
 def _close_epoch(state: TrainingState, active: Tensor, row: dict[str, Tensor]) -> None:
