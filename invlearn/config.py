@@ -39,6 +39,7 @@ class Settings:
         replicas: Runs trained together as one stack, at least 1.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: Arithmetic of training.
+        tf32: Whether a GPU may round the factors of float32 matrix products to 10 bits.
         threads: CPU threads of torch; ``None`` is torch's own choice.
         engine: How training steps are computed: ``auto`` takes hand-derived gradients where ``invlearn.engine`` knows
             the model and the loss, ``plain`` is torch's autograd everywhere, ``graph`` replays those of ``auto`` as a
@@ -54,6 +55,7 @@ class Settings:
     replicas: int = 1
     device: str = "auto"
     dtype: Literal["float32", "float64"] = "float32"
+    tf32: bool = False
     threads: int | None = 1
     engine: Literal["auto", "plain", "graph"] = "auto"
     sweep: str | None = None

@@ -17,13 +17,14 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import LineStyleType
 
 from invlearn.compose import Job, compose_sweep
-from invlearn.config import as_plain, config_hash
+from invlearn.config import as_plain
 from invlearn.errors import UserError
 from invlearn.plotting import COLORS, LABELS, draw_band, style
 from invlearn.results import read_runs
 from invlearn.runs import RunDirectory
 from invlearn.training.evaluation import METRICS
 from invlearn.training.experiment import Experiment
+from invlearn.training.run import is_finished
 
 __all__ = ["FIGURES", "FigureData", "draw", "read_figure"]
 
@@ -97,13 +98,10 @@ def read_figure(name: str, preset: str, overrides: Sequence[str] = ()) -> Figure
 
 def _is_finished(job: Job) -> bool:
     """Whether a run is finished, and is the run that its grid means today."""
-    directory = RunDirectory(job.folder)
     try:
-        record = directory.record()
+        return is_finished(Experiment.from_config(as_plain(job.config)), RunDirectory(job.folder))
     except UserError:
         return False
-    expected = config_hash(Experiment.from_config(as_plain(job.config)).config)
-    return record.get("status") == "completed" and record.get("config_hash") == expected
 
 
 def draw(name: str, table: pd.DataFrame) -> dict[str, Figure]:

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from invlearn.config import differences
+from invlearn.config import Settings, differences
 from invlearn.errors import Terminated, UserError
 from invlearn.runs import RunDirectory, check_writable
 from invlearn.training.checkpoint import load_checkpoint, restore_state, save_checkpoint, state_contents
@@ -80,7 +80,7 @@ def run_experiment(
         directory.locked(),
         _logging_to(directory.path / "train.log"),
         sigterm_raises(),
-        _torch_threads(experiment.settings.threads),
+        _torch_set_up(experiment.settings),
     ):
         if is_finished(experiment, directory):  # by the process that held it until now
             return
@@ -211,13 +211,15 @@ def _memory_errors_named() -> Iterator[None]:
 
 
 @contextmanager
-def _torch_threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+def _torch_set_up(settings: Settings) -> Iterator[None]:
+    threads, tf32 = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32
+    torch.set_num_threads(settings.threads or threads)
+    torch.backends.cuda.matmul.allow_tf32 = settings.tf32
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+        torch.backends.cuda.matmul.allow_tf32 = tf32
 
 
 def describe_error(error: BaseException) -> str:
