@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from invlearn import metrics
 
@@ -54,6 +55,17 @@ def test_invariance_ratio_and_auroc_by_counting(seed: int) -> None:
         assert area[r].item() == pytest.approx(wins / (len(near) * len(far)))
         expected = (sum(a * a for a in near) / len(near)) / (sum(b * b for b in far) / len(far))
         assert ratio[r].item() == pytest.approx(expected)
+
+
+@given(st.integers(0, 1000))
+def test_rank_correlation_is_that_of_scipy(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    code, distance = (torch.randint(0, 8, (2, 30), generator=generator).double() for _ in range(2))  # with ties
+    correlation = metrics.distance_spearman(code, distance)
+    for r in range(2):
+        different = distance[r] > 0
+        expected = stats.spearmanr(code[r, different], distance[r, different]).statistic
+        assert correlation[r].item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_perfect_and_useless_codes() -> None:
