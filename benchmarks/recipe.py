@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Time both comparisons, the two sides in turn."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", default="auto", help="of the eight seeds")
+    parser.add_argument("--epochs", default="10", help="of the eight seeds")
     parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
     parser.add_argument("--worker", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
