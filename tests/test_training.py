@@ -17,6 +17,7 @@ from invlearn.runs import RunDirectory
 from invlearn.training.checkpoint import load_checkpoint, restore_state, state_contents
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, learning_rate_factor, train_epochs, train_step
+from invlearn.training.run import run_experiment
 
 CPU = torch.device("cpu")
 
@@ -335,6 +336,18 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a checkpoint"):
         load_checkpoint(tmp_path / "best.pt", CPU)
     assert not (tmp_path / "owned").exists()
+
+
+def test_tf32_and_threads_hold_for_the_run_alone(tiny: list[str], tmp_path: Path) -> None:
+    seen: list[tuple[bool, int]] = []
+
+    def look(directory: RunDirectory) -> None:
+        seen.append((torch.backends.cuda.matmul.allow_tf32, torch.get_num_threads()))
+
+    before = (torch.backends.cuda.matmul.allow_tf32, torch.get_num_threads())
+    run_experiment(experiment_of(*tiny, "tf32=true", "threads=2"), RunDirectory(tmp_path / "run"), look)
+    assert seen == [(True, 2)]
+    assert (torch.backends.cuda.matmul.allow_tf32, torch.get_num_threads()) == before
 
 
 @pytest.mark.gpu

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -27,65 +28,14 @@ class Peer:
         from jax import numpy as jnp
 
         jax.config.update("jax_enable_x64", problem.case.dtype == "float64")
-        self.jax, self.problem = jax, problem
+        self.problem = problem
         networks = problem.networks()
-        kinds = [[layer.kind for layer in network] for network in networks]
         self.parameters = jax.tree.map(jnp.asarray, [[_arrays(layer) for layer in network] for network in networks])
-        relative = [[(layer.rate, layer.rate) for layer in network] for network in networks]
         self.data = tuple(jnp.asarray(part.numpy()) for part in problem.examples)
-        config, loss = problem.experiment.config, problem.experiment.loss
-        smoothing = config["model"].get("smoothing", 0.0)
-        max_norm = problem.experiment.trainer.clip
-        beta1, beta2 = config["optimizer"]["betas"]
-        adam = optax.scale_by_adam(beta1, beta2)
+        adam = optax.scale_by_adam(*problem.experiment.config["optimizer"]["betas"])
         self.state = jax.vmap(adam.init)(self.parameters)
-
-        def network(kinds, parameters, x):
-            for kind, (weight, bias) in zip(kinds, parameters, strict=True):
-                hidden = x @ weight + bias
-                if kind == "selu":
-                    x = jax.nn.selu(hidden)
-                elif kind == "extended":
-                    even, odd = jnp.split(hidden, 2, axis=1)
-                    norm = jnp.sqrt(even**2 + odd**2 + smoothing)
-                    cosine, sine = even / norm, odd / norm
-                    x = jnp.concatenate([x, norm, cosine, sine, cosine * sine], axis=1)
-                else:
-                    x = hidden
-            return x
-
-        def objective(parameters, batch, alpha):
-            encoder, decoder = parameters
-            if not isinstance(loss, PairwiseLoss):
-                x, target = batch
-                z = network(kinds[0], encoder, x)
-                return jnp.mean((network(kinds[1], decoder, z) - x) ** 2) + loss.weight * jnp.mean((z - target) ** 2)
-            x, x_prime, distance = batch
-            both = jnp.concatenate([x, x_prime])
-            z = network(kinds[0], encoder, both)
-            one, other = jnp.split(z[:, : loss.invariant], 2)
-            squared = ((one - other) ** 2).sum(1)
-            difference = 1 / (loss.delta + alpha * distance**2) - 1 / (loss.delta + alpha * squared)
-            reconstruction = jnp.mean((network(kinds[1], decoder, z) - both) ** 2)
-            return reconstruction + loss.weight * jnp.mean(difference**2)
-
-        def one_run(parameters, state, data, rows, rates, alphas):
-            def step(carry, now):
-                parameters, state = carry
-                rows, rate, alpha = now
-                batch = tuple(part[rows] for part in data)
-                value, gradient = jax.value_and_grad(objective)(parameters, batch, alpha)
-                scale = jnp.minimum(1.0, max_norm / (optax.global_norm(gradient) + 1e-6))
-                gradient = jax.tree.map(lambda leaf: leaf * scale, gradient)
-                update, state = adam.update(gradient, state)
-                parameters = jax.tree.map(lambda p, u, r: p - rate * r * u, parameters, update, relative)
-                return (parameters, state), value
-
-            (parameters, state), values = jax.lax.scan(step, (parameters, state), (rows, rates, alphas))
-            return parameters, state, values
-
-        axes = (0, 0, 0, 0, None, 1)
-        self.run = jax.jit(jax.vmap(one_run, in_axes=axes), donate_argnums=(0, 1))
+        one_run = _epoch_of_one_run(problem, networks, adam)
+        self.run = jax.jit(jax.vmap(one_run, in_axes=(0, 0, 0, 0, None, 1)), donate_argnums=(0, 1))
 
     def epoch(self, index: int) -> tuple[float, Tensor]:
         """Train one epoch; its seconds and mean loss."""
@@ -109,3 +59,80 @@ class Peer:
 
 def _arrays(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     return layer.weight.numpy(), layer.bias.numpy()
+
+
+def _network(layers: list[Layer], smoothing: float) -> Callable:
+    """From parameters and rows ``(B, in)`` to ``(B, out)``."""
+    import jax
+    from jax import numpy as jnp
+
+    kinds = [layer.kind for layer in layers]
+
+    def network(parameters, x):
+        for kind, (weight, bias) in zip(kinds, parameters, strict=True):
+            hidden = x @ weight + bias
+            if kind == "selu":
+                x = jax.nn.selu(hidden)
+            elif kind == "extended":
+                even, odd = jnp.split(hidden, 2, axis=1)
+                norm = jnp.sqrt(even**2 + odd**2 + smoothing)
+                cosine, sine = even / norm, odd / norm
+                x = jnp.concatenate([x, norm, cosine, sine, cosine * sine], axis=1)
+            else:
+                x = hidden
+        return x
+
+    return network
+
+
+def _objective(problem: Problem, networks: tuple[list[Layer], list[Layer]]) -> Callable:
+    """From parameters, a batch and α to the loss."""
+    from jax import numpy as jnp
+
+    loss = problem.experiment.loss
+    smoothing = problem.experiment.config["model"].get("smoothing", 0.0)
+    encode, decode = (_network(layers, smoothing) for layers in networks)
+
+    def supervised(parameters, batch, alpha):
+        x, target = batch
+        z = encode(parameters[0], x)
+        return jnp.mean((decode(parameters[1], z) - x) ** 2) + loss.weight * jnp.mean((z - target) ** 2)
+
+    def pairwise(parameters, batch, alpha):
+        x, x_prime, distance = batch
+        both = jnp.concatenate([x, x_prime])
+        z = encode(parameters[0], both)
+        one, other = jnp.split(z[:, : loss.invariant], 2)
+        squared = ((one - other) ** 2).sum(1)
+        difference = 1 / (loss.delta + alpha * distance**2) - 1 / (loss.delta + alpha * squared)
+        return jnp.mean((decode(parameters[1], z) - both) ** 2) + loss.weight * jnp.mean(difference**2)
+
+    return pairwise if isinstance(loss, PairwiseLoss) else supervised
+
+
+def _epoch_of_one_run(problem: Problem, networks: tuple[list[Layer], list[Layer]], adam) -> Callable:
+    """From parameters, Adam's state, data, rows, rates and alphas of all steps to what they are after them."""
+    import jax
+    import optax
+    from jax import numpy as jnp
+
+    objective = _objective(problem, networks)
+    relative = [[(layer.rate, layer.rate) for layer in network] for network in networks]
+    max_norm = problem.experiment.trainer.clip
+
+    def one_run(parameters, state, data, rows, rates, alphas):
+        def step(carry, now):
+            parameters, state = carry
+            rows, rate, alpha = now
+            batch = tuple(part[rows] for part in data)
+            value, gradient = jax.value_and_grad(objective)(parameters, batch, alpha)
+            scale = jnp.minimum(1.0, max_norm / (optax.global_norm(gradient) + 1e-6))
+            gradient = jax.tree.map(lambda leaf: leaf * scale, gradient)
+            update, state = adam.update(gradient, state)
+            parameters = jax.tree.map(lambda p, u, r: p - rate * r * u, parameters, update, relative)
+            return (parameters, state), value
+
+        (parameters, state), values = jax.lax.scan(step, (parameters, state), (rows, rates, alphas))
+        return parameters, state, values
+
+    return one_run
