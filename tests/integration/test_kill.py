@@ -14,7 +14,7 @@ import torch
 from omegaconf import OmegaConf
 
 COMMAND = [sys.executable, "-m", "invlearn", "train", "dataset=twopart", "dataset.size=4096", "dataset.valid_size=256"]
-COMMAND += ["dataset.test_size=256", "trainer.epochs=40", "replicas=2", "hydra.run.dir=run"]
+COMMAND += ["dataset.test_size=256", "trainer.epochs=120", "replicas=2", "hydra.run.dir=run"]
 
 
 def assert_nothing_is_half_written(run: Path) -> None:
