@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 SMALL = ["dataset.size=1024", "dataset.valid_size=64", "dataset.test_size=64", "dataset.dim=4"]
-TWELVE = ["model.depth=1,2,3", "seed=0,1,2,3", "trainer.epochs=20", *SMALL]
+TWELVE = ["model.depth=1,2,3", "seed=0,1,2,3", "trainer.epochs=60", *SMALL]
 """Twelve runs of a second or two each."""
 
 
@@ -62,7 +62,7 @@ def assert_every_run_was_completed_once(folder: Path, expected: dict[str, list])
     assert metrics_of(folder) == expected
     for run in runs_of(folder).values():
         assert_no_epoch_was_trained_twice(run)
-        assert len((run / "metrics.csv").read_text().splitlines()) == 21
+        assert len((run / "metrics.csv").read_text().splitlines()) == 61
 
 
 def assert_no_epoch_was_trained_twice(run: Path) -> None:

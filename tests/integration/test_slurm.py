@@ -113,7 +113,7 @@ def test_a_sweep_on_slurm_killed_five_times_ends_as_an_undisturbed_one(slurm: No
 
 
 def test_a_second_start_leaves_running_jobs_alone(slurm: None, tmp_path: Path) -> None:
-    command = sweep_command("seed=0,1", "trainer.epochs=100", *SMALL, "hydra/launcher=slurm")
+    command = sweep_command("seed=0,1", "trainer.epochs=600", *SMALL, "hydra/launcher=slurm")
     first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: any((run / "checkpoints" / "last.pt").exists() for run in runs_of(tmp_path).values()), first)
     first.kill()  # the one that waits; its jobs go on
