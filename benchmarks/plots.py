@@ -31,7 +31,8 @@ def draw_steps(table: pd.DataFrame) -> Figure:
         for peer, (label, color, marker) in PEERS.items():
             if peer in table:
                 per_run = table[peer] / table["replicas"]
-                axes.plot(per_run, rows, marker, color=color, label=label, markersize=4 if marker != "|" else 8)
+                look = {"markersize": 4 if marker != "|" else 8, "zorder": 4 if peer == "invlearn_stack" else 3}
+                axes.plot(per_run, rows, marker, color=color, label=label, **look)
         names = [
             f"{row.model}, {str(row.loss).partition('_')[0]}, d = {row.dim}, depth {row.depth}"
             f"{f', R = {row.replicas}' if row.replicas > 1 else ''}{', 2 threads' if row.threads > 1 else ''}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.page import recipe_table, scaling_table, steps_table
 from invlearn.cli import main
 from invlearn.figures import FIGURES
 from invlearn.results import with_interval
@@ -43,6 +44,14 @@ def test_the_tuning_table_comes_from_the_committed_table() -> None:
     for (network, depth, clip), rows in tuned.groupby(["network", "depth", "clip"]):
         losses = " | ".join(f"{loss:.2g}" for loss in rows.sort_values("lr")["valid_loss"].fillna(float("inf")))
         assert f"| {network} | {depth} | {clip} | {losses} |" in PAGE
+
+
+def test_the_numbers_on_speed_come_from_the_committed_tables() -> None:
+    import pandas as pd
+
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    for name, table in (("steps", steps_table), ("recipe", recipe_table), ("scaling", scaling_table)):
+        assert table(pd.read_csv(REFERENCE / "bench" / f"{name}.csv")) in page
 
 
 @pytest.mark.parametrize("name", [*FIGURES, "fig1-activations"])

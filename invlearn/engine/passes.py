@@ -1,7 +1,7 @@
 r"""Hand-derived forward and backward passes of the networks of ``invlearn.nn``.
 
-A pass is laid out once: every layer becomes a few operations bound to buffers that live as long as the pass. A step
-then allocates and concatenates nothing, and records nothing for autograd.
+A pass is laid out once: every layer becomes a few calls of torch, bound to buffers that live as long as the pass. A
+step goes through the list of calls; it allocates and concatenates nothing, and records nothing for autograd.
 
 Features come before examples here, ``(R, C, B)``, so that every part of a layer is one piece of memory.
 
@@ -10,9 +10,10 @@ Legend: R replicas, B batch, C features. Within a pass a stack of one has no axi
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,10 @@ from invlearn.nn import ExtendedLayer, StackedLinear
 __all__ = ["Memory", "NetworkPass", "is_known"]
 
 ops = torch.ops.aten
+
+Call = Callable[[], object]
+Both = tuple[Sequence[Call], Sequence[Call]]
+"""Calls forward, and calls backward."""
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 """Klambauer et al., "Self-Normalizing Neural Networks"."""
@@ -45,7 +50,9 @@ class Memory:
 
     def shared(self, name: str, features: int) -> Tensor:
         """The buffer of that name and size."""
-        return self.buffers.setdefault((name, features), self.new(features))
+        if (name, features) not in self.buffers:
+            self.buffers[name, features] = self.new(features)
+        return self.buffers[name, features]
 
 
 class _Values:
@@ -60,46 +67,50 @@ class _Values:
         self.grad = memory.shared("grad", features)
 
 
-class _Operation(ABC):
-    @abstractmethod
-    def forward(self) -> None: ...
+class _Layer(NamedTuple):
+    """The calls of a layer, in order."""
 
-    @abstractmethod
-    def backward(self, *, to_input: bool) -> None:
-        """Fill the gradients of the parameters and, if ``to_input``, that of the input."""
-
-
-class _Linear(_Operation):
-    """``out = [b W]ᵀ [1 in]`` of the first features of a buffer; ``out`` lasts until the next layer has used it."""
-
-    def __init__(self, linear: StackedLinear, source: _Values, memory: Memory, *, is_last: bool = False):
-        affine, grad = linear.affine.detach(), linear.affine.grad
-        assert grad is not None
-        _, inputs, outputs = affine.shape
-        # Not a part of the next buffer: MKL's batched product writes to contiguous memory only.
-        self.out = memory.new(outputs) if is_last else memory.shared("out", outputs)
-        self.out_grad = memory.new(outputs) if is_last else memory.shared("out_grad", outputs)
-        self.out_grad_t = self.out_grad.mT
-        self.affine, self.affine_grad = _without_single(affine), _without_single(grad)
-        self.affine_t, self.weight = self.affine.mT, self.affine[..., 1:, :]
-        self.product = torch.mm if self.affine.ndim == 2 else torch.bmm
-        self.source, self.source_grad = source.with_one[..., :inputs, :], source.grad[..., : inputs - 1, :]
-        # Of a buffer that later layers have read more of, they have left their gradients there.
-        self.adds = source.grad.shape[-2] >= inputs
-        self.source_out = memory.shared("source_grad", inputs - 1) if self.adds else self.source_grad
-
-    def forward(self) -> None:
-        self.product(self.affine_t, self.source, out=self.out)
-
-    def backward(self, *, to_input: bool) -> None:
-        self.product(self.source, self.out_grad_t, out=self.affine_grad)
-        if to_input:
-            self.product(self.weight, self.out_grad, out=self.source_out)
-            if self.adds:
-                self.source_grad.add_(self.source_out)
+    forward: Sequence[Call]
+    backward: Sequence[Call]
+    """Those that end with the gradients of its parameters."""
+    to_input: Sequence[Call]
+    """Those that then give the gradient of its input."""
 
 
-class _Extended(_Operation):
+class _Linear(NamedTuple):
+    """``out = [b W]ᵀ [1 in]``; ``out`` and its gradient last until the next layer, or the one before, has used them."""
+
+    calls: _Layer
+    out: Tensor
+    out_grad: Tensor
+
+
+def _linear(linear: StackedLinear, source: _Values, memory: Memory, *, is_last: bool = False) -> _Linear:
+    """The linear map of the first features of a buffer."""
+    affine, affine_grad = linear.affine.detach(), linear.affine.grad
+    assert affine_grad is not None
+    inputs, outputs = affine.shape[1:]
+    # Not a part of the next buffer: MKL's batched product writes to contiguous memory only.
+    out = memory.new(outputs) if is_last else memory.shared("out", outputs)
+    out_grad = memory.new(outputs) if is_last else memory.shared("out_grad", outputs)
+    affine, affine_grad = _without_single(affine), _without_single(affine_grad)
+    features, features_grad = source.with_one[..., :inputs, :], source.grad[..., : inputs - 1, :]
+    product = torch.mm if affine.ndim == 2 else torch.bmm
+    weight = affine[..., 1:, :]
+    if source.grad.shape[-2] < inputs:
+        to_input = [partial(product, weight, out_grad, out=features_grad)]
+    else:  # later layers have read more of the buffer, and have left their gradients there
+        ours = memory.shared("features_grad", inputs - 1)
+        to_input = [partial(product, weight, out_grad, out=ours), partial(features_grad.add_, ours)]
+    calls = _Layer(
+        forward=[partial(product, affine.mT, features, out=out)],
+        backward=[partial(product, features, out_grad.mT, out=affine_grad)],
+        to_input=to_input,
+    )
+    return _Linear(calls, out, out_grad)
+
+
+def _extended(layer: ExtendedLayer, values: _Values, memory: Memory) -> _Layer:
     r"""The extended layer; its input O1 and its parts O2 to O5 lie next to each other in one buffer.
 
     With N = O2, C = O3, S = O4 and the gradients n, c, s, p of O2 to O5,
@@ -108,118 +119,103 @@ class _Extended(_Operation):
         c' = c + pS, \quad s' = s + pC, \quad u = nN - c'C - s'S, \quad
         \frac{\partial L}{\partial X_e} = \frac{c' + uC}{N}, \quad \frac{\partial L}{\partial X_o} = \frac{s' + uS}{N}.
     """
+    linear = _linear(layer.linear, values, memory)
+    features, half = layer.linear.weight.shape[1], layer.linear.weight.shape[2] // 2
+    widths = [features, half, 2 * half, half]
 
-    def __init__(self, layer: ExtendedLayer, values: _Values, memory: Memory):
-        self.linear = _Linear(layer.linear, values, memory)
-        features, half = layer.linear.weight.shape[1], layer.linear.weight.shape[2] // 2
-        widths = [features, half, 2 * half, half]
+    def parts(buffer: Tensor) -> tuple[Tensor, ...]:
+        _, norm, unit, product = buffer[..., : sum(widths), :].split(widths, dim=-2)
+        return norm, unit, *unit.split(half, dim=-2), product
 
-        def parts(buffer: Tensor) -> tuple[Tensor, ...]:
-            _, norm, unit, product = buffer[..., : sum(widths), :].split(widths, dim=-2)
-            return norm, unit, *unit.split(half, dim=-2), product
+    def pairs(buffer: Tensor) -> Tensor:
+        return buffer.unflatten(-2, (2, half))
 
-        def pairs(buffer: Tensor) -> Tensor:
-            return buffer.unflatten(-2, (2, half))
-
-        self.even, self.odd = self.linear.out.split(half, dim=-2)
-        self.hidden, self.hidden_grad = pairs(self.linear.out), pairs(self.linear.out_grad)
-        self.norm, unit, self.cosine, self.sine, self.sine_cosine = parts(values.value)
-        self.norm_grad, unit_grad, self.cosine_grad, self.sine_grad, self.sine_cosine_grad = parts(values.grad)
-        self.unit, self.unit_grad = pairs(unit), pairs(unit_grad)
-        self.norms, self.smoothing = self.norm.unsqueeze(-3), self.even.new_tensor(layer.smoothing)
-        self.scratch = memory.shared("scratch", half)
-        self.scratches = self.scratch.unsqueeze(-3)
-
-    def forward(self) -> None:
-        self.linear.forward()
-        torch.addcmul(self.smoothing, self.even, self.even, out=self.scratch)
-        torch.sqrt(self.scratch.addcmul_(self.odd, self.odd), out=self.norm)
-        torch.div(self.hidden, self.norms, out=self.unit)
-        torch.mul(self.cosine, self.sine, out=self.sine_cosine)
-
-    def backward(self, *, to_input: bool) -> None:
-        self.cosine_grad.addcmul_(self.sine_cosine_grad, self.sine)
-        self.sine_grad.addcmul_(self.sine_cosine_grad, self.cosine)
-        torch.mul(self.norm_grad, self.norm, out=self.scratch)
-        self.scratch.addcmul_(self.cosine_grad, self.cosine, value=-1)
-        self.scratch.addcmul_(self.sine_grad, self.sine, value=-1)
-        torch.addcmul(self.unit_grad, self.unit, self.scratches, out=self.hidden_grad)
-        self.hidden_grad.div_(self.norms)
-        self.linear.backward(to_input=to_input)
+    even, odd = linear.out.split(half, dim=-2)
+    norm, unit, cosine, sine, product = parts(values.value)
+    norm_grad, unit_grad, cosine_grad, sine_grad, product_grad = parts(values.grad)
+    scratch, smoothing = memory.shared("scratch", half), even.new_tensor(layer.smoothing)
+    forward = [
+        partial(torch.addcmul, smoothing, even, even, out=scratch),
+        partial(scratch.addcmul_, odd, odd),
+        partial(torch.sqrt, scratch, out=norm),
+        partial(torch.div, pairs(linear.out), norm.unsqueeze(-3), out=pairs(unit)),
+        partial(torch.mul, cosine, sine, out=product),
+    ]
+    hidden_grad = pairs(linear.out_grad)
+    backward = [
+        partial(cosine_grad.addcmul_, product_grad, sine),
+        partial(sine_grad.addcmul_, product_grad, cosine),
+        partial(torch.mul, norm_grad, norm, out=scratch),
+        partial(scratch.addcmul_, cosine_grad, cosine, value=-1),
+        partial(scratch.addcmul_, sine_grad, sine, value=-1),
+        partial(torch.addcmul, pairs(unit_grad), pairs(unit), scratch.unsqueeze(-3), out=hidden_grad),
+        partial(hidden_grad.div_, norm.unsqueeze(-3)),
+    ]
+    calls = linear.calls
+    return _Layer([*calls.forward, *forward], [*backward, *calls.backward], calls.to_input)
 
 
-class _Hidden(_Operation):
-    """A linear map and its activation; the activation's gradient follows from its output. This one has none."""
+class _Ends(NamedTuple):
+    """Where an activation reads and writes, forward and backward; its gradient follows from its output."""
 
-    def __init__(self, layer: StackedLinear, source: _Values, values: _Values, memory: Memory):
-        self.linear = _Linear(layer, source, memory)
-        features = self.linear.out.shape[-2]
-        self.out, self.out_grad = self.linear.out, self.linear.out_grad
-        self.value, self.grad = values.value[..., :features, :], values.grad[..., :features, :]
-
-    def forward(self) -> None:
-        self.linear.forward()
-        self.activate()
-
-    def backward(self, *, to_input: bool) -> None:
-        self.differentiate()
-        self.linear.backward(to_input=to_input)
-
-    def activate(self) -> None:
-        self.value.copy_(self.out)
-
-    def differentiate(self) -> None:
-        self.out_grad.copy_(self.grad)
+    out: Tensor
+    value: Tensor
+    grad: Tensor
+    out_grad: Tensor
+    memory: Memory
 
 
-class _Sigmoid(_Hidden):
-    def activate(self) -> None:
-        torch.sigmoid(self.out, out=self.value)
-
-    def differentiate(self) -> None:
-        ops.sigmoid_backward.grad_input(self.grad, self.value, grad_input=self.out_grad)
-
-
-class _Tanh(_Hidden):
-    def activate(self) -> None:
-        torch.tanh(self.out, out=self.value)
-
-    def differentiate(self) -> None:
-        ops.tanh_backward.grad_input(self.grad, self.value, grad_input=self.out_grad)
+def _hidden(
+    linear: StackedLinear, activation: type[nn.Module], source: _Values, values: _Values, memory: Memory
+) -> _Layer:
+    """A linear map and its activation."""
+    calls, out, out_grad = _linear(linear, source, memory)
+    features = out.shape[-2]
+    ends = _Ends(out, values.value[..., :features, :], values.grad[..., :features, :], out_grad, memory)
+    forward, backward = _ACTIVATIONS[activation](ends)
+    return _Layer([*calls.forward, *forward], [*backward, *calls.backward], calls.to_input)
 
 
-class _ReLU(_Hidden):
-    def activate(self) -> None:
-        torch.clamp_min(self.out, 0, out=self.value)
-
-    def differentiate(self) -> None:
-        ops.threshold_backward.grad_input(self.grad, self.value, 0, grad_input=self.out_grad)
+def _identity(ends: _Ends) -> Both:
+    return [partial(ends.value.copy_, ends.out)], [partial(ends.out_grad.copy_, ends.grad)]
 
 
-class _SELU(_Hidden):
+def _sigmoid(ends: _Ends) -> Both:
+    backward = partial(ops.sigmoid_backward.grad_input, ends.grad, ends.value, grad_input=ends.out_grad)
+    return [partial(torch.sigmoid, ends.out, out=ends.value)], [backward]
+
+
+def _tanh(ends: _Ends) -> Both:
+    backward = partial(ops.tanh_backward.grad_input, ends.grad, ends.value, grad_input=ends.out_grad)
+    return [partial(torch.tanh, ends.out, out=ends.value)], [backward]
+
+
+def _relu(ends: _Ends) -> Both:
+    backward = partial(ops.threshold_backward.grad_input, ends.grad, ends.value, 0, grad_input=ends.out_grad)
+    return [partial(torch.clamp_min, ends.out, 0, out=ends.value)], [backward]
+
+
+def _selu(ends: _Ends) -> Both:
     """Faster than ``torch.selu``, whose expm1 goes one number at a time."""
-
-    def __init__(self, layer: StackedLinear, source: _Values, values: _Values, memory: Memory):
-        super().__init__(layer, source, values, memory)
-        self.exponential = memory.shared("exponential", self.out.shape[-2])
-        self.offset = self.out.new_tensor(-SELU_SCALE * SELU_ALPHA)
-
-    def activate(self) -> None:
+    out, exponential = ends.out, ends.memory.shared("exponential", ends.out.shape[-2])
+    forward = [
         # Below -80 exp would be denormal, and very slow; it is 0 to rounding.
-        torch.clamp(self.out, -80, 0, out=self.exponential).exp_()
-        self.out.clamp_min_(0).add_(self.exponential, alpha=SELU_ALPHA)
-        torch.add(self.offset, self.out, alpha=SELU_SCALE, out=self.value)
+        partial(torch.clamp, out, -80, 0, out=exponential),
+        exponential.exp_,
+        partial(out.clamp_min_, 0),
+        partial(out.add_, exponential, alpha=SELU_ALPHA),
+        partial(torch.add, out.new_tensor(-SELU_SCALE * SELU_ALPHA), out, alpha=SELU_SCALE, out=ends.value),
+    ]
+    slopes = (SELU_ALPHA, SELU_SCALE, 1, True, ends.value)  # 1 scales the input; True: from the output
+    return forward, [partial(ops.elu_backward.grad_input, ends.grad, *slopes, grad_input=ends.out_grad)]
 
-    def differentiate(self) -> None:
-        # 1 scales the input; True: from the output
-        ops.elu_backward.grad_input(self.grad, SELU_ALPHA, SELU_SCALE, 1, True, self.value, grad_input=self.out_grad)
 
-
-_ACTIVATIONS: dict[type[nn.Module], type[_Hidden]] = {
-    nn.Sigmoid: _Sigmoid,
-    nn.Tanh: _Tanh,
-    nn.ReLU: _ReLU,
-    nn.SELU: _SELU,
+_ACTIVATIONS: dict[type[nn.Module], Callable[[_Ends], Both]] = {
+    nn.Identity: _identity,
+    nn.Sigmoid: _sigmoid,
+    nn.Tanh: _tanh,
+    nn.ReLU: _relu,
+    nn.SELU: _selu,
 }
 
 
@@ -256,30 +252,31 @@ class NetworkPass:
         values = _Values(memory, _room(features, layers))
         self.x = _with_replicas(values.value[..., :features, :])
         self.x_grad = _with_replicas(values.grad[..., :features, :])
-        self.operations: list[_Operation] = []
+        parts: list[_Layer] = []
         for index, layer in enumerate(layers):
             if isinstance(layer, ExtendedLayer):
-                self.operations.append(_Extended(layer, values, memory))
+                parts.append(_extended(layer, values, memory))
             elif isinstance(layer, StackedLinear):
                 following = layers[index + 1 :]
+                activation = type(following[0]) if following and type(following[0]) in _ACTIVATIONS else nn.Identity
                 source, values = values, _Values(memory, _room(layer.weight.shape[2], following))
-                kind = _ACTIVATIONS.get(type(following[0]), _Hidden) if following else _Hidden
-                self.operations.append(kind(layer, source, values, memory))
-        output = _Linear(last, values, memory, is_last=True)
-        self.operations.append(output)
+                parts.append(_hidden(layer, activation, source, values, memory))
+        output = _linear(last, values, memory, is_last=True)
+        parts.append(output.calls)
         self.y, self.y_grad = _with_replicas(output.out), _with_replicas(output.out_grad)
+        self._forward = [call for part in parts for call in part.forward]
+        self._backward = [call for part in reversed(parts) for call in (*part.backward, *part.to_input)]
+        self._to_input = len(parts[0].to_input)
 
     def forward(self) -> None:
         """Fill ``y``."""
-        for operation in self.operations:
-            operation.forward()
+        for call in self._forward:
+            call()
 
     def backward(self, *, to_input: bool) -> None:
         """Fill the parameters' gradients, and ``x_grad`` if ``to_input``."""
-        first, *others = self.operations
-        for operation in reversed(others):
-            operation.backward(to_input=True)
-        first.backward(to_input=to_input)
+        for call in self._backward if to_input else self._backward[: -self._to_input]:
+            call()
 
 
 def _room(features: int, following: Sequence[nn.Module]) -> int:

@@ -1,0 +1,68 @@
+"""The tables of ``docs/performance.md``, from the CSV files of a run of all benchmarks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+__all__ = ["recipe_table", "scaling_table", "steps_table"]
+
+PEERS = {"jax_scan": "JAX", "pytorch_loop": "PyTorch loop", "lightning_trainer": "Lightning"}
+
+
+def steps_table(steps: pd.DataFrame) -> str:
+    """Milliseconds of invlearn's step, the peers' as multiples of it, and how near it is to the matrix products alone."""
+    heads = ["case", "R", "threads", "invlearn, ms", *PEERS.values(), "roof", "GFLOP/s", "MB a step"]
+    rows = [
+        [
+            f"{row['model']}, {str(row['loss']).partition('_')[0]}, d = {row['dim']}, depth {row['depth']}",
+            row["replicas"],
+            row["threads"],
+            f"{row['invlearn_stack']:.2f} ± {50 * row['spread_invlearn_stack']:.0f}%",
+            *("" if pd.isna(row[f"ratio_{peer}"]) else f"{row[f'ratio_{peer}']:.1f}x" for peer in PEERS),
+            f"{row['roof_share']:.0%}",
+            f"{1e3 * row['gflop'] / row['invlearn_stack']:.0f}",
+            f"{row['megabytes']:.1f}",
+        ]
+        for row in steps.to_dict("records")
+    ]
+    return _markdown(heads, rows)
+
+
+def recipe_table(recipe: pd.DataFrame) -> str:
+    """Seconds of both sides and their ratio."""
+    rows = [
+        [
+            row["comparison"],
+            f"{row['invlearn']:.3g} s",
+            *(["", ""] if pd.isna(row["ratio"]) else [f"{row['lightning']:.3g} s", f"{row['ratio']:.1f}x"]),
+        ]
+        for row in recipe.to_dict("records")
+    ]
+    return _markdown(["from start to end", "invlearn", "Lightning", "ratio"], rows)
+
+
+def scaling_table(scaling: pd.DataFrame) -> str:
+    """Milliseconds of a step for each value of each setting; memory for the number of pairs."""
+    rows = []
+    for axis, points in scaling.groupby("axis", sort=False):
+        rows.append([f"`{axis}`", *(f"{value:,}" for value in points["value"])])
+        rows.append(["ms a step", *(f"{ms:.3g}" for ms in points["ms"])])
+        if axis == "dataset.size":
+            rows.append(["MiB of the process", *(f"{mib:,.0f}" for mib in points["mib"])])
+    width = max(map(len, rows))
+    return _markdown([""] * width, [row + [""] * (width - len(row)) for row in rows])
+
+
+def _markdown(heads: list[str], rows: Iterable[Iterable[object]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(map(str, cells))} |\n" for cells in lines)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    for name, table in (("steps", steps_table), ("recipe", recipe_table), ("scaling", scaling_table)):
+        print(table(pd.read_csv(folder / f"{name}.csv")))
