@@ -56,7 +56,8 @@ class GraphedSteps:
         self.sums: dict[str, Tensor] = {}
         self.graph: torch.cuda.CUDAGraph | None = None
         for group in optimizer.param_groups:
-            group["lr"] = self.factors.new_zeros(())
+            # torch's fused optimisers read a learning rate on a GPU as float32.
+            group["lr"] = self.factors.new_zeros((), dtype=torch.float32 if device.type == "cuda" else None)
             if "capturable" in group:
                 group["capturable"] = device.type == "cuda"
 
