@@ -14,7 +14,7 @@ PEERS = {"jax_scan": "JAX", "pytorch_loop": "PyTorch loop", "lightning_trainer":
 
 
 def steps_table(steps: pd.DataFrame) -> str:
-    """Milliseconds of invlearn's step, the peers' as multiples of it, and how near it is to the matrix products alone."""
+    """Milliseconds of invlearn's step, the peers' as multiples of it, and the roof's share of it."""
     heads = ["case", "R", "threads", "invlearn, ms", *PEERS.values(), "roof", "GFLOP/s", "MB a step"]
     rows = [
         [

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from invlearn.config import as_plain, differences, flatten
+from invlearn.config import NOT_COMPARED, as_plain, differences, flatten
 from invlearn.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def compose_sweep(overrides: Sequence[str], *, config_dir: str | None = None, co
             master = hydra.compose_config(config_name, given, RunMode.MULTIRUN, from_shell=False)
             _check_launcher(master)
             name = str(master.sweep)
+            _check_sweep(name, typed)
             hydra_overrides = OmegaConf.to_container(master.hydra.overrides.hydra, resolve=False)
             assert isinstance(hydra_overrides, list)
             params = [f"{key}={value}" for key, value in (master.hydra.sweeper.get("params") or {}).items()]
@@ -199,6 +200,8 @@ def _check_launcher(config: DictConfig) -> None:
         import_module(package)
     except ImportError as error:
         raise UserError(_not_installed(config.hydra.runtime.choices["hydra/launcher"])) from error
+    if config.hydra.launcher.get("n_jobs") == 0:
+        raise UserError("hydra.launcher.n_jobs must be a number of processes, or -1 for one on each core, got 0")
     if _is_slurm(config) and shutil.which("sbatch") is None:
         raise UserError("hydra/launcher=slurm: there is no sbatch here; start it on a machine of the cluster")
 
@@ -215,6 +218,18 @@ def _check_distinct(first: Job, second: Job) -> None:
     if changed:
         listed = ", ".join(f"{key} ({one}, {other})" for key, (one, other) in changed.items())
         raise UserError(f"{first.folder} would hold two runs that differ in {listed}")
+
+
+def _check_sweep(name: str, typed: Sequence[Override]) -> None:
+    """Refuse a sweep over what does not change a run, and a name that is no folder's."""
+    if name in ("", ".", "..", "None") or Path(name).name != name:
+        raise UserError(f"sweep must be the name of a folder, got {name!r}; hydra.sweep.dir=DIR puts a sweep anywhere")
+    swept = [override.key_or_group for override in typed if override.is_sweep_override()]
+    for key in swept:
+        if key in NOT_COMPARED:
+            raise UserError(f"{key} cannot be swept: it does not change what a run computes")
+        if key == "grid" or (key == "preset" and any(override.key_or_group == "grid" for override in typed)):
+            raise UserError(f"{key}: one at a time; a grid is many runs already")
 
 
 def _is_of_the_sweep(override: Override) -> bool:
@@ -299,6 +314,10 @@ def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None)
         if group in groups and value not in ("null", *groups[group]) and f"'{group}/{value}'" in message:
             return f"{group}={value}: there is no such {group}{nearest(value, groups[group])}"
     if found := re.match("Could not override '([^']+)'", message):
+        if found[1] in groups:
+            return (
+                f"{found[1]} is not part of a run by default; add it, as in +{found[1]}={sorted(groups[found[1]])[0]}"
+            )
         parent, _, leaf = found[1].rpartition(".")
         choices = [o for o in overrides if o.partition("=")[0] in groups and "," not in o]
         chosen = as_plain(compose(choices, config_dir=config_dir))

@@ -15,6 +15,7 @@ from invlearn.errors import UserError
 
 __all__ = [
     "GROUPS",
+    "NOT_COMPARED",
     "Settings",
     "Trainer",
     "as_plain",
@@ -28,6 +29,10 @@ GROUPS = ("dataset", "model", "loss", "optimizer", "trainer")
 
 NOT_COMPARED = ("device", "threads", "engine", "sweep", "on_error", "hydra")
 """Keys that say where and how a run is computed, not what: they do not change which run it is."""
+
+
+MAX_THREADS = 1024
+"""Far beyond what helps; a system that cannot start as many as asked for ends the process without a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +71,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.threads is not None and self.threads > MAX_THREADS:
+            raise ValueError(f"threads must be at most {MAX_THREADS}, got {self.threads}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,6 +126,8 @@ def read_runs(directories: Iterable[RunDirectory], skipped: list[str] | None = N
                 measured = {f"metrics.{name}": value for name, value in replica["metrics"].items()}
                 measured |= {f"constants.{name}": value for name, value in replica.get("constants", {}).items()}
                 measured["metrics.valid_loss"] = replica.get("best_valid_loss")
+                if any(not isinstance(value, int | float | None) for value in measured.values()):
+                    raise TypeError
                 head = {"run": str(directory), "status": record["status"], "replica_seed": seed}
                 rows.append({**head, "diverged": replica["diverged"], **config, **measured})
         except UserError as error:

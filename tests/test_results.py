@@ -132,20 +132,23 @@ def test_intervals_of_arrays() -> None:
 def test_damaged_and_foreign_directories_are_named_and_skipped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for index, name in enumerate(("good", "corrupt", "half", "list", "yaml", "keys")):
+    for index, name in enumerate(("good", "corrupt", "half", "list", "yaml", "keys", "text")):
         write_run(tmp_path / name, index, {0: 1.0})
     (tmp_path / "corrupt" / "run.json").write_text('{"status": "comp')
     (tmp_path / "half" / "config.yaml").unlink()
     (tmp_path / "list" / "run.json").write_text("[1]")
     (tmp_path / "yaml" / "config.yaml").write_text("a: [")
     (tmp_path / "keys" / "run.json").write_text("{}")
+    text = tmp_path / "text" / "run.json"
+    text.write_text(text.read_text().replace("1.0", '"abc"'))
+    assert "abc" in text.read_text()
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "thesis.txt").write_text("mine")
     assert main(["results", str(tmp_path), "--format", "csv"]) == 0
     shown = capsys.readouterr()
     assert shown.out.count("\n") == 2
     named = {line.split(f"{tmp_path}/")[1].split("/")[0].split(":")[0] for line in shown.err.splitlines()}
-    assert named == {"corrupt", "foreign", "half", "keys", "list", "yaml"}
+    assert named == {"corrupt", "foreign", "half", "keys", "list", "text", "yaml"}
 
 
 def test_formats_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -339,7 +339,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
 
 
 def test_tf32_and_threads_hold_for_the_run_alone(tiny: list[str], tmp_path: Path) -> None:
-    seen: list[tuple[bool, int]] = []
+    seen: list[tuple[object, int]] = []
 
     def look(directory: RunDirectory) -> None:
         seen.append((torch.backends.cuda.matmul.allow_tf32, torch.get_num_threads()))

@@ -30,6 +30,8 @@ def main(argv: list[str]) -> int:
     if arguments.format == "parquet" and arguments.output is None:
         raise UserError("results: --format parquet needs a file: -o FILE")
     if arguments.output is not None:
+        if arguments.output.is_dir():
+            raise UserError(f"results: -o {arguments.output} is a folder; name a file")
         check_writable(arguments.output.parent)
     skipped: list[str] = []
     runs = read_runs(find_runs(arguments.folders, skipped), skipped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -60,9 +61,19 @@ def run_sweep(sweep: Sweep, checked: Sequence[tuple[Experiment, bool]]) -> int:
         except BaseException as stop:
             if hasattr(stop, "__notes__"):
                 del stop.__notes__  # how to continue one run
-            stop.add_note("the same command goes on")
+            stop.add_note(f"{_again(sweep)} goes on")
             raise
     return _report(sweep)
+
+
+def _again(sweep: Sweep) -> str:
+    """What to type to go on with a sweep."""
+    name = sweep.folder.name
+    unnamed = name == sweep.config.sweep and re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", name)
+    words = [*([f"with sweep={name}"] if unnamed else [])]
+    if sweep.config.on_error == "stop":
+        words.append("without on_error=stop")  # or the run that failed stops it again
+    return " ".join(["the same command", *words])
 
 
 def run_job(config: DictConfig) -> None:
@@ -190,5 +201,5 @@ def _report(sweep: Sweep) -> int:
     if busy := sum(missing):
         print(f"{busy} left to another process")
     if unstarted := len(missing) - busy:
-        print(f"{unstarted} not trained; the same command trains them")
+        print(f"{unstarted} not trained; {_again(sweep)} trains them")
     return 1 if unstarted or "failed" in statuses else 0

@@ -83,6 +83,8 @@ def main(argv: list[str]) -> int:
     if any(word.startswith("hydra/sweeper=") for word in args.overrides):
         raise UserError("hydra/sweeper: sweeps here are grids of given values; other sweepers are not supported")
     options = {"config_dir": args.config_dir, "config_name": args.config_name or "train"}
+    if args.cfg and args.multirun:
+        raise UserError("--cfg shows the config of one run; leave out -m")
     sweep = compose_sweep(args.overrides, **options) if args.multirun else None
     config = sweep.config if sweep else compose(args.overrides, **options)
     if args.cfg or args.info:

@@ -80,7 +80,7 @@ def test_on_error_stop_starts_no_more(here: Path, capsys: pytest.CaptureFixture[
     words = ("seed=0,1,2", "optimizer.lr=1e30", "trainer.clip=null")
     assert train(*words, "on_error=stop") == 1
     assert [record["status"] for record in records_of(here).values()] == ["failed", "planned", "planned"]
-    assert "2 not trained; the same command trains them" in capsys.readouterr().out
+    assert "2 not trained; the same command without on_error=stop trains them" in capsys.readouterr().out
     assert train(*words) == 1
     assert "1 failed, to try again, 2 new" in capsys.readouterr().out
     assert {record["status"] for record in records_of(here).values()} == {"failed"}
