@@ -105,6 +105,10 @@ class Problem:
         rate = float(self.experiment.config["trainer"]["input_lr_factor"])
         return _layers(model.encoder, rate), _layers(model.decoder, 1.0)
 
+    def layers(self) -> list[Layer]:
+        """Those of both networks, the encoder's first."""
+        return [layer for network in self.networks() for layer in network]
+
     @property
     def rows(self) -> int:
         """Samples that go through the networks in a step."""
@@ -117,7 +121,7 @@ class Problem:
         Three products a layer: its output, and the gradients of its weight and of its input, which the encoder's first
         layer does not need.
         """
-        layers = [layer for network in self.networks() for layer in network]
+        layers = self.layers()
         products = sum(3 * layer.weight.numel() for layer in layers) - layers[0].weight.numel()
         return 2e-9 * self.rows * products
 
@@ -128,7 +132,7 @@ class Problem:
         Each activation and its gradient once written and twice read; Adam reads parameter, gradient and two means and
         writes three of them; the gradient is written once.
         """
-        layers = [layer for network in self.networks() for layer in network]
+        layers = self.layers()
         parameters = sum(layer.weight.numel() + layer.bias.numel() for layer in layers)
         activations = sum(layer.weight.shape[0] * self.rows * layer.weight.shape[2] for layer in layers)
         return 1e-6 * torch.finfo(self.experiment.dtype).bits / 8 * (8 * parameters + 6 * activations)

@@ -72,19 +72,24 @@ def train_with_lightning(arguments: Sequence[str]) -> None:
     print(Peer(problem).fit(TARGET if until == "until" else 0.0))
 
 
-def wait_for(*words: str, threads: int = 1) -> float:
-    """Seconds of a process of this module, from its start to its end."""
-    command = [sys.executable, "-m", "benchmarks.recipe", "--worker", *words]
+def wait_for(module: str, *words: str, threads: int = 1) -> float:
+    """Seconds of a process of Python's, from its start to its end."""
     start = time.perf_counter()
+    command = [sys.executable, "-m", module, *words]
     subprocess.run(command, cwd=ROOT, env=environment(threads), check=True, capture_output=True)
     return time.perf_counter() - start
+
+
+def worker(side: str, *words: str, threads: int = 1) -> float:
+    """Seconds of a worker of this module."""
+    return wait_for("benchmarks.recipe", "--worker", side, *words, threads=threads)
 
 
 def eight_of_lightning(epochs: str) -> float:
     """Seconds for eight seeds, a process each, two at a time."""
     start = time.perf_counter()
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda seed: wait_for("lightning", "all", str(seed), epochs), range(SEEDS)))
+        list(pool.map(lambda seed: worker("lightning", "all", str(seed), epochs), range(SEEDS)))
     return time.perf_counter() - start
 
 
@@ -101,16 +106,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return train_with_invlearn(words) if side == "invlearn" else train_with_lightning(words)
     rows = []
     for index in range(options.rounds):
-        rows.append(("until 1e-4", "invlearn", wait_for("invlearn", "until", f"seed={index}")))
-        rows.append(("until 1e-4", "lightning", wait_for("lightning", "until", str(index), "auto")))
+        rows.append(("until 1e-4", "invlearn", worker("invlearn", "until", f"seed={index}")))
+        rows.append(("until 1e-4", "lightning", worker("lightning", "until", str(index), "auto")))
         stack = [f"replicas={SEEDS}", f"trainer.epochs={options.epochs}", "threads=2"]
-        rows.append(("8 seeds", "invlearn", wait_for("invlearn", "all", *stack, threads=2)))
+        rows.append(("8 seeds", "invlearn", worker("invlearn", "all", *stack, threads=2)))
         rows.append(("8 seeds", "lightning", eight_of_lightning(options.epochs)))
-        rows.append(("first 64 steps", "invlearn", wait_for("invlearn", "first")))
+        rows.append(("first 64 steps", "invlearn", worker("invlearn", "first")))
         for words in (["--help"], ["train", "--help"]):
-            start = time.perf_counter()
-            subprocess.run([sys.executable, "-m", "invlearn", *words], check=True, capture_output=True)
-            rows.append((" ".join(["invlearn", *words]), "invlearn", time.perf_counter() - start))
+            rows.append((" ".join(["invlearn", *words]), "invlearn", wait_for("invlearn", *words)))
         print(*rows[-7:], sep="\n", flush=True)
     table = pd.DataFrame(rows, columns=["comparison", "side", "seconds"])
     medians = table.pivot_table(index="comparison", columns="side", values="seconds", aggfunc="median", sort=False)

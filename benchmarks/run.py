@@ -137,8 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if all(word in str(case) for word in options.words):
             rows += measure(case, options.rounds)
             last = compare(pd.DataFrame(rows)).iloc[-1]
-            shown = {name: value for name, value in last.items() if str(name).startswith(("ratio", "roof"))}
-            print(case, f"{last['invlearn_stack']:.2f} ms", {k: round(v, 2) for k, v in shown.items()}, flush=True)
+            shown = [f"{name} {value:.2f}" for name, value in last.items() if str(name).startswith(("ratio", "roof"))]
+            print(case, f"{last['invlearn_stack']:.2f} ms", *shown, sep=", ", flush=True)
     options.output.mkdir(parents=True, exist_ok=True)
     table = compare(pd.DataFrame(rows))
     table.to_csv(options.output / "steps.csv", index=False, float_format="%.4g")

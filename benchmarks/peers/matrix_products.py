@@ -20,7 +20,7 @@ class Peer:
         self.steps = problem.case.steps
         self.product = torch.mm if problem.case.replicas == 1 else torch.bmm
         self.operands: list[tuple[Tensor, Tensor, Tensor]] = []
-        layers = [layer for network in problem.networks() for layer in network]
+        layers = problem.layers()
         for layer in layers:
             weight = torch.randn_like(layer.weight)
             x, y = (weight.new_empty(len(weight), problem.rows, size).normal_() for size in weight.shape[1:])

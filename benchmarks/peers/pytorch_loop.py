@@ -67,7 +67,7 @@ def invariance(problem: Problem, z: Tensor, distance: Tensor, delta: float, alph
 
 def parameter_groups(problem: Problem, encoder: Network, decoder: Network) -> list[dict]:
     """Parameters with their learning rates relative to the schedule's."""
-    layers = [layer for network in problem.networks() for layer in network]
+    layers = problem.layers()
     linears = [*encoder.linears, *decoder.linears]
     return [
         {"params": list(linear.parameters()), "relative": layer.rate}

@@ -70,7 +70,7 @@ def _again(sweep: Sweep) -> str:
     """What to type to go on with a sweep."""
     name = sweep.folder.name
     unnamed = name == sweep.config.sweep and re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", name)
-    words = [*([f"with sweep={name}"] if unnamed else [])]
+    words = [f"with sweep={name}"] if unnamed else []
     if sweep.config.on_error == "stop":
         words.append("without on_error=stop")  # or the run that failed stops it again
     return " ".join(["the same command", *words])

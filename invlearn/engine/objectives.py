@@ -16,12 +16,12 @@ from invlearn.losses import Examples, Loss, PairwiseLoss, Statistics, Supervised
 from invlearn.metrics import closeness
 from invlearn.nn import AutoEncoder
 
-__all__ = ["OBJECTIVES", "Objective"]
+__all__ = ["OBJECTIVES", "HandDerived"]
 
 AnyLoss = TypeVar("AnyLoss", bound=Loss)
 
 
-class Objective(ABC, Generic[AnyLoss]):
+class HandDerived(ABC, Generic[AnyLoss]):
     """A loss and the passes of both networks.
 
     Args:
@@ -59,7 +59,7 @@ class Objective(ABC, Generic[AnyLoss]):
         return error
 
 
-class _Pairwise(Objective[PairwiseLoss]):
+class _Pairwise(HandDerived[PairwiseLoss]):
     """With c(q) = 1/(δ + αq) and r = c(d̂²) - c(d*²), the gradient of ℓ = r² with respect to z is -4αrc² (z - z')."""
 
     def __init__(self, loss: PairwiseLoss, model: AutoEncoder, batch: int):
@@ -95,7 +95,7 @@ class _Pairwise(Objective[PairwiseLoss]):
         return {"loss": reconstruction + loss.weight * invariance, "loss_invariance": invariance}
 
 
-class _SupervisedDFT(Objective[SupervisedDFTLoss]):
+class _SupervisedDFT(HandDerived[SupervisedDFTLoss]):
     def __call__(self, batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
         x, target = batch[0].mT, batch[1].mT
         loss = self.loss
@@ -116,5 +116,5 @@ class _SupervisedDFT(Objective[SupervisedDFTLoss]):
         return {"loss": total + weight * residual.square_().mean((1, 2))}
 
 
-OBJECTIVES: dict[type[Loss], type[Objective]] = {PairwiseLoss: _Pairwise, SupervisedDFTLoss: _SupervisedDFT}
+OBJECTIVES: dict[type[Loss], type[HandDerived]] = {PairwiseLoss: _Pairwise, SupervisedDFTLoss: _SupervisedDFT}
 """Losses whose gradients stand here."""

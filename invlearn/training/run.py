@@ -41,7 +41,7 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
     if not directory.exists:
         ours = ("config.yaml", "run.json", "train.log")  # a run that was stopped before both files were written
         if any(entry.name not in ours and entry.name[0] != "." for entry in directory.path.iterdir()):
-            raise UserError(f"{directory} holds other files and no run; remove it, or choose another hydra.run.dir")
+            raise UserError(f"{directory} holds other files and no run; choose another hydra.run.dir")
         return False
     # A key that the stored config lacks, because it is older, counts at its default.
     stored = Experiment.from_config(directory.config())
