@@ -35,6 +35,8 @@ class Case:
         threads: CPU threads.
         steps: Steps of an epoch, which is what is timed.
         dtype: Arithmetic.
+        device: Where invlearn trains; its peers are for the CPU.
+        engine: How invlearn computes a step.
     """
 
     model: Literal["standard", "extended"]
@@ -45,6 +47,8 @@ class Case:
     threads: int = 1
     steps: int = 100
     dtype: Literal["float32", "float64"] = "float32"
+    device: str = "cpu"
+    engine: Literal["auto", "plain", "graph"] = "auto"
 
     def __str__(self) -> str:
         return (
@@ -63,6 +67,8 @@ class Case:
             f"replicas={self.replicas}",
             f"threads={self.threads}",
             f"dtype={self.dtype}",
+            f"device={self.device}",
+            f"engine={self.engine}",
             f"dataset.size={128 * self.steps}",
             "dataset.valid_size=128",
             "dataset.test_size=128",

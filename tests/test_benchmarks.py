@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from benchmarks import gpu
+from benchmarks.peers.invlearn_stack import Peer
+from benchmarks.problem import Case, Problem
 
 PEERS = {"pytorch_loop": "torch", "lightning_trainer": "lightning", "jax_scan": "jax"}
 SCRIPT = """
@@ -42,3 +47,16 @@ def test_a_peer_gets_the_same_losses(peer: str, model: str, loss: str) -> None:
     expected = losses(model, loss, "invlearn_stack", replicas)
     for ours, theirs in zip(expected, losses(model, loss, peer, replicas), strict=True):
         assert theirs == pytest.approx(ours, rel=1e-10)
+
+
+def test_what_is_timed_on_a_gpu_is_one_training() -> None:
+    case = Case("extended", "pairwise", dim=4, depth=1, steps=3)
+    rows = gpu.measure(case, "cpu", rounds=1)
+    assert [row["way"] for row in rows if row["ratio"] == 1] == ["eager loop, one run"]
+    assert all(row["run_steps_per_second"] > 0 for row in rows)
+    # The same initial weights and batches: one replica of the graphed stack has the eager run's losses.
+    losses = [
+        Peer(Problem(replace(case, dtype="float64", engine=engine, replicas=replicas))).epoch(0)[1][0].item()
+        for engine, replicas in (("plain", 1), ("graph", 2))
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-10)
