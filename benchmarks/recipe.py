@@ -55,8 +55,8 @@ def train_with_invlearn(arguments: Sequence[str]) -> None:
     optimise_without_compiler()
     experiment = Experiment.from_config(as_plain(compose(overrides)))
     torch.set_num_threads(experiment.settings.threads or 1)
-    train, valid = (experiment.examples(split, "cpu") for split in ("train", "valid"))
-    state = TrainingState.initial(experiment, train, torch.device("cpu"))
+    train, valid = experiment.training_examples("cpu"), experiment.examples("valid", "cpu")
+    state = TrainingState.initial(experiment, train(0), torch.device("cpu"))
     for _ in train_epochs(state, experiment, train, valid, after_steps):
         if until == "until" and state.history["valid_mse_invariance"][-1][0] < TARGET:
             break

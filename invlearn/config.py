@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from invlearn.errors import UserError
 
@@ -26,6 +26,9 @@ __all__ = [
 
 GROUPS = ("dataset", "model", "loss", "optimizer", "trainer")
 """Config groups that stand in every run's config."""
+
+PATHS = ("dataset.path",)
+"""Where files lie; what is in them is compared by ``dataset.fingerprint``."""
 
 NOT_COMPARED = ("device", "threads", "engine", "sweep", "on_error", "hydra")
 """Keys that say where and how a run is computed, not what: they do not change which run it is."""
@@ -122,7 +125,9 @@ def as_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         node = OmegaConf.create({str(key): value for key, value in config.items() if key not in ("hydra", "grid")})
         plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise UserError(str(error).splitlines()[0]) from error
+        key = getattr(error, "full_key", None)
+        missing = isinstance(error, MissingMandatoryValue) and key
+        raise UserError(f"{key} must be given" if missing else str(error).splitlines()[0]) from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 
@@ -142,7 +147,8 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
-    return flatten({key: value for key, value in config.items() if key not in NOT_COMPARED})
+    flat = flatten({key: value for key, value in config.items() if key not in NOT_COMPARED})
+    return {key: value for key, value in flat.items() if key not in PATHS}
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

@@ -137,7 +137,9 @@ class RunDirectory:
         """A line that says what was trained: ``twopart, extended, d = 10``."""
         config = self.config()
         classes = (config[group]["_target_"].rpartition(".")[2] for group in ("dataset", "model"))
-        return f"{', '.join(classes)}, d = {config['dataset'].get('dim', '?')}"
+        data = config["dataset"]
+        own = data.get("features", data.get("x"))  # of a file; families have a dimension
+        return f"{', '.join(classes)}, d = {len(own) if own else data.get('dim', '?')}"
 
     def config(self) -> dict[str, Any]:
         """The effective config.

@@ -6,7 +6,7 @@ import hashlib
 
 import torch
 
-__all__ = ["seeded_generator"]
+__all__ = ["derived_seed", "seeded_generator"]
 
 
 def seeded_generator(seed: int, *purpose: str | int) -> torch.Generator:
@@ -24,5 +24,10 @@ def seeded_generator(seed: int, *purpose: str | int) -> torch.Generator:
         >>> bool(torch.rand((), generator=a) == torch.rand((), generator=b))
         False
     """
+    return torch.Generator().manual_seed(derived_seed(seed, *purpose))
+
+
+def derived_seed(seed: int, *purpose: str | int) -> int:
+    """A seed, 64 bits with a sign, that depends on ``seed`` and ``purpose`` alone."""
     digest = hashlib.sha256("/".join(map(str, (seed, *purpose))).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+    return int.from_bytes(digest[:8], "big", signed=True)

@@ -73,10 +73,10 @@ def test_both_engines_train_alike(tiny: list[str], model: str, loss: str) -> Non
     histories = []
     for engine in ("auto", "plain"):
         experiment = experiment_of(*overrides, f"engine={engine}")
-        examples, valid = (experiment.examples(split, CPU) for split in ("train", "valid"))
-        state = TrainingState.initial(experiment, examples, CPU)
+        train, valid = experiment.training_examples(CPU), experiment.examples("valid", CPU)
+        state = TrainingState.initial(experiment, train(0), CPU)
         assert state.objective.__module__.startswith("invlearn.engine") == (engine == "auto")
-        for _ in train_epochs(state, experiment, examples, valid):
+        for _ in train_epochs(state, experiment, train, valid):
             pass
         histories.append(state.history)
     for name, values in histories[1].items():
@@ -92,9 +92,9 @@ def test_graphed_steps_are_those_of_the_loop(tiny: list[str], optimizer: str, da
     states = []
     for engine in ("auto", "graph"):
         experiment = experiment_of(*overrides, f"engine={engine}")
-        examples, valid = (experiment.examples(split, CPU) for split in ("train", "valid"))
-        states.append(TrainingState.initial(experiment, examples, CPU))
-        for _ in train_epochs(states[-1], experiment, examples, valid):
+        train, valid = experiment.training_examples(CPU), experiment.examples("valid", CPU)
+        states.append(TrainingState.initial(experiment, train(0), CPU))
+        for _ in train_epochs(states[-1], experiment, train, valid):
             pass
     loop, graphed = states
     assert graphed.graphed is not None

@@ -27,9 +27,9 @@ def experiment_of(*overrides: str) -> Experiment:
 
 
 def trained(experiment: Experiment) -> TrainingState:
-    train_examples, valid = (experiment.examples(split, CPU) for split in ("train", "valid"))
-    state = TrainingState.initial(experiment, train_examples, CPU)
-    for _ in train_epochs(state, experiment, train_examples, valid):
+    train, valid = experiment.training_examples(CPU), experiment.examples("valid", CPU)
+    state = TrainingState.initial(experiment, train(0), CPU)
+    for _ in train_epochs(state, experiment, train, valid):
         pass
     return state
 
@@ -99,10 +99,10 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
 
 def test_a_diverged_replica_is_frozen_and_the_others_go_on(tiny: list[str]) -> None:
     experiment = experiment_of(*tiny, "replicas=3", "trainer.epochs=3")
-    train_examples, valid = (experiment.examples(split, CPU) for split in ("train", "valid"))
+    train, valid = experiment.training_examples(CPU), experiment.examples("valid", CPU)
     undisturbed = trained(experiment)
-    state = TrainingState.initial(experiment, train_examples, CPU)
-    epochs = train_epochs(state, experiment, train_examples, valid)
+    state = TrainingState.initial(experiment, train(0), CPU)
+    epochs = train_epochs(state, experiment, train, valid)
     next(epochs)
     best = {name: value.clone() for name, value in state.best.items()}
     with torch.no_grad():
@@ -151,16 +151,16 @@ def test_an_objective_trains_its_own_network_alone(tiny: list[str], objective: s
 
 def test_training_continues_from_a_stored_state_to_the_same_bits(tiny: list[str]) -> None:
     experiment = experiment_of(*tiny, "replicas=2", "trainer.epochs=4")
-    train_examples, valid = (experiment.examples(split, CPU) for split in ("train", "valid"))
+    train, valid = experiment.training_examples(CPU), experiment.examples("valid", CPU)
     expected = trained(experiment)
-    state = TrainingState.initial(experiment, train_examples, CPU)
-    epochs = train_epochs(state, experiment, train_examples, valid)
+    state = TrainingState.initial(experiment, train(0), CPU)
+    epochs = train_epochs(state, experiment, train, valid)
     next(epochs)
     next(epochs)
     contents = state_contents(state)
-    fresh = TrainingState.initial(experiment, train_examples, CPU)
+    fresh = TrainingState.initial(experiment, train(0), CPU)
     restore_state(fresh, contents)
-    for _ in train_epochs(fresh, experiment, train_examples, valid):
+    for _ in train_epochs(fresh, experiment, train, valid):
         pass
     assert fresh.history == expected.history
     for name, value in expected.best.items():
@@ -356,9 +356,9 @@ def test_tf32_and_threads_hold_for_the_run_alone(tiny: list[str], tmp_path: Path
 def test_cuda_gives_what_the_cpu_gives(tiny: list[str], engine: str) -> None:
     experiment = experiment_of(*tiny, "replicas=2", "dtype=float64", "trainer.epochs=4", f"engine={engine}")
     cuda = torch.device("cuda")
-    examples, valid = (experiment.examples(split, cuda) for split in ("train", "valid"))
-    state = TrainingState.initial(experiment, examples, cuda)
-    for _ in train_epochs(state, experiment, examples, valid):
+    train, valid = experiment.training_examples(cuda), experiment.examples("valid", cuda)
+    state = TrainingState.initial(experiment, train(0), cuda)
+    for _ in train_epochs(state, experiment, train, valid):
         pass
     for name, value in trained(experiment).model.state_dict().items():  # on the CPU
         torch.testing.assert_close(state.model.state_dict()[name].cpu(), value, rtol=1e-6, atol=1e-9)

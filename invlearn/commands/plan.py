@@ -42,10 +42,11 @@ def _describe(experiment: Experiment) -> tuple[str, float]:
     element = torch.empty((), dtype=experiment.dtype).element_size()
     valid = experiment.examples("valid", device)
     per_example = sum(part[0, 0].numel() for part in valid) * element
+    batch = experiment.training_examples(device, split="valid")(0)
     draws = len(valid[0])
     sizes = [getattr(experiment.dataset, name, 0) for name in ("size", "valid_size", "test_size")]
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    seconds = _seconds_per_step(experiment, device, valid) * experiment.total_steps
+    seconds = _seconds_per_step(experiment, device, batch) * experiment.total_steps
     lines = [
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.dataset.dim}, "
         f"{sizes[0]:,} training, {sizes[1]:,} validation and {sizes[2]:,} test examples"

@@ -6,6 +6,7 @@ import io
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -98,6 +99,7 @@ def main(argv: list[str]) -> int:
 
         print(describe_runs([(folder, experiment) for (_, folder), (experiment, _) in zip(runs, checked, strict=True)]))
         return 0
+    _report_data([experiment for experiment, finished in checked if not finished])
     if sweep:
         from invlearn.commands.sweep import run_sweep
 
@@ -109,6 +111,13 @@ def main(argv: list[str]) -> int:
         report(directory)
         return 0
     return _run_hydra(arguments, args.overrides)
+
+
+def _report_data(experiments: Sequence[Experiment]) -> None:
+    """Say what is in the user's own files before training on them."""
+    reports = [getattr(experiment.dataset, "report", ()) for experiment in experiments]
+    for line in dict.fromkeys(chain.from_iterable(reports)):
+        print(line, flush=True)
 
 
 def report(directory: RunDirectory) -> None:

@@ -1,7 +1,9 @@
-"""Transformation families and the examples drawn from them."""
+"""Transformation families, samples of known entities, given pairs: what examples are drawn from."""
 
-from invlearn.data.dataset import Dataset, Pairs, Spectra, Split
+from invlearn.data.dataset import Dataset, Grouped, Groups, Pairs, Spectra, Spectral, Split
+from invlearn.data.entities import EntitySamples
 from invlearn.data.family import TransformationFamily
+from invlearn.data.labelled_pairs import LabelledPairs
 from invlearn.data.permcycle import PermutationCycle
 from invlearn.data.shift import Shift
 from invlearn.data.shiftscale import ShiftScale
@@ -9,11 +11,16 @@ from invlearn.data.twopart import TwoPart
 
 __all__ = [
     "Dataset",
+    "EntitySamples",
+    "Grouped",
+    "Groups",
+    "LabelledPairs",
     "Pairs",
     "PermutationCycle",
     "Shift",
     "ShiftScale",
     "Spectra",
+    "Spectral",
     "Split",
     "TransformationFamily",
     "TwoPart",

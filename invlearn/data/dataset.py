@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
-__all__ = ["GALLERY", "Dataset", "Pairs", "Spectra", "Split"]
+__all__ = ["GALLERY", "Dataset", "Grouped", "Groups", "Pairs", "Spectra", "Spectral", "Split"]
 
 Split = Literal["train", "valid", "test"]
 
@@ -38,6 +38,19 @@ class Spectra(NamedTuple):
     """Complex spectra, ``(*, d)``, whose modulus is invariant."""
 
 
+class Groups(NamedTuple):
+    """Entities with k samples each; a batch of them holds all the pairs of their samples."""
+
+    x: Tensor
+    """Samples, ``(*, k, d)``."""
+    entity: Tensor
+    """The entity's number, ``(*,)``: a batch may hold an entity twice."""
+    reference: Tensor
+    """What tells how far entities are apart, ``(*, q, D)``: d* is the smallest distance between rows of both.
+
+    D = 0 says that all different entities are 1 apart."""
+
+
 class Dataset(Protocol):
     """A source of examples with d features, split into training, validation and test examples."""
 
@@ -56,6 +69,11 @@ class Dataset(Protocol):
         """What examples are drawn from; None lets each replica draw its own, from its own seed."""
         ...
 
+    @property
+    def redraws(self) -> bool:
+        """Whether training examples are drawn anew for each epoch."""
+        ...
+
     def pairs(self, split: Split, seed: int) -> Pairs:
         """Pairs of a split, drawn from ``seed``."""
         ...
@@ -64,6 +82,20 @@ class Dataset(Protocol):
         """Two samples each of up to ``GALLERY`` held-out entities, ``(n, d)`` twice, drawn from ``seed``."""
         ...
 
+
+@runtime_checkable
+class Spectral(Protocol):
+    """What can also tell the spectra that a supervised code is made of: transformation families."""
+
     def spectra(self, split: Split, seed: int) -> Spectra:
-        """Signals and spectra of a split, drawn from ``seed``; own files have none."""
+        """Signals and spectra of a split, drawn from ``seed``."""
+        ...
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """What can also give several samples of one entity."""
+
+    def groups(self, split: Split, seed: int) -> Groups:
+        """Entities of a split with their samples, drawn from ``seed``."""
         ...

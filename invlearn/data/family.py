@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from invlearn.data.dataset import GALLERY, Pairs, Spectra, Split
+from invlearn.data.dataset import GALLERY, Groups, Pairs, Spectra, Split
 from invlearn.data.spectrum import dft
 from invlearn.seeding import seeded_generator
 
 __all__ = ["TransformationFamily", "roll_rows", "shift_distance"]
+
+COPIES = 4
+"""Images of each signal in a group."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,7 @@ class TransformationFamily(ABC):
     valid_size: int = 10_000
     test_size: int = 10_000
     seed: int | None = None
+    redraws: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.dim < 2:
@@ -102,6 +106,20 @@ class TransformationFamily(ABC):
     def pairs(self, split: Split, seed: int) -> Pairs:
         """The pairs of a split, ``(size, d)``, drawn from ``seed`` and the split's own generator."""
         return self.sample_pairs(self._size(split), seeded_generator(seed, "pairs", split))
+
+    def groups(self, split: Split, seed: int) -> Groups:
+        """Four images each of ``size`` signals, ``(size, 4, d)``, all of them different entities.
+
+        Raises:
+            ValueError: ``distance`` is ``orbit``, which a reference point of each entity does not tell.
+        """
+        if self.distance == "orbit":
+            raise ValueError("distance must be spectral or binary where whole batches are compared, got orbit")
+        generator = seeded_generator(seed, "groups", split)
+        x = self.signals(self._size(split), generator)
+        images = torch.stack([self.act(self.sample(len(x), generator), x) for _ in range(COPIES)], dim=1)
+        reference = self.invariant(x) if self.distance == "spectral" else x[:, :0]
+        return Groups(images, torch.arange(len(x)), reference[:, None])
 
     def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
         """Two random images g·x and g'·x each of 1,000 test entities, ``(1000, d)`` twice."""

@@ -10,7 +10,7 @@ from invlearn.engine.graphs import GraphedSteps
 from invlearn.engine.objectives import OBJECTIVES
 from invlearn.engine.parameters import ParameterGroup, clip_gradients, optimise_without_compiler, take_step
 from invlearn.engine.passes import is_known
-from invlearn.losses import Examples, Loss, Statistics
+from invlearn.losses import Examples, Loss, PairwiseLoss, Statistics
 from invlearn.nn import AutoEncoder
 
 __all__ = [
@@ -37,6 +37,8 @@ def fast_objective(loss: Loss, model: AutoEncoder, batch: int) -> Objective | No
         model: Its trained parameters have gradients already, which are overwritten.
         batch: Examples B of a batch.
     """
+    if isinstance(loss, PairwiseLoss) and loss.pairs == "batch":
+        return None
     plain = type(model).encode is AutoEncoder.encode and type(model).decode is AutoEncoder.decode
     if type(loss) not in OBJECTIVES or not (plain and is_known(model.encoder) and is_known(model.decoder)):
         return None

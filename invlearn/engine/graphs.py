@@ -61,10 +61,13 @@ class GraphedSteps:
             if "capturable" in group:
                 group["capturable"] = device.type == "cuda"
 
-    def run(self, rows: Tensor, factors: Sequence[float], statistics: Sequence[Statistics]) -> dict[str, Tensor]:
+    def run(
+        self, examples: Examples, rows: Tensor, factors: Sequence[float], statistics: Sequence[Statistics]
+    ) -> dict[str, Tensor]:
         """Take the steps of an epoch.
 
         Args:
+            examples: Training examples of the epoch; they take the place of those before them.
             rows: As in the constructor.
             factors: Share of its peak that each learning rate has at each step.
             statistics: Those of each step.
@@ -72,6 +75,9 @@ class GraphedSteps:
         Returns:
             The sum of each term of the loss over the steps, ``(R,)``.
         """
+        for place, part in zip(self.examples, examples, strict=True):
+            if part.data_ptr() != place.data_ptr():
+                place.copy_(part.flatten(0, 1))
         self.rows.copy_(rows)
         self.factors.copy_(torch.tensor(factors, dtype=self.factors.dtype))
         for name, table in self.statistics.items():

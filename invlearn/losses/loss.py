@@ -29,7 +29,8 @@ HELD_OUT_ROWS = 32_768
 class Loss(ABC):
     """A training objective with its code and its metrics.
 
-    The same ``forward`` and ``terms`` serve a training batch and a whole held-out split.
+    The same ``forward`` and ``terms`` serve a training batch and a whole held-out split, unless a loss trains on
+    something else than it is measured by.
     """
 
     @property
@@ -52,13 +53,25 @@ class Loss(ABC):
     def invariant_features(self) -> int:
         """Width of its invariant part, which comes first."""
 
+    def check(self, dataset: Dataset) -> None:
+        """Refuse a dataset that has not what the loss learns from.
+
+        Raises:
+            ValueError: It says what is missing.
+        """
+        return
+
     @abstractmethod
     def draw(self, dataset: Dataset, split: Split, seed: int) -> Examples:
-        """Examples of one replica, each tensor ``(N, ...)``."""
+        """Examples of one replica to measure, each tensor ``(N, ...)``."""
+
+    def draw_training(self, dataset: Dataset, split: Split, seed: int) -> Examples:
+        """Examples of one replica to train on; by default the same."""
+        return self.draw(dataset, split, seed)
 
     @abstractmethod
     def fit(self, train: Examples) -> Statistics:
-        """Statistics of the training examples; they are stored with the run."""
+        """Statistics of the training examples, as ``draw_training`` gives them; they are stored with the run."""
 
     def at(self, progress: float, statistics: Statistics) -> Statistics:
         """The statistics in force after a share ``progress`` (0 to 1) of the training; by default always the same.
@@ -74,6 +87,10 @@ class Loss(ABC):
     @abstractmethod
     def terms(self, outputs: Outputs, examples: Examples, statistics: Statistics) -> dict[str, Tensor]:
         """The terms of the loss, ``(R,)`` each, the total as ``loss``."""
+
+    def training_terms(self, model: AutoEncoder, batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
+        """The terms of the loss of a model on a training batch; by default those of any examples."""
+        return self.terms(self.forward(model, batch), batch, statistics)
 
     @abstractmethod
     def errors(self, outputs: Outputs, examples: Examples) -> dict[str, Tensor]:

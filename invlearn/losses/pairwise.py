@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from invlearn import metrics
-from invlearn.data import Dataset, Pairs, Split
+from invlearn.data import Dataset, Grouped, Pairs, Split
+from invlearn.losses.groups import invariance_of_groups, pairs_of_groups
 from invlearn.losses.loss import Examples, Loss, Outputs, Statistics
 from invlearn.nn import AutoEncoder
 
@@ -33,6 +34,9 @@ class PairwiseLoss(Loss):
             distances, on which ℓ depends as α² d̂⁴. ``auto`` is 30 where ``alpha`` is ``auto``, else 1.
         invariant: Features of the invariant part of the code; ``auto`` is d.
         variant: Features of the rest of the code; ``auto`` is 2d.
+        pairs: What training compares. ``drawn``: the pairs that the dataset draws, half of them of one entity.
+            ``batch``: all pairs of the samples in a batch of entities (ours), same and different pairs weighing half
+            each; the dataset must know more of an entity than a pair.
 
     Raises:
         ValueError: A setting is out of range.
@@ -48,6 +52,7 @@ class PairwiseLoss(Loss):
         alpha_growth: float | Literal["auto"] = "auto",
         invariant: int | Literal["auto"] = "auto",
         variant: int | Literal["auto"] = "auto",
+        pairs: Literal["drawn", "batch"] = "drawn",
     ):
         self.weight = weight
         self.delta = delta
@@ -55,6 +60,7 @@ class PairwiseLoss(Loss):
         self.alpha_growth: float = (30.0 if alpha == "auto" else 1.0) if alpha_growth == "auto" else alpha_growth
         self.invariant: int = dim if invariant == "auto" else invariant
         self.variant: int = 2 * dim if variant == "auto" else variant
+        self.pairs: Literal["drawn", "batch"] = pairs
         if self.weight < 0:
             raise ValueError(f"weight must not be negative, got {weight}")
         if not self.delta > 0:
@@ -78,13 +84,31 @@ class PairwiseLoss(Loss):
         """Width of the invariant part, the first features of the code."""
         return self.invariant
 
+    def check(self, dataset: Dataset) -> None:
+        """Refuse to compare whole batches where nothing but pairs is known.
+
+        Raises:
+            ValueError: ``pairs`` is ``batch``, and the dataset cannot give groups.
+        """
+        if self.pairs == "batch" and not isinstance(dataset, Grouped):
+            raise ValueError("pairs must be drawn for this dataset, which knows pairs and no entities; got batch")
+        if self.pairs == "batch" and getattr(dataset, "distance", None) == "orbit":
+            raise ValueError("pairs must be drawn where dataset.distance=orbit; got batch")
+
     def draw(self, dataset: Dataset, split: Split, seed: int) -> Pairs:
         """Pairs of the dataset."""
         return dataset.pairs(split, seed)
 
+    def draw_training(self, dataset: Dataset, split: Split, seed: int) -> Examples:
+        """Pairs, or groups for ``pairs="batch"``."""
+        if self.pairs == "drawn":
+            return dataset.pairs(split, seed)
+        assert isinstance(dataset, Grouped)
+        return dataset.groups(split, seed)
+
     def fit(self, train: Examples) -> Statistics:
         """The first α, and what constants need: the mean sample, and mean closeness at α = 1 and at the last α."""
-        x, x_prime, distance = train
+        x, x_prime, distance = pairs_of_groups(*train) if self.pairs == "batch" else train
         squared = distance.square()
         if self.alpha == "auto":
             # Data of one kind of pair only has no scale to set α by; 1 is the paper's plain form.
@@ -117,6 +141,18 @@ class PairwiseLoss(Loss):
         """Total, reconstruction and invariance term, ``(R,)`` each."""
         reconstruction = outputs[0].mean(1)
         invariance = self._invariance(outputs, examples, self.delta, statistics["alpha"][:, None])
+        return {"loss": reconstruction + self.weight * invariance, "loss_invariance": invariance}
+
+    def training_terms(self, model: AutoEncoder, batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
+        """Total, reconstruction and invariance term of a batch of pairs or of groups, ``(R,)`` each."""
+        if self.pairs == "drawn":
+            return super().training_terms(model, batch, statistics)
+        x, entity, reference = batch
+        samples = x.flatten(1, 2)
+        z = model.encode(samples)
+        reconstruction = metrics.mean_squared_error(model.decode(z), samples)
+        z_inv = z[..., : self.invariant].unflatten(1, x.shape[1:3])
+        invariance = invariance_of_groups(z_inv, entity, reference, self.delta, statistics["alpha"][:, None])
         return {"loss": reconstruction + self.weight * invariance, "loss_invariance": invariance}
 
     def errors(self, outputs: Outputs, examples: Examples) -> dict[str, Tensor]:

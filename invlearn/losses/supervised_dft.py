@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from invlearn.data import Dataset, Split
+from invlearn.data import Dataset, Spectral, Split
 from invlearn.losses.loss import Examples, Loss, Outputs, Statistics
 from invlearn.nn import AutoEncoder
 
@@ -75,8 +75,18 @@ class SupervisedDFTLoss(Loss):
         """Width of the modulus, which is the first block."""
         return self.dim
 
+    def check(self, dataset: Dataset) -> None:
+        """Refuse samples whose spectra nobody knows.
+
+        Raises:
+            ValueError: The dataset is no transformation family.
+        """
+        if not isinstance(dataset, Spectral):
+            raise ValueError("supervised_dft needs known spectra, which this dataset has not; loss=pairwise does not")
+
     def draw(self, dataset: Dataset, split: Split, seed: int) -> Examples:
         """Signals x ``(N, d)`` and their target codes z* ``(N, code)``."""
+        assert isinstance(dataset, Spectral)
         x, spectrum = dataset.spectra(split, seed)
         return x, torch.cat([_BLOCKS[block](spectrum) for block in CODES[self.code]], dim=-1)
 

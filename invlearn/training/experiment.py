@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from invlearn.config import GROUPS, Settings, Trainer
 from invlearn.data import Dataset, Split
@@ -16,7 +16,7 @@ from invlearn.engine import ParameterGroup
 from invlearn.errors import UserError
 from invlearn.losses import Examples, Loss
 from invlearn.nn import AutoEncoder, LearningRates, StackedLinear
-from invlearn.seeding import seeded_generator
+from invlearn.seeding import derived_seed, seeded_generator
 from invlearn.training.schema import build
 
 __all__ = ["Experiment", "resolve_device"]
@@ -57,6 +57,10 @@ class Experiment:
         settings, top = build("", {"_target_": "invlearn.config.Settings", **top})
         dataset, dataset_node = build("dataset", config["dataset"])
         loss, loss_node = build("loss", config["loss"], dim=dataset.dim)
+        try:
+            loss.check(dataset)
+        except ValueError as error:
+            raise UserError(f"loss: {error}") from error
         with torch.device("meta"):
             sizes = (dataset.dim, loss.code_features, [torch.Generator("cpu")])
             model, model_node = build("model", config["model"], *sizes)
@@ -151,14 +155,31 @@ class Experiment:
         """Draw a split on the device: tensors ``(R, N, ...)``, or ``(1, N, ...)`` where ``dataset.seed`` is set."""
         return self._stack(lambda seed: self.loss.draw(self.dataset, split, seed), device)
 
+    def training_examples(self, device: torch.device | str, *, split: Split = "train") -> Callable[[int], Examples]:
+        """What to train on in an epoch, from 0 on: the same examples always, or new ones where the dataset redraws.
+
+        Args:
+            device: Where they are to be.
+            split: The split they are drawn from.
+        """
+        if self.dataset.redraws:
+            return lambda epoch: self._stack(
+                lambda seed: self.loss.draw_training(self.dataset, split, derived_seed(seed, "epoch", epoch)), device
+            )
+        examples = self._stack(lambda seed: self.loss.draw_training(self.dataset, split, seed), device)
+        return lambda epoch: examples
+
     def orbits(self, device: torch.device | str) -> Examples:
         """Draw two samples each of up to 1,000 test entities, ``(R, n, d)`` twice, for ``recall_at_1``."""
         return self._stack(self.dataset.orbits, device)
 
     def _stack(self, draw: Callable[[int], Examples], device: torch.device | str) -> Examples:
         seeds = self.seeds if self.dataset.seed is None else [self.dataset.seed]
-        draws = [tuple(part.to(self.dtype) for part in draw(seed)) for seed in seeds]
+        draws = [tuple(self._cast(part) for part in draw(seed)) for seed in seeds]
         return tuple(torch.stack(parts).to(device) for parts in zip(*draws, strict=True))
+
+    def _cast(self, part: Tensor) -> Tensor:
+        return part.to(self.dtype) if part.is_floating_point() else part
 
 
 def resolve_device(name: str) -> torch.device:

@@ -81,7 +81,7 @@ class TrainingState:
 def train_epochs(
     state: TrainingState,
     experiment: Experiment,
-    train: Examples,
+    train: Callable[[int], Examples],
     valid: Examples,
     on_steps: Callable[[int], object] = lambda steps: None,
 ) -> Iterator[TrainingState]:
@@ -93,13 +93,13 @@ def train_epochs(
     Args:
         state: Where to start; it is changed in place.
         experiment: The run.
-        train: Training examples, on the model's device.
+        train: Training examples of each epoch, on the model's device.
         valid: Validation examples.
         on_steps: Called with the number of steps done since the last call.
     """
     loss, trainer = experiment.loss, experiment.trainer
     while state.epoch < experiment.epochs and bool((active := state.active(trainer.patience)).any()):
-        means = train_epoch(state, experiment, train, on_steps)
+        means = train_epoch(state, experiment, train(state.epoch), on_steps)
         last_step = (state.epoch + 1) * experiment.steps_per_epoch - 1
         rate = experiment.config["optimizer"]["lr"] * learning_rate_factor(last_step, experiment.total_steps, trainer)
         outputs = held_out_outputs(loss, state.model, valid, len(experiment.seeds))
@@ -158,7 +158,7 @@ def _train_epoch_graphed(
         parts = {"optimizer": state.optimizer, "groups": state.groups, "examples": train}
         state.graphed = GraphedSteps(step, **parts, rows=rows, statistics=statistics[0])
     sums = state.graphed.run(
-        rows, [learning_rate_factor(step, total, experiment.trainer) for step in steps], statistics
+        train, rows, [learning_rate_factor(step, total, experiment.trainer) for step in steps], statistics
     )
     on_steps(count)
     return {name: value / count for name, value in sums.items()}
@@ -187,7 +187,7 @@ def _plain_objective(loss: Loss, model: AutoEncoder) -> Objective:
 
     def objective(batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
         with torch.enable_grad():
-            terms = loss.terms(loss.forward(model, batch), batch, statistics)
+            terms = loss.training_terms(model, batch, statistics)
             model.zero_grad(set_to_none=False)
             terms["loss"].sum().backward()  # replicas share no parameter, so each gets its own gradient
         return {name: term.detach() for name, term in terms.items()}

@@ -130,9 +130,9 @@ class _Clock:
 
 
 def _train(experiment: Experiment, directory: RunDirectory, device: torch.device, clock: _Clock) -> TrainingState:
-    train = experiment.examples("train", device)
+    train = experiment.training_examples(device)
     valid = experiment.examples("valid", device)
-    state = TrainingState.initial(experiment, train, device)
+    state = TrainingState.initial(experiment, train(0), device)
     if directory.last_checkpoint.is_file():
         contents = load_checkpoint(directory.last_checkpoint, device)
         restore_state(state, contents)

@@ -86,9 +86,11 @@ def locate(group: str, path: object) -> Any:
 
 
 def _settled(key: str, value: Any, built: Any) -> Any:
-    if isinstance(value, str) and value == "auto":
+    if value == "auto" or (dataclasses.is_dataclass(built) and hasattr(built, key)):
         value = getattr(built, key)
-    return value.tolist() if isinstance(value, Tensor) else value
+    if isinstance(value, Tensor):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _dotted(group: str, rest: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from invlearn.runs import RunDirectory
 from invlearn.training.checkpoint import load_checkpoint
 from invlearn.training.evaluation import evaluate_replicas
 from invlearn.training.experiment import Experiment, resolve_device
+
+if TYPE_CHECKING:
+    from invlearn.tables import Scale
 
 __all__ = ["TrainedRun", "load_run"]
 
@@ -73,7 +77,7 @@ class TrainedRun:
         """Encode samples ``(n, d)``.
 
         Args:
-            x: An array or a tensor; the result is of the same kind.
+            x: An array or a tensor, as in the file that was trained on, if it was one; the result is of the same kind.
             replica: Which replica encodes, 0 to R-1; by default the best by validation loss.
 
         Returns:
@@ -82,7 +86,7 @@ class TrainedRun:
         Raises:
             ValueError: ``x`` has another shape.
         """
-        z = self._apply("encode", x, self.experiment.dataset.dim, replica)
+        z = self._apply("encode", self._scaled(x), self.experiment.dataset.dim, replica)
         cut = self.experiment.loss.invariant_features
         return z[:, :cut], z[:, cut:]
 
@@ -96,12 +100,23 @@ class TrainedRun:
             z = torch.cat([z_invariant, z_variant], dim=1)
         else:
             z = np.concatenate([z_invariant, z_variant], axis=1)
-        return self._apply("decode", z, self.experiment.loss.code_features, replica)
+        x = self._apply("decode", z, self.experiment.loss.code_features, replica)
+        return _on_arrays(self._scale.undo, x) if self._scale else x
 
     def evaluate(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Measure every replica anew on the test split: metrics, and what a constant prediction gets."""
         model = self._with_parameters(self._contents["model"])
         return evaluate_replicas(self.experiment, model, self._contents["statistics"], self.device)
+
+    @property
+    def _scale(self) -> Scale | None:
+        """How samples of a file are scaled before they are encoded."""
+        return getattr(self.experiment.dataset, "scale", None)
+
+    def _scaled(self, x: Any) -> Any:
+        if self._scale is None or x.ndim != 2 or x.shape[1] != self.experiment.dataset.dim:
+            return x
+        return _on_arrays(self._scale, x)
 
     def _apply(self, method: str, values: Any, width: int, replica: int | None) -> Any:
         tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
@@ -127,6 +142,13 @@ class TrainedRun:
         except RuntimeError as error:
             raise UserError(f"{self.directory}: the checkpoint does not fit config.yaml") from error
         return model
+
+
+def _on_arrays(function: Callable[[np.ndarray], np.ndarray], values: Any) -> Any:
+    """Apply what works on arrays to an array or a tensor."""
+    if isinstance(values, Tensor):
+        return torch.from_numpy(function(values.cpu().double().numpy())).to(values.device)
+    return function(np.asarray(values, dtype=np.float64))
 
 
 def load_run(path: str | Path, *, device: str = "cpu") -> TrainedRun:

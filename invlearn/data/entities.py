@@ -1,0 +1,179 @@
+"""Samples of known entities: pairs and groups of them are drawn as training goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from invlearn.data.dataset import GALLERY, Groups, Pairs, Split
+from invlearn.seeding import seeded_generator
+
+__all__ = ["EntitySamples", "observed_distance"]
+
+ELEMENTS = 2**24
+"""Numbers at most in what is compared at a time."""
+
+CLOSEST = 1e-6
+"""Least d* of different entities: 0 is for the same one."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EntitySamples:
+    """Samples of which it is known what they are samples of: those of one entity are one orbit.
+
+    Nothing is known of the distortion, and of entities only which samples are theirs.
+
+    Args:
+        samples: ``(n, d)``.
+        entity: The entity of each, ``(n,)``, numbered from 0.
+        splits: Entities of each split; those of different splits need not be disjoint, but should be.
+        distance: d* of different entities. ``observed``: the smallest distance between samples of theirs (ours), of
+            ``copies`` samples each where they have more. ``binary``: 1.
+        copies: Samples of an entity that are looked at together, at least 2.
+        size: Training examples of an epoch, drawn anew for each.
+        valid_size: Validation pairs.
+        test_size: Test pairs.
+        seed: What pairs are drawn from.
+
+    Raises:
+        ValueError: A setting is out of range; a split has fewer than two entities, or none with two samples.
+    """
+
+    samples: Tensor
+    entity: Tensor
+    splits: Mapping[Split, Tensor]
+    distance: Literal["observed", "binary"] = "observed"
+    copies: int = 4
+    size: int = 60_000
+    valid_size: int = 10_000
+    test_size: int = 10_000
+    seed: int = 0
+    redraws: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.copies < 2:
+            raise ValueError(f"copies must be at least 2, got {self.copies}")
+        for split, entities in self.splits.items():
+            if len(entities) < 2:
+                raise ValueError(f"entities: {len(entities)} in the {split} split, where two are needed at least")
+            if not bool((self._counts[entities] > 1).any()):
+                raise ValueError(f"entities: none in the {split} split has two samples")
+
+    @property
+    def dim(self) -> int:
+        """Number of features d."""
+        return self.samples.shape[1]
+
+    @cached_property
+    def _counts(self) -> Tensor:
+        """Samples of each entity, ``(E,)``."""
+        return self.entity.bincount(minlength=int(self.entity.max()) + 1)
+
+    @cached_property
+    def _starts(self) -> Tensor:
+        """Place in ``_by_entity`` of each entity's first sample, ``(E,)``."""
+        return self._counts.cumsum(0) - self._counts
+
+    @cached_property
+    def _by_entity(self) -> Tensor:
+        """Rows of the samples, those of an entity next to each other, ``(n,)``."""
+        return self.entity.argsort(stable=True)
+
+    def pairs(self, split: Split, seed: int) -> Pairs:
+        """Pairs of a split, the same and different entities in turn, each entity about as often as any other.
+
+        Args:
+            split: The split.
+            seed: What they are drawn from.
+
+        Returns:
+            ``(size, d)`` each.
+        """
+        n = {"train": self.size, "valid": self.valid_size, "test": self.test_size}[split]
+        generator = seeded_generator(seed, "pairs", split)
+        entities = self.splits[split]
+        same = _cycled(entities[self._counts[entities] > 1], (n + 1) // 2, generator)
+        rows = self._draw(same, 2, generator)
+        first = _cycled(torch.arange(len(entities)), n // 2, generator)
+        step = torch.randint(1, len(entities), first.shape, generator=generator)
+        others = [entities[first], entities[(first + step) % len(entities)]]
+        drawn = [self._draw(entity, self._looked_at, generator) for entity in others]
+
+        x, x_prime = self.samples.new_empty(n, self.dim), self.samples.new_empty(n, self.dim)
+        distance = self.samples.new_zeros(n)
+        x[0::2], x_prime[0::2] = self.samples[rows[:, 0]], self.samples[rows[:, 1]]
+        x[1::2], x_prime[1::2] = (self.samples[rows[:, 0]] for rows in drawn)
+        distance[1::2] = self._distance(*drawn)
+        return Pairs(x, x_prime, distance)
+
+    def groups(self, split: Split, seed: int) -> Groups:
+        """Entities of a split with ``copies`` samples each, all of a small entity's repeatedly; see ``Groups``."""
+        n = {"train": self.size, "valid": self.valid_size, "test": self.test_size}[split]
+        generator = seeded_generator(seed, "groups", split)
+        entity = _cycled(self.splits[split], n, generator)
+        x = self.samples[self._draw(entity, self._looked_at, generator)]
+        return Groups(x, entity, x if self.distance == "observed" else x[..., :0])
+
+    def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
+        """Two samples each of up to 1,000 test entities, ``(n, d)`` twice."""
+        generator = seeded_generator(seed, "orbits", "test")
+        entities = self.splits["test"]
+        entities = entities[self._counts[entities] > 1]
+        chosen = entities[torch.randperm(len(entities), generator=generator)[:GALLERY]]
+        rows = self._draw(chosen, 2, generator)
+        return self.samples[rows[:, 0]], self.samples[rows[:, 1]]
+
+    @cached_property
+    def _looked_at(self) -> int:
+        return min(self.copies, int(self._counts.max()))
+
+    def _draw(self, entity: Tensor, k: int, generator: torch.Generator) -> Tensor:
+        """Rows of k samples of each entity, ``(N, k)``, different ones as far as it has them, then those again."""
+        counts = self._counts[entity]
+        chosen: list[Tensor] = []
+        for index in range(k):
+            place = (torch.rand(len(entity), generator=generator, dtype=torch.float64) * (counts - index)).long()
+            # The place-th of those not chosen yet: step over each that was, the smallest first.
+            if chosen:
+                for taken in torch.stack(chosen).sort(0).values:
+                    place += (place >= taken).long()
+            chosen.append(place)
+            if index:
+                again = torch.stack(chosen).gather(0, (index % counts)[None])[0]
+                chosen[-1] = torch.where(index < counts, place, again)
+        return self._by_entity[self._starts[entity][:, None] + torch.stack(chosen, dim=1)]
+
+    def _distance(self, rows: Tensor, rows_prime: Tensor) -> Tensor:
+        """d* of different entities, from the rows of samples of both, ``(N, k)`` each."""
+        if self.distance == "binary":
+            return self.samples.new_ones(len(rows))
+        pieces = max(1, rows.shape[1] * rows_prime.shape[1] * self.dim * len(rows) // ELEMENTS)
+        halves = zip(rows.tensor_split(pieces), rows_prime.tensor_split(pieces), strict=True)
+        return torch.cat([observed_distance(self.samples[one], self.samples[other]) for one, other in halves])
+
+
+def observed_distance(x: Tensor, x_prime: Tensor) -> Tensor:
+    """Smallest distance between samples of two entities.
+
+    Args:
+        x: Samples of the one, ``(*, k, d)``.
+        x_prime: Samples of the other, ``(*, k', d)``.
+
+    Returns:
+        ``(*,)``, above 0, also where two samples are equal: 0 would say that the entities are the same.
+    """
+    # The default's faster formula leaves noise where distances are small.
+    distances = torch.cdist(x, x_prime, compute_mode="donot_use_mm_for_euclid_dist")
+    return distances.flatten(-2).amin(-1).clamp(min=CLOSEST)
+
+
+def _cycled(values: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """``n`` of the values, all of them in a random order before any comes again."""
+    rounds = -(-n // len(values))
+    order = [torch.randperm(len(values), generator=generator) for _ in range(rounds)]
+    return values[torch.cat(order)[:n]] if order else values[:0]

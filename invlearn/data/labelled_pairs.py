@@ -1,0 +1,70 @@
+"""Given pairs of samples with their distances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from invlearn.data.dataset import GALLERY, Pairs, Split
+from invlearn.seeding import seeded_generator
+
+__all__ = ["LabelledPairs"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelledPairs:
+    """Pairs (x, x', d*) as they were given (Section 5), and nothing else.
+
+    Args:
+        given: All pairs, ``(n, d)``; ``distance`` is 0 where both are the same entity.
+        splits: Rows of each split.
+        entity: What ``recall_at_1`` takes for one entity: a number for each pair, ``(n,)``.
+        size: Training examples of an epoch, drawn anew for each.
+        seed: What their order is drawn from.
+
+    Raises:
+        ValueError: A split has no pair of the same, or of different entities.
+    """
+
+    given: Pairs
+    splits: Mapping[Split, Tensor]
+    entity: Tensor
+    size: int = 60_000
+    seed: int = 0
+    redraws: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for split, rows in self.splits.items():
+            same = self.given.distance[rows] == 0
+            for kind, there in (("the same entity", same), ("different entities", ~same)):
+                if not bool(there.any()):
+                    raise ValueError(f"pairs: the {split} split has none of {kind} among {len(rows):,}")
+
+    @property
+    def dim(self) -> int:
+        """Number of features d."""
+        return self.given.x.shape[1]
+
+    def pairs(self, split: Split, seed: int) -> Pairs:
+        """For training ``size`` pairs, all in a random order before any comes again; else those of the split."""
+        rows = self.splits[split]
+        if split == "train":
+            generator = seeded_generator(seed, "pairs", split)
+            rounds = -(-self.size // len(rows))
+            order = [torch.randperm(len(rows), generator=generator) for _ in range(rounds)]
+            rows = rows[torch.cat(order)[: self.size]]
+        return Pairs(*(part[rows] for part in self.given))
+
+    def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
+        """Both samples of one same pair each of up to 1,000 test entities, ``(n, d)`` twice."""
+        rows = self.splits["test"]
+        rows = rows[self.given.distance[rows] == 0]
+        rows = rows[torch.randperm(len(rows), generator=seeded_generator(seed, "orbits", "test"))]
+        _, place = torch.unique(self.entity[rows], return_inverse=True)
+        first = torch.full((int(place.max()) + 1,), len(rows)).scatter_reduce(0, place, torch.arange(len(rows)), "amin")
+        rows = rows[first[:GALLERY]]
+        return self.given.x[rows], self.given.x_prime[rows]

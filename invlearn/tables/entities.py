@@ -1,0 +1,165 @@
+"""Samples of known entities in a file: a row is a sample, a column says of what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from invlearn.data import EntitySamples, Groups, Split
+from invlearn.errors import UserError
+from invlearn.tables.columns import checked_pieces, choose_columns
+from invlearn.tables.reading import open_table
+from invlearn.tables.samples import ADVICE, Contents, Rows, SampleFile, equal_rows, split_at_random
+
+__all__ = ["EntityFile", "read_entities"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntityFile(SampleFile):
+    """A file with one sample a row; those of the same entity are the same thing, distorted.
+
+    Pairs are drawn as training goes on; never are all of them made. No entity is in two splits.
+
+    Args:
+        entity: The column that names the entity.
+        features: The columns of a sample: a list of names, the prefix that their names share, or ``auto``, all that
+            hold numbers but for ``entity``.
+        distance: d* of different entities. ``observed``: the smallest distance between samples of theirs. ``binary``:
+            1.
+        copies: Samples of an entity that are looked at together, at least 2, for ``observed`` distances and in a
+            batch.
+        valid_size: Validation pairs.
+        test_size: Test pairs.
+    """
+
+    entity: str = "entity"
+    features: str | Sequence[str] = "auto"
+    distance: Literal["observed", "binary"] = "observed"
+    copies: int = 4
+    valid_size: int = 10_000
+    test_size: int = 10_000
+
+    def __post_init__(self) -> None:
+        for name in ("copies", "valid_size", "test_size"):
+            if getattr(self, name) < 2:
+                raise ValueError(f"{name} must be at least 2, got {getattr(self, name)}")
+        super().__post_init__()
+
+    def choose_features(self) -> None:
+        """Settle which columns are features."""
+        if isinstance(self.features, str):
+            table = open_table(self.path)
+            table.require([self.entity], "dataset.entity")
+            chosen = choose_columns(table, self.features, "dataset.features", without=[self.entity])
+            self._settle(features=chosen)
+
+    @property
+    def feature_columns(self) -> list[str]:
+        """The columns of a sample."""
+        return list(self.features)
+
+    def groups(self, split: Split, seed: int) -> Groups:
+        """Entities of a split with some samples each, see ``EntitySamples``."""
+        examples = self.contents.examples
+        assert isinstance(examples, EntitySamples)
+        return examples.groups(split, seed)
+
+    def read(self) -> Contents:
+        """Read the samples.
+
+        Raises:
+            UserError: The file cannot be used; it names row and column.
+        """
+        rows, entity, report = read_entities(self.path, self.entity, self.feature_columns, self.drop)
+        count = int(entity.max()) + 1
+        if count < 6:
+            raise UserError(f"{self.path}: only {count} entities; six are needed, two for each split")
+        splits = split_at_random(count, self.valid_share, self.test_share, self.seed)
+        report.append("entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items()))
+        codes = torch.from_numpy(entity)
+        scale = self.chosen_scale(rows, torch.isin(codes, splits["train"]).numpy())
+        examples = EntitySamples(
+            samples=rows.scaled(scale),
+            entity=codes,
+            splits=splits,
+            distance=self.distance,
+            copies=self.copies,
+            size=self.size,
+            valid_size=self.valid_size,
+            test_size=self.test_size,
+            seed=self.seed,
+        )
+        return Contents(examples, scale, report)
+
+
+def read_entities(
+    path: str, entity: str, features: Sequence[str], drop: Sequence[str]
+) -> tuple[Rows, np.ndarray, list[str]]:
+    """Read samples and their entities.
+
+    Args:
+        path: The file.
+        entity: The column of entities.
+        features: The columns of a sample.
+        drop: What to leave out instead of refusing it, as in ``SampleFile``.
+
+    Returns:
+        The samples that are left, their entities' numbers from 0 on, ``(n,)``, and a report in lines.
+
+    Raises:
+        UserError: The file cannot be used; it names row and column.
+    """
+    table = open_table(path)
+    table.require([entity], "dataset.entity")
+    table.require(features, "dataset.features")
+    pieces = checked_pieces(table, features, [entity], drop_missing="missing" in drop, hint=ADVICE.format("missing"))
+    rows = Rows.gather(pieces, path)
+    report = [f"{path}: {len(rows.numbers) + rows.missing:,} rows, {len(features)} features ({_range(features)})"]
+    if rows.missing:
+        report.append(f"left out: {rows.missing:,} rows in which a value is missing")
+    names = rows.others[entity]
+    if bool((nameless := (names.isna() | (names == "")).to_numpy()).any()):
+        raise UserError(f"{path}, row {rows.numbers[nameless.argmax()]}, column {entity}: no value")
+    codes, labels = pd.factorize(names)
+    if len(labels) < 2:
+        raise UserError(f"{path}: every row is of the entity {labels[0]} in column {entity}; pairs need two at least")
+
+    twice = []
+    for first, later in equal_rows(rows.values):
+        if "duplicates" not in drop:
+            of_another = "" if codes[first] == codes[later] else f", but is of another entity in column {entity}"
+            equal = f"{path}, row {rows.numbers[later]} equals row {rows.numbers[first]}{of_another}"
+            raise UserError(equal + ADVICE.format("duplicates"))
+        twice.append(later)
+    if twice:
+        report.append(f"left out: {len(twice):,} rows that equal an earlier one")
+        kept = np.setdiff1d(np.arange(len(codes)), twice)
+        rows, codes = rows.keep(kept), codes[kept]
+
+    counts = np.bincount(codes, minlength=len(labels))
+    if (single := counts == 1).any():
+        if "singletons" not in drop:
+            first = np.flatnonzero(single[codes])[0]
+            alone = f"entity {labels[codes[first]]} in column {entity} has no other row"
+            raise UserError(f"{path}, row {rows.numbers[first]}: {alone}" + ADVICE.format("singletons"))
+        report.append(f"left out: {int(single.sum()):,} entities with one row")
+        kept = np.flatnonzero(~single[codes])
+        rows, codes = rows.keep(kept), codes[kept]
+        if not len(kept):
+            raise UserError(f"{path}: no entity in column {entity} has two rows")
+    codes, _ = pd.factorize(codes)
+    counts = np.bincount(codes)
+    report.append(
+        f"{len(codes):,} samples of {len(counts):,} entities, {counts.min():,} to {counts.max():,} of each, "
+        f"{counts.mean():.3g} on average"
+    )
+    return rows, codes, report
+
+
+def _range(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]}, ..., {names[-1]}"

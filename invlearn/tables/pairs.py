@@ -1,0 +1,157 @@
+"""Given pairs in a file: a row is two samples and their distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from invlearn.data import LabelledPairs, Pairs
+from invlearn.errors import UserError
+from invlearn.tables.columns import checked_pieces, choose_columns
+from invlearn.tables.reading import Table, open_table
+from invlearn.tables.samples import ADVICE, Contents, Rows, SampleFile, equal_rows, split_at_random
+
+__all__ = ["PairFile"]
+
+WORDS = {"same": 0.0, "different": 1.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairFile(SampleFile):
+    """A file with one pair a row: the features of x, those of x', and how far apart the two entities are.
+
+    Rows that share a sample are linked. Linked rows are never in two splits; where so many are linked that no division
+    is left, those that say ``same`` stay together, and different pairs across splits are left out.
+
+    Args:
+        x: The columns of x: a list of names, or the prefix that their names share.
+        x_prime: The columns of x', in the same order.
+        label: The column of d* >= 0, where 0 says that both are the same entity; or of the words ``same`` and
+            ``different``, which count as 0 and 1.
+    """
+
+    x: str | Sequence[str] = "x_"
+    x_prime: str | Sequence[str] = "x_prime_"
+    label: str = "d"
+
+    def choose_features(self) -> None:
+        """Settle which columns are features.
+
+        Raises:
+            UserError: Both samples differ in their number of features.
+        """
+        if isinstance(self.x, str) or isinstance(self.x_prime, str):
+            table = open_table(self.path)
+            self._require_label(table)
+            x_prime = choose_columns(table, self.x_prime, "dataset.x_prime", without=[self.label])
+            # The prefix of the one may begin as that of the other does.
+            x = choose_columns(table, self.x, "dataset.x", without=[self.label, *x_prime])
+            self._settle(x=x, x_prime=x_prime)
+        if len(self.x) != len(self.x_prime):
+            raise UserError(
+                f"{self.path}: x has {len(self.x)} columns and x' has {len(self.x_prime)} (dataset.x, dataset.x_prime)"
+            )
+
+    @property
+    def feature_columns(self) -> list[str]:
+        """The columns of x."""
+        return list(self.x)
+
+    def read(self) -> Contents:
+        """Read the pairs.
+
+        Raises:
+            UserError: The file cannot be used; it names row and column.
+        """
+        table = open_table(self.path)
+        self._require_label(table)
+        columns = [*self.x, *self.x_prime]
+        table.require(columns, "dataset.x, dataset.x_prime")
+        pieces = checked_pieces(
+            table, columns, [self.label], drop_missing="missing" in self.drop, hint=ADVICE.format("missing")
+        )
+        rows = Rows.gather(pieces, self.path)
+        report = [f"{self.path}: {len(rows.numbers) + rows.missing:,} pairs of {self.dim} features"]
+        if rows.missing:
+            report.append(f"left out: {rows.missing:,} pairs in which a value is missing")
+        distance = _distances(rows, self.path, self.label)
+        twice = []
+        for first, later in equal_rows(rows.values):
+            if "duplicates" not in self.drop:
+                equal = f"{self.path}, row {rows.numbers[later]} equals row {rows.numbers[first]}"
+                raise UserError(equal + ADVICE.format("duplicates"))
+            twice.append(later)
+        if twice:
+            report.append(f"left out: {len(twice):,} pairs that equal an earlier one")
+            kept = np.setdiff1d(np.arange(len(distance)), twice)
+            rows, distance = rows.keep(kept), distance[kept]
+        if (distance == 0).all() or (distance > 0).all():
+            kind = "of one entity" if distance[0] == 0 else "of different entities"
+            raise UserError(f"{self.path}, column {self.label}: every pair is {kind}; both kinds are needed")
+        return self._divided(rows, distance, report)
+
+    def _divided(self, rows: Rows, distance: np.ndarray, report: list[str]) -> Contents:
+        samples = rows.values.reshape(2 * len(distance), self.dim)
+        entity, linked = _components(samples, distance == 0), _components(samples, np.full(len(distance), True))
+        first, second = entity[0::2], entity[1::2]
+        crossing = np.full(len(distance), False)
+        if np.bincount(linked).max() <= 2 * min(self.valid_share, self.test_share) * len(distance):
+            first = second = linked[0::2]
+        splits = split_at_random(int(max(first.max(), second.max())) + 1, self.valid_share, self.test_share, self.seed)
+        crossing = np.full(len(distance), True)
+        places = {}
+        for split, part in splits.items():
+            inside = np.isin(first, part.numpy()) & np.isin(second, part.numpy())
+            places[split] = torch.from_numpy(np.flatnonzero(inside))
+            crossing &= ~inside
+        if crossing.any():
+            report.append(f"left out: {int(crossing.sum()):,} different pairs whose entities are in two splits")
+        for split, part in places.items():
+            same = int((distance[part.numpy()] == 0).sum())
+            report.append(f"{split}: {same:,} same and {len(part) - same:,} different pairs")
+        training = np.isin(np.arange(len(distance)), places["train"].numpy())
+        scale = self.chosen_scale(Rows(rows.numbers, samples, rows.others, 0, rows.centre), np.repeat(training, 2))
+        scaled = Rows(rows.numbers, samples, rows.others, 0, rows.centre).scaled(scale)
+        given = Pairs(scaled[0::2], scaled[1::2], torch.from_numpy(distance))
+        try:
+            examples = LabelledPairs(
+                given=given, splits=places, entity=torch.from_numpy(entity[0::2]), size=self.size, seed=self.seed
+            )
+        except ValueError as error:
+            raise UserError(f"{self.path}: {error}") from error
+        return Contents(examples, scale, report)
+
+    def _require_label(self, table: Table) -> None:
+        if self.label not in table.columns and f"{self.label}_0" in table.columns:
+            raise UserError(f"{self.path}: {self.label} must be one number for each pair, an array of shape (n,)")
+        table.require([self.label], "dataset.label")
+
+
+def _distances(rows: Rows, path: str, label: str) -> np.ndarray:
+    """d* of each pair, float32, from numbers or words."""
+    given = rows.others[label]
+    if given.dtype.kind == "b":
+        raise UserError(f"{path}, column {label}: true and false can mean either; write same and different")
+    values = given.replace(WORDS) if given.dtype.kind not in "iuf" else given
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    wrong = ~np.isfinite(numbers) | (numbers < 0)
+    if wrong.any():
+        place = int(wrong.argmax())
+        where = f"{path}, row {rows.numbers[place]}, column {label}"
+        raise UserError(f"{where}: {given.iloc[place]} is neither a distance from 0 on nor same or different")
+    return numbers.astype(np.float32)
+
+
+def _components(samples: np.ndarray, linked: np.ndarray) -> np.ndarray:
+    """The component of each sample, ``(2n,)``: equal samples are one, pairs that are ``linked``, ``(n,)``, join two."""
+    equal = np.array(list(equal_rows(samples)), dtype=np.int64).reshape(-1, 2)
+    ends = 2 * np.flatnonzero(linked)
+    rows, columns = np.r_[equal[:, 0], ends], np.r_[equal[:, 1], ends + 1]
+    graph = coo_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(len(samples), len(samples)))
+    return connected_components(graph, directed=False)[1]

@@ -1,0 +1,301 @@
+"""What files of entities and files of pairs have in common: where they are, their scale, their splits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
+from invlearn.errors import UserError
+from invlearn.seeding import seeded_generator
+from invlearn.tables.columns import Checked
+from invlearn.tables.reading import PIECE, fingerprint
+
+__all__ = ["Contents", "Drop", "Rows", "SampleFile", "Scale", "equal_rows", "split_at_random"]
+
+Drop = Literal["missing", "duplicates", "singletons"]
+
+ADVICE = "; dataset.drop=[{}] leaves such rows out"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """x ↦ (x - offset) / factor.
+
+    Args:
+        offset: A number, or one for each feature.
+        factor: A number above 0, or one for each feature.
+    """
+
+    offset: float | Sequence[float]
+    factor: float | Sequence[float]
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Scale float64 samples ``(n, d)`` to float32."""
+        return ((values - np.asarray(self.offset)) / np.asarray(self.factor)).astype(np.float32)
+
+    def undo(self, values: np.ndarray) -> np.ndarray:
+        """Bring scaled samples ``(n, d)`` back to where they were."""
+        return values * np.asarray(self.factor) + np.asarray(self.offset)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Samples as they were read.
+
+    Args:
+        numbers: Their rows in the file, from 1, ``(n,)``.
+        values: ``(n, d)``, float32, ``centre`` subtracted, so that large numbers that differ by little still do.
+        others: Their other columns.
+        missing: Rows left out because a value was missing.
+        centre: What was subtracted.
+    """
+
+    numbers: np.ndarray
+    values: np.ndarray
+    others: pd.DataFrame
+    missing: int
+    centre: float
+
+    @classmethod
+    def gather(cls, pieces: Iterable[Checked], name: str) -> Rows:
+        """Put the pieces of a file together.
+
+        Raises:
+            UserError: It has no rows.
+        """
+        numbers, values, others, missing, centre = [], [], [], 0, None
+        for piece in pieces:
+            if centre is None and len(piece.features):
+                centre = float(piece.features.mean())
+            numbers.append(piece.rows)
+            values.append((piece.features - (centre or 0.0)).astype(np.float32))
+            others.append(piece.others)
+            missing += piece.dropped
+        if centre is None:
+            raise UserError(f"{name} has no rows" + (" without a missing value" if missing else ""))
+        table = pd.concat(others, ignore_index=True)
+        return cls(np.concatenate(numbers), np.concatenate(values), table, missing, centre)
+
+    def keep(self, places: np.ndarray) -> Rows:
+        """Some of the rows, by their places."""
+        if len(places) == len(self.numbers):
+            return self
+        others = self.others.iloc[places].reset_index(drop=True)
+        return Rows(self.numbers[places], self.values[places], others, self.missing, self.centre)
+
+    def scale(self, training: np.ndarray, scaling: Literal["common", "per_feature", "none"]) -> Scale:
+        """The scale of the training samples.
+
+        Args:
+            training: Whether a row is one of them, ``(n,)``.
+            scaling: As in ``SampleFile``.
+
+        Raises:
+            ValueError: All their values are equal.
+        """
+        if scaling == "none":
+            return Scale(0.0, 1.0)
+        axis = None if scaling == "common" else 0
+        values = self.values[training]
+        offset, factor = values.mean(axis=axis, dtype=np.float64), values.std(axis=axis, dtype=np.float64)
+        if not np.all(factor > 0):
+            raise ValueError(f"scaling: all values {'' if axis is None else 'of a feature '}are equal")
+        return Scale((offset + self.centre).tolist(), factor.tolist())
+
+    def scaled(self, scale: Scale) -> Tensor:
+        """The samples under a scale, ``(n, d)``; they take the place of ``values``, which may be most of the memory."""
+        for start in range(0, len(self.values), PIECE):
+            piece = self.values[start : start + PIECE]
+            piece[:] = scale(piece.astype(np.float64) + self.centre)
+        return torch.from_numpy(self.values)
+
+
+class Contents(NamedTuple):
+    """What a file holds."""
+
+    examples: EntitySamples | LabelledPairs
+    """Its samples, scaled."""
+    scale: Scale
+    """How."""
+    report: list[str]
+    """What was found, in lines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleFile(ABC):
+    """A file of the user's. It is read when something of it is asked for, and not before.
+
+    What is ``auto`` is worked out from the file once and stored with the run, so that a trained run needs no file.
+
+    Args:
+        path: The file: CSV, Parquet, NPZ or NPY.
+        drop: What to leave out instead of refusing the file: rows in which a value is ``missing``, rows that are
+            ``duplicates`` of an earlier one, and entities that are ``singletons``, with one sample.
+        scaling: ``common``: one offset and one factor for all features, so that training samples have mean 0 and
+            variance 1 over all features together; ``per_feature``: for each its own, which breaks a symmetry between
+            features; ``none``.
+        offset: What is subtracted, a number or one for each feature; ``auto`` is as ``scaling`` says.
+        factor: What is divided by then, likewise.
+        valid_share: Share of the entities that is for validation, above 0 and below 1.
+        test_share: Share that is for the test.
+        size: Training examples of an epoch, drawn anew for each.
+        seed: What the division into splits and the pairs are drawn from; all replicas share them.
+        fingerprint: Of the content of the file; ``auto`` is that of the file as it is. A run is not continued with
+            another.
+
+    Raises:
+        ValueError: A setting is out of range.
+        UserError: The file cannot be used; it names row and column.
+    """
+
+    path: str
+    drop: Sequence[Drop] = ()
+    scaling: Literal["common", "per_feature", "none"] = "common"
+    offset: float | Sequence[float] | Literal["auto"] = "auto"
+    factor: float | Sequence[float] | Literal["auto"] = "auto"
+    valid_share: float = 0.1
+    test_share: float = 0.1
+    size: int = 60_000
+    seed: int = 0
+    fingerprint: str = "auto"
+    redraws: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name in ("valid_share", "test_share"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} must be above 0 and below 1, got {getattr(self, name)}")
+        if self.valid_share + self.test_share >= 1:
+            raise ValueError("valid_share and test_share leave nothing to train on")
+        if self.size < 2:
+            raise ValueError(f"size must be at least 2, got {self.size}")
+        self._settle(**{**vars(self), "path": str(Path(self.path).absolute())})  # tuples of all lists, to be hashed
+        if self.fingerprint == "auto":
+            self._settle(fingerprint=fingerprint(Path(self.path)))
+        self.choose_features()
+        if "auto" in self._scaling.values():
+            self._settle(**vars(self.contents.scale))
+
+    def _settle(self, **values: object) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, tuple(value) if isinstance(value, list) else value)
+
+    @abstractmethod
+    def choose_features(self) -> None:
+        """Settle which columns are features, where a prefix or ``auto`` says so."""
+
+    @property
+    @abstractmethod
+    def feature_columns(self) -> list[str]:
+        """The columns of a sample."""
+
+    @abstractmethod
+    def read(self) -> Contents:
+        """Read the file.
+
+        Raises:
+            UserError: It cannot be used; it names row and column.
+        """
+
+    @cached_property
+    def contents(self) -> Contents:
+        """What the file holds, read once.
+
+        Raises:
+            UserError: It cannot be used, or is not the file that the run was started with.
+        """
+        if fingerprint(Path(self.path)) != self.fingerprint:
+            raise UserError(f"{self.path} has changed since the run was started")
+        return _read_once(self)
+
+    @property
+    def report(self) -> list[str]:
+        """What is in the file, in lines."""
+        return self.contents.report
+
+    @property
+    def dim(self) -> int:
+        """Number of features d."""
+        return len(self.feature_columns)
+
+    @property
+    def scale(self) -> Scale:
+        """How samples are scaled before an encoder sees them."""
+        assert self.offset != "auto"
+        assert self.factor != "auto"
+        return Scale(self.offset, self.factor)
+
+    def pairs(self, split: Split, seed: int) -> Pairs:
+        """Pairs of a split, see ``EntitySamples`` and ``LabelledPairs``."""
+        return self.contents.examples.pairs(split, seed)
+
+    def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
+        """Two samples each of up to 1,000 test entities, ``(n, d)`` twice."""
+        return self.contents.examples.orbits(seed)
+
+    def chosen_scale(self, rows: Rows, training: np.ndarray) -> Scale:
+        """The scale as far as it was given, else that of the training rows."""
+        if "auto" not in self._scaling.values():
+            return self.scale
+        found = rows.scale(training, self.scaling)
+        return Scale(*(getattr(found, name) if mine == "auto" else mine for name, mine in self._scaling.items()))
+
+    @property
+    def _scaling(self) -> dict[str, Any]:
+        return {"offset": self.offset, "factor": self.factor}
+
+
+@lru_cache(maxsize=1)
+def _read_once(file: SampleFile) -> Contents:
+    """Read a file, unless it is the one that was read last, under the same settings: a sweep has many runs."""
+    return file.read()
+
+
+def equal_rows(values: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Rows that equal an earlier one, each after the first that it equals.
+
+    Args:
+        values: ``(n, d)``, float32.
+
+    Yields:
+        The place of the first and of the later row.
+    """
+    odd = np.random.default_rng(0).integers(0, 2**63, values.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    hashes = np.empty(len(values), dtype=np.uint64)
+    for start in range(0, len(values), PIECE):
+        bits = (values[start : start + PIECE] + np.float32(0)).view(np.uint32)  # -0 becomes 0
+        hashes[start : start + PIECE] = (bits * odd).sum(axis=1, dtype=np.uint64)
+    order = np.argsort(hashes, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(hashes[order]) != 0])
+    first = np.repeat(order[starts], np.diff(np.r_[starts, len(order)]))
+    places = np.flatnonzero(order != first)
+    for place in places[np.argsort(order[places])]:
+        if np.array_equal(values[first[place]], values[order[place]]):  # and not by chance of the hash
+            yield int(first[place]), int(order[place])
+
+
+def split_at_random(count: int, valid_share: float, test_share: float, seed: int) -> dict[Split, Tensor]:
+    """Divide what is numbered from 0 to ``count`` - 1 at random; validation and test get two at least.
+
+    Args:
+        count: How many there are.
+        valid_share: Share for validation, between 0 and 1.
+        test_share: Share for the test.
+        seed: What the division is drawn from.
+    """
+    order = torch.randperm(count, generator=seeded_generator(seed, "split"))
+    valid, test = (max(2, round(share * count)) for share in (valid_share, test_share))
+    return {
+        "train": order[valid + test :].sort().values,
+        "valid": order[:valid].sort().values,
+        "test": order[valid : valid + test].sort().values,
+    }
