@@ -15,6 +15,8 @@ COMMANDS = {
     "train": "train a run: invlearn train dataset=twopart model=extended",
     "resume": "continue an unfinished run: invlearn resume RUN",
     "evaluate": "measure a trained run anew on its test data: invlearn evaluate RUN",
+    "embed": "codes of the rows of a file: invlearn embed RUN new.csv -o codes.parquet",
+    "match": "same or not, for two files: invlearn match RUN a.csv b.csv -o matches.csv",
     "figure": "draw a figure of the paper from finished runs: invlearn figure fig3 --preset quick",
     "claims": "the paper's claims beside the numbers of finished runs: invlearn claims --preset quick",
     "results": "one table of many runs, means over seeds: invlearn results outputs/sweeps/depths",

@@ -6,6 +6,8 @@ Legend: R replicas, N examples. Each function returns one number per replica, ``
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -19,6 +21,7 @@ __all__ = [
     "invariance_ratio",
     "mean_over",
     "mean_squared_error",
+    "operating_points",
     "recall_at_1",
 ]
 
@@ -94,6 +97,27 @@ def auroc(code_distances: Tensor, same: Tensor) -> Tensor:
         return (ranks - n_different * (n_different + 1) / 2) / (n_same * n_different)
 
     return torch.stack([one(*rows) for rows in zip(code_distances.detach(), same, strict=True)])
+
+
+def operating_points(code_distances: Tensor, same: Tensor, rates: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Code distances below which pairs count as the same entity, so that few different ones do.
+
+    Args:
+        code_distances: d̂, ``(R, N)``.
+        same: Whether a pair is one entity, ``(R, N)``, both kinds in each replica.
+        rates: Shares of different pairs, 0 to 1, that may count as the same: false-positive rates.
+
+    Returns:
+        For each rate the largest such distance, and the share of same pairs below it, the true-positive rate:
+        ``(R, len(rates))`` both.
+    """
+    thresholds, shares = [], []
+    for distance_N, same_N in zip(code_distances, same, strict=True):
+        different = distance_N[~same_N].sort().values
+        places = [min(int(rate * len(different)), len(different) - 1) for rate in rates]
+        thresholds.append(different[places])
+        shares.append((distance_N[same_N][:, None] < thresholds[-1]).double().mean(0))
+    return torch.stack(thresholds), torch.stack(shares)
 
 
 def distance_spearman(code_distances: Tensor, distances: Tensor) -> Tensor:

@@ -1,21 +1,30 @@
-"""``invlearn evaluate RUN``: measure a trained run anew."""
+"""``invlearn evaluate RUN [DATA]``: measure a trained run anew."""
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invlearn.commands.arguments import Parser
+from invlearn.errors import UserError
 from invlearn.runs import RunDirectory
+
+if TYPE_CHECKING:
+    from invlearn.data import Dataset
+    from invlearn.training.trained import TrainedRun
 
 __all__ = ["main"]
 
 
 def main(argv: list[str]) -> int:
-    """Draw the run's test data again, measure every replica's best checkpoint, and print the metrics."""
-    parser = Parser(prog="invlearn evaluate", description="Measure a trained run anew on its test data.")
+    """Draw the run's test data again, or read a file; measure every replica's best checkpoint; print the metrics."""
+    parser = Parser(prog="invlearn evaluate", description="Measure a trained run anew, on its test data or on a file.")
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory, as in outputs/runs/...")
+    parser.add_argument("data", type=Path, nargs="?", metavar="DATA", help="a file of samples or pairs, as in training")
+    parser.add_argument("--entity", metavar="COLUMN", help="column that names the entity; by default as in training")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--json", action="store_true", help="print JSON: a list of one object per replica")
     arguments = parser.parse_args(argv)
@@ -27,10 +36,38 @@ def main(argv: list[str]) -> int:
     run = load_run(arguments.run, device=arguments.device)
     if (status := run.directory.record().get("status")) != "completed":
         print(f"invlearn: the run is {status}, not completed; this is its best epoch so far", file=sys.stderr)
-    metrics, constants = run.evaluate()
+    metrics, constants = run.evaluate(_held_out(run, arguments.data, arguments.entity))
     if arguments.json:
         print(json.dumps(metrics, indent=2, allow_nan=False))
     else:
         print(f"{run.directory.title()}: {run.replicas} replica{'s' * (run.replicas > 1)}")
         print(metrics_table(metrics, constants, run.best_replica))
     return 0
+
+
+def _held_out(run: TrainedRun, data: Path | None, entity: str | None) -> Dataset | None:
+    from invlearn.tables import EntityFile, PairFile, Scale
+
+    dataset = run.experiment.dataset
+    if data is None:
+        if entity is not None:
+            raise UserError("evaluate: --entity names a column of a file; give the file too")
+        return None
+    if isinstance(dataset, PairFile) and entity is None:
+        return dataset.held_out(str(data))
+    if isinstance(dataset, EntityFile):
+        return replace(dataset, entity=entity or dataset.entity).held_out(str(data))
+    if entity is None:
+        raise UserError("evaluate: say with --entity which column of the file names the entity")
+    own = isinstance(dataset, PairFile)
+    scale = dataset.scale if own else Scale(0.0, 1.0)
+    file = EntityFile(
+        path=str(data),
+        entity=entity,
+        features=dataset.feature_columns if own else "auto",
+        offset=scale.offset,
+        factor=scale.factor,
+    )
+    if file.dim != dataset.dim:
+        raise UserError(f"{data}: {file.dim} features, but the run has {dataset.dim}")
+    return file.held_out(str(data))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -53,7 +53,6 @@ class EntitySamples:
     valid_size: int = 10_000
     test_size: int = 10_000
     seed: int = 0
-    redraws: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.copies < 2:
@@ -63,6 +62,11 @@ class EntitySamples:
                 raise ValueError(f"entities: {len(entities)} in the {split} split, where two are needed at least")
             if not bool((self._counts[entities] > 1).any()):
                 raise ValueError(f"entities: none in the {split} split has two samples")
+
+    @property
+    def redraws(self) -> bool:
+        """Training examples are drawn anew for each epoch."""
+        return True
 
     @property
     def dim(self) -> int:

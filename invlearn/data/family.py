@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -46,7 +46,6 @@ class TransformationFamily(ABC):
     valid_size: int = 10_000
     test_size: int = 10_000
     seed: int | None = None
-    redraws: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.dim < 2:
@@ -56,6 +55,11 @@ class TransformationFamily(ABC):
                 raise ValueError(
                     f"{name} must be at least 2 (one same and one different pair), got {getattr(self, name)}"
                 )
+
+    @property
+    def redraws(self) -> bool:
+        """Training examples stay the same."""
+        return False
 
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -35,7 +34,6 @@ class LabelledPairs:
     entity: Tensor
     size: int = 60_000
     seed: int = 0
-    redraws: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for split, rows in self.splits.items():
@@ -43,6 +41,11 @@ class LabelledPairs:
             for kind, there in (("the same entity", same), ("different entities", ~same)):
                 if not bool(there.any()):
                     raise ValueError(f"pairs: the {split} split has none of {kind} among {len(rows):,}")
+
+    @property
+    def redraws(self) -> bool:
+        """Training examples come in a new order for each epoch."""
+        return True
 
     @property
     def dim(self) -> int:

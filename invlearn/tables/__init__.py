@@ -5,5 +5,15 @@ from invlearn.tables.entities import EntityFile
 from invlearn.tables.pairs import PairFile
 from invlearn.tables.reading import open_table
 from invlearn.tables.samples import SampleFile, Scale
+from invlearn.tables.writing import table_writer
 
-__all__ = ["EntityFile", "PairFile", "SampleFile", "Scale", "checked_pieces", "choose_columns", "open_table"]
+__all__ = [
+    "EntityFile",
+    "PairFile",
+    "SampleFile",
+    "Scale",
+    "checked_pieces",
+    "choose_columns",
+    "open_table",
+    "table_writer",
+]

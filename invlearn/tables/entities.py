@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from invlearn.data import EntitySamples, Groups, Split
 from invlearn.errors import UserError
 from invlearn.tables.columns import checked_pieces, choose_columns
 from invlearn.tables.reading import open_table
-from invlearn.tables.samples import ADVICE, Contents, Rows, SampleFile, equal_rows, split_at_random
+from invlearn.tables.samples import ADVICE, Contents, Rows, SampleFile, split_at_random
 
 __all__ = ["EntityFile", "read_entities"]
 
@@ -83,9 +84,22 @@ class EntityFile(SampleFile):
         report.append("entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items()))
         codes = torch.from_numpy(entity)
         scale = self.chosen_scale(rows, torch.isin(codes, splits["train"]).numpy())
-        examples = EntitySamples(
-            samples=rows.scaled(scale),
-            entity=codes,
+        return Contents(self._examples(rows.scaled(scale), codes, splits), scale, report)
+
+    def held_out(self, path: str) -> EntitySamples:
+        """Another file's samples, all of them to test with.
+
+        Raises:
+            UserError: The file cannot be used; it names row and column.
+        """
+        rows, entity, _ = read_entities(path, self.entity, self.feature_columns, self.drop)
+        everything: dict[Split, Tensor] = {"test": torch.arange(int(entity.max()) + 1)}
+        return self._examples(rows.scaled(self.scale), torch.from_numpy(entity), everything)
+
+    def _examples(self, samples: Tensor, entity: Tensor, splits: Mapping[Split, Tensor]) -> EntitySamples:
+        return EntitySamples(
+            samples=samples,
+            entity=entity,
             splits=splits,
             distance=self.distance,
             copies=self.copies,
@@ -94,7 +108,6 @@ class EntityFile(SampleFile):
             test_size=self.test_size,
             seed=self.seed,
         )
-        return Contents(examples, scale, report)
 
 
 def read_entities(
@@ -129,16 +142,11 @@ def read_entities(
     if len(labels) < 2:
         raise UserError(f"{path}: every row is of the entity {labels[0]} in column {entity}; pairs need two at least")
 
-    twice = []
-    for first, later in equal_rows(rows.values):
-        if "duplicates" not in drop:
-            of_another = "" if codes[first] == codes[later] else f", but is of another entity in column {entity}"
-            equal = f"{path}, row {rows.numbers[later]} equals row {rows.numbers[first]}{of_another}"
-            raise UserError(equal + ADVICE.format("duplicates"))
-        twice.append(later)
-    if twice:
-        report.append(f"left out: {len(twice):,} rows that equal an earlier one")
-        kept = np.setdiff1d(np.arange(len(codes)), twice)
+    def contradiction(first: int, later: int) -> str:
+        return "" if codes[first] == codes[later] else f", but is of another entity in column {entity}"
+
+    if len(kept := rows.first_of_equals(path, drop="duplicates" in drop, note=contradiction)) < len(codes):
+        report.append(f"left out: {len(codes) - len(kept):,} rows that equal an earlier one")
         rows, codes = rows.keep(kept), codes[kept]
 
     counts = np.bincount(codes, minlength=len(labels))

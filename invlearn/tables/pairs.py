@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from torch import Tensor
 
-from invlearn.data import LabelledPairs, Pairs
+from invlearn.data import LabelledPairs, Pairs, Split
 from invlearn.errors import UserError
 from invlearn.tables.columns import checked_pieces, choose_columns
 from invlearn.tables.reading import Table, open_table
@@ -64,68 +65,77 @@ class PairFile(SampleFile):
         return list(self.x)
 
     def read(self) -> Contents:
-        """Read the pairs.
+        """Read the pairs, and divide them.
 
         Raises:
             UserError: The file cannot be used; it names row and column.
         """
-        table = open_table(self.path)
+        rows, distance, report = self._rows(self.path)
+        both = replace(rows, values=rows.values.reshape(2 * len(distance), self.dim))
+        entity = _components(both.values, distance == 0)
+        linked = _components(both.values, np.full(len(distance), True))
+        # What is divided, a part for each sample: all that is linked, unless that is more than fits into a split.
+        largest = 2 * len(distance) * min(self.valid_share, self.test_share)
+        parts = linked if np.bincount(linked).max() <= largest else entity
+        splits = split_at_random(int(parts.max()) + 1, self.valid_share, self.test_share, self.seed)
+        places: dict[Split, np.ndarray] = {
+            split: np.flatnonzero(np.isin(parts, chosen.numpy()).reshape(-1, 2).all(1))
+            for split, chosen in splits.items()
+        }
+        if crossing := len(distance) - sum(map(len, places.values())):
+            report.append(f"left out: {crossing:,} different pairs whose entities are in two splits")
+        for split, chosen in places.items():
+            same = int((distance[chosen] == 0).sum())
+            report.append(f"{split}: {same:,} same and {len(chosen) - same:,} different pairs")
+        scale = self.chosen_scale(both, np.repeat(np.isin(np.arange(len(distance)), places["train"]), 2))
+        return Contents(self._examples(both.scaled(scale), distance, entity, places), scale, report)
+
+    def held_out(self, path: str) -> LabelledPairs:
+        """Another file's pairs, all of them to test with.
+
+        Raises:
+            UserError: The file cannot be used; it names row and column.
+        """
+        rows, distance, _ = self._rows(path)
+        both = replace(rows, values=rows.values.reshape(2 * len(distance), self.dim))
+        entity = _components(both.values, distance == 0)
+        return self._examples(both.scaled(self.scale), distance, entity, {"test": np.arange(len(distance))})
+
+    def _examples(
+        self, samples: Tensor, distance: np.ndarray, entity: np.ndarray, places: Mapping[Split, np.ndarray]
+    ) -> LabelledPairs:
+        try:
+            return LabelledPairs(
+                given=Pairs(samples[0::2], samples[1::2], torch.from_numpy(distance)),
+                splits={split: torch.from_numpy(chosen) for split, chosen in places.items()},
+                entity=torch.from_numpy(entity[0::2].copy()),
+                size=self.size,
+                seed=self.seed,
+            )
+        except ValueError as error:
+            raise UserError(f"{self.path}: {error}") from error
+
+    def _rows(self, path: str) -> tuple[Rows, np.ndarray, list[str]]:
+        """The pairs of a file, x and x' next to each other, ``(n, 2d)``; d*, ``(n,)``; a report."""
+        table = open_table(path)
         self._require_label(table)
         columns = [*self.x, *self.x_prime]
         table.require(columns, "dataset.x, dataset.x_prime")
         pieces = checked_pieces(
             table, columns, [self.label], drop_missing="missing" in self.drop, hint=ADVICE.format("missing")
         )
-        rows = Rows.gather(pieces, self.path)
-        report = [f"{self.path}: {len(rows.numbers) + rows.missing:,} pairs of {self.dim} features"]
+        rows = Rows.gather(pieces, path)
+        report = [f"{path}: {len(rows.numbers) + rows.missing:,} pairs of {self.dim} features"]
         if rows.missing:
             report.append(f"left out: {rows.missing:,} pairs in which a value is missing")
-        distance = _distances(rows, self.path, self.label)
-        twice = []
-        for first, later in equal_rows(rows.values):
-            if "duplicates" not in self.drop:
-                equal = f"{self.path}, row {rows.numbers[later]} equals row {rows.numbers[first]}"
-                raise UserError(equal + ADVICE.format("duplicates"))
-            twice.append(later)
-        if twice:
-            report.append(f"left out: {len(twice):,} pairs that equal an earlier one")
-            kept = np.setdiff1d(np.arange(len(distance)), twice)
-            rows, distance = rows.keep(kept), distance[kept]
+        if len(kept := rows.first_of_equals(path, drop="duplicates" in self.drop)) < len(rows.numbers):
+            report.append(f"left out: {len(rows.numbers) - len(kept):,} pairs that equal an earlier one")
+            rows = rows.keep(kept)
+        distance = _distances(rows, path, self.label)
         if (distance == 0).all() or (distance > 0).all():
             kind = "of one entity" if distance[0] == 0 else "of different entities"
-            raise UserError(f"{self.path}, column {self.label}: every pair is {kind}; both kinds are needed")
-        return self._divided(rows, distance, report)
-
-    def _divided(self, rows: Rows, distance: np.ndarray, report: list[str]) -> Contents:
-        samples = rows.values.reshape(2 * len(distance), self.dim)
-        entity, linked = _components(samples, distance == 0), _components(samples, np.full(len(distance), True))
-        first, second = entity[0::2], entity[1::2]
-        crossing = np.full(len(distance), False)
-        if np.bincount(linked).max() <= 2 * min(self.valid_share, self.test_share) * len(distance):
-            first = second = linked[0::2]
-        splits = split_at_random(int(max(first.max(), second.max())) + 1, self.valid_share, self.test_share, self.seed)
-        crossing = np.full(len(distance), True)
-        places = {}
-        for split, part in splits.items():
-            inside = np.isin(first, part.numpy()) & np.isin(second, part.numpy())
-            places[split] = torch.from_numpy(np.flatnonzero(inside))
-            crossing &= ~inside
-        if crossing.any():
-            report.append(f"left out: {int(crossing.sum()):,} different pairs whose entities are in two splits")
-        for split, part in places.items():
-            same = int((distance[part.numpy()] == 0).sum())
-            report.append(f"{split}: {same:,} same and {len(part) - same:,} different pairs")
-        training = np.isin(np.arange(len(distance)), places["train"].numpy())
-        scale = self.chosen_scale(Rows(rows.numbers, samples, rows.others, 0, rows.centre), np.repeat(training, 2))
-        scaled = Rows(rows.numbers, samples, rows.others, 0, rows.centre).scaled(scale)
-        given = Pairs(scaled[0::2], scaled[1::2], torch.from_numpy(distance))
-        try:
-            examples = LabelledPairs(
-                given=given, splits=places, entity=torch.from_numpy(entity[0::2]), size=self.size, seed=self.seed
-            )
-        except ValueError as error:
-            raise UserError(f"{self.path}: {error}") from error
-        return Contents(examples, scale, report)
+            raise UserError(f"{path}, column {self.label}: every pair is {kind}; both kinds are needed")
+        return rows, distance, report
 
     def _require_label(self, table: Table) -> None:
         if self.label not in table.columns and f"{self.label}_0" in table.columns:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -93,6 +93,27 @@ class Rows:
         others = self.others.iloc[places].reset_index(drop=True)
         return Rows(self.numbers[places], self.values[places], others, self.missing, self.centre)
 
+    def first_of_equals(
+        self, path: str, *, drop: bool, note: Callable[[int, int], str] = lambda first, later: ""
+    ) -> np.ndarray:
+        """Places of the rows that equal no earlier one.
+
+        Args:
+            path: The file, for messages.
+            drop: Whether others may be left out.
+            note: What else to say of a row and the earlier one that it equals.
+
+        Raises:
+            UserError: There is one that may not be left out.
+        """
+        repeated = []
+        for first, later in equal_rows(self.values):
+            if not drop:
+                equal = f"{path}, row {self.numbers[later]} equals row {self.numbers[first]}{note(first, later)}"
+                raise UserError(equal + ADVICE.format("duplicates"))
+            repeated.append(later)
+        return np.setdiff1d(np.arange(len(self.numbers)), repeated)
+
     def scale(self, training: np.ndarray, scaling: Literal["common", "per_feature", "none"]) -> Scale:
         """The scale of the training samples.
 
@@ -168,7 +189,6 @@ class SampleFile(ABC):
     size: int = 60_000
     seed: int = 0
     fingerprint: str = "auto"
-    redraws: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("valid_share", "test_share"):
@@ -206,6 +226,14 @@ class SampleFile(ABC):
             UserError: It cannot be used; it names row and column.
         """
 
+    @abstractmethod
+    def held_out(self, path: str) -> EntitySamples | LabelledPairs:
+        """What another file of this kind holds, scaled likewise, all of it to test with.
+
+        Raises:
+            UserError: It cannot be used; it names row and column.
+        """
+
     @cached_property
     def contents(self) -> Contents:
         """What the file holds, read once.
@@ -221,6 +249,11 @@ class SampleFile(ABC):
     def report(self) -> list[str]:
         """What is in the file, in lines."""
         return self.contents.report
+
+    @property
+    def redraws(self) -> bool:
+        """Training examples are drawn anew for each epoch."""
+        return True
 
     @property
     def dim(self) -> int:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from invlearn import metrics
-from invlearn.losses import Statistics, held_out_outputs
+from invlearn.losses import HELD_OUT_ROWS, Statistics, held_out_outputs
 from invlearn.nn import AutoEncoder
 from invlearn.training.experiment import Experiment
 
-__all__ = ["METRICS", "evaluate_replicas"]
+__all__ = ["METRICS", "RATES", "calibrate_replicas", "evaluate_replicas"]
 
 METRICS = (
     "mse_reconstruction",
@@ -65,6 +65,44 @@ def evaluate_replicas(
     blank = dict.fromkeys(METRICS)
     constants = loss.constants(examples, statistics)
     return [{**blank, **row} for row in _rows(values, replicas)], _rows(constants, replicas)
+
+
+RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+"""False-positive rates for which a threshold on code distances is kept."""
+
+
+def calibrate_replicas(
+    experiment: Experiment, model: AutoEncoder, device: torch.device
+) -> list[dict[str, list[float]] | None]:
+    """Code distances below which two samples count as the same entity, from validation pairs, for each replica.
+
+    Args:
+        experiment: The run; its validation pairs are drawn here.
+        model: The whole stack, on ``device``.
+        device: Where to compute.
+
+    Returns:
+        ``false_positive_rate``, ``threshold`` and ``true_positive_rate``, number by number; None where the encoder was
+        not trained, or a distance is not finite.
+    """
+    if not experiment.loss.trains_encoder:
+        return [None] * len(experiment.seeds)
+    replicas, width = len(experiment.seeds), experiment.loss.invariant_features
+    x, x_prime, true_distance = experiment.pairs("valid", device)
+    rows = max(1, HELD_OUT_ROWS // replicas)
+    with torch.no_grad():
+        pieces = [
+            metrics.code_distance(*(model.encode(part.expand(replicas, -1, -1))[..., :width] for part in parts))
+            for parts in zip(x.split(rows, 1), x_prime.split(rows, 1), strict=True)
+        ]
+    distances, same = torch.cat(pieces, dim=1), true_distance == 0
+    thresholds, shares = metrics.operating_points(distances, same.expand_as(distances), RATES)
+    return [
+        {"false_positive_rate": list(RATES), "threshold": threshold, "true_positive_rate": share}
+        if math.isfinite(sum(threshold))
+        else None
+        for threshold, share in zip(thresholds.tolist(), shares.tolist(), strict=True)
+    ]
 
 
 def _rows(values: dict[str, Tensor], replicas: int) -> list[dict[str, Any]]:

@@ -169,6 +169,10 @@ class Experiment:
         examples = self._stack(lambda seed: self.loss.draw_training(self.dataset, split, seed), device)
         return lambda epoch: examples
 
+    def pairs(self, split: Split, device: torch.device | str) -> Examples:
+        """Draw pairs of a split, whatever the loss learns from: x, x' and d*, ``(R, N, ...)``."""
+        return self._stack(lambda seed: self.dataset.pairs(split, seed), device)
+
     def orbits(self, device: torch.device | str) -> Examples:
         """Draw two samples each of up to 1,000 test entities, ``(R, n, d)`` twice, for ``recall_at_1``."""
         return self._stack(self.dataset.orbits, device)

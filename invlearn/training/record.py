@@ -14,7 +14,7 @@ import torch
 
 from invlearn.config import config_hash
 from invlearn.runs import RunDirectory
-from invlearn.training.evaluation import evaluate_replicas
+from invlearn.training.evaluation import calibrate_replicas, evaluate_replicas
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState
 
@@ -57,6 +57,7 @@ def closing_record(experiment: Experiment, state: TrainingState, device: torch.d
     """Final metrics: those of each replica's best checkpoint on the test split."""
     state.model.load_state_dict(state.best)
     metrics, constants = evaluate_replicas(experiment, state.model, state.statistics, device)
+    calibration = calibrate_replicas(experiment, state.model, device)
     # One number per replica, as α is, or one for all of them.
     scalars = {name: value.tolist() for name, value in state.statistics.items() if value.ndim == 1}
     best = int(state.best_loss.argmin())
@@ -71,6 +72,7 @@ def closing_record(experiment: Experiment, state: TrainingState, device: torch.d
             # A replica that diverged at once has learned nothing worth a number.
             "metrics": metrics[replica] if state.best_epoch[replica] else dict.fromkeys(metrics[replica]),
             "constants": constants[replica],
+            "calibration": calibration[replica],
         }
         for replica, seed in enumerate(experiment.seeds)
     ]

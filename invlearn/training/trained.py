@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -103,10 +104,45 @@ class TrainedRun:
         x = self._apply("decode", z, self.experiment.loss.code_features, replica)
         return _on_arrays(self._scale.undo, x) if self._scale else x
 
-    def evaluate(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Measure every replica anew on the test split: metrics, and what a constant prediction gets."""
+    def threshold(self, rate: float, *, replica: int | None = None) -> tuple[float, float]:
+        """The invariant-code distance below which two samples count as the same entity.
+
+        Args:
+            rate: Share of different pairs that may be called the same, of those that run.json has.
+            replica: Which replica encodes; by default the best by validation loss.
+
+        Returns:
+            The distance, and the share of same validation pairs that lie below it.
+
+        Raises:
+            UserError: The run has no such threshold.
+        """
+        replicas = self.directory.record().get("replicas") or []
+        chosen = self.best_replica if replica is None else replica
+        if not 0 <= chosen < self.replicas:
+            raise UserError(f"replica must be between 0 and {self.replicas - 1}, got {chosen}")
+        calibration = replicas[chosen].get("calibration") if replicas else None
+        if calibration is None:
+            raise UserError(
+                f"{self.directory} has no thresholds: it is unfinished, older than they are, or learned no code"
+            )
+        rates = calibration["false_positive_rate"]
+        if rate not in rates:
+            raise UserError(
+                f"there is no threshold for a false-positive rate of {rate}; choose from: {', '.join(map(str, rates))}"
+            )
+        place = rates.index(rate)
+        return calibration["threshold"][place], calibration["true_positive_rate"][place]
+
+    def evaluate(self, dataset: Dataset | None = None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Measure every replica anew: metrics, and what a constant prediction gets.
+
+        Args:
+            dataset: What to measure on, its test split; by default what the run was trained on.
+        """
         model = self._with_parameters(self._contents["model"])
-        return evaluate_replicas(self.experiment, model, self._contents["statistics"], self.device)
+        experiment = self.experiment if dataset is None else replace(self.experiment, dataset=dataset)
+        return evaluate_replicas(experiment, model, self._contents["statistics"], self.device)
 
     @property
     def _scale(self) -> Scale | None:

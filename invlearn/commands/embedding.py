@@ -1,0 +1,98 @@
+"""Codes of the rows of a file: what ``embed`` writes and ``match`` compares."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from invlearn.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from invlearn.tables.reading import Table
+    from invlearn.training.trained import TrainedRun
+
+__all__ = ["Coded", "add_arguments", "coded_pieces", "columns_of"]
+
+
+class Coded(NamedTuple):
+    """Some rows of a file."""
+
+    rows: np.ndarray
+    """Their numbers, from 1."""
+    others: pd.DataFrame
+    """Their columns that are no features."""
+    invariant: np.ndarray
+    """Invariant codes, ``(n, C)``."""
+    variant: np.ndarray
+    """Variant codes."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Options of everything that encodes files."""
+    parser.add_argument(
+        "--features", metavar="COLUMNS", help="names with commas between, or a prefix; by default as in training"
+    )
+    parser.add_argument("--drop-missing", action="store_true", help="leave out rows in which a feature is missing")
+    parser.add_argument("--replica", type=int, help="which replica encodes; by default the best by validation loss")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+
+
+def columns_of(run: TrainedRun, table: Table, features: str | None) -> tuple[list[str], list[str]]:
+    """Columns of a file that are features for a run, and those that are not.
+
+    Args:
+        run: The run.
+        table: The file.
+        features: Names or a prefix; None takes those of the run's own file, or all that hold numbers.
+
+    Raises:
+        UserError: They are not there, or not as many as the run's.
+    """
+    from invlearn.tables import choose_columns
+
+    dataset = run.experiment.dataset
+    trained = getattr(dataset, "feature_columns", "auto")
+    choice = trained if features is None else features.split(",") if "," in features else features
+    if features is None and trained != "auto" and not set(trained) <= set(table.columns):
+        missing = next(name for name in trained if name not in table.columns)
+        raise UserError(f"{table}: there is no column {missing}, a feature of this run; --features names others")
+    # One name alone is a column if there is one, and else a prefix.
+    choice = [choice] if isinstance(choice, str) and choice in table.columns else choice
+    chosen = choose_columns(table, choice, "--features")
+    if len(chosen) != dataset.dim:
+        raise UserError(f"{table}: {len(chosen)} features, but the run has {dataset.dim}; choose them with --features")
+    return chosen, [name for name in table.columns if name not in chosen]
+
+
+def coded_pieces(
+    run: TrainedRun,
+    table: Table,
+    features: Sequence[str],
+    others: Sequence[str],
+    *,
+    drop_missing: bool,
+    replica: int | None,
+) -> Iterator[Coded]:
+    """Encode a file piece by piece, in its order.
+
+    Args:
+        run: The run.
+        table: The file.
+        features: Its columns that are features.
+        others: Columns to go along.
+        drop_missing: Leave out rows in which a feature is missing.
+        replica: Which encodes.
+
+    Raises:
+        UserError: A feature is missing, text or infinite; it names file, row and column.
+    """
+    from invlearn.tables import checked_pieces
+
+    hint = "; --drop-missing leaves such rows out"
+    for piece in checked_pieces(table, features, others, drop_missing=drop_missing, hint=hint):
+        yield Coded(piece.rows, piece.others, *run.encode(piece.features, replica=replica))

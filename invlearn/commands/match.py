@@ -1,0 +1,107 @@
+"""``invlearn match RUN A B``: for each row of A the nearest rows of B, and whether they are the same entity."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invlearn.commands.arguments import Parser
+from invlearn.commands.embedding import Coded, add_arguments, coded_pieces, columns_of
+from invlearn.errors import UserError
+from invlearn.runs import RunDirectory
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from invlearn.training.trained import TrainedRun
+
+__all__ = ["main"]
+
+
+def main(argv: list[str]) -> int:
+    """Write a row for each row of A and each of its nearest rows of B."""
+    parser = Parser(
+        prog="invlearn match",
+        description="Find the nearest rows of B for each row of A, and say which are the same entity.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory, as in outputs/runs/...")
+    parser.add_argument("a", type=Path, metavar="A", help="CSV, Parquet, NPZ or NPY")
+    parser.add_argument("b", type=Path, metavar="B", help="likewise")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CSV or Parquet")
+    parser.add_argument("-k", type=int, default=1, help="rows of B for each row of A (1)")
+    parser.add_argument(
+        "--fpr", type=float, default=0.01, help="share of different pairs that may pass for the same (0.01)"
+    )
+    add_arguments(parser)
+    arguments = parser.parse_args(argv)
+    RunDirectory(arguments.run).config()  # says what is wrong before torch is loaded
+    if arguments.k < 1:
+        raise UserError(f"match: -k must be at least 1, got {arguments.k}")
+    if arguments.output.absolute() in (arguments.a.absolute(), arguments.b.absolute()):
+        raise UserError(f"-o {arguments.output} would replace a file that is read")
+
+    from invlearn.search import NearestCodes
+    from invlearn.tables import table_writer
+    from invlearn.training.trained import load_run
+
+    run = load_run(arguments.run, device=arguments.device)
+    threshold, rate = run.threshold(arguments.fpr, replica=arguments.replica)
+    gallery = _gather(_coded(run, arguments.b, arguments))
+    if len(gallery.rows) < arguments.k:
+        raise UserError(f"{arguments.b}: {len(gallery.rows)} rows, fewer than the {arguments.k} asked for with -k")
+    search = NearestCodes(gallery.invariant)
+    count = same = 0
+    with table_writer(arguments.output) as append:
+        for piece in _coded(run, arguments.a, arguments):
+            distances, places = search.nearest(piece.invariant, arguments.k)
+            append(_matches(piece, gallery, distances, places, threshold))
+            count += len(piece.rows)
+            same += int((distances[:, 0] < threshold).sum())
+    print(f"{arguments.output}: {count:,} rows; for {same:,} the nearest of {len(gallery.rows):,} is the same entity")
+    print(
+        f"the same is what has a code distance below {threshold:.4g}: of validation pairs {arguments.fpr:.3g} of the "
+        f"different ones at most, and {rate:.3g} of the same ones"
+    )
+    if search.agreement is not None:
+        print(f"the search is not exhaustive: it found the nearest in {search.agreement:.1%} of the cases looked at")
+    return 0
+
+
+def _coded(run: TrainedRun, path: Path, arguments: Namespace) -> Iterator[Coded]:
+    from invlearn.tables import open_table
+
+    table = open_table(path)
+    features, others = columns_of(run, table, arguments.features)
+    return coded_pieces(run, table, features, others, drop_missing=arguments.drop_missing, replica=arguments.replica)
+
+
+def _gather(pieces: Iterator[Coded]) -> Coded:
+    """All pieces as one, without variant codes."""
+    import numpy as np
+    import pandas as pd
+
+    rows, others, invariant = zip(*((piece.rows, piece.others, piece.invariant) for piece in pieces), strict=True)
+    codes = np.concatenate(invariant)
+    return Coded(np.concatenate(rows), pd.concat(others, ignore_index=True), codes, codes[:, :0])
+
+
+def _matches(piece: Coded, gallery: Coded, distances: np.ndarray, places: np.ndarray, threshold: float) -> pd.DataFrame:
+    """The columns of A, those of its matches in B, and what makes them that; k rows for each of A."""
+    import numpy as np
+    import pandas as pd
+
+    k = places.shape[1]
+    ours = piece.others.iloc[np.repeat(np.arange(len(piece.rows)), k)].reset_index(drop=True)
+    theirs = gallery.others.iloc[places.ravel()].reset_index(drop=True).add_prefix("match_")
+    found = {
+        "row": np.repeat(piece.rows, k),
+        "match_row": gallery.rows[places.ravel()],
+        "rank": np.tile(np.arange(1, k + 1), len(piece.rows)),
+        "distance": distances.ravel(),
+        "same": distances.ravel() < threshold,
+    }
+    table = pd.concat([pd.DataFrame(found), ours, theirs], axis=1)
+    return table[places.ravel() >= 0]
