@@ -41,7 +41,7 @@ class EntitySamples:
         seed: What pairs are drawn from.
 
     Raises:
-        ValueError: A setting is out of range; a split has fewer than two entities, or none with two samples.
+        ValueError: A setting is out of range, or a split has fewer than two entities.
     """
 
     samples: Tensor
@@ -60,8 +60,6 @@ class EntitySamples:
         for split, entities in self.splits.items():
             if len(entities) < 2:
                 raise ValueError(f"entities: {len(entities)} in the {split} split, where two are needed at least")
-            if not bool((self._counts[entities] > 1).any()):
-                raise ValueError(f"entities: none in the {split} split has two samples")
 
     @property
     def redraws(self) -> bool:
@@ -101,7 +99,7 @@ class EntitySamples:
         n = {"train": self.size, "valid": self.valid_size, "test": self.test_size}[split]
         generator = seeded_generator(seed, "pairs", split)
         entities = self.splits[split]
-        same = _cycled(entities[self._counts[entities] > 1], (n + 1) // 2, generator)
+        same = _cycled(self._with_two(entities), (n + 1) // 2, generator)
         rows = self._draw(same, 2, generator)
         first = _cycled(torch.arange(len(entities)), n // 2, generator)
         step = torch.randint(1, len(entities), first.shape, generator=generator)
@@ -126,11 +124,15 @@ class EntitySamples:
     def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
         """Two samples each of up to 1,000 test entities, ``(n, d)`` twice."""
         generator = seeded_generator(seed, "orbits", "test")
-        entities = self.splits["test"]
-        entities = entities[self._counts[entities] > 1]
+        entities = self._with_two(self.splits["test"])
         chosen = entities[torch.randperm(len(entities), generator=generator)[:GALLERY]]
         rows = self._draw(chosen, 2, generator)
         return self.samples[rows[:, 0]], self.samples[rows[:, 1]]
+
+    def _with_two(self, entities: Tensor) -> Tensor:
+        """Those that have two samples; where none has, all, and what is compared is equal."""
+        several = entities[self._counts[entities] > 1]
+        return several if len(several) else entities
 
     @cached_property
     def _looked_at(self) -> int:

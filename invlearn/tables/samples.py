@@ -20,7 +20,9 @@ from invlearn.seeding import seeded_generator
 from invlearn.tables.columns import Checked
 from invlearn.tables.reading import PIECE, fingerprint
 
-__all__ = ["Contents", "Drop", "Rows", "SampleFile", "Scale", "equal_rows", "split_at_random"]
+__all__ = ["Contents", "Drop", "Rows", "SampleFile", "Scale", "Scaling", "equal_rows", "scale_of", "split_at_random"]
+
+Scaling = Literal["common", "per_feature", "none"]
 
 Drop = Literal["missing", "duplicates", "singletons"]
 
@@ -41,7 +43,11 @@ class Scale:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Scale float64 samples ``(n, d)`` to float32."""
-        return ((values - np.asarray(self.offset)) / np.asarray(self.factor)).astype(np.float32)
+        return self.double(values).astype(np.float32)
+
+    def double(self, values: np.ndarray) -> np.ndarray:
+        """Scale float64 samples ``(n, d)`` and keep them so."""
+        return (values - np.asarray(self.offset)) / np.asarray(self.factor)
 
     def undo(self, values: np.ndarray) -> np.ndarray:
         """Bring scaled samples ``(n, d)`` back to where they were."""
@@ -114,24 +120,17 @@ class Rows:
             repeated.append(later)
         return np.setdiff1d(np.arange(len(self.numbers)), repeated)
 
-    def scale(self, training: np.ndarray, scaling: Literal["common", "per_feature", "none"]) -> Scale:
+    def scale(self, training: np.ndarray, scaling: Scaling) -> Scale:
         """The scale of the training samples.
 
         Args:
             training: Whether a row is one of them, ``(n,)``.
             scaling: As in ``SampleFile``.
-
-        Raises:
-            ValueError: All their values are equal.
         """
         if scaling == "none":
             return Scale(0.0, 1.0)
-        axis = None if scaling == "common" else 0
-        values = self.values[training]
-        offset, factor = values.mean(axis=axis, dtype=np.float64), values.std(axis=axis, dtype=np.float64)
-        if not np.all(factor > 0):
-            raise ValueError(f"scaling: all values {'' if axis is None else 'of a feature '}are equal")
-        return Scale((offset + self.centre).tolist(), factor.tolist())
+        found = scale_of(self.values[training], scaling)
+        return Scale((np.asarray(found.offset) + self.centre).tolist(), found.factor)
 
     def scaled(self, scale: Scale) -> Tensor:
         """The samples under a scale, ``(n, d)``; they take the place of ``values``, which may be most of the memory."""
@@ -181,7 +180,7 @@ class SampleFile(ABC):
 
     path: str
     drop: Sequence[Drop] = ()
-    scaling: Literal["common", "per_feature", "none"] = "common"
+    scaling: Scaling = "common"
     offset: float | Sequence[float] | Literal["auto"] = "auto"
     factor: float | Sequence[float] | Literal["auto"] = "auto"
     valid_share: float = 0.1
@@ -291,6 +290,25 @@ class SampleFile(ABC):
 def _read_once(file: SampleFile) -> Contents:
     """Read a file, unless it is the one that was read last, under the same settings: a sweep has many runs."""
     return file.read()
+
+
+def scale_of(values: np.ndarray, scaling: Scaling) -> Scale:
+    """The scale with which samples have mean 0 and variance 1.
+
+    Args:
+        values: ``(n, d)``.
+        scaling: As in ``SampleFile``.
+
+    Raises:
+        ValueError: All values, or all of a feature, are equal.
+    """
+    if scaling == "none":
+        return Scale(0.0, 1.0)
+    axis = None if scaling == "common" else 0
+    offset, factor = values.mean(axis=axis, dtype=np.float64), values.std(axis=axis, dtype=np.float64)
+    if not np.all(factor > 0):
+        raise ValueError(f"scaling: all values {'' if axis is None else 'of a feature '}are equal")
+    return Scale(offset.tolist(), factor.tolist())
 
 
 def equal_rows(values: np.ndarray) -> Iterator[tuple[int, int]]:

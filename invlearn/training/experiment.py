@@ -41,8 +41,12 @@ class Experiment:
     settings: Settings
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Experiment:
+    def from_config(cls, config: Mapping[str, Any], *, dataset: Dataset | None = None) -> Experiment:
         """Check a plain config and build what it names.
+
+        Args:
+            config: The config.
+            dataset: In place of the one that the config names.
 
         Raises:
             UserError: A key is unknown, missing, of the wrong type or out of range, or two do not go together.
@@ -55,7 +59,10 @@ class Experiment:
                 )
         top = {key: value for key, value in config.items() if key not in GROUPS}
         settings, top = build("", {"_target_": "invlearn.config.Settings", **top})
-        dataset, dataset_node = build("dataset", config["dataset"])
+        dataset_node: dict[str, Any] = {}
+        if dataset is None:
+            dataset, dataset_node = build("dataset", config["dataset"])
+        assert dataset is not None
         loss, loss_node = build("loss", config["loss"], dim=dataset.dim)
         try:
             loss.check(dataset)

@@ -102,7 +102,7 @@ class TrainedRun:
         else:
             z = np.concatenate([z_invariant, z_variant], axis=1)
         x = self._apply("decode", z, self.experiment.loss.code_features, replica)
-        return _on_arrays(self._scale.undo, x) if self._scale else x
+        return _on_arrays(self.scale.undo, x) if self.scale else x
 
     def threshold(self, rate: float, *, replica: int | None = None) -> tuple[float, float]:
         """The invariant-code distance below which two samples count as the same entity.
@@ -145,25 +145,30 @@ class TrainedRun:
         return evaluate_replicas(experiment, model, self._contents["statistics"], self.device)
 
     @property
-    def _scale(self) -> Scale | None:
+    def scale(self) -> Scale | None:
         """How samples of a file are scaled before they are encoded."""
         return getattr(self.experiment.dataset, "scale", None)
 
     def _scaled(self, x: Any) -> Any:
-        if self._scale is None or x.ndim != 2 or x.shape[1] != self.experiment.dataset.dim:
+        if self.scale is None or x.ndim != 2 or x.shape[1] != self.experiment.dataset.dim:
             return x
-        return _on_arrays(self._scale, x)
+        return _on_arrays(self.scale, x)
 
     def _apply(self, method: str, values: Any, width: int, replica: int | None) -> Any:
         tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
         if tensor.ndim != 2 or tensor.shape[1] != width:
             raise ValueError(f"expected an array of shape (n, {width}), got {tuple(tensor.shape)}")
-        model = self._model(self.best_replica if replica is None else replica)
+        model = self.model(self.best_replica if replica is None else replica)
         with torch.no_grad():
             result = getattr(model, method)(tensor.to(self.device, self.experiment.dtype)[None])[0]
         return result.to(values.device) if isinstance(values, Tensor) else result.cpu().numpy()
 
-    def _model(self, replica: int) -> AutoEncoder:
+    def model(self, replica: int) -> AutoEncoder:
+        """The auto-encoder of one replica, a stack of one.
+
+        Raises:
+            ValueError: There is no such replica.
+        """
         if not 0 <= replica < self.replicas:
             raise ValueError(f"replica must be between 0 and {self.replicas - 1}, got {replica}")
         if replica not in self._models:

@@ -1,0 +1,209 @@
+"""The method as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+
+from invlearn.compose import conf_dir
+from invlearn.data import EntitySamples, Split
+from invlearn.errors import UserError
+from invlearn.nn import AutoEncoder
+from invlearn.seeding import seeded_generator
+from invlearn.tables.samples import Scaling, scale_of
+from invlearn.training.experiment import Experiment, resolve_device
+from invlearn.training.loop import TrainingState, train_epochs
+
+try:
+    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+    from sklearn.neighbors import NearestNeighbors
+    from sklearn.utils import check_random_state
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError("invlearn.sklearn needs scikit-learn 1.6 or later: pip install 'invlearn[sklearn]'") from error
+
+__all__ = ["InvariantEncoder"]
+
+PAIRS_PER_SAMPLE = 100
+"""Pairs of an epoch for each sample; with fewer than 600 samples an epoch is shorter than usual."""
+
+PAIRS = 60_000
+"""Pairs of an epoch at most."""
+
+
+class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Learn a code that is equal for samples of one entity and different for those of others.
+
+    Args:
+        model: ``extended`` or ``standard``.
+        invariant: Width of the code; ``auto`` is the number of features.
+        distance: How far entities are apart: ``observed``, the smallest distance between samples of theirs, or
+            ``binary``, 1.
+        pairs: ``drawn``, pair by pair, or ``batch``, all pairs of a batch of entities.
+        scaling: ``common``, one offset and one factor for all features; ``per_feature``; ``none``.
+        epochs: Passes over drawn pairs, at least 1.
+        batch_size: Pairs of a step, or entities for ``pairs="batch"``.
+        validation_fraction: Share of the entities that choose the best epoch, 0 to 1; with too few entities for that,
+            all of them are trained on and choose.
+        settings: Other keys of a run's config, as in ``{"model.depth": 3, "trainer.patience": 5}``.
+        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+        random_state: What weights, splits and pairs are drawn from.
+
+    Attributes:
+        model_: The auto-encoder, in double precision on the CPU, a stack of one.
+        scale_: How samples are scaled.
+        n_features_in_: Features d.
+        n_iter_: The epoch that was best.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.stack([np.roll(x, s) for x in rng.uniform(-1, 1, (50, 6)) for s in range(3)])
+        >>> codes = InvariantEncoder(epochs=2, random_state=0).fit_transform(X, np.repeat(np.arange(50), 3))
+        >>> codes.shape
+        (150, 6)
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Literal["extended", "standard"] = "extended",
+        invariant: int | Literal["auto"] = "auto",
+        distance: Literal["observed", "binary"] = "observed",
+        pairs: Literal["drawn", "batch"] = "drawn",
+        scaling: Literal["common", "per_feature", "none"] = "common",
+        epochs: int = 30,
+        batch_size: int = 128,
+        validation_fraction: float = 0.1,
+        settings: Mapping[str, Any] | None = None,
+        device: str = "cpu",
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        self.model = model
+        self.invariant = invariant
+        self.distance: Literal["observed", "binary"] = distance
+        self.pairs = pairs
+        self.scaling: Scaling = scaling
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
+        self.settings = settings
+        self.device = device
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.non_deterministic = False
+        return tags
+
+    def fit(self, X: Any, y: Any) -> InvariantEncoder:
+        """Train on samples ``(n, d)`` and their entities ``(n,)``, of any type.
+
+        Raises:
+            ValueError: A setting or the data are wrong, or there is one entity only.
+        """
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        check_classification_targets(y)
+        labels, entity = np.unique(y, return_inverse=True)
+        if len(labels) < 2:
+            raise ValueError(f"all samples are of 1 class, {labels[0]!r}; at least 2 entities are needed")
+        if np.bincount(entity).max() < 2:
+            warnings.warn("no entity has two samples: there is no invariance to learn", UserWarning, stacklevel=2)
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        splits = self._splits(len(labels), seed)
+        training = np.isin(entity, splits["train"].numpy())
+        self.scale_ = scale_of(X[training].astype(np.float64), self.scaling)
+        dataset = EntitySamples(
+            samples=torch.from_numpy(self.scale_(X.astype(np.float64))),
+            entity=torch.from_numpy(entity),
+            splits=splits,
+            distance=self.distance,
+            size=max(2, min(PAIRS, PAIRS_PER_SAMPLE * int(training.sum()))),
+            valid_size=min(10_000, 20 * len(X)),
+            seed=seed,
+        )
+        experiment = Experiment.from_config(self._config(seed), dataset=dataset)
+        self.model_, self.n_iter_ = _trained(experiment)
+        self._n_features_out = experiment.loss.invariant_features
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Invariant codes ``(n, invariant)`` of samples ``(n, d)``, of the same precision."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        scaled = torch.from_numpy(self.scale_.double(X.astype(np.float64)))
+        with torch.no_grad():
+            z = self.model_.encode(scaled[None])[0, :, : self._n_features_out]
+        return z.numpy().astype(X.dtype)
+
+    def score(self, X: Any, y: Any) -> float:
+        """Share of samples ``(n, d)`` whose nearest other sample, by code, is of the same entity, 0 to 1.
+
+        Samples that are alone of their entity, ``y`` of shape ``(n,)``, are not counted; with none left it is 0.
+        """
+        X, y = validate_data(self, X, y, reset=False)
+        codes = self.transform(X)
+        if len(codes) < 2:
+            return 0.0
+        others = NearestNeighbors(n_neighbors=1).fit(codes).kneighbors(return_distance=False)[:, 0]
+        _, entity, counts = np.unique(y, return_inverse=True, return_counts=True)
+        counted = counts[entity] > 1
+        return float((entity[others] == entity)[counted].mean()) if counted.any() else 0.0
+
+    def _splits(self, count: int, seed: int) -> dict[Split, torch.Tensor]:
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(f"validation_fraction must be from 0 to below 1, got {self.validation_fraction}")
+        held_out = round(self.validation_fraction * count)
+        if held_out < 2 or count - held_out < 2:
+            everything = torch.arange(count)
+            return {"train": everything, "valid": everything}
+        order = torch.randperm(count, generator=seeded_generator(seed, "split"))
+        return {"train": order[held_out:], "valid": order[:held_out]}
+
+    def _config(self, seed: int) -> dict[str, Any]:
+        options = {"model": self.model, "loss": "pairwise", "optimizer": "adam", "trainer": "default"}
+        config = OmegaConf.create({})
+        for group, option in options.items():
+            file = conf_dir() / group / f"{option}.yaml"
+            if not file.is_file():
+                raise ValueError(f"{group}: there is no {option!r}")
+            config[group] = OmegaConf.load(file)
+        given = {
+            "loss.invariant": self.invariant,
+            "loss.pairs": self.pairs,
+            "trainer.epochs": self.epochs,
+            "trainer.batch_size": self.batch_size,
+            "device": self.device,
+            "seed": seed,
+            "threads": None,
+            **(self.settings or {}),
+        }
+        for key, value in given.items():
+            OmegaConf.update(config, key, value)
+        plain = OmegaConf.to_container(config)
+        assert isinstance(plain, dict)
+        return {"dataset": {}} | {str(key): value for key, value in plain.items()}
+
+
+def _trained(experiment: Experiment) -> tuple[AutoEncoder, int]:
+    """The model at its best epoch, in double precision on the CPU, and that epoch.
+
+    Raises:
+        UserError: The loss was not finite.
+    """
+    device = resolve_device(experiment.settings.device)
+    train = experiment.training_examples(device)
+    state = TrainingState.initial(experiment, train(0), device)
+    for _ in train_epochs(state, experiment, train, experiment.examples("valid", device)):
+        pass
+    if bool(state.diverged.all()):
+        raise UserError("the loss became infinite or NaN: lower optimizer.lr in settings")
+    state.model.load_state_dict(state.best)
+    return state.model.double().cpu().requires_grad_(False), int(state.best_epoch)
