@@ -15,7 +15,7 @@ __all__ = ["main"]
 def main(argv: list[str]) -> int:
     """Write the columns that are no features, then the codes, in the order of the rows, whatever the file's size."""
     parser = Parser(prog="invlearn embed", description="Encode the rows of a file.")
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory, as in outputs/runs/...")
+    parser.add_run()
     parser.add_argument("file", type=Path, metavar="FILE", help="CSV, Parquet, NPZ or NPY")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CSV or Parquet")
     parser.add_argument("--variant", action="store_true", help="add the variant part of the code: v_0, v_1, ...")
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     if arguments.output.absolute() == arguments.file.absolute():
         raise UserError(f"-o {arguments.output} would replace the file that is read")
     table = open_table(arguments.file)
-    run = load_run(arguments.run, device=arguments.device)
+    run = load_run(arguments.run, device=arguments.device, trust=arguments.trust)
     features, others = columns_of(run, table, arguments.features)
     pieces = coded_pieces(run, table, features, others, drop_missing=arguments.drop_missing, replica=arguments.replica)
     count = 0

@@ -22,7 +22,7 @@ __all__ = ["main"]
 def main(argv: list[str]) -> int:
     """Draw the run's test data again, or read a file; measure every replica's best checkpoint; print the metrics."""
     parser = Parser(prog="invlearn evaluate", description="Measure a trained run anew, on its test data or on a file.")
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory, as in outputs/runs/...")
+    parser.add_run()
     parser.add_argument("data", type=Path, nargs="?", metavar="DATA", help="a file of samples or pairs, as in training")
     parser.add_argument("--entity", metavar="COLUMN", help="column that names the entity; by default as in training")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     from invlearn.commands.summary import metrics_table
     from invlearn.training.trained import load_run
 
-    run = load_run(arguments.run, device=arguments.device)
+    run = load_run(arguments.run, device=arguments.device, trust=arguments.trust)
     if (status := run.directory.record().get("status")) != "completed":
         print(f"invlearn: the run is {status}, not completed; this is its best epoch so far", file=sys.stderr)
     metrics, constants = run.evaluate(_held_out(run, arguments.data, arguments.entity))

@@ -15,7 +15,7 @@ ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
 def main(argv: list[str]) -> int:
     """Write the file, check it, and say how it is used."""
     parser = Parser(prog="invlearn export", description="Write the encoder to a file that needs no invlearn.")
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory, as in outputs/runs/...")
+    parser.add_run()
     parser.add_argument("--format", choices=ENDINGS, default="onnx", help="onnx, or torch for torch.export's .pt2")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="by default RUN/encoder.onnx or .pt2")
     parser.add_argument("--replica", type=int, help="which replica; by default the best by validation loss")
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     from invlearn.export import export_run
     from invlearn.training.trained import load_run
 
-    run = load_run(directory.path)
+    run = load_run(directory.path, trust=arguments.trust)
     difference = export_run(run, path, arguments.format, replica=arguments.replica)
     loss, dim = run.experiment.loss, run.experiment.dataset.dim
     print(

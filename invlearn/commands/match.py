@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
         prog="invlearn match",
         description="Find the nearest rows of B for each row of A, and say which are the same entity.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory, as in outputs/runs/...")
+    parser.add_run()
     parser.add_argument("a", type=Path, metavar="A", help="CSV, Parquet, NPZ or NPY")
     parser.add_argument("b", type=Path, metavar="B", help="likewise")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CSV or Parquet")
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
     from invlearn.tables import table_writer
     from invlearn.training.trained import load_run
 
-    run = load_run(arguments.run, device=arguments.device)
+    run = load_run(arguments.run, device=arguments.device, trust=arguments.trust)
     threshold, rate = run.threshold(arguments.fpr, replica=arguments.replica)
     gallery = _gather(_coded(run, arguments.b, arguments))
     if len(gallery.rows) < arguments.k:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from invlearn.commands.arguments import Parser
 from invlearn.runs import RunDirectory
 
@@ -13,7 +11,7 @@ __all__ = ["main"]
 def main(argv: list[str]) -> int:
     """Continue the run to its end; say so if there is nothing left to do."""
     parser = Parser(prog="invlearn resume", description="Continue an unfinished run with its own config.")
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory, as in outputs/runs/...")
+    parser.add_run()
     parser.add_argument("--device", help="continue on another device: auto, cpu, cuda or cuda:N")
     arguments = parser.parse_args(argv)
     directory = RunDirectory(arguments.run)
@@ -25,7 +23,7 @@ def main(argv: list[str]) -> int:
     from invlearn.training.experiment import Experiment
     from invlearn.training.run import is_finished
 
-    if is_finished(Experiment.from_config(config), directory):
+    if is_finished(Experiment.from_config(config, trust=arguments.trust), directory):
         print(f"{directory} is finished; nothing to do")
     train(config, directory.path)
     report(directory)

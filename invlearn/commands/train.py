@@ -51,10 +51,11 @@ def train(config: DictConfig | Mapping[str, Any] | Sequence[str] = (), run_dir: 
     if run_dir is None:
         run_dir = OmegaConf.select(config, "hydra.run.dir") if isinstance(config, DictConfig) else None
     directory = RunDirectory(run_dir or compose().hydra.run.dir)
-    run_experiment(Experiment.from_config(as_plain(config)), directory, _draw_curves)
+    experiment = Experiment.from_config(as_plain(config))
+    run_experiment(experiment, directory, _draw_curves)
     if not directory.curves.exists():
         _draw_curves(directory)
-    return load_run(directory.path)
+    return load_run(directory.path, trust=experiment.targets)
 
 
 def _draw_curves(directory: RunDirectory) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -113,8 +114,9 @@ class _Csv(Table):
     def pieces(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Piece]:
         numbers = [name for name in columns if name not in text]
         options = {"na_values": dict.fromkeys(numbers, MISSING), "dtype": dict.fromkeys(text, str)}
-        with _readable(self.path):
-            # Without index_col=False a first row of too many fields would become row names.
+        with _readable(self.path), warnings.catch_warnings():
+            # Without index_col=False a first row of too many fields would become row names; with it, they are lost.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
             pieces = self._read(usecols=list(columns), chunksize=PIECE, index_col=False, **options)
             first_row = 1
             with pieces:
@@ -258,6 +260,8 @@ def _readable(path: Path) -> Iterator[None]:
         raise
     except pd.errors.EmptyDataError as error:
         raise UserError(f"{path} is empty") from error
+    except pd.errors.ParserWarning as error:
+        raise UserError(f"{path} cannot be read: a row has more fields than the header") from error
     except ValueError as error:
         message = " ".join(str(error).split())
         if "allow_pickle" in message or "pickled" in message:

@@ -201,6 +201,8 @@ class SampleFile(ABC):
         if self.fingerprint == "auto":
             self._settle(fingerprint=fingerprint(Path(self.path)))
         self.choose_features()
+        if twice := next((name for name in self.feature_columns if self.feature_columns.count(name) > 1), None):
+            raise ValueError(f"features: {twice} is named twice")
         if "auto" in self._scaling.values():
             self._settle(**vars(self.contents.scale))
 

@@ -17,7 +17,7 @@ from invlearn.errors import UserError
 from invlearn.losses import Examples, Loss
 from invlearn.nn import AutoEncoder, LearningRates, StackedLinear
 from invlearn.seeding import derived_seed, seeded_generator
-from invlearn.training.schema import build
+from invlearn.training.schema import build, check_trusted
 
 __all__ = ["Experiment", "resolve_device"]
 
@@ -41,12 +41,16 @@ class Experiment:
     settings: Settings
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], *, dataset: Dataset | None = None) -> Experiment:
+    def from_config(
+        cls, config: Mapping[str, Any], *, dataset: Dataset | None = None, trust: Sequence[str] | None = None
+    ) -> Experiment:
         """Check a plain config and build what it names.
 
         Args:
             config: The config.
             dataset: In place of the one that the config names.
+            trust: Where the config was not typed by its user: classes, or packages, that it may name beside
+                invlearn's own.
 
         Raises:
             UserError: A key is unknown, missing, of the wrong type or out of range, or two do not go together.
@@ -57,8 +61,10 @@ class Experiment:
                     f"{group} must be a config group, a dict with _target_, got {config.get(group)!r}; "
                     f"overrides, as in ['{group}=...'], choose one by name"
                 )
+        if trust is not None:
+            check_trusted(config, trust)
         top = {key: value for key, value in config.items() if key not in GROUPS}
-        settings, top = build("", {"_target_": "invlearn.config.Settings", **top})
+        settings, top = build("", {**top, "_target_": "invlearn.config.Settings"})
         dataset_node: dict[str, Any] = {}
         if dataset is None:
             dataset, dataset_node = build("dataset", config["dataset"])
@@ -94,6 +100,11 @@ class Experiment:
             **{key: value for key, value in top.items() if key != "_target_"},
         }
         return cls(effective, dataset, loss, trainer, settings)
+
+    @property
+    def targets(self) -> list[str]:
+        """The classes that the config names."""
+        return [self.config[group]["_target_"] for group in GROUPS if "_target_" in self.config[group]]
 
     @property
     def seeds(self) -> list[int]:

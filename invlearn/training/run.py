@@ -44,7 +44,7 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
             raise UserError(f"{directory} holds other files and no run; choose another hydra.run.dir")
         return False
     # A key that the stored config lacks, because it is older, counts at its default.
-    stored = Experiment.from_config(directory.config())
+    stored = Experiment.from_config(directory.config(), trust=experiment.targets)
     changed = differences(stored.config, experiment.config)
     if stored.epochs < experiment.epochs:
         changed.pop("trainer.epochs")  # a larger number extends the run

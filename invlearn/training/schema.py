@@ -15,7 +15,16 @@ from torch import Tensor
 
 from invlearn.errors import UserError, nearest
 
-__all__ = ["build", "locate"]
+__all__ = ["build", "check_trusted", "locate"]
+
+OWN = {
+    "dataset": ("invlearn.data", "invlearn.tables"),
+    "model": ("invlearn.nn",),
+    "loss": ("invlearn.losses",),
+    "optimizer": ("torch.optim",),
+    "trainer": ("invlearn.config",),
+}
+"""Packages whose public classes a stored config may name, by group."""
 
 
 def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tuple[Any, dict[str, Any]]:
@@ -66,6 +75,25 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tupl
         named = message.partition(" ")[0] in settable
         raise UserError(_dotted(group, message) if named else f"{group}: {message}") from error
     return built, {"_target_": node["_target_"]} | {key: _settled(key, value, built) for key, value in values.items()}
+
+
+def check_trusted(config: Mapping[str, Any], trust: Sequence[str]) -> None:
+    """Refuse a config from elsewhere that names anything but classes made for it: a name can run code.
+
+    Args:
+        config: A stored config.
+        trust: Other classes that may be named, or modules and packages that hold them.
+
+    Raises:
+        UserError: It names something else.
+    """
+    for group, packages in OWN.items():
+        path = str(config[group].get("_target_"))
+        if any(path == name or path.startswith(f"{name}.") for name in trust):
+            continue
+        package, _, name = path.rpartition(".")
+        if package not in packages or not inspect.isclass(getattr(import_module(package), name, None)):
+            raise UserError(f"{group}._target_ is {path}, no class of invlearn's own; --trust {path} lets its code run")
 
 
 def locate(group: str, path: object) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -192,21 +192,24 @@ def _on_arrays(function: Callable[[np.ndarray], np.ndarray], values: Any) -> Any
     return function(np.asarray(values, dtype=np.float64))
 
 
-def load_run(path: str | Path, *, device: str = "cpu") -> TrainedRun:
+def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()) -> TrainedRun:
     """Load a trained run from its directory.
 
     Args:
         path: The run directory.
         device: Where to compute: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        trust: Classes of your own that the run's config may name, or packages that hold them. Nothing else that a run
+            directory holds can run code.
 
     Raises:
-        UserError: The directory is no run, has no checkpoint yet, or is damaged, or there is no such device.
+        UserError: The directory is no run, has no checkpoint yet, or is damaged, its config names other classes than
+            invlearn's and those of ``trust``, or there is no such device.
 
     Example:
         ``z_invariant, z_variant = invlearn.load_run("outputs/runs/my-run").encode(x)``
     """
     directory = RunDirectory(path)
-    experiment = Experiment.from_config(directory.config())
+    experiment = Experiment.from_config(directory.config(), trust=trust)
     if not directory.best_checkpoint.is_file():
         raise UserError(f"{path} has no checkpoints/best.pt: it has not finished an epoch, or the file is gone")
     place = resolve_device(device)
