@@ -41,10 +41,9 @@ class NearestCodes:
         except ImportError as error:
             raise UserError("match needs faiss: pip install 'invlearn[data]'") from error
         self.agreement: float | None = None
-        self.codes = np.ascontiguousarray(codes, dtype=np.float32)
         # faiss computes |a|² + |b|² - 2ab, which loses digits far from 0.
-        self.centre = self.codes.mean(axis=0)
-        self.codes -= self.centre
+        self.centre = codes.mean(axis=0, dtype=np.float64).astype(np.float32)
+        self.codes = np.ascontiguousarray(codes - self.centre, dtype=np.float32)
         n, width = self.codes.shape
         flat = faiss.IndexFlatL2(width)
         if n <= EXHAUSTIVE:

@@ -23,7 +23,6 @@ try:
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
     from sklearn.neighbors import NearestNeighbors
     from sklearn.utils import check_random_state
-    from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
     raise ImportError("invlearn.sklearn needs scikit-learn 1.6 or later: pip install 'invlearn[sklearn]'") from error
@@ -110,7 +109,6 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             ValueError: A setting or the data are wrong, or there is one entity only.
         """
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        check_classification_targets(y)
         labels, entity = np.unique(y, return_inverse=True)
         if len(labels) < 2:
             raise ValueError(f"all samples are of 1 class, {labels[0]!r}; at least 2 entities are needed")

@@ -32,18 +32,19 @@ def group_distances(entity: Tensor, reference: Tensor) -> Tensor:
     return torch.where(different, apart, 0)
 
 
-def pair_weights(same: Tensor, k: int) -> Tensor:
+def pair_weights(same: Tensor, k: int, dtype: torch.dtype) -> Tensor:
     """What each pair of samples weighs, ``(R, S, S)``: half for all same pairs together, half for all different ones.
 
     Args:
         same: Whether two groups are of one entity, ``(R, N, N)``.
         k: Samples of each group.
+        dtype: Of the weights.
     """
     same = same.repeat_interleave(k, 1).repeat_interleave(k, 2)
-    with_another = same.to(torch.get_default_dtype())
+    with_another = same.to(dtype)
     with_another.diagonal(dim1=1, dim2=2).zero_()  # a sample and itself are no pair
     counts = with_another.sum((1, 2), keepdim=True)
-    others = (~same).sum((1, 2), keepdim=True)
+    others = (~same).to(dtype).sum((1, 2), keepdim=True)
     return torch.where(same, with_another / (2 * counts), 0.5 / others)
 
 
@@ -59,7 +60,7 @@ def invariance_of_groups(z_inv: Tensor, entity: Tensor, reference: Tensor, delta
     """
     k = z_inv.shape[2]
     distance = group_distances(entity, reference)
-    weights = pair_weights(distance == 0, k).to(z_inv.dtype)
+    weights = pair_weights(distance == 0, k, z_inv.dtype)
     z = z_inv.flatten(1, 2)
     z = z - z.mean(1, keepdim=True).detach()  # the squares below lose digits far from 0
     squares = z.square().sum(-1)

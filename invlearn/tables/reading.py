@@ -162,7 +162,7 @@ class _Arrays(Table):
         super().__init__(path)
         with _readable(path):
             if path.suffix == ".npz":
-                with np.load(path, allow_pickle=False) as archive:
+                with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                     self.arrays = {name: archive[name] for name in archive.files}
             else:
                 array = np.load(path, allow_pickle=False, mmap_mode="r")

@@ -177,7 +177,7 @@ class TrainedRun:
         return self._models[replica]
 
     def _with_parameters(self, parameters: dict[str, Tensor]) -> AutoEncoder:
-        model = self.experiment.model("meta", replicas=len(next(iter(parameters.values()))))
+        model = self.experiment.model("meta", replicas=len(next(iter(parameters.values())))).requires_grad_(False)
         try:
             model.load_state_dict(parameters, assign=True)
         except RuntimeError as error:

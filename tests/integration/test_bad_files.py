@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,10 @@ import pytest
 from invlearn.cli import main
 from tests.own_data import entity_table, pair_table, write
 
-Edit = Callable[[pd.DataFrame], pd.DataFrame | None]
+Edit = Callable[[pd.DataFrame], pd.DataFrame]
 
 
-def put(row: int, column: str, value: object) -> Edit:
+def put(row: int, column: str, value: Any) -> Edit:
     def edit(table: pd.DataFrame) -> pd.DataFrame:
         changed = table.astype({column: object})
         changed.loc[row - 1, column] = value

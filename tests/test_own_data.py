@@ -1,0 +1,247 @@
+"""Samples of entities and given pairs: what is drawn from them, and how files of them are read and divided."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
+from invlearn.data.entities import observed_distance
+from invlearn.tables import EntityFile, PairFile, open_table, table_writer
+from invlearn.tables.samples import equal_rows
+from tests.own_data import entity_table, pair_table, write
+
+
+def samples_of(counts: list[int], **settings: Any) -> EntitySamples:
+    """Entity e has ``counts[e]`` samples; a sample's first feature is its entity."""
+    entity = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    order = torch.randperm(len(entity), generator=torch.Generator().manual_seed(0))
+    samples = torch.stack([entity.double(), torch.arange(len(entity)).double() / 100], dim=1)
+    everything = torch.arange(len(counts))
+    splits: dict[Split, torch.Tensor] = {"train": everything, "valid": everything, "test": everything}
+    return EntitySamples(samples=samples[order], entity=entity[order], splits=splits, **settings)
+
+
+@given(counts=st.lists(st.integers(1, 6), min_size=2, max_size=9), seed=st.integers(0, 99), n=st.integers(2, 60))
+def test_pairs_are_of_one_entity_and_of_two_in_turn(counts: list[int], seed: int, n: int) -> None:
+    data = samples_of(counts, size=n)
+    x, x_prime, distance = data.pairs("train", seed)
+    assert x.shape == (n, 2)
+    same = x[:, 0] == x_prime[:, 0]
+    assert torch.equal(same, torch.arange(n) % 2 == 0)
+    assert torch.equal(distance == 0, same)
+    if max(counts) > 1:
+        assert bool((x[same, 1] != x_prime[same, 1]).all())  # two samples, not one twice
+    for one, other, d in zip(x[~same, 0], x_prime[~same, 0], distance[~same], strict=True):
+        of_both = [data.samples[data.samples[:, 0] == entity] for entity in (one, other)]
+        naive = [torch.linalg.vector_norm(a - b) for a, b in itertools.product(*of_both)]
+        assert d >= min(naive) - 1e-12
+        if max(counts) <= data.copies:  # all of their samples are looked at
+            assert d == pytest.approx(float(min(naive)))
+
+
+def test_every_entity_and_sample_gets_its_turn() -> None:
+    data = samples_of([2, 3, 5, 40], size=2_000, copies=3)
+    x, x_prime, _ = data.pairs("train", 0)
+    of_same = x[0::2, 0].long().bincount()
+    assert of_same.tolist() == [250] * 4
+    seen = torch.cat([x, x_prime])[:, 1].unique()
+    assert len(seen) == 50
+    # Of an entity with 40 samples each comes first about as often as any other.
+    first = x[0::2][x[0::2, 0] == 3][:, 1].unique(return_counts=True)[1]
+    assert len(first) == 40
+    assert int(first.max()) <= 20
+
+
+def test_groups_hold_different_samples_of_an_entity() -> None:
+    data = samples_of([2, 4, 7], size=30, copies=4)
+    x, entity, reference = data.groups("train", 0)
+    assert x.shape == (30, 4, 2)
+    assert torch.equal(x[..., 0], entity[:, None].expand(-1, 4).double())
+    assert torch.equal(reference, x)
+    for group, of in zip(x[..., 1], entity, strict=True):
+        assert len(group.unique()) == min(4, [2, 4, 7][int(of)])
+    assert samples_of([2, 4], distance="binary", size=4).groups("train", 0).reference.shape[-1] == 0
+
+
+def test_draws_depend_on_the_seed_alone() -> None:
+    data = samples_of([3] * 8, size=50)
+    again = samples_of([3] * 8, size=50)
+    for ours, theirs in zip(data.pairs("train", 5), again.pairs("train", 5), strict=True):
+        assert torch.equal(ours, theirs)
+    assert not torch.equal(data.pairs("train", 5).x, data.pairs("train", 6).x)
+
+
+def test_different_entities_are_never_at_distance_0() -> None:
+    assert observed_distance(torch.zeros(1, 2, 3), torch.zeros(1, 1, 3)).item() > 0
+
+
+def test_recall_is_over_two_samples_of_each_test_entity() -> None:
+    query, gallery = samples_of([1, 2, 3, 5]).orbits(0)
+    assert torch.equal(query[:, 0], gallery[:, 0])
+    assert sorted(query[:, 0].tolist()) == [1, 2, 3]
+    assert bool((query[:, 1] != gallery[:, 1]).all())
+
+
+def test_given_pairs_are_taken_as_they_are_and_all_before_any_again() -> None:
+    x = torch.arange(10.0)[:, None]
+    pairs = Pairs(x, x + 0.5, torch.tensor([0.0, 1.0]).repeat(5))
+    rows = torch.arange(10)
+    data = LabelledPairs(
+        given=pairs, splits={"train": rows[:6], "valid": rows[6:8], "test": rows[8:]}, entity=rows, size=15
+    )
+    drawn = data.pairs("train", 3)
+    assert drawn.x[:6, 0].sort().values.tolist() == [0, 1, 2, 3, 4, 5]
+    assert drawn.x[6:12, 0].sort().values.tolist() == [0, 1, 2, 3, 4, 5]
+    assert torch.equal(drawn.x_prime, drawn.x + 0.5)
+    assert data.pairs("test", 3).x[:, 0].tolist() == [8, 9]
+    assert [part[:, 0].tolist() for part in data.orbits(0)] == [[8], [8.5]]
+    with pytest.raises(ValueError, match="the train split has none of different entities"):
+        LabelledPairs(given=pairs, splits={"train": rows[::2]}, entity=rows)
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "tsv", "parquet", "npz"])
+def test_a_file_is_read_alike_in_every_format(ending: str, tmp_path: Path) -> None:
+    table, file = entity_table(), tmp_path / f"samples.{ending}"
+    if ending == "parquet":
+        table.to_parquet(file)
+    elif ending == "npz":
+        np.savez(file, f=table.filter(like="f").to_numpy(), id=table["id"].to_numpy(str))
+    else:
+        table.to_csv(file, index=False, sep="\t" if ending == "tsv" else ",")
+    data = EntityFile(path=str(file), entity="id")
+    assert data.dim == 4
+    pairs = data.pairs("train", 0)
+    expected = EntityFile(path=str(write(table, tmp_path / "plain.csv")), entity="id").pairs("train", 0)
+    torch.testing.assert_close(pairs.x, expected.x)
+    assert torch.equal(pairs.distance == 0, expected.distance == 0)
+
+
+def test_splits_share_no_entity_and_scaling_is_that_of_training_samples(tmp_path: Path) -> None:
+    table = entity_table(entities=60)
+    table[["f0", "f1", "f2", "f3"]] = 1e6 + 5 * table[["f0", "f1", "f2", "f3"]]
+    data = EntityFile(path=str(write(table, tmp_path / "samples.parquet")), entity="id", valid_share=0.2, size=4_000)
+    examples = data.contents.examples
+    assert isinstance(examples, EntitySamples)
+    splits = examples.splits
+    assert {split: len(part) for split, part in splits.items()} == {"train": 42, "valid": 12, "test": 6}
+    assert len(torch.cat(list(splits.values())).unique()) == 60
+    training = examples.samples[torch.isin(examples.entity, splits["train"])]
+    assert training.mean().item() == pytest.approx(0, abs=1e-6)
+    assert training.std(correction=0).item() == pytest.approx(1, rel=1e-5)
+    # A large offset costs no digits, and one factor is for all features.
+    values = table[["f0", "f1", "f2", "f3"]].to_numpy()
+    assert isinstance(data.scale.offset, float)
+    assert isinstance(data.scale.factor, float)
+    assert data.scale(values) == pytest.approx((values - data.scale.offset) / data.scale.factor, abs=1e-6)
+    per_feature = EntityFile(path=data.path, entity="id", scaling="per_feature")
+    assert np.shape(per_feature.scale.offset) == (4,)
+    assert per_feature.scale.undo(per_feature.scale.double(values)) == pytest.approx(values)
+
+
+def test_an_identifier_of_digits_is_what_was_written(tmp_path: Path) -> None:
+    table = entity_table(entities=12)
+    table.loc[table["id"] == "001", "id"] = "1"
+    table.loc[table["id"] == "002", "id"] = "01"
+    data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id")
+    assert "36 samples of 12 entities, 3 to 3 of each, 3 on average" in data.report
+
+
+def test_what_may_be_left_out_is_and_is_reported(tmp_path: Path) -> None:
+    table = entity_table()
+    table.loc[4, "f1"] = None
+    table.iloc[20] = table.iloc[10]
+    table.loc[30, "id"] = "lonely"
+    file = write(table, tmp_path / "samples.csv")
+    data = EntityFile(path=str(file), entity="id", drop=["missing", "duplicates", "singletons"])
+    report = "\n".join(data.report)
+    assert "120 rows, 4 features (f0, f1, ..., f3)" in report
+    assert "left out: 1 rows in which a value is missing" in report
+    assert "left out: 1 rows that equal an earlier one" in report
+    assert "left out: 1 entities with one row" in report
+    assert "117 samples of 40 entities, 2 to 3 of each" in report
+
+
+def test_a_trained_dataset_needs_no_file_until_it_is_asked(tmp_path: Path) -> None:
+    file = write(entity_table(), tmp_path / "samples.csv")
+    data = EntityFile(path=str(file), entity="id")
+    settled = {name: getattr(data, name) for name in ("features", "offset", "factor", "fingerprint")}
+    file.unlink()
+    later = EntityFile(path=str(file), entity="id", **settled)
+    assert later.dim == 4
+    assert later.scale == data.scale
+    with pytest.raises(ValueError, match="there is no such file"):
+        later.pairs("train", 0)
+    write(entity_table(seed=1), file)
+    with pytest.raises(ValueError, match="has changed since the run was started"):
+        EntityFile(path=str(file), entity="id", **settled).pairs("train", 0)
+
+
+def test_linked_pairs_stay_in_one_split(tmp_path: Path) -> None:
+    table = pair_table(400)
+    # Rows 4k to 4k+3 share a sample.
+    for column in ("x_0", "x_1", "x_2", "x_3"):
+        table[column] = table[column].to_numpy()[np.arange(400) // 4 * 4]
+    data = PairFile(path=str(write(table, tmp_path / "pairs.parquet")))
+    splits = data.contents.examples.splits
+    assert sum(map(len, splits.values())) == 400
+    assert len(splits["valid"]) == len(splits["test"]) == 40
+    for rows in splits.values():
+        assert torch.equal((rows // 4).unique().repeat_interleave(4), (rows // 4).sort().values)
+
+
+def test_where_all_is_linked_entities_are_divided_and_crossing_pairs_left_out(tmp_path: Path) -> None:
+    entities = np.random.default_rng(0).uniform(-1, 1, (60, 4))
+    rows = []
+    for index in range(3_000):
+        one, other = index % 60, index % 60 if index % 2 else (index // 60 + index) % 60
+        shift = 1e-5 * index * (one == other)
+        rows.append((*entities[one], *(entities[other] + shift), float(one != other)))
+    table = pd.DataFrame(rows, columns=pair_table(4).columns).drop_duplicates()
+    data = PairFile(path=str(write(table, tmp_path / "pairs.csv")))
+    assert any("different pairs whose entities are in two splits" in line for line in data.report)
+    examples = data.contents.examples
+    assert isinstance(examples, LabelledPairs)
+    seen = [
+        {
+            tuple(sample)
+            for part in (examples.given.x, examples.given.x_prime)
+            for sample in part[rows].mul(100).round().tolist()
+        }
+        for rows in examples.splits.values()
+    ]
+    assert all(not one & other for one, other in itertools.combinations(seen, 2))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
+def test_equal_rows_are_found(rows: list[tuple[int, int]]) -> None:
+    expected = [(rows.index(row), place) for place, row in enumerate(rows) if rows.index(row) < place]
+    assert list(equal_rows(np.array(rows, dtype=np.float32))) == expected
+
+
+def test_zero_has_no_sign(tmp_path: Path) -> None:
+    assert list(equal_rows(np.array([[0.0, 1.0], [-0.0, 1.0]], dtype=np.float32))) == [(0, 1)]
+
+
+def test_a_table_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "codes.parquet"
+    with suppress(RuntimeError), table_writer(file) as append:
+        append(pd.DataFrame({"a": [1]}))
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    for ending in ("csv", "csv.gz", "tsv", "parquet"):
+        file = tmp_path / f"codes.{ending}"
+        with table_writer(file) as append:
+            append(pd.DataFrame({"a": [1], "b": ["007"]}))
+            append(pd.DataFrame({"a": [2], "b": [""]}))
+        pieces = [piece.frame for piece in open_table(file).pieces(["a", "b"], text=["b"])]
+        assert pd.concat(pieces)["b"].tolist() == ["007", ""]

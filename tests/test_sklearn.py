@@ -1,0 +1,84 @@
+"""The transformer, as scikit-learn and its users expect it."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from invlearn.sklearn import InvariantEncoder
+from tests.own_data import entity_table
+
+
+def samples(entities: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    table = entity_table(entities=entities, copies=4, dim=5, seed=seed)
+    return table.filter(like="f").to_numpy(), table["id"].to_numpy(str)
+
+
+# sklearn's checks report what they do not apply to.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_scikit_learn_accepts_it() -> None:
+    results = check_estimator(InvariantEncoder(epochs=3), on_fail=None)
+    assert [result["check_name"] for result in results if result["status"] == "failed"] == []
+    assert len(results) > 40
+
+
+def test_codes_of_unseen_entities_tell_them_apart() -> None:
+    encoder = InvariantEncoder(random_state=0).fit(*samples(300))
+    X, y = samples(100, seed=1)
+    codes = encoder.transform(X)
+    assert codes.shape == (400, 5)
+    assert encoder.score(X, y) > 0.9
+    again = pickle.loads(pickle.dumps(encoder))
+    assert np.array_equal(again.transform(X), codes)
+    assert encoder.get_feature_names_out().tolist() == [f"invariantencoder{index}" for index in range(5)]
+
+
+def test_a_seed_decides_everything() -> None:
+    X, y = samples()
+    one, same, other = (InvariantEncoder(epochs=1, random_state=seed).fit(X, y).transform(X) for seed in (0, 0, 1))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_it_works_in_a_pipeline_and_a_grid_search() -> None:
+    X, y = samples()
+    pipeline = make_pipeline(StandardScaler(), InvariantEncoder(epochs=1, random_state=0))
+    search = GridSearchCV(pipeline, {"invariantencoder__model": ["extended", "standard"]}, cv=2)
+    search.fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_estimator_.transform(X).shape == (240, 5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": "extendedd"}, "model: there is no 'extendedd'"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"invariant": 0}, "invariant must be at least 1"),
+        ({"validation_fraction": 1.0}, "validation_fraction must be from 0 to below 1"),
+        ({"settings": {"model.dpeth": 3}}, "did you mean 'depth'"),
+        ({"device": "tpu"}, "device must be auto, cpu"),
+    ],
+)
+def test_wrong_settings_are_named(settings: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        InvariantEncoder(**settings).fit(*samples(10))
+
+
+def test_other_settings_reach_the_run() -> None:
+    encoder = InvariantEncoder(epochs=1, invariant=3, settings={"model.columns": 8, "loss.variant": 2}, pairs="batch")
+    encoder.fit(*samples(20))
+    assert encoder.model_.columns == 8
+    assert encoder.transform(samples(5)[0]).shape == (20, 3)
+
+
+def test_without_two_samples_of_an_entity_there_is_a_warning() -> None:
+    X, _ = samples(10)
+    with pytest.warns(UserWarning, match="no entity has two samples"):
+        InvariantEncoder(epochs=1).fit(X, np.arange(len(X)))
