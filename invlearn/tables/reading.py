@@ -169,6 +169,8 @@ class _Arrays(Table):
                 fields = array.dtype.names
                 self.arrays = {name: array[name] for name in fields} if fields else {"x": array}
         for name, array in self.arrays.items():
+            if not isinstance(array, np.ndarray):
+                raise UserError(f"{path}: {name} is no array")
             if array.ndim not in (1, 2):
                 raise UserError(f"{path}: {name} has shape {array.shape}; it must be (rows,) or (rows, columns)")
         lengths = {name: len(array) for name, array in self.arrays.items()}
@@ -264,7 +266,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise UserError(f"{path} cannot be read: a row has more fields than the header") from error
     except ValueError as error:
         message = " ".join(str(error).split())
-        if "allow_pickle" in message or "pickled" in message:
+        if "allow_pickle" in message or "Python objects" in message:
             raise UserError(f"{path} holds Python objects, which are not read; store numbers or text") from error
         # pandas counts lines, and rows are counted without the header
         raise UserError(f"{path} cannot be read: {message.removeprefix('Error tokenizing data. C error: ')}") from error
