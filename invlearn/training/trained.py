@@ -167,10 +167,10 @@ class TrainedRun:
         """The auto-encoder of one replica, a stack of one.
 
         Raises:
-            ValueError: There is no such replica.
+            UserError: There is no such replica.
         """
         if not 0 <= replica < self.replicas:
-            raise ValueError(f"replica must be between 0 and {self.replicas - 1}, got {replica}")
+            raise UserError(f"replica must be between 0 and {self.replicas - 1}, got {replica}")
         if replica not in self._models:
             one = {name: value[replica : replica + 1] for name, value in self._contents["model"].items()}
             self._models[replica] = self._with_parameters(one)

@@ -1,0 +1,177 @@
+"""One's own data through the command line: train, embed, match, evaluate, export."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from invlearn.cli import main
+from tests.own_data import entity_table, pair_table, write
+
+SHORT = [
+    "dataset.size=2560",
+    "dataset.valid_size=500",
+    "dataset.test_size=500",
+    "trainer.epochs=10",
+    "trainer.warmup_steps=20",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Samples, a run trained on them, and two files of other entities, a sample of each in both."""
+    place = tmp_path_factory.mktemp("own")
+    file = write(entity_table(entities=200, copies=4), place / "samples.csv")
+    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", *SHORT, f"hydra.run.dir={place / 'run'}"]
+    assert main(["train", *words, "replicas=2"]) == 0
+    others = entity_table(entities=150, copies=2, seed=1).sort_values("id").reset_index(drop=True)
+    for name, start in (("a", 0), ("b", 1)):
+        others[start::2].sample(frac=1, random_state=start).to_csv(place / f"{name}.csv", index=False)
+    write(others, place / "both.parquet")
+    return place
+
+
+def test_codes_keep_the_rows_and_the_other_columns(folder: Path, tmp_path: Path, capsys) -> None:
+    for ending in ("csv", "parquet"):
+        output = tmp_path / f"z.{ending}"
+        assert main(["embed", str(folder / "run"), str(folder / "a.csv"), "-o", str(output)]) == 0
+        assert "150 rows, 2 columns and 4 codes" in capsys.readouterr().out
+        codes = pd.read_csv(output, dtype={"id": str}) if ending == "csv" else pd.read_parquet(output)
+        assert list(codes.columns) == ["id", "place", "z_0", "z_1", "z_2", "z_3"]
+        given = pd.read_csv(folder / "a.csv", dtype={"id": str})
+        assert codes["id"].tolist() == given["id"].tolist()  # with their leading zeros
+        import invlearn
+
+        expected, _ = invlearn.load_run(folder / "run").encode(given.filter(like="f").to_numpy())
+        assert codes.filter(like="z_").to_numpy() == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_variant_part_comes_on_request(folder: Path, tmp_path: Path) -> None:
+    words = ["embed", str(folder / "run"), str(folder / "a.csv"), "-o", str(tmp_path / "z.csv"), "--variant"]
+    assert main(words) == 0
+    assert len(pd.read_csv(tmp_path / "z.csv").filter(like="v_").columns) == 8
+
+
+def test_matches_are_the_same_entities(folder: Path, tmp_path: Path, capsys) -> None:
+    files = [str(folder / name) for name in ("a.csv", "b.csv")]
+    assert main(["match", str(folder / "run"), *files, "-o", str(tmp_path / "m.csv"), "--fpr", "0.02", "-k", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "of validation pairs 0.02 of the different ones at most" in out
+    matches = pd.read_csv(tmp_path / "m.csv", dtype=str)
+    assert list(matches.columns[:5]) == ["row", "match_row", "rank", "distance", "same"]
+    assert len(matches) == 450
+    nearest = matches[matches["rank"] == "1"]
+    assert (nearest["id"] == nearest["match_id"]).mean() > 0.8
+    a, b = (pd.read_csv(file, dtype=str) for file in files)
+    assert nearest["id"].tolist() == a["id"].tolist()
+    assert nearest["match_id"].tolist() == b["id"].to_numpy()[nearest["match_row"].astype(int) - 1].tolist()
+    record = json.loads((folder / "run" / "run.json").read_text())
+    kept = record["replicas"][record["best_replica"]]["calibration"]
+    threshold = kept["threshold"][kept["false_positive_rate"].index(0.02)]
+    assert ((matches["distance"].astype(float) < threshold) == (matches["same"] == "True")).all()
+
+
+def test_a_run_is_measured_on_another_file(folder: Path, capsys) -> None:
+    assert main(["evaluate", str(folder / "run"), str(folder / "both.parquet"), "--entity", "id", "--json"]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert len(measured) == 2
+    assert measured[0]["recall_at_1"] > 0.8
+    assert main(["evaluate", str(folder / "run")]) == 0
+
+
+def test_a_family_is_measured_on_a_file_that_says_what_an_entity_is(folder: Path, tmp_path: Path, capsys) -> None:
+    run = tmp_path / "run"
+    assert main(["train", "dataset.dim=4", *SHORT, f"hydra.run.dir={run}"]) == 0
+    assert main(["evaluate", str(run), str(folder / "both.parquet")]) == 2
+    assert "say with --entity which column" in capsys.readouterr().err
+    assert main(["evaluate", str(run), str(folder / "both.parquet"), "--entity", "id"]) == 0
+
+
+def test_pairs_train_and_are_measured(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(pair_table(600), tmp_path / "pairs.parquet")
+    assert main(["train", "dataset=pairs", "dataset.path=pairs.parquet", *SHORT[:1], "hydra.run.dir=run"]) == 0
+    out = capsys.readouterr().out
+    report = re.findall(r"(train|valid|test): (\d+) same and (\d+) different pairs", out)
+    assert sum(int(same) for _, same, _ in report) == 300
+    assert sum(int(different) for _, _, different in report) == 300
+    assert main(["evaluate", "run", "pairs.parquet"]) == 0
+    # Samples are encoded by the columns of x.
+    pd.read_parquet("pairs.parquet").filter(regex="^x_[0-9]").to_csv("new.csv", index=False)
+    assert main(["embed", "run", "new.csv", "-o", "z.csv"]) == 0
+    assert pd.read_csv("z.csv").shape == (600, 4)
+
+
+def test_the_same_command_goes_on_only_with_the_same_data(tmp_path: Path, capsys) -> None:
+    file, run = write(entity_table(), tmp_path / "samples.csv"), tmp_path / "run"
+    words = ["train", "dataset=entities", f"dataset.path={file}", "dataset.entity=id", f"hydra.run.dir={run}"]
+    words += ["dataset.size=256", "trainer.epochs=1"]
+    assert main(words) == 0
+    moved = file.rename(tmp_path / "moved.csv")
+    assert main([*words[:2], f"dataset.path={moved}", *words[3:]]) == 0
+    assert "is finished; nothing to do" in capsys.readouterr().out
+    write(entity_table(seed=1), moved)
+    assert main([*words[:2], f"dataset.path={moved}", *words[3:]]) == 2
+    assert "holds a run of another config: dataset.factor" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["embed", "{run}", "{a}", "-o", "{a}"], "would replace the file that is read"),
+        (["embed", "{run}", "{a}", "-o", "z.xlsx"], "files of this kind cannot be written; choose from: .csv"),
+        (["embed", "{run}", "{a}", "-o", "nowhere/z.csv"], "nowhere/z.csv: there is no such folder"),
+        (["embed", "{run}", "{a}", "-o", "z.csv", "--features", "f0,f1"], "2 features, but the run has 4"),
+        (["embed", "{run}", "{short}", "-o", "z.csv"], "there is no column f3, a feature of this run"),
+        (["embed", "{run}", "{gap}", "-o", "z.csv"], "gap.csv, row 8, column f1: no value; --drop-missing leaves"),
+        (["embed", "{run}", "{taken}", "-o", "z.csv"], "a column is named z_0, as a code would be"),
+        (["embed", "{run}", "{a}", "-o", "z.csv", "--replica", "2"], "replica must be between 0 and 1, got 2"),
+        (
+            ["match", "{run}", "{a}", "{a}", "-o", "m.csv", "--fpr", "0.3"],
+            "there is no threshold for a false-positive rate of 0.3",
+        ),
+        (["match", "{run}", "{a}", "{a}", "-o", "m.csv", "-k", "200"], "150 rows, fewer than the 200 asked for"),
+        (["match", "{run}", "{a}", "{a}", "-o", "m.csv", "-k", "0"], "-k must be at least 1"),
+        (["evaluate", "{run}", "{a}"], "has no other row"),
+        (["evaluate", "{run}", "--entity", "id"], "names a column of a file; give the file too"),
+        (["export", "{run}", "--format", "keras"], "invalid choice: 'keras'"),
+        (["export", "{run}", "-o", "{a}/z.onnx"], "cannot write to"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    words: list[str], expected: str, *, folder: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pd.read_csv(folder / "a.csv")
+    files = {"run": folder / "run", "a": folder / "a.csv"}
+    files["short"] = write(table.drop(columns="f3"), tmp_path / "short.csv")
+    gap = table.copy()
+    gap.loc[7, "f1"] = np.nan
+    files["gap"] = write(gap, tmp_path / "gap.csv")
+    files["taken"] = write(table.assign(z_0=1), tmp_path / "taken.csv")
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert main([word.format(**files) for word in words]) == 2
+    err = capsys.readouterr().err
+    assert expected in err
+    assert err.count("\n") == 1
+    assert list(here.iterdir()) == []
+
+
+def test_rows_with_gaps_are_left_out_on_request(folder: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(folder / "a.csv")
+    table.loc[7, "f1"] = np.nan
+    file = write(table, tmp_path / "gap.csv")
+    assert main(["embed", str(folder / "run"), str(file), "-o", str(tmp_path / "z.csv"), "--drop-missing"]) == 0
+    assert len(pd.read_csv(tmp_path / "z.csv")) == 149
+
+
+def test_an_export_lies_beside_the_run(folder: Path, capsys) -> None:
+    assert main(["export", str(folder / "run"), "--format", "torch"]) == 0
+    assert "checked: its codes differ from the run's by" in capsys.readouterr().out
+    assert (folder / "run" / "encoder.pt2").is_file()
