@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from invlearn.errors import UserError
+
+if TYPE_CHECKING:
+    from invlearn.training.trained import TrainedRun
 
 __all__ = ["Parser"]
 
@@ -24,6 +27,14 @@ class Parser(ArgumentParser):
             metavar="NAME",
             help="a class or package of your own that the run's config may name, and whose code may run",
         )
+
+    def load(self, arguments: Namespace) -> TrainedRun:
+        """The run of parsed arguments."""
+        from invlearn.engine import optimise_without_compiler
+        from invlearn.training.trained import load_run
+
+        optimise_without_compiler()
+        return load_run(arguments.run, device=arguments.device, trust=arguments.trust)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and leaving.

@@ -27,12 +27,11 @@ def main(argv: list[str]) -> int:
     from tqdm import tqdm
 
     from invlearn.tables import open_table, table_writer
-    from invlearn.training.trained import load_run
 
     if arguments.output.absolute() == arguments.file.absolute():
         raise UserError(f"-o {arguments.output} would replace the file that is read")
     table = open_table(arguments.file)
-    run = load_run(arguments.run, device=arguments.device, trust=arguments.trust)
+    run = parser.load(arguments)
     features, others = columns_of(run, table, arguments.features)
     pieces = coded_pieces(run, table, features, others, drop_missing=arguments.drop_missing, replica=arguments.replica)
     count = 0

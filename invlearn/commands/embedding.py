@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,6 +16,7 @@ from invlearn.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from invlearn.tables.columns import Checked
     from invlearn.tables.reading import Table
     from invlearn.training.trained import TrainedRun
 
@@ -78,7 +82,7 @@ def coded_pieces(
     drop_missing: bool,
     replica: int | None,
 ) -> Iterator[Coded]:
-    """Encode a file piece by piece, in its order.
+    """Encode a file piece by piece, in its order, while the next pieces are read: memory does not grow with the file.
 
     Args:
         run: The run.
@@ -91,8 +95,28 @@ def coded_pieces(
     Raises:
         UserError: A feature is missing, text or infinite; it names file, row and column.
     """
+    import torch
+
     from invlearn.tables import checked_pieces
 
     hint = "; --drop-missing leaves such rows out"
-    for piece in checked_pieces(table, features, others, drop_missing=drop_missing, hint=hint):
-        yield Coded(piece.rows, piece.others, *run.encode(piece.features, replica=replica))
+    run.model(run.best_replica if replica is None else replica)  # once, before threads ask for it
+    workers = os.cpu_count() or 1
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # a core for each piece, rather than all for one
+    waiting: deque[tuple[Checked, Future]] = deque()
+
+    def encoded() -> Coded:
+        piece, codes = waiting.popleft()
+        return Coded(piece.rows, piece.others, *codes.result())
+
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            for piece in checked_pieces(table, features, others, drop_missing=drop_missing, hint=hint):
+                waiting.append((piece, pool.submit(run.encode, piece.features, replica=replica)))
+                if len(waiting) > workers:
+                    yield encoded()
+            while waiting:
+                yield encoded()
+    finally:
+        torch.set_num_threads(threads)

@@ -31,9 +31,8 @@ def main(argv: list[str]) -> int:
     RunDirectory(arguments.run).config()  # says what is wrong before torch is loaded
 
     from invlearn.commands.summary import metrics_table
-    from invlearn.training.trained import load_run
 
-    run = load_run(arguments.run, device=arguments.device, trust=arguments.trust)
+    run = parser.load(arguments)
     if (status := run.directory.record().get("status")) != "completed":
         print(f"invlearn: the run is {status}, not completed; this is its best epoch so far", file=sys.stderr)
     metrics, constants = run.evaluate(_held_out(run, arguments.data, arguments.entity))

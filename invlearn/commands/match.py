@@ -45,9 +45,8 @@ def main(argv: list[str]) -> int:
 
     from invlearn.search import NearestCodes
     from invlearn.tables import table_writer
-    from invlearn.training.trained import load_run
 
-    run = load_run(arguments.run, device=arguments.device, trust=arguments.trust)
+    run = parser.load(arguments)
     threshold, rate = run.threshold(arguments.fpr, replica=arguments.replica)
     gallery = _gather(_coded(run, arguments.b, arguments))
     if len(gallery.rows) < arguments.k:

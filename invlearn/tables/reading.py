@@ -133,7 +133,7 @@ class _Parquet(Table):
         except ImportError as error:
             raise UserError(f"{path}: Parquet needs pyarrow: pip install 'invlearn[data]'") from error
         with _readable(path):
-            self.file = parquet.ParquetFile(path)
+            self.file = parquet.ParquetFile(path, pre_buffer=False)  # which would keep all of the file in memory
 
     @cached_property
     def columns(self) -> list[str]:

@@ -71,7 +71,9 @@ def _parquet(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
         nonlocal writer
         table = pa.Table.from_pandas(frame, preserve_index=False, schema=writer.schema if writer else None)
         if writer is None:
-            writer = parquet.ParquetWriter(path, table.schema)
+            # Floating-point numbers hardly repeat: a dictionary of them takes time and no less space.
+            repeating = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
+            writer = parquet.ParquetWriter(path, table.schema, use_dictionary=repeating)  # pyright: ignore[reportArgumentType]
         writer.write_table(table)
 
     try:
