@@ -29,6 +29,7 @@ MODELS = {
 }
 LOSSES = {
     "pairwise": ["loss=pairwise"],
+    "batch": ["loss=pairwise", "loss.pairs=batch"],
     "invariant only": ["loss=pairwise", "loss.variant=0", "loss.delta=0.5"],
     **{name: ["loss=supervised_dft", f"loss.objective={name}"] for name in ("full", "encoder", "decoder")},
 }
@@ -51,7 +52,7 @@ def gradients(
 def test_gradients_are_those_of_autograd(tiny: list[str], model: str, loss: str, replicas: int) -> None:
     overrides = [*tiny, *MODELS[model], *LOSSES[loss], f"replicas={replicas}", "dtype=float64"]
     fast, plain = (experiment_of(*overrides, f"engine={engine}") for engine in ("auto", "plain"))
-    examples = fast.examples("train", CPU)
+    examples = fast.training_examples(CPU)(0)
     states = [TrainingState.initial(experiment, examples, CPU) for experiment in (fast, plain)]
     for start in (0, 128):  # twice: nothing of the first batch is left over in the second
         batch = [part[:, start : start + 128] for part in examples]

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from torch import Tensor
 
 from invlearn.engine.graphs import GraphedSteps
-from invlearn.engine.objectives import OBJECTIVES
+from invlearn.engine.objectives import hand_derived
 from invlearn.engine.parameters import ParameterGroup, clip_gradients, optimise_without_compiler, take_step
 from invlearn.engine.passes import is_known
-from invlearn.losses import Examples, Loss, PairwiseLoss, Statistics
+from invlearn.losses import Examples, Loss, Statistics
 from invlearn.nn import AutoEncoder
 
 __all__ = [
@@ -29,17 +29,16 @@ Objective = Callable[[Examples, Statistics], dict[str, Tensor]]
 It leaves the gradients of the trained parameters in their ``grad``."""
 
 
-def fast_objective(loss: Loss, model: AutoEncoder, batch: int) -> Objective | None:
+def fast_objective(loss: Loss, model: AutoEncoder, batch: int, copies: int = 1) -> Objective | None:
     """The loss with hand-derived gradients, or None if the loss, a layer, or the order of layers is not known here.
 
     Args:
         loss: The loss.
         model: Its trained parameters have gradients already, which are overwritten.
         batch: Examples B of a batch.
+        copies: Samples of each, where examples are groups.
     """
-    if isinstance(loss, PairwiseLoss) and loss.pairs == "batch":
-        return None
     plain = type(model).encode is AutoEncoder.encode and type(model).decode is AutoEncoder.decode
-    if type(loss) not in OBJECTIVES or not (plain and is_known(model.encoder) and is_known(model.decoder)):
+    if not (plain and is_known(model.encoder) and is_known(model.decoder)):
         return None
-    return OBJECTIVES[type(loss)](loss, model, batch)
+    return hand_derived(loss, model, batch, copies)

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from invlearn.engine.passes import Memory, NetworkPass
 from invlearn.losses import Examples, Loss, PairwiseLoss, Statistics, SupervisedDFTLoss
+from invlearn.losses.groups import pair_targets, squared_distances
 from invlearn.metrics import closeness
 from invlearn.nn import AutoEncoder
 
-__all__ = ["OBJECTIVES", "HandDerived"]
+__all__ = ["HandDerived", "hand_derived"]
 
 AnyLoss = TypeVar("AnyLoss", bound=Loss)
 
@@ -28,20 +29,17 @@ class HandDerived(ABC, Generic[AnyLoss]):
         loss: The loss.
         model: Its trained parameters have gradients.
         batch: Examples B of a batch.
+        samples: Samples that a batch makes of them.
     """
 
-    def __init__(self, loss: AnyLoss, model: AutoEncoder, batch: int):
+    def __init__(self, loss: AnyLoss, model: AutoEncoder, batch: int, samples: int):
         self.loss, self.batch = loss, batch
-        memory = Memory(next(model.parameters()), self.rows())
+        memory = Memory(next(model.parameters()), samples)
         if loss.trains_encoder:
             self.encoder = NetworkPass(list(model.encoder.children()), memory)
         if loss.trains_decoder:
             self.decoder = NetworkPass(list(model.decoder.children()), memory)
             self.squares = torch.empty_like(self.decoder.y)
-
-    def rows(self) -> int:
-        """Samples that a batch makes of its examples."""
-        return self.batch
 
     @abstractmethod
     def __call__(self, batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
@@ -62,16 +60,13 @@ class HandDerived(ABC, Generic[AnyLoss]):
 class _Pairwise(HandDerived[PairwiseLoss]):
     """With c(q) = 1/(δ + αq) and r = c(d̂²) - c(d*²), the gradient of ℓ = r² with respect to z is -4αrc² (z - z')."""
 
-    def __init__(self, loss: PairwiseLoss, model: AutoEncoder, batch: int):
-        super().__init__(loss, model, batch)
+    def __init__(self, loss: PairwiseLoss, model: AutoEncoder, batch: int, samples: int):
+        super().__init__(loss, model, batch, samples)
         self.x, self.x_prime = self.encoder.x.split(batch, dim=-1)
         self.z_inv, self.z_inv_prime = self.encoder.y[:, : loss.invariant].split(batch, dim=-1)
         self.z_grad, self.z_prime_grad = self.encoder.y_grad[:, : loss.invariant].split(batch, dim=-1)
         self.difference = torch.empty_like(self.z_inv, memory_format=torch.contiguous_format)
         self.products = torch.empty_like(self.difference)
-
-    def rows(self) -> int:
-        return 2 * self.batch
 
     def __call__(self, batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
         loss, encoder = self.loss, self.encoder
@@ -92,6 +87,34 @@ class _Pairwise(HandDerived[PairwiseLoss]):
         self.z_prime_grad.sub_(self.products)
         encoder.backward(to_input=False)
         invariance = residual.square_().mean(1)
+        return {"loss": reconstruction + loss.weight * invariance, "loss_invariance": invariance}
+
+
+class _PairwiseInBatch(HandDerived[PairwiseLoss]):
+    """The same over all pairs with weights w: the gradient of Σ w r² with respect to z_i is Σ_j S_ij (z_i - z_j).
+
+    S = -8αwrc² is symmetric, since a pair counts in both orders.
+    """
+
+    def __call__(self, batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
+        x, entity, reference = batch
+        loss, encoder, k = self.loss, self.encoder, x.shape[2]
+        encoder.x.copy_(x.flatten(1, 2).mT)
+        encoder.forward()
+        reconstruction = self.reconstruct(encoder.y, encoder.x)
+        encoder.y_grad.copy_(self.decoder.x_grad)
+
+        alpha = statistics["alpha"][:, None, None]
+        weights, distance_sq = pair_targets(entity, reference, k)
+        z = encoder.y[:, : loss.invariant]
+        z = z - z.mean(-1, keepdim=True)
+        ours = closeness(squared_distances(z.mT), loss.delta, alpha)
+        residual = ours - closeness(distance_sq, loss.delta, alpha)
+        slope = (weights * residual).mul_(ours.square_()).mul_(alpha * (-8 * loss.weight))
+        grad = encoder.y_grad[:, : loss.invariant]
+        grad.addcmul_(z, slope.sum(-1)[:, None]).sub_(z @ slope)
+        encoder.backward(to_input=False)
+        invariance = residual.square_().mul_(weights).sum((1, 2))
         return {"loss": reconstruction + loss.weight * invariance, "loss_invariance": invariance}
 
 
@@ -116,5 +139,19 @@ class _SupervisedDFT(HandDerived[SupervisedDFTLoss]):
         return {"loss": total + weight * residual.square_().mean((1, 2))}
 
 
-OBJECTIVES: dict[type[Loss], type[HandDerived]] = {PairwiseLoss: _Pairwise, SupervisedDFTLoss: _SupervisedDFT}
-"""Losses whose gradients stand here."""
+def hand_derived(loss: Loss, model: AutoEncoder, batch: int, copies: int) -> HandDerived | None:
+    """A loss with its gradients, or None where they do not stand here.
+
+    Args:
+        loss: The loss.
+        model: Its trained parameters have gradients.
+        batch: Examples B of a batch.
+        copies: Samples of each, where they are groups.
+    """
+    if type(loss) is PairwiseLoss and loss.pairs == "batch":
+        return _PairwiseInBatch(loss, model, batch, batch * copies)
+    if type(loss) is PairwiseLoss:
+        return _Pairwise(loss, model, batch, 2 * batch)
+    if type(loss) is SupervisedDFTLoss:
+        return _SupervisedDFT(loss, model, batch, batch)
+    return None

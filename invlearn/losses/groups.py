@@ -10,7 +10,7 @@ from torch import Tensor
 
 from invlearn import metrics
 
-__all__ = ["group_distances", "invariance_of_groups", "pair_weights", "pairs_of_groups"]
+__all__ = ["group_distances", "invariance_of_groups", "pair_targets", "pairs_of_groups", "squared_distances"]
 
 EXACT = "donot_use_mm_for_euclid_dist"
 """The faster formula for distances leaves noise where they are small."""
@@ -48,6 +48,25 @@ def pair_weights(same: Tensor, k: int, dtype: torch.dtype) -> Tensor:
     return torch.where(same, with_another / (2 * counts), 0.5 / others)
 
 
+def pair_targets(entity: Tensor, reference: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """What each pair of samples of a batch weighs, and its squared d*, ``(R, S, S)`` both.
+
+    Args:
+        entity: The entity's number, ``(R, N)``.
+        reference: ``(R, N, q, D)``.
+        k: Samples of each group.
+    """
+    distance = group_distances(entity, reference)
+    weights = pair_weights(distance == 0, k, distance.dtype)
+    return weights, distance.square().repeat_interleave(k, 1).repeat_interleave(k, 2)
+
+
+def squared_distances(z: Tensor) -> Tensor:
+    """Squared distances between codes, ``(R, S, C)`` to ``(R, S, S)``; they lose digits where codes are far from 0."""
+    squares = z.square().sum(-1)
+    return torch.baddbmm(squares[:, :, None] + squares[:, None, :], z, z.mT, alpha=-2).clamp(min=0)
+
+
 def invariance_of_groups(z_inv: Tensor, entity: Tensor, reference: Tensor, delta: float, alpha: Tensor) -> Tensor:
     """Mean of equation (2) over all pairs of samples of a batch, same and different ones half each, ``(R,)``.
 
@@ -58,14 +77,9 @@ def invariance_of_groups(z_inv: Tensor, entity: Tensor, reference: Tensor, delta
         delta: δ.
         alpha: α, ``(R, 1)``.
     """
-    k = z_inv.shape[2]
-    distance = group_distances(entity, reference)
-    weights = pair_weights(distance == 0, k, z_inv.dtype)
+    weights, distance_sq = pair_targets(entity, reference, z_inv.shape[2])
     z = z_inv.flatten(1, 2)
-    z = z - z.mean(1, keepdim=True).detach()  # the squares below lose digits far from 0
-    squares = z.square().sum(-1)
-    code_distance_sq = (squares[:, :, None] + squares[:, None, :] - 2 * z @ z.mT).clamp(min=0)
-    distance_sq = distance.square().repeat_interleave(k, 1).repeat_interleave(k, 2)
+    code_distance_sq = squared_distances(z - z.mean(1, keepdim=True).detach())
     return (weights * metrics.invariance_loss(distance_sq, code_distance_sq, delta, alpha[..., None])).sum((1, 2))
 
 

@@ -62,7 +62,7 @@ class TrainingState:
         return cls(
             model=model,
             groups=groups,
-            objective=_objective(experiment, model),
+            objective=_objective(experiment, model, train),
             optimizer=experiment.optimizer(groups),
             statistics=experiment.loss.fit(train),
             best={name: value.clone() for name, value in model.state_dict().items()},
@@ -175,11 +175,12 @@ def train_step(
     return terms
 
 
-def _objective(experiment: Experiment, model: AutoEncoder) -> Objective:
+def _objective(experiment: Experiment, model: AutoEncoder, train: Examples) -> Objective:
     plain = _plain_objective(experiment.loss, model)
     if experiment.settings.engine == "plain":
         return plain
-    return fast_objective(experiment.loss, model, experiment.trainer.batch_size) or plain
+    copies = math.prod(train[0].shape[2:-1])  # of groups, (R, N, k, d)
+    return fast_objective(experiment.loss, model, experiment.trainer.batch_size, copies) or plain
 
 
 def _plain_objective(loss: Loss, model: AutoEncoder) -> Objective:

@@ -1,0 +1,1 @@
+"""Real data: the method beside what people would use instead."""

@@ -1,0 +1,69 @@
+"""Outlines of leaves (OSULeaf, from the files that the aeon package holds): where an outline starts is arbitrary.
+
+Learned on the leaves of the archive's training half; tested on those of its test half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import files
+from pathlib import Path
+
+import numpy as np
+from scipy.signal import resample
+
+from examples.problem import Problem, Samples
+
+__all__ = ["PROBLEMS", "outlines"]
+
+POINTS = 32
+"""Points to which an outline of 427 is resampled."""
+
+COPIES = 8
+"""Starting points of each leaf to learn from."""
+
+VALID = 40
+"""Leaves to choose settings by."""
+
+
+def outlines(part: str) -> np.ndarray:
+    """Distances of an outline from its centre, ``(n, 427)``, as the archive has them: mean 0, variance 1.
+
+    Args:
+        part: ``TRAIN`` or ``TEST``.
+    """
+    found = [file for file in files("aeon") or [] if file.name == f"OSULeaf_{part}.ts"]
+    text = Path(str(found[0].locate())).read_text(encoding="utf-8")
+    lines = text.partition("@data")[2].split()
+    return np.array([[float(value) for value in line.partition(":")[0].split(",")] for line in lines])
+
+
+def views(leaves: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Each outline from so many starting points drawn at random, then resampled, ``(n, count, POINTS)``.
+
+    Resampling keeps the lowest frequencies and no others: what lies between two points cannot fold back into them.
+    """
+    length = leaves.shape[1]
+    starts = rng.integers(length, size=(len(leaves), count, 1))
+    rolled = np.take_along_axis(leaves[:, None], (np.arange(length) + starts) % length, axis=2)
+    return resample(rolled, POINTS, axis=2)
+
+
+def _problem(seed: int) -> Problem:
+    rng = np.random.default_rng(seed)
+    seen, unseen = rng.permutation(outlines("TRAIN")), outlines("TEST")
+    train = views(seen[VALID:], COPIES, rng)
+
+    def two_views(of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        both = views(of, 2, rng)
+        return both[:, 0], both[:, 1]
+
+    return Problem(
+        train=Samples(train.reshape(-1, POINTS), np.arange(len(train)).repeat(COPIES)),
+        valid=two_views(seen[:VALID]),
+        test=two_views(unseen),
+    )
+
+
+PROBLEMS: dict[str, Callable[[int], Problem]] = {"leaves": _problem}
+"""Each from a seed, which draws the division and the starting points."""

@@ -1,0 +1,46 @@
+"""What every method is given: samples with their entities, and two views each of entities that nobody has seen."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from invlearn import metrics
+
+__all__ = ["Problem", "Samples", "scores"]
+
+
+class Samples(NamedTuple):
+    """Samples of entities."""
+
+    x: np.ndarray
+    """``(n, d)``."""
+    entity: np.ndarray
+    """``(n,)``."""
+
+
+class Problem(NamedTuple):
+    """Samples to learn from, samples to choose settings by, and the test; no entity is in two of them."""
+
+    train: Samples
+    valid: tuple[np.ndarray, np.ndarray]
+    """Two views of each validation entity, ``(m, d)`` twice, row by row."""
+    test: tuple[np.ndarray, np.ndarray]
+    """Two views of each test entity."""
+
+
+def scores(codes: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
+    """How well codes of two views, ``(m, C)`` twice, tell entities apart.
+
+    Different pairs are each first view with the second one of the next entity.
+    """
+    z, z_prime = (torch.from_numpy(np.asarray(part, dtype=np.float64))[None] for part in codes)
+    distance = torch.cat([metrics.code_distance(z, z_prime), metrics.code_distance(z, z_prime.roll(1, 1))], dim=1)
+    same = (torch.arange(distance.shape[1]) < z.shape[1])[None]
+    return {
+        "recall_at_1": float(metrics.recall_at_1(z, z_prime)),
+        "auroc": float(metrics.auroc(distance, same)),
+        "invariance_ratio": float(metrics.invariance_ratio(distance, same)),
+    }
