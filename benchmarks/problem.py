@@ -118,7 +118,7 @@ class Problem:
     @property
     def rows(self) -> int:
         """Samples that go through the networks in a step."""
-        return self.experiment.trainer.batch_size * (2 if isinstance(self.experiment.loss, PairwiseLoss) else 1)
+        return self.experiment.batch_size * (2 if isinstance(self.experiment.loss, PairwiseLoss) else 1)
 
     @property
     def gigaflops(self) -> float:
@@ -169,7 +169,7 @@ class Problem:
 
     def order(self, epoch: int) -> Tensor:
         """Rows of each step's batch, ``(R, steps, B)``."""
-        size, batch = self.experiment.dataset.size, self.experiment.trainer.batch_size
+        size, batch = self.experiment.dataset.size, self.experiment.batch_size
         rows = [torch.randperm(size, generator=seeded_generator(s, "order", epoch)) for s in self.experiment.seeds]
         return torch.stack(rows).unflatten(1, (-1, batch))
 

@@ -26,8 +26,8 @@ __all__ = ["METHODS", "Method"]
 Codes = Callable[[np.ndarray], np.ndarray]
 Setting = dict[str, float]
 
-EPOCHS, STEPS = 20, 300
-"""Of every training: 6,000 steps."""
+EPOCHS, STEPS = 20, 150
+"""Of every training: 3,000 steps."""
 
 COMPONENTS = 16
 """Of PCA and NCA."""
@@ -35,7 +35,9 @@ COMPONENTS = 16
 NCA_SAMPLES = 1_200
 """NCA compares all samples with all in each iteration; with so many it takes a minute."""
 
-TUNED: Sequence[Setting] = [{"entities": entities, "rate": rate} for entities in (16, 64) for rate in (1.0, 0.3)]
+TUNED: Sequence[Setting] = [
+    {"entities": entities, "rate": rate} for entities, rate in ((16, 3.0), (16, 1.0), (16, 0.3), (64, 3.0), (64, 1.0))
+]
 """Entities of a batch, four samples of each; the learning rate, as a multiple of what the network was tuned with."""
 
 

@@ -84,7 +84,8 @@ class Trainer:
 
     Args:
         epochs: Passes over the training examples, at least 1; ``auto`` grows with d.
-        batch_size: Examples of a step, at least 1. An epoch's last, smaller batch is left out.
+        batch_size: Examples of a step, at least 1; ``auto`` is what the loss works best with. An epoch's last, smaller
+            batch is left out.
         clip: Largest gradient norm of each replica; ``None`` does not clip.
         warmup_steps: Steps over which the learning rate rises linearly from 0.
         schedule: ``cosine`` falls to 0 at the last step; ``constant`` stays.
@@ -97,7 +98,7 @@ class Trainer:
     """
 
     epochs: int | Literal["auto"] = "auto"
-    batch_size: int = 128
+    batch_size: int | Literal["auto"] = "auto"
     clip: float | None = 1.0
     warmup_steps: int = 500
     schedule: Literal["cosine", "constant"] = "cosine"

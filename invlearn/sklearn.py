@@ -33,7 +33,7 @@ PAIRS_PER_SAMPLE = 100
 """Pairs of an epoch for each sample; with fewer than 600 samples an epoch is shorter than usual."""
 
 PAIRS = 60_000
-"""Pairs of an epoch at most."""
+"""Pairs of an epoch at most; an eighth as many entities where all pairs of a batch are compared: as many steps."""
 
 
 class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -47,7 +47,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         pairs: ``drawn``, pair by pair, or ``batch``, all pairs of a batch of entities.
         scaling: ``common``, one offset and one factor for all features; ``per_feature``; ``none``.
         epochs: Passes over drawn pairs, at least 1.
-        batch_size: Pairs of a step, or entities for ``pairs="batch"``.
+        batch_size: Pairs of a step, or entities for ``pairs="batch"``; ``auto`` is 128, or 16.
         validation_fraction: Share of the entities that choose the best epoch, 0 to 1; with too few entities for that,
             all of them are trained on and choose.
         settings: Other keys of a run's config, as in ``{"model.depth": 3, "trainer.patience": 5}``.
@@ -77,7 +77,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         pairs: Literal["drawn", "batch"] = "drawn",
         scaling: Literal["common", "per_feature", "none"] = "common",
         epochs: int = 30,
-        batch_size: int = 128,
+        batch_size: int | Literal["auto"] = "auto",
         validation_fraction: float = 0.1,
         settings: Mapping[str, Any] | None = None,
         device: str = "cpu",
@@ -123,7 +123,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             entity=torch.from_numpy(entity),
             splits=splits,
             distance=self.distance,
-            size=max(2, min(PAIRS, PAIRS_PER_SAMPLE * int(training.sum()))),
+            size=max(2, min(PAIRS, PAIRS_PER_SAMPLE * int(training.sum())) // (8 if self.pairs == "batch" else 1)),
             valid_size=min(10_000, 20 * len(X)),
             seed=seed,
         )

@@ -57,7 +57,7 @@ def _describe(experiment: Experiment) -> tuple[str, float]:
             for name, network in (("encoder", model.encoder), ("decoder", model.decoder))
         ),
         f"training   {replicas} replica{'s' * (replicas > 1)}, {experiment.epochs} epochs of "
-        f"{experiment.steps_per_epoch:,} steps of {experiment.trainer.batch_size}, "
+        f"{experiment.steps_per_epoch:,} steps of {experiment.batch_size}, "
         f"learning rate {experiment.config['optimizer']['lr']:.3g}, on {device} in {experiment.settings.dtype}",
         # weights, gradients, best weights, and at most two means of the optimiser
         f"memory     {_mib(per_example * sum(sizes) * draws)} of examples, "
@@ -88,7 +88,7 @@ def _seconds_per_step(experiment: Experiment, device: torch.device, examples: Ex
     """Median time of a real step on a throwaway model; validation comes on top, a few percent."""
     torch.set_num_threads(experiment.settings.threads or torch.get_num_threads())
     state = TrainingState.initial(experiment, examples, device)
-    size = experiment.trainer.batch_size
+    size = experiment.batch_size
     replicas = len(experiment.seeds)
     rows = torch.arange(size) % examples[0].shape[1]
     batch = [part[:, rows].expand(replicas, *part[0, rows].shape) for part in examples]

@@ -44,6 +44,11 @@ class Loss(ABC):
         return True
 
     @property
+    def batch_size(self) -> int:
+        """Examples of a step that it works well with."""
+        return 128
+
+    @property
     @abstractmethod
     def code_features(self) -> int:
         """Width of the code z."""

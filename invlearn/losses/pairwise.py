@@ -75,6 +75,11 @@ class PairwiseLoss(Loss):
             raise ValueError(f"variant must be at least 0, got {variant}")
 
     @property
+    def batch_size(self) -> int:
+        """Pairs of a step, or few entities where all their pairs count: large batches are learned by heart."""
+        return 16 if self.pairs == "batch" else super().batch_size
+
+    @property
     def code_features(self) -> int:
         """Width of the code: the invariant part, then the variant part."""
         return self.invariant + self.variant

@@ -78,18 +78,20 @@ class Experiment:
             sizes = (dataset.dim, loss.code_features, [torch.Generator("cpu")])
             model, model_node = build("model", config["model"], *sizes)
         optimizer_node = {"lr": "auto", **config["optimizer"]}
-        trainer_node = {"epochs": "auto", "input_lr_factor": "auto", **config["trainer"]}
+        trainer_node = {"epochs": "auto", "batch_size": "auto", "input_lr_factor": "auto", **config["trainer"]}
         if optimizer_node["lr"] == "auto":
             optimizer_node["lr"] = _tuned(model, optimizer_node).peak
         if trainer_node["input_lr_factor"] == "auto":
             trainer_node["input_lr_factor"] = _tuned(model, optimizer_node).input_factor
+        if trainer_node["batch_size"] == "auto":
+            trainer_node["batch_size"] = loss.batch_size
         if trainer_node["epochs"] == "auto":
             trainer_node["epochs"] = default_epochs(dataset.dim)
         _, optimizer_node = build("optimizer", optimizer_node, [nn.Parameter(torch.zeros(1))])
         trainer, trainer_node = build("trainer", trainer_node)
-        if trainer.batch_size > dataset.size:
+        if (batch_size := trainer_node["batch_size"]) > dataset.size:
             raise UserError(
-                f"trainer.batch_size must be at most the {dataset.size:,} training examples, got {trainer.batch_size}"
+                f"trainer.batch_size must be at most the {dataset.size:,} training examples, got {batch_size}"
             )
         effective = {
             "dataset": dataset_node,
@@ -122,9 +124,14 @@ class Experiment:
         return self.config["trainer"]["epochs"]
 
     @property
+    def batch_size(self) -> int:
+        """Examples of a step, whether given or ``auto``."""
+        return self.config["trainer"]["batch_size"]
+
+    @property
     def steps_per_epoch(self) -> int:
         """Whole batches in one pass over the training examples."""
-        return self.dataset.size // self.trainer.batch_size
+        return self.dataset.size // self.batch_size
 
     @property
     def total_steps(self) -> int:

@@ -180,7 +180,7 @@ def _objective(experiment: Experiment, model: AutoEncoder, train: Examples) -> O
     if experiment.settings.engine == "plain":
         return plain
     copies = math.prod(train[0].shape[2:-1])  # of groups, (R, N, k, d)
-    return fast_objective(experiment.loss, model, experiment.trainer.batch_size, copies) or plain
+    return fast_objective(experiment.loss, model, experiment.batch_size, copies) or plain
 
 
 def _plain_objective(loss: Loss, model: AutoEncoder) -> Objective:
@@ -215,7 +215,7 @@ def _order(train: Examples, experiment: Experiment, epoch: int) -> Tensor:
     ).to(train[0].device)
     # Replica r reads row r of a stack of draws, or the only row of a shared one.
     order_RN += torch.arange(len(order_RN), device=order_RN.device)[:, None] * (size if len(train[0]) > 1 else 0)
-    batch_size = experiment.trainer.batch_size
+    batch_size = experiment.batch_size
     return order_RN[:, : experiment.steps_per_epoch * batch_size].unflatten(1, (-1, batch_size))
 
 
