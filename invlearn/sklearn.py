@@ -15,7 +15,7 @@ from invlearn.data import EntitySamples, Split
 from invlearn.errors import UserError
 from invlearn.nn import AutoEncoder
 from invlearn.seeding import seeded_generator
-from invlearn.tables.samples import Scaling, scale_of
+from invlearn.tables.scale import Scaling, scale_of
 from invlearn.training.experiment import Experiment, resolve_device
 from invlearn.training.loop import TrainingState, train_epochs
 

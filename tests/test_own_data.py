@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
 from invlearn.data.entities import observed_distance
 from invlearn.tables import EntityFile, PairFile, open_table, table_writer
-from invlearn.tables.samples import equal_rows
+from invlearn.tables.rows import equal_rows
 from tests.own_data import entity_table, pair_table, write
 
 

@@ -15,7 +15,8 @@ from invlearn.data import EntitySamples, Groups, Split
 from invlearn.errors import UserError
 from invlearn.tables.columns import checked_pieces, choose_columns
 from invlearn.tables.reading import open_table
-from invlearn.tables.samples import ADVICE, Contents, Rows, SampleFile, split_at_random
+from invlearn.tables.rows import ADVICE, Rows
+from invlearn.tables.samples import Contents, SampleFile, split_at_random
 
 __all__ = ["EntityFile", "read_entities"]
 

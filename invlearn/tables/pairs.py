@@ -16,7 +16,8 @@ from invlearn.data import LabelledPairs, Pairs, Split
 from invlearn.errors import UserError
 from invlearn.tables.columns import checked_pieces, choose_columns
 from invlearn.tables.reading import Table, open_table
-from invlearn.tables.samples import ADVICE, Contents, Rows, SampleFile, equal_rows, split_at_random
+from invlearn.tables.rows import ADVICE, Rows, equal_rows
+from invlearn.tables.samples import Contents, SampleFile, split_at_random
 
 __all__ = ["PairFile"]
 

@@ -1,0 +1,58 @@
+"""How samples are scaled before an encoder sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+__all__ = ["Scale", "Scaling", "scale_of"]
+
+Scaling = Literal["common", "per_feature", "none"]
+"""One offset and one factor for all features, for each its own, or none at all."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """x ↦ (x - offset) / factor.
+
+    Args:
+        offset: A number, or one for each feature.
+        factor: A number above 0, or one for each feature.
+    """
+
+    offset: float | Sequence[float]
+    factor: float | Sequence[float]
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Scale float64 samples ``(n, d)`` to float32."""
+        return self.double(values).astype(np.float32)
+
+    def double(self, values: np.ndarray) -> np.ndarray:
+        """Scale float64 samples ``(n, d)`` and keep them so."""
+        return (values - np.asarray(self.offset)) / np.asarray(self.factor)
+
+    def undo(self, values: np.ndarray) -> np.ndarray:
+        """Bring scaled samples ``(n, d)`` back to where they were."""
+        return values * np.asarray(self.factor) + np.asarray(self.offset)
+
+
+def scale_of(values: np.ndarray, scaling: Scaling) -> Scale:
+    """The scale with which samples have mean 0 and variance 1.
+
+    Args:
+        values: ``(n, d)``.
+        scaling: As in ``SampleFile``.
+
+    Raises:
+        ValueError: All values, or all of a feature, are equal.
+    """
+    if scaling == "none":
+        return Scale(0.0, 1.0)
+    axis = None if scaling == "common" else 0
+    offset, factor = values.mean(axis=axis, dtype=np.float64), values.std(axis=axis, dtype=np.float64)
+    if not np.all(factor > 0):
+        raise ValueError(f"scaling: all values {'' if axis is None else 'of a feature '}are equal")
+    return Scale(offset.tolist(), factor.tolist())
