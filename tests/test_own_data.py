@@ -81,6 +81,14 @@ def test_draws_depend_on_the_seed_alone() -> None:
     assert not torch.equal(data.pairs("train", 5).x, data.pairs("train", 6).x)
 
 
+def test_examples_are_drawn_where_the_samples_are() -> None:
+    """No GPU is needed to see that nothing is left on the CPU: the meta device has shapes alone."""
+    data = samples_of([3] * 8, size=50).on("meta")
+    for part in (*data.pairs("train", 0), *data.groups("train", 0), *data.orbits(0)):
+        assert part.is_meta
+    assert data.pairs("train", 0).x.shape == (50, 2)
+
+
 def test_different_entities_are_never_at_distance_0() -> None:
     assert observed_distance(torch.zeros(1, 2, 3), torch.zeros(1, 1, 3)).item() > 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 __all__ = ["GALLERY", "Dataset", "Grouped", "Groups", "Pairs", "Spectra", "Spectral", "Split"]
@@ -72,6 +73,10 @@ class Dataset(Protocol):
     @property
     def redraws(self) -> bool:
         """Whether training examples are drawn anew for each epoch."""
+        ...
+
+    def on(self, device: torch.device | str) -> Dataset:
+        """The same examples, drawn on a device as far as that saves moving them there."""
         ...
 
     def pairs(self, split: Split, seed: int) -> Pairs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -71,6 +71,10 @@ class EntitySamples:
         """Number of features d."""
         return self.samples.shape[1]
 
+    def on(self, device: torch.device | str) -> EntitySamples:
+        """The same, with the samples on a device: which are drawn is decided on the CPU, the rest happens there."""
+        return replace(self, samples=self.samples.to(device))
+
     @cached_property
     def _counts(self) -> Tensor:
         """Samples of each entity, ``(E,)``."""
@@ -100,11 +104,11 @@ class EntitySamples:
         generator = seeded_generator(seed, "pairs", split)
         entities = self.splits[split]
         same = _cycled(self._with_two(entities), (n + 1) // 2, generator)
-        rows = self._draw(same, 2, generator)
+        rows = self._draw(same, 2, generator).to(self.samples.device)
         first = _cycled(torch.arange(len(entities)), n // 2, generator)
         step = torch.randint(1, len(entities), first.shape, generator=generator)
         others = [entities[first], entities[(first + step) % len(entities)]]
-        drawn = [self._draw(entity, self._looked_at, generator) for entity in others]
+        drawn = [self._draw(entity, self._looked_at, generator).to(self.samples.device) for entity in others]
 
         x, x_prime = self.samples.new_empty(n, self.dim), self.samples.new_empty(n, self.dim)
         distance = self.samples.new_zeros(n)
@@ -118,15 +122,15 @@ class EntitySamples:
         n = {"train": self.size, "valid": self.valid_size, "test": self.test_size}[split]
         generator = seeded_generator(seed, "groups", split)
         entity = _cycled(self.splits[split], n, generator)
-        x = self.samples[self._draw(entity, self._looked_at, generator)]
-        return Groups(x, entity, x if self.distance == "observed" else x[..., :0])
+        x = self.samples[self._draw(entity, self._looked_at, generator).to(self.samples.device)]
+        return Groups(x, entity.to(x.device), x if self.distance == "observed" else x[..., :0])
 
     def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
         """Two samples each of up to 1,000 test entities, ``(n, d)`` twice."""
         generator = seeded_generator(seed, "orbits", "test")
         entities = self._with_two(self.splits["test"])
         chosen = entities[torch.randperm(len(entities), generator=generator)[:GALLERY]]
-        rows = self._draw(chosen, 2, generator)
+        rows = self._draw(chosen, 2, generator).to(self.samples.device)
         return self.samples[rows[:, 0]], self.samples[rows[:, 1]]
 
     def _with_two(self, entities: Tensor) -> Tensor:

@@ -61,6 +61,10 @@ class TransformationFamily(ABC):
         """Training examples stay the same."""
         return False
 
+    def on(self, device: torch.device | str) -> TransformationFamily:
+        """Itself: signals are drawn once, in double precision on the CPU."""
+        return self
+
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator) -> Any:
         """Draw ``n`` elements of the group, uniformly; what they are is the family's own affair."""

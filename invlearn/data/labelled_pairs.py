@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -37,10 +38,15 @@ class LabelledPairs:
 
     def __post_init__(self) -> None:
         for split, rows in self.splits.items():
-            same = self.given.distance[rows] == 0
+            same = self.distance[rows] == 0
             for kind, there in (("the same entity", same), ("different entities", ~same)):
                 if not bool(there.any()):
                     raise ValueError(f"pairs: the {split} split has none of {kind} among {len(rows):,}")
+
+    @cached_property
+    def distance(self) -> Tensor:
+        """d* of all pairs, ``(n,)``, on the CPU."""
+        return self.given.distance.cpu()
 
     @property
     def redraws(self) -> bool:
@@ -60,14 +66,21 @@ class LabelledPairs:
             rounds = -(-self.size // len(rows))
             order = [torch.randperm(len(rows), generator=generator) for _ in range(rounds)]
             rows = rows[torch.cat(order)[: self.size]]
-        return Pairs(*(part[rows] for part in self.given))
+        return self._at(rows)
+
+    def on(self, device: torch.device | str) -> LabelledPairs:
+        """The same, with the pairs on a device."""
+        return replace(self, given=Pairs(*(part.to(device) for part in self.given)))
+
+    def _at(self, rows: Tensor) -> Pairs:
+        return Pairs(*(part[rows.to(part.device)] for part in self.given))
 
     def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
         """Both samples of one same pair each of up to 1,000 test entities, ``(n, d)`` twice."""
         rows = self.splits["test"]
-        rows = rows[self.given.distance[rows] == 0]
+        rows = rows[self.distance[rows] == 0]
         rows = rows[torch.randperm(len(rows), generator=seeded_generator(seed, "orbits", "test"))]
         _, place = torch.unique(self.entity[rows], return_inverse=True)
         first = torch.full((int(place.max()) + 1,), len(rows)).scatter_reduce(0, place, torch.arange(len(rows)), "amin")
-        rows = rows[first[:GALLERY]]
-        return self.given.x[rows], self.given.x_prime[rows]
+        x, x_prime, _ = self._at(rows[first[:GALLERY]])
+        return x, x_prime

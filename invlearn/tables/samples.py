@@ -153,6 +153,10 @@ class SampleFile(ABC):
         assert self.factor != "auto"
         return Scale(self.offset, self.factor)
 
+    def on(self, device: torch.device | str) -> EntitySamples | LabelledPairs:
+        """What the file holds, on a device."""
+        return self.contents.examples.on(device)
+
     def pairs(self, split: Split, seed: int) -> Pairs:
         """Pairs of a split, see ``EntitySamples`` and ``LabelledPairs``."""
         return self.contents.examples.pairs(split, seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -178,7 +178,7 @@ class Experiment:
 
     def examples(self, split: Split, device: torch.device | str) -> Examples:
         """Draw a split on the device: tensors ``(R, N, ...)``, or ``(1, N, ...)`` where ``dataset.seed`` is set."""
-        return self._stack(lambda seed: self.loss.draw(self.dataset, split, seed), device)
+        return self._stack(lambda dataset, seed: self.loss.draw(dataset, split, seed), device)
 
     def training_examples(self, device: torch.device | str, *, split: Split = "train") -> Callable[[int], Examples]:
         """What to train on in an epoch, from 0 on: the same examples always, or new ones where the dataset redraws.
@@ -187,24 +187,30 @@ class Experiment:
             device: Where they are to be.
             split: The split they are drawn from.
         """
+        there = replace(self, dataset=self.dataset.on(device))
+
+        def draw(dataset: Dataset, seed: int) -> Examples:
+            return self.loss.draw_training(dataset, split, seed)
+
         if self.dataset.redraws:
-            return lambda epoch: self._stack(
-                lambda seed: self.loss.draw_training(self.dataset, split, derived_seed(seed, "epoch", epoch)), device
+            return lambda epoch: there._stack(
+                lambda dataset, seed: draw(dataset, derived_seed(seed, "epoch", epoch)), device
             )
-        examples = self._stack(lambda seed: self.loss.draw_training(self.dataset, split, seed), device)
+        examples = there._stack(draw, device)
         return lambda epoch: examples
 
     def pairs(self, split: Split, device: torch.device | str) -> Examples:
         """Draw pairs of a split, whatever the loss learns from: x, x' and d*, ``(R, N, ...)``."""
-        return self._stack(lambda seed: self.dataset.pairs(split, seed), device)
+        return self._stack(lambda dataset, seed: dataset.pairs(split, seed), device)
 
     def orbits(self, device: torch.device | str) -> Examples:
         """Draw two samples each of up to 1,000 test entities, ``(R, n, d)`` twice, for ``recall_at_1``."""
-        return self._stack(self.dataset.orbits, device)
+        return self._stack(lambda dataset, seed: dataset.orbits(seed), device)
 
-    def _stack(self, draw: Callable[[int], Examples], device: torch.device | str) -> Examples:
+    def _stack(self, draw: Callable[[Dataset, int], Examples], device: torch.device | str) -> Examples:
         seeds = self.seeds if self.dataset.seed is None else [self.dataset.seed]
-        draws = [tuple(self._cast(part) for part in draw(seed)) for seed in seeds]
+        dataset = self.dataset.on(device)
+        draws = [tuple(self._cast(part) for part in draw(dataset, seed)) for seed in seeds]
         return tuple(torch.stack(parts).to(device) for parts in zip(*draws, strict=True))
 
     def _cast(self, part: Tensor) -> Tensor:
