@@ -320,7 +320,9 @@ def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None)
             )
         parent, _, leaf = found[1].rpartition(".")
         choices = [o for o in overrides if o.partition("=")[0] in groups and "," not in o]
-        chosen = as_plain(compose(choices, config_dir=config_dir))
+        composed = OmegaConf.to_container(compose(choices, config_dir=config_dir))  # whatever is still missing in it
+        assert isinstance(composed, dict)
+        chosen = {str(key): value for key, value in composed.items() if key not in ("hydra", "grid")}
         homes = [key for key in flatten(chosen) if key.rpartition(".")[2] == leaf]
         if not parent and homes:
             return f"{leaf}: there is no such key; did you mean '{homes[0]}'?"

@@ -50,7 +50,8 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         batch_size: Pairs of a step, or entities for ``pairs="batch"``; ``auto`` is 128, or 16.
         validation_fraction: Share of the entities that choose the best epoch, 0 to 1; with too few entities for that,
             all of them are trained on and choose.
-        settings: Other keys of a run's config, as in ``{"model.depth": 3, "trainer.patience": 5}``.
+        settings: Other keys of a run's config, as in ``{"model.depth": 3, "trainer.patience": 5}``; they win over the
+            arguments here. Those of ``dataset`` are for files.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
         random_state: What weights, splits and pairs are drawn from.
 
@@ -109,7 +110,10 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             ValueError: A setting or the data are wrong, or there is one entity only.
         """
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        labels, entity = np.unique(y, return_inverse=True)
+        try:
+            labels, entity = np.unique(y, return_inverse=True)
+        except TypeError as error:
+            raise ValueError("y: entities must be of one type, which can be put in order") from error
         if len(labels) < 2:
             raise ValueError(f"all samples are of 1 class, {labels[0]!r}; at least 2 entities are needed")
         if np.bincount(entity).max() < 2:
@@ -136,6 +140,9 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Invariant codes ``(n, invariant)`` of samples ``(n, d)``, of the same precision."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return self._codes(np.asarray(X))
+
+    def _codes(self, X: np.ndarray) -> np.ndarray:
         scaled = torch.from_numpy(self.scale_.double(X.astype(np.float64)))
         with torch.no_grad():
             z = self.model_.encode(scaled[None])[0, :, : self._n_features_out]
@@ -146,8 +153,9 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
         Samples that are alone of their entity, ``y`` of shape ``(n,)``, are not counted; with none left it is 0.
         """
-        X, y = validate_data(self, X, y, reset=False)
-        codes = self.transform(X)
+        check_is_fitted(self)
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], reset=False)
+        codes = self._codes(X)
         if len(codes) < 2:
             return 0.0
         others = NearestNeighbors(n_neighbors=1).fit(codes).kneighbors(return_distance=False)[:, 0]
@@ -184,6 +192,8 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             **(self.settings or {}),
         }
         for key, value in given.items():
+            if key.partition(".")[0] == "dataset":
+                raise ValueError(f"settings: {key} is for files; here samples are given to fit")
             OmegaConf.update(config, key, value)
         plain = OmegaConf.to_container(config)
         assert isinstance(plain, dict)

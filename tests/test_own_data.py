@@ -161,7 +161,7 @@ def test_an_identifier_of_digits_is_what_was_written(tmp_path: Path) -> None:
     table.loc[table["id"] == "001", "id"] = "1"
     table.loc[table["id"] == "002", "id"] = "01"
     data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id")
-    assert "36 samples of 12 entities, 3 to 3 of each, 3 on average" in data.report
+    assert "36 samples of 12 entities, 3 of each" in data.report
 
 
 def test_what_may_be_left_out_is_and_is_reported(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_what_may_be_left_out_is_and_is_reported(tmp_path: Path) -> None:
     file = write(table, tmp_path / "samples.csv")
     data = EntityFile(path=str(file), entity="id", drop=["missing", "duplicates", "singletons"])
     report = "\n".join(data.report)
-    assert "120 rows, 4 features (f0, f1, ..., f3)" in report
+    assert "120 rows, 4 features\nfeatures: f0, f1, f2, f3\n" in report
     assert "left out: 1 rows in which a value is missing" in report
     assert "left out: 1 rows that equal an earlier one" in report
     assert "left out: 1 entities with one row" in report
@@ -253,3 +253,14 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
             append(pd.DataFrame({"a": [2], "b": [""]}))
         pieces = [piece.frame for piece in open_table(file).pieces(["a", "b"], text=["b"])]
         assert pd.concat(pieces)["b"].tolist() == ["007", ""]
+
+
+def test_a_report_names_what_is_odd_about_features(tmp_path: Path) -> None:
+    table = entity_table().assign(f4=3.0)
+    table["f2"] *= 1e6
+    data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id")
+    report = "\n".join(data.report)
+    assert "note: the same value everywhere in f4" in report
+    assert "note: f2 varies 1e+06 times as much as f" in report
+    with pytest.raises(ValueError, match="all values of feature f4 are equal"):
+        EntityFile(path=data.path, entity="id", scaling="per_feature")

@@ -63,6 +63,7 @@ def test_it_works_in_a_pipeline_and_a_grid_search() -> None:
         ({"invariant": 0}, "invariant must be at least 1"),
         ({"validation_fraction": 1.0}, "validation_fraction must be from 0 to below 1"),
         ({"settings": {"model.dpeth": 3}}, "did you mean 'depth'"),
+        ({"settings": {"dataset.size": 9}}, "dataset.size is for files"),
         ({"device": "tpu"}, "device must be auto, cpu"),
     ],
 )
@@ -82,3 +83,11 @@ def test_without_two_samples_of_an_entity_there_is_a_warning() -> None:
     X, _ = samples(10)
     with pytest.warns(UserWarning, match="no entity has two samples"):
         InvariantEncoder(epochs=1).fit(X, np.arange(len(X)))
+
+
+def test_frames_are_scored_without_a_warning() -> None:
+    table = entity_table(entities=20)
+    encoder = InvariantEncoder(epochs=1).fit(table.filter(like="f"), table["id"])
+    assert 0 <= encoder.score(table.filter(like="f"), table["id"]) <= 1
+    with pytest.raises(ValueError, match="entities must be of one type"):
+        encoder.fit(table.filter(like="f"), np.array([1, "a"] * 30, dtype=object))

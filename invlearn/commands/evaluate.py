@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from invlearn.errors import UserError
 from invlearn.runs import RunDirectory
 
 if TYPE_CHECKING:
-    from invlearn.data import Dataset
+    from invlearn.tables.samples import Contents
     from invlearn.training.trained import TrainedRun
 
 __all__ = ["main"]
@@ -25,6 +26,13 @@ def main(argv: list[str]) -> int:
     parser.add_run()
     parser.add_argument("data", type=Path, nargs="?", metavar="DATA", help="a file of samples or pairs, as in training")
     parser.add_argument("--entity", metavar="COLUMN", help="column that names the entity; by default as in training")
+    parser.add_argument(
+        "--drop",
+        action="append",
+        default=[],
+        choices=("missing", "duplicates", "singletons"),
+        help="leave such rows of the file out instead of refusing it; may be given several times",
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--json", action="store_true", help="print JSON: a list of one object per replica")
     arguments = parser.parse_args(argv)
@@ -35,27 +43,32 @@ def main(argv: list[str]) -> int:
     run = parser.load(arguments)
     if (status := run.directory.record().get("status")) != "completed":
         print(f"invlearn: the run is {status}, not completed; this is its best epoch so far", file=sys.stderr)
-    metrics, constants = run.evaluate(_held_out(run, arguments.data, arguments.entity))
+    held_out = _held_out(run, arguments)
+    metrics, constants = run.evaluate(held_out.examples if held_out else None)
     if arguments.json:
         print(json.dumps(metrics, indent=2, allow_nan=False))
     else:
+        for line in held_out.report if held_out else ():
+            print(line)
         print(f"{run.directory.title()}: {run.replicas} replica{'s' * (run.replicas > 1)}")
         print(metrics_table(metrics, constants, run.best_replica))
     return 0
 
 
-def _held_out(run: TrainedRun, data: Path | None, entity: str | None) -> Dataset | None:
-    from invlearn.tables import EntityFile, PairFile, Scale
+def _held_out(run: TrainedRun, arguments: Namespace) -> Contents | None:
+    """What the file holds, if there is one."""
+    from invlearn.tables import Dropping, EntityFile, PairFile, Scale
 
-    dataset = run.experiment.dataset
+    dataset, data, entity = run.experiment.dataset, arguments.data, arguments.entity
+    drop = Dropping(arguments.drop, "--drop {}")
     if data is None:
         if entity is not None:
             raise UserError("evaluate: --entity names a column of a file; give the file too")
         return None
     if isinstance(dataset, PairFile) and entity is None:
-        return dataset.held_out(str(data))
+        return dataset.held_out(str(data), drop)
     if isinstance(dataset, EntityFile):
-        return replace(dataset, entity=entity or dataset.entity).held_out(str(data))
+        return replace(dataset, entity=entity or dataset.entity).held_out(str(data), drop)
     if entity is None:
         raise UserError("evaluate: say with --entity which column of the file names the entity")
     own = isinstance(dataset, PairFile)
@@ -69,4 +82,4 @@ def _held_out(run: TrainedRun, data: Path | None, entity: str | None) -> Dataset
     )
     if file.dim != dataset.dim:
         raise UserError(f"{data}: {file.dim} features, but the run has {dataset.dim}")
-    return file.held_out(str(data))
+    return file.held_out(str(data), drop)

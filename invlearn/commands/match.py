@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+OWN = ("row", "match_row", "rank", "distance", "same")
+"""Columns of the result beside those of both files."""
+
 
 def main(argv: list[str]) -> int:
     """Write a row for each row of A and each of its nearest rows of B."""
@@ -48,6 +51,8 @@ def main(argv: list[str]) -> int:
 
     run = parser.load(arguments)
     threshold, rate = run.threshold(arguments.fpr, replica=arguments.replica)
+    for path in (arguments.a, arguments.b):
+        _check_names(path)
     gallery = _gather(_coded(run, arguments.b, arguments))
     if len(gallery.rows) < arguments.k:
         raise UserError(f"{arguments.b}: {len(gallery.rows)} rows, fewer than the {arguments.k} asked for with -k")
@@ -59,11 +64,9 @@ def main(argv: list[str]) -> int:
             append(_matches(piece, gallery, distances, places, threshold))
             count += len(piece.rows)
             same += int((distances[:, 0] < threshold).sum())
-    print(f"{arguments.output}: {count:,} rows; for {same:,} the nearest of {len(gallery.rows):,} is the same entity")
-    print(
-        f"the same is what has a code distance below {threshold:.4g}: of validation pairs {arguments.fpr:.3g} of the "
-        f"different ones at most, and {rate:.3g} of the same ones"
-    )
+    print(f"{arguments.output}: {count:,} rows of {arguments.a}, {len(gallery.rows):,} of {arguments.b}")
+    print(f"{same:,} are taken for the same entity as the nearest: their code distance is below {threshold:.4g}")
+    print(f"of validation pairs that holds for {rate:.1%} of the same and at most {arguments.fpr:.1%} of the different")
     if search.agreement is not None:
         print(f"the search is not exhaustive: it found the nearest in {search.agreement:.1%} of the cases looked at")
     return 0
@@ -75,6 +78,15 @@ def _coded(run: TrainedRun, path: Path, arguments: Namespace) -> Iterator[Coded]
     table = open_table(path)
     features, others = columns_of(run, table, arguments.features)
     return coded_pieces(run, table, features, others, drop_missing=arguments.drop_missing, replica=arguments.replica)
+
+
+def _check_names(path: Path) -> None:
+    """Refuse a file with columns that are called as those of the matches are."""
+    from invlearn.tables import open_table
+
+    for name in open_table(path).columns:
+        if name in OWN or name.startswith("match_"):
+            raise UserError(f"{path}: a column is named {name}, as a column of the matches would be")
 
 
 def _gather(pieces: Iterator[Coded]) -> Coded:

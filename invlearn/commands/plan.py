@@ -48,6 +48,7 @@ def _describe(experiment: Experiment) -> tuple[str, float]:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     seconds = _seconds_per_step(experiment, device, batch) * experiment.total_steps
     lines = [
+        *getattr(experiment.dataset, "report", ()),
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.dataset.dim}, "
         f"{sizes[0]:,} training, {sizes[1]:,} validation and {sizes[2]:,} test examples"
         + (" for each replica" if draws > 1 else ""),

@@ -106,5 +106,5 @@ def numbers(table: Table, piece: Piece, column: str) -> np.ndarray:
     if wrong.any():
         row = int(np.argmax(wrong))
         where = f"{table}, row {piece.first_row + row}, column {column}"
-        raise UserError(f"{where}: {values.iloc[row]} is no finite number")
+        raise UserError(f"{where}: {values.iloc[row]} is no finite number of single precision")
     return parsed

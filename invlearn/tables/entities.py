@@ -15,7 +15,7 @@ from invlearn.data import EntitySamples, Groups, Split
 from invlearn.errors import UserError
 from invlearn.tables.columns import checked_pieces, choose_columns
 from invlearn.tables.reading import open_table
-from invlearn.tables.rows import ADVICE, Rows
+from invlearn.tables.rows import Dropping, Rows
 from invlearn.tables.samples import Contents, SampleFile, split_at_random
 
 __all__ = ["EntityFile", "read_entities"]
@@ -77,25 +77,27 @@ class EntityFile(SampleFile):
         Raises:
             UserError: The file cannot be used; it names row and column.
         """
-        rows, entity, report = read_entities(self.path, self.entity, self.feature_columns, self.drop)
+        rows, entity, report = read_entities(self.path, self.entity, self.feature_columns, Dropping(self.drop))
         count = int(entity.max()) + 1
         if count < 6:
             raise UserError(f"{self.path}: only {count} entities; six are needed, two for each split")
         splits = split_at_random(count, self.valid_share, self.test_share, self.seed)
+        report[1:1] = self.feature_lines(rows)
         report.append("entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items()))
         codes = torch.from_numpy(entity)
         scale = self.chosen_scale(rows, torch.isin(codes, splits["train"]).numpy())
         return Contents(self._examples(rows.scaled(scale), codes, splits), scale, report)
 
-    def held_out(self, path: str) -> EntitySamples:
+    def held_out(self, path: str, drop: Dropping) -> Contents:
         """Another file's samples, all of them to test with.
 
         Raises:
             UserError: The file cannot be used; it names row and column.
         """
-        rows, entity, _ = read_entities(path, self.entity, self.feature_columns, self.drop)
+        rows, entity, report = read_entities(path, self.entity, self.feature_columns, drop)
         everything: dict[Split, Tensor] = {"test": torch.arange(int(entity.max()) + 1)}
-        return self._examples(rows.scaled(self.scale), torch.from_numpy(entity), everything)
+        examples = self._examples(rows.scaled(self.scale), torch.from_numpy(entity), everything)
+        return Contents(examples, self.scale, report)
 
     def _examples(self, samples: Tensor, entity: Tensor, splits: Mapping[Split, Tensor]) -> EntitySamples:
         return EntitySamples(
@@ -112,7 +114,7 @@ class EntityFile(SampleFile):
 
 
 def read_entities(
-    path: str, entity: str, features: Sequence[str], drop: Sequence[str]
+    path: str, entity: str, features: Sequence[str], drop: Dropping
 ) -> tuple[Rows, np.ndarray, list[str]]:
     """Read samples and their entities.
 
@@ -120,7 +122,7 @@ def read_entities(
         path: The file.
         entity: The column of entities.
         features: The columns of a sample.
-        drop: What to leave out instead of refusing it, as in ``SampleFile``.
+        drop: What to leave out instead of refusing it.
 
     Returns:
         The samples that are left, their entities' numbers from 0 on, ``(n,)``, and a report in lines.
@@ -131,9 +133,9 @@ def read_entities(
     table = open_table(path)
     table.require([entity], "dataset.entity")
     table.require(features, "dataset.features")
-    pieces = checked_pieces(table, features, [entity], drop_missing="missing" in drop, hint=ADVICE.format("missing"))
+    pieces = checked_pieces(table, features, [entity], drop_missing="missing" in drop, hint=drop.hint("missing"))
     rows = Rows.gather(pieces, path)
-    report = [f"{path}: {len(rows.numbers) + rows.missing:,} rows, {len(features)} features ({_range(features)})"]
+    report = [f"{path}: {len(rows.numbers) + rows.missing:,} rows, {len(features)} features"]
     if rows.missing:
         report.append(f"left out: {rows.missing:,} rows in which a value is missing")
     names = rows.others[entity]
@@ -146,7 +148,7 @@ def read_entities(
     def contradiction(first: int, later: int) -> str:
         return "" if codes[first] == codes[later] else f", but is of another entity in column {entity}"
 
-    if len(kept := rows.first_of_equals(path, drop="duplicates" in drop, note=contradiction)) < len(codes):
+    if len(kept := rows.first_of_equals(path, drop, contradiction)) < len(codes):
         report.append(f"left out: {len(codes) - len(kept):,} rows that equal an earlier one")
         rows, codes = rows.keep(kept), codes[kept]
 
@@ -155,7 +157,7 @@ def read_entities(
         if "singletons" not in drop:
             first = np.flatnonzero(single[codes])[0]
             alone = f"entity {labels[codes[first]]} in column {entity} has no other row"
-            raise UserError(f"{path}, row {rows.numbers[first]}: {alone}" + ADVICE.format("singletons"))
+            raise UserError(f"{path}, row {rows.numbers[first]}: {alone}" + drop.hint("singletons"))
         report.append(f"left out: {int(single.sum()):,} entities with one row")
         kept = np.flatnonzero(~single[codes])
         rows, codes = rows.keep(kept), codes[kept]
@@ -163,12 +165,6 @@ def read_entities(
             raise UserError(f"{path}: no entity in column {entity} has two rows")
     codes, _ = pd.factorize(codes)
     counts = np.bincount(codes)
-    report.append(
-        f"{len(codes):,} samples of {len(counts):,} entities, {counts.min():,} to {counts.max():,} of each, "
-        f"{counts.mean():.3g} on average"
-    )
+    spread = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
+    report.append(f"{len(codes):,} samples of {len(counts):,} entities, {spread} of each")
     return rows, codes, report
-
-
-def _range(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]}, ..., {names[-1]}"

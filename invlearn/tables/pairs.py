@@ -16,10 +16,13 @@ from invlearn.data import LabelledPairs, Pairs, Split
 from invlearn.errors import UserError
 from invlearn.tables.columns import checked_pieces, choose_columns
 from invlearn.tables.reading import Table, open_table
-from invlearn.tables.rows import ADVICE, Rows, equal_rows
+from invlearn.tables.rows import Dropping, Rows, equal_rows
 from invlearn.tables.samples import Contents, SampleFile, split_at_random
 
 __all__ = ["PairFile"]
+
+FEW = 100
+"""Pairs of a kind below which a report has a note: a share of them is told to a hundredth at best."""
 
 WORDS = {"same": 0.0, "different": 1.0}
 
@@ -71,7 +74,7 @@ class PairFile(SampleFile):
         Raises:
             UserError: The file cannot be used; it names row and column.
         """
-        rows, distance, report = self._rows(self.path)
+        rows, distance, report = self._rows(self.path, Dropping(self.drop))
         both = replace(rows, values=rows.values.reshape(2 * len(distance), self.dim))
         entity = _components(both.values, distance == 0)
         linked = _components(both.values, np.full(len(distance), True))
@@ -88,19 +91,23 @@ class PairFile(SampleFile):
         for split, chosen in places.items():
             same = int((distance[chosen] == 0).sum())
             report.append(f"{split}: {same:,} same and {len(chosen) - same:,} different pairs")
+            if split != "train" and min(same, len(chosen) - same) < FEW:
+                report.append(f"note: what is measured on {split} pairs rests on few of one kind")
+        report[1:1] = self.feature_lines(rows)
         scale = self.chosen_scale(both, np.repeat(np.isin(np.arange(len(distance)), places["train"]), 2))
         return Contents(self._examples(both.scaled(scale), distance, entity, places), scale, report)
 
-    def held_out(self, path: str) -> LabelledPairs:
+    def held_out(self, path: str, drop: Dropping) -> Contents:
         """Another file's pairs, all of them to test with.
 
         Raises:
             UserError: The file cannot be used; it names row and column.
         """
-        rows, distance, _ = self._rows(path)
+        rows, distance, report = self._rows(path, drop)
         both = replace(rows, values=rows.values.reshape(2 * len(distance), self.dim))
         entity = _components(both.values, distance == 0)
-        return self._examples(both.scaled(self.scale), distance, entity, {"test": np.arange(len(distance))})
+        examples = self._examples(both.scaled(self.scale), distance, entity, {"test": np.arange(len(distance))})
+        return Contents(examples, self.scale, report)
 
     def _examples(
         self, samples: Tensor, distance: np.ndarray, entity: np.ndarray, places: Mapping[Split, np.ndarray]
@@ -116,20 +123,18 @@ class PairFile(SampleFile):
         except ValueError as error:
             raise UserError(f"{self.path}: {error}") from error
 
-    def _rows(self, path: str) -> tuple[Rows, np.ndarray, list[str]]:
+    def _rows(self, path: str, drop: Dropping) -> tuple[Rows, np.ndarray, list[str]]:
         """The pairs of a file, x and x' next to each other, ``(n, 2d)``; d*, ``(n,)``; a report."""
         table = open_table(path)
         self._require_label(table)
         columns = [*self.x, *self.x_prime]
         table.require(columns, "dataset.x, dataset.x_prime")
-        pieces = checked_pieces(
-            table, columns, [self.label], drop_missing="missing" in self.drop, hint=ADVICE.format("missing")
-        )
+        pieces = checked_pieces(table, columns, [self.label], drop_missing="missing" in drop, hint=drop.hint("missing"))
         rows = Rows.gather(pieces, path)
         report = [f"{path}: {len(rows.numbers) + rows.missing:,} pairs of {self.dim} features"]
         if rows.missing:
             report.append(f"left out: {rows.missing:,} pairs in which a value is missing")
-        if len(kept := rows.first_of_equals(path, drop="duplicates" in self.drop)) < len(rows.numbers):
+        if len(kept := rows.first_of_equals(path, drop)) < len(rows.numbers):
             report.append(f"left out: {len(rows.numbers) - len(kept):,} pairs that equal an earlier one")
             rows = rows.keep(kept)
         distance = _distances(rows, path, self.label)

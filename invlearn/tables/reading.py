@@ -96,7 +96,8 @@ class _Csv(Table):
 
     @cached_property
     def _head(self) -> pd.DataFrame:
-        with _readable(self.path):
+        with _readable(self.path), warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
             head = self._read(nrows=LOOKED_AT, dtype=str, index_col=False)
         if twice := [name for name in head.columns if name.endswith(".1") and name[:-2] in head.columns]:
             raise UserError(f"{self}: there are two columns {twice[0][:-2]}")
@@ -263,7 +264,8 @@ def _readable(path: Path) -> Iterator[None]:
     except pd.errors.EmptyDataError as error:
         raise UserError(f"{path} is empty") from error
     except pd.errors.ParserWarning as error:
-        raise UserError(f"{path} cannot be read: a row has more fields than the header") from error
+        hint = "commas separate fields in .csv, tabs in .tsv"
+        raise UserError(f"{path} cannot be read: a row has more fields than the header; {hint}") from error
     except ValueError as error:
         message = " ".join(str(error).split())
         if "allow_pickle" in message or "Python objects" in message:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,27 @@ from invlearn.tables.columns import Checked
 from invlearn.tables.reading import PIECE
 from invlearn.tables.scale import Scale, Scaling, scale_of
 
-__all__ = ["ADVICE", "Rows", "equal_rows"]
+__all__ = ["Dropping", "Rows", "equal_rows"]
 
-ADVICE = "; dataset.drop=[{}] leaves such rows out"
-"""What a user can do about rows that are refused."""
+
+@dataclass(frozen=True)
+class Dropping:
+    """What may be left out instead of refusing a file.
+
+    Args:
+        kinds: Of ``missing``, ``duplicates`` and ``singletons``.
+        option: How its user says so, with the kind in place of ``{}``.
+    """
+
+    kinds: Sequence[str] = ()
+    option: str = "dataset.drop=[{}]"
+
+    def __contains__(self, kind: str) -> bool:
+        return kind in self.kinds
+
+    def hint(self, kind: str) -> str:
+        """What a user can do about rows that are refused."""
+        return f"; {self.option.format(kind)} leaves such rows out"
 
 
 @dataclass(frozen=True)
@@ -67,7 +84,7 @@ class Rows:
         return Rows(self.numbers[places], self.values[places], others, self.missing, self.centre)
 
     def first_of_equals(
-        self, path: str, *, drop: bool, note: Callable[[int, int], str] = lambda first, later: ""
+        self, path: str, drop: Dropping, note: Callable[[int, int], str] = lambda first, later: ""
     ) -> np.ndarray:
         """Places of the rows that equal no earlier one.
 
@@ -81,22 +98,23 @@ class Rows:
         """
         repeated = []
         for first, later in equal_rows(self.values):
-            if not drop:
+            if "duplicates" not in drop:
                 equal = f"{path}, row {self.numbers[later]} equals row {self.numbers[first]}{note(first, later)}"
-                raise UserError(equal + ADVICE.format("duplicates"))
+                raise UserError(equal + drop.hint("duplicates"))
             repeated.append(later)
         return np.setdiff1d(np.arange(len(self.numbers)), repeated)
 
-    def scale(self, training: np.ndarray, scaling: Scaling) -> Scale:
+    def scale(self, training: np.ndarray, scaling: Scaling, names: Sequence[str]) -> Scale:
         """The scale of the training samples.
 
         Args:
             training: Whether a row is one of them, ``(n,)``.
             scaling: As in ``SampleFile``.
+            names: Of the features.
         """
         if scaling == "none":
             return Scale(0.0, 1.0)
-        found = scale_of(self.values[training], scaling)
+        found = scale_of(self.values[training], scaling, names)
         return Scale((np.asarray(found.offset) + self.centre).tolist(), found.factor)
 
     def scaled(self, scale: Scale) -> Tensor:

@@ -17,12 +17,19 @@ from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
 from invlearn.errors import UserError
 from invlearn.seeding import seeded_generator
 from invlearn.tables.reading import fingerprint
-from invlearn.tables.rows import Rows
+from invlearn.tables.rows import Dropping, Rows
 from invlearn.tables.scale import Scale, Scaling
 
 __all__ = ["Contents", "Drop", "SampleFile", "split_at_random"]
 
 Drop = Literal["missing", "duplicates", "singletons"]
+
+
+LISTED = 20
+"""Names of columns that a report lists."""
+
+UNEQUAL = 1_000
+"""How many times as much as another a feature may vary without a note."""
 
 
 class Contents(NamedTuple):
@@ -86,6 +93,8 @@ class SampleFile(ABC):
         if self.fingerprint == "auto":
             self._settle(fingerprint=fingerprint(Path(self.path)))
         self.choose_features()
+        if not self.feature_columns:
+            raise ValueError("features must name at least one column")
         if twice := next((name for name in self.feature_columns if self.feature_columns.count(name) > 1), None):
             raise ValueError(f"features: {twice} is named twice")
         if "auto" in self._scaling.values():
@@ -113,8 +122,12 @@ class SampleFile(ABC):
         """
 
     @abstractmethod
-    def held_out(self, path: str) -> EntitySamples | LabelledPairs:
+    def held_out(self, path: str, drop: Dropping) -> Contents:
         """What another file of this kind holds, scaled likewise, all of it to test with.
+
+        Args:
+            path: The file.
+            drop: What may be left out of it.
 
         Raises:
             UserError: It cannot be used; it names row and column.
@@ -127,6 +140,8 @@ class SampleFile(ABC):
         Raises:
             UserError: It cannot be used, or is not the file that the run was started with.
         """
+        if not Path(self.path).exists():
+            raise UserError(f"{self.path}: there is no such file; if it has moved, say so with train dataset.path=...")
         if fingerprint(Path(self.path)) != self.fingerprint:
             raise UserError(f"{self.path} has changed since the run was started")
         return _read_once(self)
@@ -169,8 +184,22 @@ class SampleFile(ABC):
         """The scale as far as it was given, else that of the training rows."""
         if "auto" not in self._scaling.values():
             return self.scale
-        found = rows.scale(training, self.scaling)
+        found = rows.scale(training, self.scaling, self.feature_columns)
         return Scale(*(getattr(found, name) if mine == "auto" else mine for name, mine in self._scaling.items()))
+
+    def feature_lines(self, rows: Rows) -> list[str]:
+        """What a report says of the features: all that a user has to look at before training."""
+        names = self.feature_columns
+        listed = names if len(names) <= LISTED else [*names[: LISTED // 2], "...", *names[-LISTED // 2 :]]
+        lines = [f"features: {', '.join(listed)}"]
+        sizes = rows.values.reshape(-1, self.dim).std(axis=0, dtype=np.float64)
+        if constant := [name for name, size in zip(names, sizes, strict=True) if size == 0]:
+            lines.append(f"note: the same value everywhere in {', '.join(constant[:LISTED])}")
+        least, most = int(np.where(sizes > 0, sizes, np.inf).argmin()), int(sizes.argmax())
+        if self.scaling == "common" and sizes[most] > UNEQUAL * sizes[least]:
+            times = f"{sizes[most] / sizes[least]:.0e} times as much as {names[least]}"
+            lines.append(f"note: {names[most]} varies {times}; dataset.scaling=per_feature scales each by itself")
+        return lines
 
     @property
     def _scaling(self) -> dict[str, Any]:

@@ -39,12 +39,13 @@ class Scale:
         return values * np.asarray(self.factor) + np.asarray(self.offset)
 
 
-def scale_of(values: np.ndarray, scaling: Scaling) -> Scale:
+def scale_of(values: np.ndarray, scaling: Scaling, names: Sequence[str] | None = None) -> Scale:
     """The scale with which samples have mean 0 and variance 1.
 
     Args:
         values: ``(n, d)``.
         scaling: As in ``SampleFile``.
+        names: Of the features, for messages.
 
     Raises:
         ValueError: All values, or all of a feature, are equal.
@@ -54,5 +55,7 @@ def scale_of(values: np.ndarray, scaling: Scaling) -> Scale:
     axis = None if scaling == "common" else 0
     offset, factor = values.mean(axis=axis, dtype=np.float64), values.std(axis=axis, dtype=np.float64)
     if not np.all(factor > 0):
-        raise ValueError(f"scaling: all values {'' if axis is None else 'of a feature '}are equal")
+        place = int(np.argmin(factor))
+        of = "" if axis is None else f" of feature {names[place] if names else place}"
+        raise ValueError(f"scaling: all values{of} are equal")
     return Scale(offset.tolist(), factor.tolist())

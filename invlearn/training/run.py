@@ -77,6 +77,7 @@ def run_experiment(
     if is_finished(experiment, directory):
         return
     check_writable(directory.path)
+    getattr(experiment.dataset, "report", None)  # a file that cannot be used is found before anything is written
     device = resolve_device(experiment.settings.device)
     directory.path.mkdir(parents=True, exist_ok=True)
     with (

@@ -161,6 +161,7 @@ def _words(hint: Any) -> str:
     if get_origin(hint) is tuple:
         return f"a list of {len(get_args(hint))} numbers"
     if get_origin(hint) is not None:
-        return "a list"
+        item = get_args(hint)[0]
+        return f"a list of {_words(item)}" if get_origin(item) is Literal else "a list"
     names = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text", type(None): "null"}
     return names.get(hint, str(hint))

@@ -89,8 +89,11 @@ class TrainedRun:
             The invariant codes ``(n, invariant)`` and the variant codes ``(n, code - invariant)``.
 
         Raises:
-            ValueError: ``x`` has another shape.
+            ValueError: ``x`` has another shape, or is not finite.
         """
+        x = x if isinstance(x, Tensor) else np.asarray(x)
+        if not bool((torch.isfinite(x) if isinstance(x, Tensor) else np.isfinite(x)).all()):
+            raise ValueError("x holds NaN or infinite values")
         z = self._apply("encode", self._scaled(x), self.experiment.dataset.dim, replica)
         cut = self.experiment.loss.invariant_features
         return z[:, :cut], z[:, cut:]

@@ -39,7 +39,7 @@ def equal_to(row: int, other: int, entity: str | None = None) -> Edit:
 ENTITIES: dict[str, tuple[Edit, str]] = {
     "no value": (put(17, "f2", None), "samples.csv, row 17, column f2: no value; dataset.drop=[missing] leaves"),
     "nan": (put(3, "f0", "nan"), "samples.csv, row 3, column f0: no value"),
-    "infinity": (put(5, "f1", "inf"), "samples.csv, row 5, column f1: inf is no finite number"),
+    "infinity": (put(5, "f1", "inf"), "samples.csv, row 5, column f1: inf is no finite number of single"),
     "too large": (put(5, "f1", 1e300), "samples.csv, row 5, column f1: 1e+300 is no finite number"),
     "text in a feature": (put(9, "f3", "abc"), "samples.csv, row 9, column f3: abc is no finite number"),
     "nameless": (put(4, "id", ""), "samples.csv, row 4, column id: no value"),
@@ -118,7 +118,10 @@ def broken_files(folder: Path) -> dict[str, tuple[Path, str]]:
     contents: dict[str, tuple[bytes, str]] = {
         "empty.csv": (b"", "is empty: 0 bytes"),
         "blank.csv": (b"\n\n", "is empty"),
-        "longer.csv": (whole.replace("here\n", "here,1,2\n", 20).encode(), "cannot be read"),
+        "longer.csv": (
+            whole.replace("here\n", "here,1,2\n", 20).encode(),
+            "a row has more fields than the header; commas",
+        ),
         "twice.csv": (whole.replace("f1", "f0", 1).encode(), "there are two columns f0"),
         "letters.csv": (b"\xff\xfe\x00a,b\n1,2\n", "cannot be read"),
         "half.csv.gz": (gzip.compress(whole.encode())[:200], "cannot be read, or is damaged"),
@@ -165,10 +168,18 @@ def test_an_array_of_distances_must_be_one_number_a_pair(capsys, tmp_path: Path,
         ([], "dataset.path must be given"),
         (["dataset.path={file}", "dataset.features=[f0,f9]"], "there is no column f9 (dataset.features); choose from"),
         (["dataset.path={file}", "dataset.features=[f0,f0]"], "f0 is named twice"),
+        (["dataset.path={file}", "dataset.features=[]"], "features must name at least one column"),
+        (
+            ["dataset.path={file}", "dataset.featurs=f"],
+            "did you mean 'features'?",
+        ),
         (["dataset.path={file}", "dataset.features=g"], "there is no column whose name starts with g"),
         (["dataset.path={file}", "dataset.valid_share=0.5", "dataset.test_share=0.5"], "leave nothing to train on"),
         (["dataset.path={file}", "dataset.copies=1"], "dataset.copies must be at least 2"),
-        (["dataset.path={file}", "dataset.drop=[nan]"], "dataset.drop must be"),
+        (
+            ["dataset.path={file}", "dataset.drop=[nan]"],
+            "a list of missing or duplicates or singletons, got [nan]",
+        ),
         (["dataset.path={file}", "loss=supervised_dft"], "supervised_dft needs known spectra"),
     ],
 )

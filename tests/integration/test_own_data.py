@@ -61,7 +61,7 @@ def test_matches_are_the_same_entities(folder: Path, tmp_path: Path, capsys) -> 
     files = [str(folder / name) for name in ("a.csv", "b.csv")]
     assert main(["match", str(folder / "run"), *files, "-o", str(tmp_path / "m.csv"), "--fpr", "0.02", "-k", "3"]) == 0
     out = capsys.readouterr().out
-    assert "of validation pairs 0.02 of the different ones at most" in out
+    assert "and at most 2.0% of the different" in out
     matches = pd.read_csv(tmp_path / "m.csv", dtype=str)
     assert list(matches.columns[:5]) == ["row", "match_row", "rank", "distance", "same"]
     assert len(matches) == 450
@@ -137,7 +137,11 @@ def test_the_same_command_goes_on_only_with_the_same_data(tmp_path: Path, capsys
         ),
         (["match", "{run}", "{a}", "{a}", "-o", "m.csv", "-k", "200"], "150 rows, fewer than the 200 asked for"),
         (["match", "{run}", "{a}", "{a}", "-o", "m.csv", "-k", "0"], "-k must be at least 1"),
-        (["evaluate", "{run}", "{a}"], "has no other row"),
+        (["evaluate", "{run}", "{a}"], "has no other row; --drop singletons leaves such rows out"),
+        (
+            ["match", "{run}", "{odd}", "{a}", "-o", "m.csv"],
+            "odd.csv: a column is named same, as a column",
+        ),
         (["evaluate", "{run}", "--entity", "id"], "names a column of a file; give the file too"),
         (["export", "{run}", "--format", "keras"], "invalid choice: 'keras'"),
         (["export", "{run}", "-o", "{a}/z.onnx"], "cannot write to"),
@@ -153,6 +157,7 @@ def test_what_cannot_be_done_is_said_in_a_line(
     gap.loc[7, "f1"] = np.nan
     files["gap"] = write(gap, tmp_path / "gap.csv")
     files["taken"] = write(table.assign(z_0=1), tmp_path / "taken.csv")
+    files["odd"] = write(table.assign(same=1), tmp_path / "odd.csv")
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -161,6 +166,34 @@ def test_what_cannot_be_done_is_said_in_a_line(
     assert expected in err
     assert err.count("\n") == 1
     assert list(here.iterdir()) == []
+
+
+def test_what_is_left_out_of_a_measurement_is_said(folder: Path, tmp_path: Path, capsys) -> None:
+    table = pd.read_parquet(folder / "both.parquet")
+    table.loc[3, "id"] = "lonely"
+    file = write(table, tmp_path / "both.csv")
+    assert main(["evaluate", str(folder / "run"), str(file), "--drop", "singletons"]) == 0
+    out = capsys.readouterr().out
+    assert "left out: 2 entities with one row" in out
+    assert "298 samples of 149 entities, 2 of each" in out
+
+
+def test_a_dry_run_reports_the_file(folder: Path, capsys) -> None:
+    words = ["dataset=entities", f"dataset.path={folder / 'samples.csv'}", "dataset.entity=id"]
+    assert main(["train", "--dry-run", *words]) == 0
+    assert "features: f0, f1, f2, f3" in capsys.readouterr().out
+
+
+def test_a_run_whose_file_is_away_stays_as_it_is(tmp_path: Path, capsys) -> None:
+    file, run = write(entity_table(), tmp_path / "samples.csv"), tmp_path / "run"
+    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "dataset.size=256", "trainer.epochs=1"]
+    assert main(["train", *words, f"hydra.run.dir={run}"]) == 0
+    record = (run / "run.json").read_text().replace('"completed"', '"interrupted"')
+    (run / "run.json").write_text(record)
+    file.unlink()
+    assert main(["resume", str(run)]) == 2
+    assert "there is no such file; if it has moved, say so with train dataset.path=" in capsys.readouterr().err
+    assert (run / "run.json").read_text() == record
 
 
 def test_rows_with_gaps_are_left_out_on_request(folder: Path, tmp_path: Path) -> None:
