@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.page import recipe_table, scaling_table, steps_table
+from examples.page import scores_table
 from invlearn.cli import main
 from invlearn.figures import FIGURES
 from invlearn.results import with_interval
@@ -58,3 +59,14 @@ def test_the_numbers_on_speed_come_from_the_committed_tables() -> None:
 def test_every_figure_is_committed_and_shown(name: str) -> None:
     assert (REFERENCE / f"{name}.png").stat().st_size < 500_000
     assert f"../outputs/reference/{name}.png" in PAGE
+
+
+def test_the_numbers_on_real_data_come_from_the_committed_tables() -> None:
+    import pandas as pd
+
+    page = (ROOT / "docs" / "real-data.md").read_text(encoding="utf-8")
+    for file in (REFERENCE / "examples").glob("*.csv"):
+        assert scores_table(pd.read_csv(file)) in page
+        for picture in (f"{file.stem}.png", f"{file.stem}-views.png"):
+            assert f"../outputs/reference/examples/{picture}" in page
+            assert (file.parent / picture).stat().st_size < 500_000
