@@ -54,8 +54,8 @@ def test_gradients_are_those_of_autograd(tiny: list[str], model: str, loss: str,
     fast, plain = (experiment_of(*overrides, f"engine={engine}") for engine in ("auto", "plain"))
     examples = fast.training_examples(CPU)(0)
     states = [TrainingState.initial(experiment, examples, CPU) for experiment in (fast, plain)]
-    for start in (0, 128):  # twice: nothing of the first batch is left over in the second
-        batch = [part[:, start : start + 128] for part in examples]
+    for start in (0, fast.batch_size):  # twice: nothing of the first batch is left over in the second
+        batch = [part[:, start : start + fast.batch_size] for part in examples]
         (terms, grads), (expected_terms, expected_grads) = (
             gradients(state, experiment, batch) for state, experiment in zip(states, (fast, plain), strict=True)
         )
