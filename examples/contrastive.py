@@ -43,6 +43,11 @@ class ContrastiveLoss(Loss):
         """All of it."""
         return self.dim
 
+    def examples_per_epoch(self, dataset: Dataset) -> int:
+        """Groups."""
+        assert isinstance(dataset, Grouped)
+        return dataset.group_count
+
     def draw(self, dataset: Dataset, split: Split, seed: int) -> Pairs:
         """Pairs, to choose the best epoch by."""
         return dataset.pairs(split, seed)

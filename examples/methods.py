@@ -36,9 +36,19 @@ NCA_SAMPLES = 1_200
 """NCA compares all samples with all in each iteration; with so many it takes a minute."""
 
 TUNED: Sequence[Setting] = [
-    {"entities": entities, "rate": rate} for entities, rate in ((16, 3.0), (16, 1.0), (16, 0.3), (64, 3.0), (64, 1.0))
+    {"entities": entities, "rate": rate, "decay": decay}
+    for entities, rate, decay in (
+        (16, 1.0, 0.5),
+        (16, 1.0, 0.0),
+        (16, 1.0, 2.0),
+        (16, 3.0, 0.0),
+        (16, 3.0, 0.5),
+        (16, 3.0, 1.0),
+        (64, 1.0, 0.5),
+    )
 ]
-"""Entities of a batch, four samples of each; the learning rate, as a multiple of what the network was tuned with."""
+"""Entities of a batch, four samples of each; the learning rate, as a multiple of what the network was tuned with; the
+decay of its weights."""
 
 
 class Method(NamedTuple):
@@ -87,12 +97,12 @@ def _network(overrides: Sequence[str], loss: dict[str, Any] | None, trained: boo
         samples=torch.from_numpy((both - offset) / factor).float(),
         entity=torch.from_numpy(np.concatenate([entity, held_out, held_out])),
         splits={"train": torch.from_numpy(np.unique(entity)), "valid": torch.from_numpy(held_out)},
-        distance="binary",
-        size=STEPS * int(setting.get("entities", 2)),
+        size=8 * STEPS * int(setting.get("entities", 2)),  # of pairs, eight for each group
         valid_size=4_000,
         seed=seed,
     )
-    config = as_plain(compose([*overrides, f"seed={seed}", f"trainer.epochs={EPOCHS}"]))
+    decay = f"optimizer.weight_decay={setting.get('decay', 0.0)}"
+    config = as_plain(compose([*overrides, "optimizer=adamw", decay, f"seed={seed}", f"trainer.epochs={EPOCHS}"]))
     config["trainer"]["batch_size"] = int(setting.get("entities", 2))
     config["loss"] = loss or {**config["loss"], "pairs": "batch"}
     rate = Experiment.from_config(config, dataset=data).config["optimizer"]["lr"]  # what "auto" is
@@ -113,9 +123,9 @@ def _network(overrides: Sequence[str], loss: dict[str, Any] | None, trained: boo
     return codes
 
 
-EXTENDED = ["model=extended"]
+EXTENDED = ["model=extended", "model.smoothing=4"]  # as dataset=entities has it
 SELU = ["model=standard"]
-RELU = ["model=standard", "model.activation=relu", "model.depth=3", "model.width=256"]
+RELU = ["model=standard", "model.activation=relu", "model.depth=2", "model.width=256"]
 CONTRASTIVE = {"_target_": "examples.contrastive.ContrastiveLoss"}
 
 METHODS: dict[str, Method] = {

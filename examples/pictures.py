@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
+
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from examples.cycle import Amount
 from examples.problem import Problem
-from invlearn.plotting import style
+from invlearn.plotting import draw_band, style
 
-__all__ = ["draw_scores", "draw_views"]
+__all__ = ["draw_amounts", "draw_scores", "draw_views"]
 
 OURS, OTHERS = "#1f5fbf", "#777777"
+
+COLORS, MARKERS = ("#000000", "#999999", "#009e73", "#d55e00", "#1f5fbf", "#e69f00", "#56b4e9"), "*os^Dv<"
+
+LABELS = {
+    "entities": "entities to learn from",
+    "copies": "samples of each",
+    "noise": "noise (signals: 0.58)",
+    "wrong": "share of wrong labels",
+}
 
 
 def draw_scores(table: pd.DataFrame) -> Figure:
@@ -43,4 +56,29 @@ def draw_views(problem: Problem, *, square: bool) -> Figure:
                 panel.set(xticks=[], yticks=[])
                 panel.grid(visible=False)
         figure.supylabel("two views", fontsize=8)
+    return figure
+
+
+def draw_amounts(table: pd.DataFrame, varied: Sequence[str]) -> Figure:
+    """Recall@1 of each method against each thing that is varied, from the amount that all start from: medians, ranges.
+
+    Args:
+        table: The scores, with a column for each part of an ``Amount``.
+        varied: Those parts, a panel each.
+    """
+    start = asdict(Amount())
+    with matplotlib.rc_context(style()):
+        figure = Figure(figsize=(6.8, 2.2), dpi=200, layout="constrained")
+        panels = figure.subplots(1, len(varied), sharey=True, squeeze=False)[0]
+        for axes, name in zip(panels, varied, strict=True):
+            others = [other for other in start if other != name]
+            rows = table[(table[others] == pd.Series(start)[others]).all(axis=1)]
+            for index, (method, scores) in enumerate(rows.groupby("method", sort=False)):
+                look = {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index % len(MARKERS)]}
+                draw_band(axes, scores, name, "recall_at_1", label=str(method), markersize=3, **look)
+            axes.set(xlabel=LABELS[name], ylim=(-0.03, 1.03))
+            if name == "entities":
+                axes.set_xscale("log")
+        panels[0].set_ylabel("recall@1 among 1,000")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure

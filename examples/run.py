@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -30,14 +30,14 @@ def chosen_setting(method: Method, problem: Problem) -> dict[str, float]:
     return max(method.settings, key=recall)
 
 
-def compare(name: str, seeds: int, methods: Sequence[str]) -> pd.DataFrame:
+def compare(name: str, draw: Callable[[int], Problem], seeds: int, methods: Mapping[str, Method]) -> pd.DataFrame:
     """Scores of each method on test entities, a row for each seed; seed s draws views and weights anew."""
     rows = []
-    for method_name in methods:
-        method, start = METHODS[method_name], time.perf_counter()
-        setting = chosen_setting(method, PROBLEMS[name](0))
+    for method_name, method in methods.items():
+        start = time.perf_counter()
+        setting = chosen_setting(method, draw(0))
         for seed in range(seeds):
-            problem = PROBLEMS[name](seed)
+            problem = draw(seed)
             codes = method.fit(problem, seed, setting)
             measured = scores((codes(problem.test[0]), codes(problem.test[1])))
             rows.append({"problem": name, "method": method_name, "seed": seed, **setting, **measured})
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     for name in options.problems:
-        table = compare(name, options.seeds, options.methods)
+        table = compare(name, PROBLEMS[name], options.seeds, {method: METHODS[method] for method in options.methods})
         table.to_csv(options.output / f"{name}.csv", index=False, float_format="%.4g")
         draw_scores(table).savefig(options.output / f"{name}.png")
         draw_views(PROBLEMS[name](0), square=name.startswith("digits")).savefig(options.output / f"{name}-views.png")

@@ -30,10 +30,10 @@ except ImportError as error:
 __all__ = ["InvariantEncoder"]
 
 PAIRS_PER_SAMPLE = 100
-"""Pairs of an epoch for each sample; with fewer than 600 samples an epoch is shorter than usual."""
+"""Pairs of an epoch for each sample; with fewer than 200 samples an epoch is shorter than usual."""
 
-PAIRS = 60_000
-"""Pairs of an epoch at most; an eighth as many entities where all pairs of a batch are compared: as many steps."""
+PAIRS = 20_000
+"""Pairs of an epoch at most."""
 
 
 class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -42,9 +42,9 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     Args:
         model: ``extended`` or ``standard``.
         invariant: Width of the code; ``auto`` is the number of features.
-        distance: How far entities are apart: ``observed``, the smallest distance between samples of theirs, or
-            ``binary``, 1.
-        pairs: ``drawn``, pair by pair, or ``batch``, all pairs of a batch of entities.
+        distance: How far entities are apart: ``binary``, 1, or ``observed``, the smallest distance between samples of
+            theirs.
+        pairs: ``batch``, all pairs of a batch of entities, or ``drawn``, pair by pair.
         scaling: ``common``, one offset and one factor for all features; ``per_feature``; ``none``.
         epochs: Passes over drawn pairs, at least 1.
         batch_size: Pairs of a step, or entities for ``pairs="batch"``; ``auto`` is 128, or 16.
@@ -74,8 +74,8 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         *,
         model: Literal["extended", "standard"] = "extended",
         invariant: int | Literal["auto"] = "auto",
-        distance: Literal["observed", "binary"] = "observed",
-        pairs: Literal["drawn", "batch"] = "drawn",
+        distance: Literal["observed", "binary"] = "binary",
+        pairs: Literal["drawn", "batch"] = "batch",
         scaling: Literal["common", "per_feature", "none"] = "common",
         epochs: int = 30,
         batch_size: int | Literal["auto"] = "auto",
@@ -127,7 +127,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             entity=torch.from_numpy(entity),
             splits=splits,
             distance=self.distance,
-            size=max(2, min(PAIRS, PAIRS_PER_SAMPLE * int(training.sum())) // (8 if self.pairs == "batch" else 1)),
+            size=min(PAIRS, PAIRS_PER_SAMPLE * int(training.sum())),
             valid_size=min(10_000, 20 * len(X)),
             seed=seed,
         )
@@ -181,6 +181,8 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             if not file.is_file():
                 raise ValueError(f"{group}: there is no {option!r}")
             config[group] = OmegaConf.load(file)
+            if (own := conf_dir() / "own" / group / f"entities_{option}.yaml").is_file():
+                config[group].update(OmegaConf.load(own))
         given = {
             "loss.invariant": self.invariant,
             "loss.pairs": self.pairs,

@@ -6,6 +6,7 @@ import inspect
 import itertools
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,8 +27,8 @@ OPTIONS = {
 
 
 def losses_of_two_steps(overrides: list[str]) -> list[float]:
-    experiment = Experiment.from_config(as_plain(compose([*overrides, "dataset.size=64", "trainer.batch_size=32"])))
-    examples = experiment.examples("train", CPU)
+    experiment = Experiment.from_config(as_plain(compose([*overrides, "dataset.size=256", "trainer.batch_size=32"])))
+    examples = experiment.training_examples(CPU)(0)
     state = TrainingState.initial(experiment, examples, CPU)
     for group in state.optimizer.param_groups:
         group["lr"] = group["peak_lr"] / 100
@@ -50,6 +51,20 @@ def test_every_dataset_model_and_loss_train_together(dataset: str, model: str, l
     else:
         first, second = losses_of_two_steps(overrides)
         assert second < first
+
+
+@pytest.mark.parametrize("dataset", OWN)
+def test_own_data_bring_defaults_that_what_is_typed_replaces(dataset: str) -> None:
+    def chosen(*overrides: str) -> dict[str, Any]:
+        return flatten(as_plain(compose([f"dataset={dataset}", "dataset.path=own.csv", *overrides])))
+
+    config = chosen()
+    assert (config["model.smoothing"], config["optimizer.weight_decay"]) == (4.0, 0.5)
+    assert config["loss.pairs"] == ("batch" if dataset == "entities" else "drawn")
+    config = chosen("model.smoothing=0.1", "optimizer.weight_decay=0.2", "loss.pairs=drawn", "preset=smoke")
+    assert (config["model.smoothing"], config["optimizer.weight_decay"], config["loss.pairs"]) == (0.1, 0.2, "drawn")
+    assert chosen("optimizer=sgd")["optimizer._target_"] == "torch.optim.SGD"
+    assert "model.smoothing" not in chosen("model=standard")
 
 
 @pytest.mark.parametrize("preset", OPTIONS["preset"])

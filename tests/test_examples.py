@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, files
 import numpy as np
 import pytest
 
-from examples import digits, leaves
+from examples import amount, cycle, digits, leaves
 from examples.problem import scores
 
 
@@ -50,6 +50,35 @@ def test_leaves_start_anywhere() -> None:
     spectra = [np.abs(np.fft.rfft(view))[:, :-1] for view in (one, other)]  # the last is where frequencies fold
     assert np.abs(spectra[0] - spectra[1]).max() < 1e-6 * np.abs(spectra[0]).max()
     assert problem.train.x.shape == (160 * leaves.COPIES, leaves.POINTS)
+
+
+def test_signals_move_along_the_cycle_of_their_seed() -> None:
+    problem = cycle.problem(cycle.Amount(entities=40, copies=3, noise=0.0), 7)
+    codes = [cycle.modulus(x, 7) for x in problem.test]
+    assert np.abs(codes[0] - codes[1]).max() < 1e-9
+    assert scores((cycle.modulus(problem.test[0], 8), cycle.modulus(problem.test[1], 8)))["recall_at_1"] < 0.2
+    of_one = cycle.modulus(problem.train.x, 7).reshape(40, 3, -1)
+    assert np.abs(of_one - of_one[:, :1]).max() < 1e-9
+    assert problem.train.entity.tolist() == np.arange(40).repeat(3).tolist()
+
+
+def test_so_many_labels_are_wrong_and_none_in_the_test() -> None:
+    problem = cycle.problem(cycle.Amount(entities=200, noise=0.0, wrong=0.3), 0)
+    codes = cycle.modulus(problem.train.x, 0)
+    right = np.abs(codes - codes[0::4].repeat(4, axis=0)).max(1) < 1e-9
+    assert right.all()  # samples stay where they are
+    assert (problem.train.entity != np.arange(200).repeat(4)).mean() == pytest.approx(0.3, abs=0.05)
+    for views, wrong in ((problem.valid, 0.3), (problem.test, 0.0)):
+        one, other = (cycle.modulus(view, 0) for view in views)
+        assert (np.abs(one - other).max(1) > 1e-9).mean() == pytest.approx(wrong, abs=0.1)
+
+
+def test_each_amount_is_compared_once() -> None:
+    found = list(amount.amounts(["entities", "copies", "noise", "wrong"]))
+    assert (
+        len({each for _, each in found}) == len(found) == sum(len(values) - 1 for values in amount.VARIED.values()) + 1
+    )
+    assert [each.entities for name, each in found if name == "entities"] == list(amount.VARIED["entities"])
 
 
 def test_scores_tell_good_codes_from_bad() -> None:

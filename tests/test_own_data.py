@@ -33,7 +33,7 @@ def samples_of(counts: list[int], **settings: Any) -> EntitySamples:
 
 @given(counts=st.lists(st.integers(1, 6), min_size=2, max_size=9), seed=st.integers(0, 99), n=st.integers(2, 60))
 def test_pairs_are_of_one_entity_and_of_two_in_turn(counts: list[int], seed: int, n: int) -> None:
-    data = samples_of(counts, size=n)
+    data = samples_of(counts, size=n, distance="observed")
     x, x_prime, distance = data.pairs("train", seed)
     assert x.shape == (n, 2)
     same = x[:, 0] == x_prime[:, 0]
@@ -63,14 +63,15 @@ def test_every_entity_and_sample_gets_its_turn() -> None:
 
 
 def test_groups_hold_different_samples_of_an_entity() -> None:
-    data = samples_of([2, 4, 7], size=30, copies=4)
+    data = samples_of([2, 4, 7], size=240, copies=4, distance="observed")
     x, entity, reference = data.groups("train", 0)
     assert x.shape == (30, 4, 2)
     assert torch.equal(x[..., 0], entity[:, None].expand(-1, 4).double())
     assert torch.equal(reference, x)
     for group, of in zip(x[..., 1], entity, strict=True):
         assert len(group.unique()) == min(4, [2, 4, 7][int(of)])
-    assert samples_of([2, 4], distance="binary", size=4).groups("train", 0).reference.shape[-1] == 0
+    assert samples_of([2, 4], distance="binary", size=32).groups("train", 0).reference.shape[-1] == 0
+    assert samples_of([1, 1]).groups("train", 0).x.shape[1] == 2  # a pair of each needs two, be it one twice
 
 
 def test_draws_depend_on_the_seed_alone() -> None:

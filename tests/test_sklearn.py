@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +13,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
+from invlearn.compose import compose
+from invlearn.config import as_plain
 from invlearn.sklearn import InvariantEncoder
-from tests.own_data import entity_table
+from invlearn.training.experiment import Experiment
+from tests.own_data import entity_table, write
 
 
 def samples(entities: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -91,3 +96,15 @@ def test_frames_are_scored_without_a_warning() -> None:
     assert 0 <= encoder.score(table.filter(like="f"), table["id"]) <= 1
     with pytest.raises(ValueError, match="entities must be of one type"):
         encoder.fit(table.filter(like="f"), np.array([1, "a"] * 30, dtype=object))
+
+
+def test_its_defaults_are_those_of_a_file_of_entities(tmp_path: Path) -> None:
+    file = write(entity_table(), tmp_path / "own.csv")
+    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "trainer.epochs=30"]
+    of_file = Experiment.from_config(as_plain(compose(words))).config
+    of_encoder = InvariantEncoder()._config(0)
+    for group in ("model", "loss", "optimizer"):
+        for key, value in of_encoder[group].items():
+            assert value in ("auto", of_file[group][key]), (group, key)
+    signature = inspect.signature(InvariantEncoder).parameters
+    assert signature["distance"].default == of_file["dataset"]["distance"]

@@ -28,7 +28,7 @@ def train_help() -> str:
     for group in (*GROUPS, "hydra/launcher"):
         for option in _options(conf_dir() / group):
             keys = _keys(conf_dir() / group / f"{option}.yaml", prefix=f"{group.replace('/', '.')}.")
-            sections.append(f"{group}={option}\n" + "\n".join(keys))
+            sections.append(f"{group}={option}\n" + "\n".join([*keys, *_of_own_data(option)]))
     return "\n\n".join(sections)
 
 
@@ -45,6 +45,16 @@ def _defaults() -> dict[str, str]:
 
 def _options(group: Path) -> list[str]:
     return sorted(file.stem for file in group.glob("*.yaml"))
+
+
+def _of_own_data(dataset: str) -> list[str]:
+    """Other defaults that a dataset brings with an option of another group, a line each: conf/own/."""
+    lines = []
+    for file in sorted(conf_dir().glob(f"own/*/{dataset}_*.yaml")):
+        choice = f"{file.parent.name}={file.stem.removeprefix(f'{dataset}_')}"
+        settings = [line for line in file.read_text(encoding="utf-8").splitlines() if line[0] != "#"]
+        lines.append(f"  {'with ' + choice:38} {', '.join(settings).replace(': ', '=')}")
+    return lines
 
 
 def _keys(file: Path, prefix: str = "") -> list[str]:

@@ -33,9 +33,10 @@ def metrics_table(metrics: list[dict], constants: list[dict], best: int) -> str:
         if value is None or name in ("loss", "collapsed"):
             continue
         known = [replica[name] for replica in metrics if replica[name] is not None]
-        median = f"{statistics.median(known):10.2g}" if many else " " * 10
+        digits = 4 if name in ("auroc", "recall_at_1") else 2  # 0.998 is not 1
+        median = f"{statistics.median(known):10.{digits}g}" if many else " " * 10
         constant = constants[best].get(name)
-        rows.append(f"{name:26}{value:10.2g}{median}" + (f"{constant:10.2g}" if constant is not None else ""))
+        rows.append(f"{name:26}{value:10.{digits}g}{median}" + (f"{constant:10.2g}" if constant is not None else ""))
     if collapsed := sum(bool(replica.get("collapsed")) for replica in metrics):
         rows.append(f"the code has collapsed in {collapsed} of {len(metrics)}: different entities share one code")
     return "\n".join(rows)

@@ -62,7 +62,7 @@ class Dataset(Protocol):
 
     @property
     def size(self) -> int:
-        """Number of training examples, an epoch."""
+        """Number of pairs or signals to train on, an epoch."""
         ...
 
     @property
@@ -100,6 +100,11 @@ class Spectral(Protocol):
 @runtime_checkable
 class Grouped(Protocol):
     """What can also give several samples of one entity."""
+
+    @property
+    def group_count(self) -> int:
+        """Number of groups to train on, an epoch."""
+        ...
 
     def groups(self, split: Split, seed: int) -> Groups:
         """Entities of a split with their samples, drawn from ``seed``."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from invlearn.data.dataset import GALLERY, Groups, Pairs, Split
 from invlearn.seeding import seeded_generator
 
-__all__ = ["EntitySamples", "observed_distance"]
+__all__ = ["EntitySamples", "groups_for", "observed_distance"]
 
 ELEMENTS = 2**24
 """Numbers at most in what is compared at a time."""
@@ -32,10 +32,10 @@ class EntitySamples:
         samples: ``(n, d)``.
         entity: The entity of each, ``(n,)``, numbered from 0.
         splits: Entities of each split; those of different splits need not be disjoint, but should be.
-        distance: d* of different entities. ``observed``: the smallest distance between samples of theirs (ours), of
-            ``copies`` samples each where they have more. ``binary``: 1.
+        distance: d* of different entities. ``binary``: 1. ``observed``: the smallest distance between samples of theirs
+            (ours), of ``copies`` samples each where they have more.
         copies: Samples of an entity that are looked at together, at least 2.
-        size: Training examples of an epoch, drawn anew for each.
+        size: Training pairs of an epoch, drawn anew for each; an eighth as many groups.
         valid_size: Validation pairs.
         test_size: Test pairs.
         seed: What pairs are drawn from.
@@ -47,9 +47,9 @@ class EntitySamples:
     samples: Tensor
     entity: Tensor
     splits: Mapping[Split, Tensor]
-    distance: Literal["observed", "binary"] = "observed"
+    distance: Literal["observed", "binary"] = "binary"
     copies: int = 4
-    size: int = 60_000
+    size: int = 20_000
     valid_size: int = 10_000
     test_size: int = 10_000
     seed: int = 0
@@ -60,6 +60,11 @@ class EntitySamples:
         for split, entities in self.splits.items():
             if len(entities) < 2:
                 raise ValueError(f"entities: {len(entities)} in the {split} split, where two are needed at least")
+
+    @property
+    def group_count(self) -> int:
+        """Training groups of an epoch."""
+        return groups_for(self.size)
 
     @property
     def redraws(self) -> bool:
@@ -119,7 +124,7 @@ class EntitySamples:
 
     def groups(self, split: Split, seed: int) -> Groups:
         """Entities of a split with ``copies`` samples each, all of a small entity's repeatedly; see ``Groups``."""
-        n = {"train": self.size, "valid": self.valid_size, "test": self.test_size}[split]
+        n = {"train": self.group_count, "valid": self.valid_size, "test": self.test_size}[split]
         generator = seeded_generator(seed, "groups", split)
         entity = _cycled(self.splits[split], n, generator)
         x = self.samples[self._draw(entity, self._looked_at, generator).to(self.samples.device)]
@@ -140,7 +145,7 @@ class EntitySamples:
 
     @cached_property
     def _looked_at(self) -> int:
-        return min(self.copies, int(self._counts.max()))
+        return max(2, min(self.copies, int(self._counts.max())))
 
     def _draw(self, entity: Tensor, k: int, generator: torch.Generator) -> Tensor:
         """Rows of k samples of each entity, ``(N, k)``, different ones as far as it has them, then those again."""
@@ -180,6 +185,11 @@ def observed_distance(x: Tensor, x_prime: Tensor) -> Tensor:
     # The default's faster formula leaves noise where distances are small.
     distances = torch.cdist(x, x_prime, compute_mode="donot_use_mm_for_euclid_dist")
     return distances.flatten(-2).amin(-1).clamp(min=CLOSEST)
+
+
+def groups_for(size: int) -> int:
+    """Groups of an epoch of so many pairs: in batches of 16, as many steps as with pairs in batches of 128."""
+    return max(1, size // 8)
 
 
 def _cycled(values: Tensor, n: int, generator: torch.Generator) -> Tensor:

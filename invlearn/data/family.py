@@ -57,6 +57,11 @@ class TransformationFamily(ABC):
                 )
 
     @property
+    def group_count(self) -> int:
+        """Training groups: as many as pairs."""
+        return self.size
+
+    @property
     def redraws(self) -> bool:
         """Training examples stay the same."""
         return False

@@ -58,6 +58,10 @@ class Loss(ABC):
     def invariant_features(self) -> int:
         """Width of its invariant part, which comes first."""
 
+    def examples_per_epoch(self, dataset: Dataset) -> int:
+        """How many examples of a dataset an epoch goes through."""
+        return dataset.size
+
     def check(self, dataset: Dataset) -> None:
         """Refuse a dataset that has not what the loss learns from.
 

@@ -79,6 +79,13 @@ class PairwiseLoss(Loss):
         """Pairs of a step, or few entities where all their pairs count: large batches are learned by heart."""
         return 16 if self.pairs == "batch" else super().batch_size
 
+    def examples_per_epoch(self, dataset: Dataset) -> int:
+        """Pairs, or groups for ``pairs="batch"``."""
+        if self.pairs == "drawn":
+            return dataset.size
+        assert isinstance(dataset, Grouped)
+        return dataset.group_count
+
     @property
     def code_features(self) -> int:
         """Width of the code: the invariant part, then the variant part."""

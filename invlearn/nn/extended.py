@@ -183,7 +183,9 @@ class ExtendedAutoEncoder(AutoEncoder):
         )
         self.depth, self.columns, self.width = depth, chosen_columns, width
         self.decoder_depth = chosen_decoder_depth
+        adam = LearningRates(min(0.01, 0.1 / dim), input_factor=10)
         self.learning_rates = {
-            "adam": LearningRates(min(0.01, 0.1 / dim), input_factor=10),
+            "adam": adam,
+            "adamw": adam,
             "sgd": LearningRates(0.3, input_factor=1),
         }

@@ -109,4 +109,5 @@ class StandardAutoEncoder(AutoEncoder):
         self.decoder_depth = chosen_decoder_depth
         # conf/grid/tune.yaml; sigmoid's gradients are the smallest
         sgd = 1.0 if activation == "sigmoid" else 0.3
-        self.learning_rates = {"adam": LearningRates(0.002, input_factor=1), "sgd": LearningRates(sgd, input_factor=1)}
+        adam = LearningRates(0.002, input_factor=1)
+        self.learning_rates = {"adam": adam, "adamw": adam, "sgd": LearningRates(sgd, input_factor=1)}

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from invlearn.data import EntitySamples, Groups, Split
+from invlearn.data.entities import groups_for
 from invlearn.errors import UserError
 from invlearn.tables.columns import checked_pieces, choose_columns
 from invlearn.tables.reading import open_table
@@ -31,8 +32,8 @@ class EntityFile(SampleFile):
         entity: The column that names the entity.
         features: The columns of a sample: a list of names, the prefix that their names share, or ``auto``, all that
             hold numbers but for ``entity``.
-        distance: d* of different entities. ``observed``: the smallest distance between samples of theirs. ``binary``:
-            1.
+        size: Training pairs of an epoch, drawn anew for each; an eighth as many groups for ``loss.pairs=batch``.
+        distance: d* of different entities: 1 if ``binary``, the smallest distance between samples of theirs if ``observed``.
         copies: Samples of an entity that are looked at together, at least 2, for ``observed`` distances and in a
             batch.
         valid_size: Validation pairs.
@@ -41,7 +42,8 @@ class EntityFile(SampleFile):
 
     entity: str = "entity"
     features: str | Sequence[str] = "auto"
-    distance: Literal["observed", "binary"] = "observed"
+    size: int = 20_000
+    distance: Literal["observed", "binary"] = "binary"
     copies: int = 4
     valid_size: int = 10_000
     test_size: int = 10_000
@@ -64,6 +66,11 @@ class EntityFile(SampleFile):
     def feature_columns(self) -> list[str]:
         """The columns of a sample."""
         return list(self.features)
+
+    @property
+    def group_count(self) -> int:
+        """Training groups of an epoch."""
+        return groups_for(self.size)
 
     def groups(self, split: Split, seed: int) -> Groups:
         """Entities of a split with some samples each, see ``EntitySamples``."""

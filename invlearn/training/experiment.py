@@ -89,10 +89,8 @@ class Experiment:
             trainer_node["epochs"] = default_epochs(dataset.dim)
         _, optimizer_node = build("optimizer", optimizer_node, [nn.Parameter(torch.zeros(1))])
         trainer, trainer_node = build("trainer", trainer_node)
-        if (batch_size := trainer_node["batch_size"]) > dataset.size:
-            raise UserError(
-                f"trainer.batch_size must be at most the {dataset.size:,} training examples, got {batch_size}"
-            )
+        if (batch_size := trainer_node["batch_size"]) > (count := loss.examples_per_epoch(dataset)):
+            raise UserError(f"trainer.batch_size must be at most the {count:,} training examples, got {batch_size}")
         effective = {
             "dataset": dataset_node,
             "model": model_node,
@@ -129,9 +127,14 @@ class Experiment:
         return self.config["trainer"]["batch_size"]
 
     @property
+    def examples_per_epoch(self) -> int:
+        """Training examples of one pass."""
+        return self.loss.examples_per_epoch(self.dataset)
+
+    @property
     def steps_per_epoch(self) -> int:
         """Whole batches in one pass over the training examples."""
-        return self.dataset.size // self.batch_size
+        return self.examples_per_epoch // self.batch_size
 
     @property
     def total_steps(self) -> int:

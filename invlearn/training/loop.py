@@ -209,7 +209,7 @@ def _order(train: Examples, experiment: Experiment, epoch: int) -> Tensor:
 
     A smaller last batch is left out.
     """
-    size = experiment.dataset.size
+    size = experiment.examples_per_epoch
     order_RN = torch.stack(
         [torch.randperm(size, generator=seeded_generator(seed, "order", epoch)) for seed in experiment.seeds]
     ).to(train[0].device)
