@@ -14,7 +14,7 @@ help:
 	@echo "make fig3     train and draw a figure of the paper; PRESET=smoke, quick or paper"
 	@echo "make figures  all five, then the paper's claims beside our numbers"
 	@echo "make bench    time invlearn beside Lightning, a PyTorch loop and JAX; half an hour on two idle cores"
-	@echo "make examples compare methods on digits and leaves; hours on two cores"
+	@echo "make examples compare methods on digits and leaves, and on ever less data; hours on two cores"
 	@echo "make test     set up, then run every test"
 	@echo "make check    lint, types, import rules and the wheel, as CI does after the tests"
 	@echo "make clean    remove .venv and caches; outputs/ stays"
@@ -48,6 +48,8 @@ examples: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,examples]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps aeon
 	$(BIN)/python -m examples.run
+	$(BIN)/python -m examples.amount
+	$(BIN)/python -m examples.defaults
 
 test: setup
 	$(BIN)/python -m pytest -n 2

@@ -5,14 +5,15 @@ Those that are trained choose from the same settings, by recall@1 on validation 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NeighborhoodComponentsAnalysis
+from torch import Tensor
 
 from examples.problem import Problem
 from invlearn.compose import compose
@@ -21,7 +22,7 @@ from invlearn.data import EntitySamples
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_epochs
 
-__all__ = ["METHODS", "Method"]
+__all__ = ["EXTENDED", "METHODS", "Method", "Network"]
 
 Codes = Callable[[np.ndarray], np.ndarray]
 Setting = dict[str, float]
@@ -86,44 +87,69 @@ def _nca(problem: Problem, seed: int, setting: Setting) -> Codes:
     )
 
 
-def _network(overrides: Sequence[str], loss: dict[str, Any] | None, trained: bool, *given: Any) -> Codes:
-    """An auto-encoder of invlearn's; at its best epoch by validation loss, or as it was initialised."""
-    problem, seed, setting = given
-    (x, entity), (view, view_prime) = problem.train, problem.valid
-    offset, factor = x.mean(), x.std()
-    both = np.concatenate([x, view, view_prime])
-    held_out = entity.max() + 1 + np.arange(len(view))
-    data = EntitySamples(
-        samples=torch.from_numpy((both - offset) / factor).float(),
-        entity=torch.from_numpy(np.concatenate([entity, held_out, held_out])),
-        splits={"train": torch.from_numpy(np.unique(entity)), "valid": torch.from_numpy(held_out)},
-        size=8 * STEPS * int(setting.get("entities", 2)),  # of pairs, eight for each group
-        valid_size=4_000,
-        seed=seed,
-    )
-    decay = f"optimizer.weight_decay={setting.get('decay', 0.0)}"
-    config = as_plain(compose([*overrides, "optimizer=adamw", decay, f"seed={seed}", f"trainer.epochs={EPOCHS}"]))
-    config["trainer"]["batch_size"] = int(setting.get("entities", 2))
-    config["loss"] = loss or {**config["loss"], "pairs": "batch"}
-    rate = Experiment.from_config(config, dataset=data).config["optimizer"]["lr"]  # what "auto" is
-    config["optimizer"]["lr"] = rate * setting.get("rate", 1.0)
-    experiment = Experiment.from_config(config, dataset=data)
-    torch.set_num_threads(experiment.settings.threads or 1)
-    train, valid = experiment.training_examples("cpu"), experiment.examples("valid", "cpu")
-    state = TrainingState.initial(experiment, train(0), torch.device("cpu"))
-    for _ in train_epochs(state, experiment, train, valid) if trained else ():
-        pass
-    state.model.load_state_dict(state.best)
+@dataclass(frozen=True)
+class Network:
+    """An auto-encoder of invlearn's, at its best epoch by validation loss."""
 
-    def codes(samples: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            z = state.model.encode(torch.from_numpy((samples - offset) / factor).float()[None])[0]
-        return z[:, : experiment.loss.invariant_features].double().numpy()
+    overrides: Sequence[str]
+    """Of a run's config."""
+    loss: Mapping[str, Any] | None = None
+    """In place of the pairwise loss."""
+    distance: Literal["binary", "observed"] = "binary"
+    """d* of different entities."""
+    trained: bool = True
+    """Or as it was initialised."""
 
-    return codes
+    def __call__(self, problem: Problem, seed: int, setting: Setting) -> Codes:
+        """Train it on a problem."""
+        batch = int(setting.get("entities", 2))
+        optimizer = ["optimizer=adamw", f"optimizer.weight_decay={setting.get('decay', 0.0)}"]
+        schedule = [f"trainer.epochs={EPOCHS}", f"trainer.batch_size={batch}"]
+        config = as_plain(compose(["loss.pairs=batch", *optimizer, *schedule, f"seed={seed}", *self.overrides]))
+        config["loss"] = self.loss or config["loss"]
+        size = STEPS * batch * (1 if config["loss"].get("pairs") == "drawn" else 8)  # of pairs, eight for each group
+        data, scaled = self._data(problem, size, seed)
+        rate = Experiment.from_config(config, dataset=data).config["optimizer"]["lr"]  # what "auto" is
+        config["optimizer"]["lr"] = rate * setting.get("rate", 1.0)
+        experiment = Experiment.from_config(config, dataset=data)
+        torch.set_num_threads(experiment.settings.threads or 1)
+        train, valid = experiment.training_examples("cpu"), experiment.examples("valid", "cpu")
+        state = TrainingState.initial(experiment, train(0), torch.device("cpu"))
+        for _ in train_epochs(state, experiment, train, valid) if self.trained else ():
+            pass
+        state.model.load_state_dict(state.best)
+
+        def codes(samples: np.ndarray) -> np.ndarray:
+            with torch.no_grad():
+                z = state.model.encode(scaled(samples)[None])[0]
+            return z[:, : experiment.loss.invariant_features].double().numpy()
+
+        return codes
+
+    def _data(self, problem: Problem, size: int, seed: int) -> tuple[EntitySamples, Callable[[np.ndarray], Tensor]]:
+        """Training and validation entities, scaled, and what scales them."""
+        (x, entity), (view, view_prime) = problem.train, problem.valid
+        offset, factor = x.mean(), x.std()
+
+        def scaled(samples: np.ndarray) -> Tensor:
+            return torch.from_numpy((samples - offset) / factor).float()
+
+        held_out = entity.max() + 1 + np.arange(len(view))
+        data = EntitySamples(
+            samples=scaled(np.concatenate([x, view, view_prime])),
+            entity=torch.from_numpy(np.concatenate([entity, held_out, held_out])),
+            splits={"train": torch.from_numpy(np.unique(entity)), "valid": torch.from_numpy(held_out)},
+            distance=self.distance,
+            size=size,
+            valid_size=4_000,
+            seed=seed,
+        )
+        return data, scaled
 
 
-EXTENDED = ["model=extended", "model.smoothing=4"]  # as dataset=entities has it
+EXTENDED = ["model=extended", "model.smoothing=4"]
+"""As dataset=entities has it."""
+
 SELU = ["model=standard"]
 RELU = ["model=standard", "model.activation=relu", "model.depth=2", "model.width=256"]
 CONTRASTIVE = {"_target_": "examples.contrastive.ContrastiveLoss"}
@@ -133,11 +159,11 @@ METHODS: dict[str, Method] = {
     "|DFT|": Method(_modulus, seeded=False),
     "PCA": Method(_pca, seeded=False),
     "NCA": Method(_nca),
-    "untrained, extended": Method(partial(_network, EXTENDED, None, False)),
-    "invlearn, SELU": Method(partial(_network, SELU, None, True), TUNED),
-    "invlearn, ReLU": Method(partial(_network, RELU, None, True), TUNED),
-    "invlearn, extended": Method(partial(_network, EXTENDED, None, True), TUNED),
-    "contrastive, ReLU": Method(partial(_network, RELU, CONTRASTIVE, True), TUNED),
-    "contrastive, extended": Method(partial(_network, EXTENDED, CONTRASTIVE, True), TUNED),
+    "untrained, extended": Method(Network(EXTENDED, trained=False)),
+    "invlearn, SELU": Method(Network(SELU), TUNED),
+    "invlearn, ReLU": Method(Network(RELU), TUNED),
+    "invlearn, extended": Method(Network(EXTENDED), TUNED),
+    "contrastive, ReLU": Method(Network(RELU, CONTRASTIVE), TUNED),
+    "contrastive, extended": Method(Network(EXTENDED, CONTRASTIVE), TUNED),
 }
 """All methods, by the name that tables give them."""

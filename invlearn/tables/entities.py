@@ -33,7 +33,8 @@ class EntityFile(SampleFile):
         features: The columns of a sample: a list of names, the prefix that their names share, or ``auto``, all that
             hold numbers but for ``entity``.
         size: Training pairs of an epoch, drawn anew for each; an eighth as many groups for ``loss.pairs=batch``.
-        distance: d* of different entities: 1 if ``binary``, the smallest distance between samples of theirs if ``observed``.
+        distance: d* of different entities: 1 if ``binary``, the smallest distance between samples of theirs if
+            ``observed``.
         copies: Samples of an entity that are looked at together, at least 2, for ``observed`` distances and in a
             batch.
         valid_size: Validation pairs.

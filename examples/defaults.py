@@ -1,0 +1,64 @@
+"""What the defaults for one's own data are worth: each changed by itself, few entities or noisy ones. A table."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from examples.cycle import Amount, problem
+from examples.methods import EXTENDED, Method, Network
+from examples.run import OUTPUT, compare
+
+AMOUNTS = {
+    "60 entities": Amount(entities=60),
+    "100 entities": Amount(entities=100),
+    "300, noise 0.15": Amount(noise=0.15),
+    "1,000, noise 0.1": Amount(entities=1_000, noise=0.1),
+}
+
+DEFAULT = {"entities": 16, "rate": 1.0, "decay": 0.5}
+
+CHANGED: dict[str, Method] = {
+    "the default": Method(Network(EXTENDED), [DEFAULT]),
+    **{
+        f"model.smoothing={value:g}": Method(Network([*EXTENDED, f"model.smoothing={value}"]), [DEFAULT])
+        for value in (0.01, 0.1, 1, 16)
+    },
+    **{
+        f"optimizer.weight_decay={value:g}": Method(Network(EXTENDED), [{**DEFAULT, "decay": value}])
+        for value in (0.0, 0.2, 1.0)
+    },
+    "both as for the paper's data": Method(Network([*EXTENDED, "model.smoothing=0.01"]), [{**DEFAULT, "decay": 0.0}]),
+    **{f"trainer.batch_size={value}": Method(Network(EXTENDED), [{**DEFAULT, "entities": value}]) for value in (8, 64)},
+    "half the rate": Method(Network(EXTENDED), [{**DEFAULT, "rate": 0.5}]),
+    "twice the rate": Method(Network(EXTENDED), [{**DEFAULT, "rate": 2.0}]),
+    "dataset.distance=observed": Method(Network(EXTENDED, distance="observed"), [DEFAULT]),
+    "loss.pairs=drawn": Method(Network([*EXTENDED, "loss.pairs=drawn"]), [{**DEFAULT, "entities": 128}]),
+    "drawn, observed, as for the paper's data": Method(
+        Network([*EXTENDED, "loss.pairs=drawn", "model.smoothing=0.01"], distance="observed"),
+        [{**DEFAULT, "entities": 128, "decay": 0.0}],
+    ),
+    "model.columns=9d": Method(Network([*EXTENDED, "model.columns=162"]), [DEFAULT]),
+    "model.depth=1": Method(Network([*EXTENDED, "model.depth=1"]), [DEFAULT]),
+    "loss.alpha_growth=1": Method(Network([*EXTENDED, "loss.alpha_growth=1"]), [DEFAULT]),
+}
+"""3,000 steps each."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train each at every amount."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
+    options = parser.parse_args(arguments)
+    options.output.mkdir(parents=True, exist_ok=True)
+    tables = [compare(name, partial(problem, amount), options.seeds, CHANGED) for name, amount in AMOUNTS.items()]
+    pd.concat(tables).to_csv(options.output / "defaults.csv", index=False, float_format="%.4g")
+
+
+if __name__ == "__main__":
+    main()
