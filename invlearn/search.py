@@ -57,21 +57,24 @@ class NearestCodes:
             self.index.train(self.codes)
         self.index.add(self.codes)
 
-    def nearest(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def nearest(self, queries: np.ndarray, k: int, *, own: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The k nearest codes of each query, the nearest first.
 
         Args:
             queries: ``(m, C)``.
-            k: At most n.
+            k: At most n, without ``own``.
+            own: Where queries are codes of the gallery, their places, ``(m,)``: none is found for itself.
 
         Returns:
             Distances ``(m, k)`` and places in the gallery ``(m, k)``; infinity and -1 where an approximate search found
             fewer.
         """
         centred = np.ascontiguousarray(queries, dtype=np.float32) - self.centre
-        _, places = self.index.search(centred, k)
+        _, places = self.index.search(centred, k if own is None else k + 1)
+        places = _without(places, own)
         if self.agreement is None and len(self.codes) > EXHAUSTIVE and len(queries):
-            self.agreement = self._agreement(centred[:CHECKED], places[:CHECKED, 0])
+            first = None if own is None else own[:CHECKED]
+            self.agreement = self._agreement(centred[:CHECKED], places[:CHECKED, 0], first)
         return self._distances(centred, places), places
 
     def _distances(self, centred: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -81,10 +84,18 @@ class NearestCodes:
             distances[:, rank] = np.linalg.norm(centred - self.codes[places[:, rank]], axis=1)
         return np.where(places < 0, np.inf, distances)
 
-    def _agreement(self, centred: np.ndarray, found: np.ndarray) -> float:
+    def _agreement(self, centred: np.ndarray, found: np.ndarray, own: np.ndarray | None) -> float:
         import faiss
 
-        _, exact = faiss.knn(centred, self.codes, 1)
-        return float(
-            (self._distances(centred, found[:, None]) <= self._distances(centred, exact) * 1.0001 + 1e-6).mean()
-        )
+        _, exact = faiss.knn(centred, self.codes, 1 if own is None else 2)
+        nearest = self._distances(centred, _without(exact, own))
+        return float((self._distances(centred, found[:, None]) <= nearest * 1.0001 + 1e-6).mean())
+
+
+def _without(places: np.ndarray, own: np.ndarray | None) -> np.ndarray:
+    """What was found for each query but the query itself, or else but the last: ``(m, k + 1)`` to ``(m, k)``."""
+    if own is None:
+        return places
+    left_out = places == own[:, None]
+    left_out[~left_out.any(axis=1), -1] = True
+    return places[~left_out].reshape(len(places), -1)

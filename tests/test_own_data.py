@@ -14,10 +14,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from invlearn.compose import compose
+from invlearn.config import as_plain
 from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
 from invlearn.data.entities import observed_distance
 from invlearn.tables import EntityFile, PairFile, open_table, table_writer
 from invlearn.tables.rows import equal_rows
+from invlearn.training.experiment import Experiment
+from invlearn.training.loop import TrainingState, train_epochs
 from tests.own_data import entity_table, pair_table, write
 
 
@@ -265,3 +269,24 @@ def test_a_report_names_what_is_odd_about_features(tmp_path: Path) -> None:
     assert "note: f2 varies 1e+06 times as much as f" in report
     with pytest.raises(ValueError, match="all values of feature f4 are equal"):
         EntityFile(path=data.path, entity="id", scaling="per_feature")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_draws_the_same_examples_and_trains_on_them(tmp_path: Path) -> None:
+    file = write(entity_table(), tmp_path / "own.csv")
+    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "dataset.size=2560", "dtype=float64"]
+    experiment = Experiment.from_config(as_plain(compose([*words, "trainer.epochs=2", "replicas=2"])))
+    for epoch in (0, 1):
+        draws = [experiment.training_examples(device)(epoch) for device in ("cpu", "cuda")]
+        for ours, theirs in zip(*draws, strict=True):
+            assert torch.equal(ours, theirs.cpu())
+    states = []
+    for device in (torch.device("cpu"), torch.device("cuda")):
+        train, valid = experiment.training_examples(device), experiment.examples("valid", device)
+        states.append(TrainingState.initial(experiment, train(0), device))
+        for _ in train_epochs(states[-1], experiment, train, valid):
+            pass
+    ours, theirs = (state.model.state_dict() for state in states)
+    for name, value in ours.items():
+        torch.testing.assert_close(theirs[name].cpu(), value, rtol=1e-6, atol=1e-9)

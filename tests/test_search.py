@@ -26,6 +26,17 @@ def test_an_exhaustive_search_finds_the_nearest() -> None:
     assert found.agreement is None
 
 
+def test_no_code_is_found_for_itself() -> None:
+    gallery = codes(300, 0)
+    gallery[1] = gallery[0]  # a tie with itself
+    found = NearestCodes(gallery)
+    distances, places = found.nearest(gallery[:50], 2, own=np.arange(50))
+    every = cdist(gallery[:50].astype(float), gallery.astype(float))
+    every[np.arange(50), np.arange(50)] = np.inf
+    assert distances == pytest.approx(np.sort(every, axis=1)[:, :2], rel=1e-3, abs=1e-6)
+    assert not (places == np.arange(50)[:, None]).any()
+
+
 def test_a_search_among_cells_is_checked_against_an_exhaustive_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "EXHAUSTIVE", 1_000)
     gallery = codes(5_000, 0)
@@ -35,3 +46,13 @@ def test_a_search_among_cells_is_checked_against_an_exhaustive_one(monkeypatch: 
     assert (places[:, 0] == np.arange(5_000)[::7]).mean() > 0.99
     assert found.agreement is not None
     assert found.agreement > 0.99
+
+
+def test_being_found_by_itself_does_not_count_as_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "EXHAUSTIVE", 1_000)
+    monkeypatch.setattr(search, "PROBED", 1)
+    gallery = codes(5_000, 0)
+    found = NearestCodes(gallery)
+    found.nearest(gallery[:300], 1, own=np.arange(300))
+    assert found.agreement is not None
+    assert 0.1 < found.agreement < 0.9  # with one cell of 282 many neighbours lie in another

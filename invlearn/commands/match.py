@@ -1,4 +1,4 @@
-"""``invlearn match RUN A B``: for each row of A the nearest rows of B, and whether they are the same entity."""
+"""``invlearn match RUN A [B]``: for each row of A the nearest rows of B, and whether they are the same entity."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ def main(argv: list[str]) -> int:
     """Write a row for each row of A and each of its nearest rows of B."""
     parser = Parser(
         prog="invlearn match",
-        description="Find the nearest rows of B for each row of A, and say which are the same entity.",
+        description="Find the nearest rows of B for each row of A, and say which are the same entity. "
+        "Without B, the nearest other rows of A.",
     )
     parser.add_run()
     parser.add_argument("a", type=Path, metavar="A", help="CSV, Parquet, NPZ or NPY")
-    parser.add_argument("b", type=Path, metavar="B", help="likewise")
+    parser.add_argument("b", type=Path, metavar="B", nargs="?", help="likewise; without it, the other rows of A")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CSV or Parquet")
-    parser.add_argument("-k", type=int, default=1, help="rows of B for each row of A (1)")
+    parser.add_argument("-k", type=int, default=1, help="matches for each row of A (1)")
     parser.add_argument(
         "--fpr", type=float, default=0.01, help="share of different pairs that may pass for the same (0.01)"
     )
@@ -43,28 +44,33 @@ def main(argv: list[str]) -> int:
     RunDirectory(arguments.run).config()  # says what is wrong before torch is loaded
     if arguments.k < 1:
         raise UserError(f"match: -k must be at least 1, got {arguments.k}")
-    if arguments.output.absolute() in (arguments.a.absolute(), arguments.b.absolute()):
+    among = arguments.b or arguments.a
+    if arguments.output.absolute() in (arguments.a.absolute(), among.absolute()):
         raise UserError(f"-o {arguments.output} would replace a file that is read")
+
+    import numpy as np
 
     from invlearn.search import NearestCodes
     from invlearn.tables import table_writer
 
     run = parser.load(arguments)
     threshold, rate = run.threshold(arguments.fpr, replica=arguments.replica)
-    for path in (arguments.a, arguments.b):
+    for path in (arguments.a, among):
         _check_names(path)
-    gallery = _gather(_coded(run, arguments.b, arguments))
-    if len(gallery.rows) < arguments.k:
-        raise UserError(f"{arguments.b}: {len(gallery.rows)} rows, fewer than the {arguments.k} asked for with -k")
+    gallery = _gather(_coded(run, among, arguments))
+    if (others := len(gallery.rows) - (arguments.b is None)) < arguments.k:
+        raise UserError(f"{among}: {others} rows to choose from, fewer than the {arguments.k} asked for with -k")
     search = NearestCodes(gallery.invariant)
     count = same = 0
     with table_writer(arguments.output) as append:
         for piece in _coded(run, arguments.a, arguments):
-            distances, places = search.nearest(piece.invariant, arguments.k)
+            own = None if arguments.b else np.arange(count, count + len(piece.rows))
+            distances, places = search.nearest(piece.invariant, arguments.k, own=own)
             append(_matches(piece, gallery, distances, places, threshold))
             count += len(piece.rows)
             same += int((distances[:, 0] < threshold).sum())
-    print(f"{arguments.output}: {count:,} rows of {arguments.a}, {len(gallery.rows):,} of {arguments.b}")
+    compared = f"among {len(gallery.rows):,} of {arguments.b}" if arguments.b else "among each other"
+    print(f"{arguments.output}: {count:,} rows of {arguments.a} {compared}")
     print(f"{same:,} are taken for the same entity as the nearest: their code distance is below {threshold:.4g}")
     print(f"of validation pairs that holds for {rate:.1%} of the same and at most {arguments.fpr:.1%} of the different")
     if search.agreement is not None:

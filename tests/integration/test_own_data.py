@@ -76,6 +76,18 @@ def test_matches_are_the_same_entities(folder: Path, tmp_path: Path, capsys) -> 
     assert ((matches["distance"].astype(float) < threshold) == (matches["same"] == "True")).all()
 
 
+def test_the_rows_of_one_file_are_matched_with_each_other(folder: Path, tmp_path: Path, capsys) -> None:
+    words = [str(folder / "run"), str(folder / "both.parquet"), "-o", str(tmp_path / "m.parquet"), "-k", "2"]
+    assert main(["match", *words]) == 0
+    assert "300 rows of" in (out := capsys.readouterr().out)
+    assert "among each other" in out
+    matches = pd.read_parquet(tmp_path / "m.parquet")
+    assert len(matches) == 600
+    assert (matches["row"] != matches["match_row"]).all()
+    nearest = matches[matches["rank"] == 1]
+    assert (nearest["id"] == nearest["match_id"]).mean() > 0.8
+
+
 def test_a_run_is_measured_on_another_file(folder: Path, capsys) -> None:
     assert main(["evaluate", str(folder / "run"), str(folder / "both.parquet"), "--entity", "id", "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
@@ -135,7 +147,12 @@ def test_the_same_command_goes_on_only_with_the_same_data(tmp_path: Path, capsys
             ["match", "{run}", "{a}", "{a}", "-o", "m.csv", "--fpr", "0.3"],
             "there is no threshold for a false-positive rate of 0.3",
         ),
-        (["match", "{run}", "{a}", "{a}", "-o", "m.csv", "-k", "200"], "150 rows, fewer than the 200 asked for"),
+        (
+            ["match", "{run}", "{a}", "{a}", "-o", "m.csv", "-k", "200"],
+            "150 rows to choose from, fewer than the 200 asked for",
+        ),
+        (["match", "{run}", "{a}", "-o", "m.csv", "-k", "150"], "149 rows to choose from, fewer than the 150"),
+        (["match", "{run}", "{a}", "-o", "{a}"], "would replace a file that is read"),
         (["match", "{run}", "{a}", "{a}", "-o", "m.csv", "-k", "0"], "-k must be at least 1"),
         (["evaluate", "{run}", "{a}"], "has no other row; --drop singletons leaves such rows out"),
         (
