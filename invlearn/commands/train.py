@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
@@ -118,7 +119,15 @@ def _report_data(experiments: Sequence[Experiment]) -> None:
     """Say what is in the user's own files before training on them."""
     reports = [getattr(experiment.dataset, "report", ()) for experiment in experiments]
     for line in dict.fromkeys(chain.from_iterable(reports)):
+        _say(line)
+
+
+def _say(line: str) -> None:
+    """Print; if the reader of our output has gone, as `head` does, what is to be done is done all the same."""
+    try:
         print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(directory: RunDirectory) -> None:
@@ -169,7 +178,7 @@ def _run_hydra(arguments: list[str], overrides: list[str]) -> int:
     @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
     def job(config: DictConfig) -> None:
         directory = RunDirectory(_from_here(Path(HydraConfig.get().runtime.output_dir)))
-        print(f"training in {directory}", flush=True)
+        _say(f"training in {directory}")
         try:
             train(config, directory.path)
             finished.append(directory)

@@ -186,6 +186,16 @@ def test_a_run_imports_neither_torchs_compiler_nor_scipy_stats(tiny: list[str], 
     assert json.loads((run / "run.json").read_text())["peak_memory_mib"]["process"] > 50
 
 
+def test_a_run_goes_on_when_the_reader_of_its_output_has_gone(tiny: list[str], tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "invlearn", "train", *tiny, "hydra.run.dir=run"]
+    done = subprocess.run(command, cwd=tmp_path, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "completed"
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
