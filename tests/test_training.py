@@ -308,6 +308,10 @@ def test_load_run_encodes_decodes_and_measures(tiny: list[str], tmp_path: Path) 
     for wrong in (x[0], x[:, :5]):
         with pytest.raises(ValueError, match=r"expected an array of shape \(n, 10\)"):
             again.encode(wrong)
+    with pytest.raises(ValueError, match="x must hold numbers, got an array of <U"):
+        again.encode(np.full((3, 10), "a"))
+    with pytest.raises(ValueError, match="x holds NaN or infinite values"):
+        again.encode(np.full((3, 10), np.nan))
     with pytest.raises(ValueError, match="replica must be between 0 and 1"):
         again.encode(x, replica=2)
 

@@ -89,9 +89,11 @@ class TrainedRun:
             The invariant codes ``(n, invariant)`` and the variant codes ``(n, code - invariant)``.
 
         Raises:
-            ValueError: ``x`` has another shape, or is not finite.
+            ValueError: ``x`` has another shape, or holds what is no finite number.
         """
         x = x if isinstance(x, Tensor) else np.asarray(x)
+        if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
+            raise ValueError(f"x must hold numbers, got an array of {x.dtype}")
         if not bool((torch.isfinite(x) if isinstance(x, Tensor) else np.isfinite(x)).all()):
             raise ValueError("x holds NaN or infinite values")
         z = self._apply("encode", self._scaled(x), self.experiment.dataset.dim, replica)
