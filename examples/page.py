@@ -1,4 +1,4 @@
-"""The tables of ``docs/real-data.md``, from the CSV files of a comparison."""
+"""The tables of ``docs/real-data.md`` and ``docs/how-much-data.md``, from the CSV files of the comparisons."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from invlearn.results import half_interval
 
-__all__ = ["scores_table"]
+__all__ = ["amounts_table", "defaults_table", "scores_table"]
 
 
 def scores_table(table: pd.DataFrame) -> str:
@@ -21,16 +21,47 @@ def scores_table(table: pd.DataFrame) -> str:
         setting = rows.iloc[0]
         lines.append(
             [
-                str(method).replace("|", r"\|"),
+                _escaped(method),
                 f"{recall.mean():.3f} ± {half:.3f}",
                 f"{rows['auroc'].mean():.4f}",
                 f"{rows['invariance_ratio'].mean():.1e}",
-                "" if pd.isna(setting["entities"]) else f"{setting['entities']:.0f} entities, {setting['rate']:g}x",
+                ""
+                if pd.isna(setting["decay"])
+                else f"{setting['entities']:.0f} entities, {setting['rate']:g}x, decay {setting['decay']:g}",
             ]
         )
+    return _markdown(lines)
+
+
+def amounts_table(table: pd.DataFrame) -> str:
+    """Recall@1 of each method, a column each, with what is varied as a row each."""
+    return _recalls_table(table, down="problem", across="method")
+
+
+def defaults_table(table: pd.DataFrame) -> str:
+    """Recall@1 with each setting that is changed, a row each."""
+    return _recalls_table(table, down="method", across="problem")
+
+
+def _recalls_table(table: pd.DataFrame, *, down: str, across: str) -> str:
+    """Mean recall@1 over seeds, and in brackets the lowest."""
+    columns = list(dict.fromkeys(table[across]))
+    lines = [["", *map(_escaped, columns)], ["---"] * (len(columns) + 1)]
+    for name, rows in table.groupby(down, sort=False):
+        recalls = rows.groupby(across)["recall_at_1"]
+        mean, least = recalls.mean(), recalls.min()
+        lines.append([_escaped(name), *(f"{mean[column]:.3f} ({least[column]:.3f})" for column in columns)])
+    return _markdown(lines)
+
+
+def _escaped(cell: object) -> str:
+    return str(cell).replace("|", r"\|")
+
+
+def _markdown(lines: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 if __name__ == "__main__":
-    for file in sys.argv[1:]:
-        print(scores_table(pd.read_csv(Path(file))))
+    for file in map(Path, sys.argv[1:]):
+        print({"amount": amounts_table, "defaults": defaults_table}.get(file.stem, scores_table)(pd.read_csv(file)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.page import recipe_table, scaling_table, steps_table
-from examples.page import scores_table
+from examples.page import amounts_table, defaults_table, scores_table
 from invlearn.cli import main
 from invlearn.figures import FIGURES
 from invlearn.results import with_interval
@@ -65,8 +65,18 @@ def test_the_numbers_on_real_data_come_from_the_committed_tables() -> None:
     import pandas as pd
 
     page = (ROOT / "docs" / "real-data.md").read_text(encoding="utf-8")
-    for file in (REFERENCE / "examples").glob("*.csv"):
+    for file in (REFERENCE / "examples" / f"{name}.csv" for name in ("leaves", "digits-mirrored", "digits-shifted")):
         assert scores_table(pd.read_csv(file)) in page
         for picture in (f"{file.stem}.png", f"{file.stem}-views.png"):
             assert f"../outputs/reference/examples/{picture}" in page
             assert (file.parent / picture).stat().st_size < 500_000
+
+
+def test_the_numbers_on_how_much_data_come_from_the_committed_tables() -> None:
+    import pandas as pd
+
+    page = (ROOT / "docs" / "how-much-data.md").read_text(encoding="utf-8")
+    for name, table in (("amount", amounts_table), ("defaults", defaults_table)):
+        assert table(pd.read_csv(REFERENCE / "examples" / f"{name}.csv")) in page
+    assert "../outputs/reference/examples/amount.png" in page
+    assert (REFERENCE / "examples" / "amount.png").stat().st_size < 500_000
