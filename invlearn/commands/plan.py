@@ -44,7 +44,8 @@ def _describe(experiment: Experiment) -> tuple[str, float]:
     per_example = sum(part[0, 0].numel() for part in valid) * element
     batch = experiment.training_examples(device, split="valid")(0)
     draws = len(valid[0])
-    sizes = [getattr(experiment.dataset, name, 0) for name in ("size", "valid_size", "test_size")]
+    held_out = [getattr(experiment.dataset, name, 0) for name in ("valid_size", "test_size")]
+    sizes = [experiment.examples_per_epoch, *held_out]
     parameters = sum(parameter.numel() for parameter in model.parameters())
     seconds = _seconds_per_step(experiment, device, batch) * experiment.total_steps
     lines = [

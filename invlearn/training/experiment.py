@@ -90,7 +90,10 @@ class Experiment:
         _, optimizer_node = build("optimizer", optimizer_node, [nn.Parameter(torch.zeros(1))])
         trainer, trainer_node = build("trainer", trainer_node)
         if (batch_size := trainer_node["batch_size"]) > (count := loss.examples_per_epoch(dataset)):
-            raise UserError(f"trainer.batch_size must be at most the {count:,} training examples, got {batch_size}")
+            raise UserError(
+                f"trainer.batch_size must be at most the {count:,} training examples "
+                f"that dataset.size={dataset.size} gives an epoch, got {batch_size}"
+            )
         effective = {
             "dataset": dataset_node,
             "model": model_node,
