@@ -79,6 +79,9 @@ def draw_amounts(table: pd.DataFrame, varied: Sequence[str]) -> Figure:
             axes.set(xlabel=LABELS[name], ylim=(-0.03, 1.03))
             if name == "entities":
                 axes.set_xscale("log")
+            else:
+                values = sorted(rows[name].unique())
+                axes.set_xticks(values, [f"{value:g}" for value in values])
         panels[0].set_ylabel("recall@1 among 1,000")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
