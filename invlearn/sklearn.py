@@ -174,7 +174,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return {"train": order[held_out:], "valid": order[:held_out]}
 
     def _config(self, seed: int) -> dict[str, Any]:
-        options = {"model": self.model, "loss": "pairwise", "optimizer": "adam", "trainer": "default"}
+        options = {"model": self.model, "loss": "pairwise", "optimizer": "adamw", "trainer": "default"}
         config = OmegaConf.create({})
         for group, option in options.items():
             file = conf_dir() / group / f"{option}.yaml"

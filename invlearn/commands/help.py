@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from invlearn.compose import conf_dir
@@ -48,8 +49,10 @@ def _options(group: Path) -> list[str]:
 
 
 def _of_own_data(dataset: str) -> list[str]:
-    """Other defaults that a dataset brings with an option of another group, a line each: conf/own/."""
-    lines = []
+    """What a dataset chooses of other groups, and what it changes in their options, a line each."""
+    file = conf_dir() / "dataset" / f"{dataset}.yaml"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    lines = [f"  chooses {group}={option}" for group, option in re.findall(r"override /(\w+)@\S+ (\w+)", text)]
     for file in sorted(conf_dir().glob(f"own/*/{dataset}_*.yaml")):
         choice = f"{file.parent.name}={file.stem.removeprefix(f'{dataset}_')}"
         settings = [line for line in file.read_text(encoding="utf-8").splitlines() if line[0] != "#"]

@@ -159,13 +159,16 @@ def test_help_names_every_command_group_and_key(invlearn) -> None:
         folders = file.relative_to(conf_dir()).parts[:-1]
         if folders and folders[0] not in ("preset", "grid", "own"):  # these set keys of others
             for line in file.read_text().splitlines():
-                if re.match(r"[a-z]\w*:", line):
+                if re.match(r"(?!defaults:)[a-z]\w*:", line):
                     key = f"{'.'.join(folders)}.{line.partition(':')[0]}="
                     shown_lines = [row.strip() for row in text.splitlines() if row.strip().startswith(key)]
                     assert shown_lines, f"{key} has no line of help"
                     assert all(len(row.split(maxsplit=1)) == 2 for row in shown_lines), key
     assert re.search(r"dataset=.*permcycle.* default shift\n", text)
-    assert re.search(r"\n  with loss=pairwise +pairs=batch\n  with model=extended +smoothing=4.0\n", text)
+    of_entities = (
+        r"\n  chooses optimizer=adamw\n  with loss=pairwise +pairs=batch\n  with model=extended +smoothing=4.0\n"
+    )
+    assert re.search(of_entities, text)
     for key in ("seed", "replicas", "device", "dtype", "preset=paper|quick|smoke"):
         assert f"  {key}" in text
 
