@@ -6,14 +6,13 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 
 from examples.cycle import Amount, modulus, problem
 from examples.methods import METHODS, Method
 from examples.pictures import draw_amounts
-from examples.run import OUTPUT, compare
+from examples.run import compare, parse
 
 VARIED: dict[str, Sequence[float]] = {
     "entities": (100, 300, 1_000, 3_000, 10_000),
@@ -44,11 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Compare at every amount."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("varied", nargs="*", default=list(VARIED), help=f"of {', '.join(VARIED)}")
-    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", default=list(COMPARED))
-    parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
-    options = parser.parse_args(arguments)
-    options.output.mkdir(parents=True, exist_ok=True)
+    options = parse(parser, arguments, seeds=3)
     tables, methods = [], {method: COMPARED[method] for method in options.methods}
     for name, amount in amounts(options.varied):
         label = f"{name}={getattr(amount, name):g}"

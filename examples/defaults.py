@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 
 from examples.cycle import Amount, problem
 from examples.methods import EXTENDED, Method, Network
-from examples.run import OUTPUT, compare
+from examples.run import compare, parse
 
 AMOUNTS = {
     "60 entities": Amount(entities=60),
@@ -49,11 +48,7 @@ CHANGED: dict[str, Method] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train each at every amount."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
-    options = parser.parse_args(arguments)
-    options.output.mkdir(parents=True, exist_ok=True)
+    options = parse(argparse.ArgumentParser(description=__doc__), arguments, seeds=3)
     tables = [compare(name, partial(problem, amount), options.seeds, CHANGED) for name, amount in AMOUNTS.items()]
     pd.concat(tables).to_csv(options.output / "defaults.csv", index=False, float_format="%.4g")
 

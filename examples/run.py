@@ -47,15 +47,21 @@ def compare(name: str, draw: Callable[[int], Problem], seeds: int, methods: Mapp
     return pd.DataFrame(rows)
 
 
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None, *, seeds: int) -> argparse.Namespace:
+    """What was asked for: ``seeds``, ``output``, a folder that is there, and what the parser knows already."""
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
+    options = parser.parse_args(arguments)
+    options.output.mkdir(parents=True, exist_ok=True)
+    return options
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Compare on the problems named, or on all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("problems", nargs="*", default=list(PROBLEMS), help=f"of {', '.join(PROBLEMS)}")
-    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
-    parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
-    options = parser.parse_args(arguments)
-    options.output.mkdir(parents=True, exist_ok=True)
+    options = parse(parser, arguments, seeds=5)
     for name in options.problems:
         table = compare(name, PROBLEMS[name], options.seeds, {method: METHODS[method] for method in options.methods})
         table.to_csv(options.output / f"{name}.csv", index=False, float_format="%.4g")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from invlearn.errors import Terminated, UserError, nearest
+from invlearn.errors import Terminated, UserError, nearest, silence_output
 
 __all__ = ["COMMANDS", "main"]
 
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Terminated) as stop:
         print("; ".join(["invlearn: interrupted", *getattr(stop, "__notes__", ())]), file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        silence_output()
         return 0
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
+import sys
 from collections.abc import Iterable
 
-__all__ = ["BusyError", "Terminated", "UserError", "nearest"]
+__all__ = ["BusyError", "Terminated", "UserError", "nearest", "silence_output"]
 
 
 class UserError(ValueError):
@@ -21,6 +23,11 @@ class BusyError(UserError):
 
 class Terminated(BaseException):
     """SIGTERM arrived; like KeyboardInterrupt, nothing should catch it on the way out."""
+
+
+def silence_output() -> None:
+    """Let what is printed from here on vanish: the reader of our output has gone, as `head` does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

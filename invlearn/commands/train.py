@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from invlearn.compose import compose, compose_sweep, conf_dir
 from invlearn.config import as_plain
-from invlearn.errors import UserError
+from invlearn.errors import UserError, silence_output
 from invlearn.runs import RunDirectory, check_writable, write_atomically
 
 if TYPE_CHECKING:
@@ -123,11 +122,11 @@ def _report_data(experiments: Sequence[Experiment]) -> None:
 
 
 def _say(line: str) -> None:
-    """Print; if the reader of our output has gone, as `head` does, what is to be done is done all the same."""
+    """Print; if the reader of our output has gone, what is to be done is done all the same."""
     try:
         print(line, flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_output()
 
 
 def report(directory: RunDirectory) -> None:

@@ -89,11 +89,7 @@ class Experiment:
             trainer_node["epochs"] = default_epochs(dataset.dim)
         _, optimizer_node = build("optimizer", optimizer_node, [nn.Parameter(torch.zeros(1))])
         trainer, trainer_node = build("trainer", trainer_node)
-        if (batch_size := trainer_node["batch_size"]) > (count := loss.examples_per_epoch(dataset)):
-            raise UserError(
-                f"trainer.batch_size must be at most the {count:,} training examples "
-                f"that dataset.size={dataset.size} gives an epoch, got {batch_size}"
-            )
+        _check_batch_size(trainer_node["batch_size"], loss, dataset)
         effective = {
             "dataset": dataset_node,
             "model": model_node,
@@ -240,6 +236,14 @@ def resolve_device(name: str) -> torch.device:
     if (device.index or 0) >= count:
         raise UserError(f"device={name}: torch finds {count or 'no'} CUDA device{'' if count == 1 else 's'} here")
     return device
+
+
+def _check_batch_size(batch_size: int, loss: Loss, dataset: Dataset) -> None:
+    if batch_size > (count := loss.examples_per_epoch(dataset)):
+        raise UserError(
+            f"trainer.batch_size must be at most the {count:,} training examples "
+            f"that dataset.size={dataset.size} gives an epoch, got {batch_size}"
+        )
 
 
 def default_epochs(dim: int) -> int:
