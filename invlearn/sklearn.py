@@ -121,7 +121,8 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         seed = int(check_random_state(self.random_state).randint(2**31))
         splits = self._splits(len(labels), seed)
         training = np.isin(entity, splits["train"].numpy())
-        self.scale_ = scale_of(X[training].astype(np.float64), self.scaling)
+        centre = np.median(X, axis=0).astype(np.float64)
+        self.scale_ = scale_of(X[training] - centre, self.scaling, centre=centre)
         dataset = EntitySamples(
             samples=torch.from_numpy(self.scale_(X.astype(np.float64))),
             entity=torch.from_numpy(entity),

@@ -19,7 +19,8 @@ from invlearn.config import as_plain
 from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
 from invlearn.data.entities import observed_distance
 from invlearn.tables import EntityFile, PairFile, open_table, table_writer
-from invlearn.tables.rows import equal_rows
+from invlearn.tables.rows import row_hashes
+from invlearn.tables.scale import Scaling
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_epochs
 from tests.own_data import entity_table, pair_table, write
@@ -235,14 +236,32 @@ def test_where_all_is_linked_entities_are_divided_and_crossing_pairs_left_out(tm
     assert all(not one & other for one, other in itertools.combinations(seen, 2))
 
 
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
-def test_equal_rows_are_found(rows: list[tuple[int, int]]) -> None:
-    expected = [(rows.index(row), place) for place, row in enumerate(rows) if rows.index(row) < place]
-    assert list(equal_rows(np.array(rows, dtype=np.float32))) == expected
+@given(st.lists(st.tuples(*[st.sampled_from([0.0, -0.0, 1.0, 2.0, 1.7e9, 1.7e9 + 1e-6])] * 2), min_size=1, max_size=30))
+def test_hashes_are_equal_where_rows_are(rows: list[tuple[float, float]]) -> None:
+    hashes = row_hashes(np.array(rows)).tolist()
+    for (one, its), (other, hashed) in itertools.combinations(zip(rows, hashes, strict=True), 2):
+        assert (one == other) == (its == hashed)
 
 
-def test_zero_has_no_sign(tmp_path: Path) -> None:
-    assert list(equal_rows(np.array([[0.0, 1.0], [-0.0, 1.0]], dtype=np.float32))) == [(0, 1)]
+@pytest.mark.parametrize("scaling", ["common", "per_feature", "none"])
+def test_a_feature_far_larger_than_the_others_hides_nothing_of_them(tmp_path: Path, scaling: Scaling) -> None:
+    table = entity_table()
+    seconds = 1.7e9 + 86_400.0 * np.random.default_rng(1).permutation(len(table))
+    table["f2"] = seconds
+    data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id", scaling=scaling)
+    assert f"{len(table)} samples of" in "\n".join(data.report)  # no rows pass for equal
+    features = data.feature_columns
+    examples = data.contents.examples
+    assert isinstance(examples, EntitySamples)
+    x = data.scale.undo(examples.samples.double().numpy())
+    assert np.abs(x[:, features.index("f2")] - seconds).max() < 100  # of two million
+    if scaling == "per_feature":
+        written = pd.read_csv(data.path)[features].to_numpy()
+        assert np.abs(x - written)[:, [name != "f2" for name in features]].max() < 1e-5
+        train = torch.isin(examples.entity, examples.splits["train"])
+        scaled = examples.samples[train]
+        torch.testing.assert_close(scaled.mean(0), torch.zeros(data.dim), atol=1e-5, rtol=0)
+        torch.testing.assert_close(scaled.std(0, correction=0), torch.ones(data.dim), atol=1e-5, rtol=0)
 
 
 def test_a_table_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -263,10 +282,14 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_report_names_what_is_odd_about_features(tmp_path: Path) -> None:
     table = entity_table().assign(f4=3.0)
     table["f2"] *= 1e6
+    table["f5"] = 1e8 + np.arange(len(table))
+    table["number"] = table["id"].astype(int) * 7.0
     data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id")
     report = "\n".join(data.report)
     assert "note: the same value everywhere in f4" in report
     assert "note: f2 varies 1e+06 times as much as f" in report
+    assert "note: f5 varies by 3e+01 around 1e+08: single precision" in report
+    assert "note: the same value in all samples of an entity, but not everywhere, in number: a name?" in report
     with pytest.raises(ValueError, match="all values of feature f4 are equal"):
         EntityFile(path=data.path, entity="id", scaling="per_feature")
 

@@ -17,7 +17,7 @@ from invlearn.errors import UserError
 from invlearn.tables.columns import checked_pieces, choose_columns
 from invlearn.tables.reading import open_table
 from invlearn.tables.rows import Dropping, Rows
-from invlearn.tables.samples import Contents, SampleFile, split_at_random
+from invlearn.tables.samples import LISTED, Contents, SampleFile, split_at_random
 
 __all__ = ["EntityFile", "read_entities"]
 
@@ -62,6 +62,8 @@ class EntityFile(SampleFile):
             table.require([self.entity], "dataset.entity")
             chosen = choose_columns(table, self.features, "dataset.features", without=[self.entity])
             self._settle(features=chosen)
+        elif self.entity in self.features:
+            raise ValueError(f"features must not name {self.entity}, the column of entities")
 
     @property
     def feature_columns(self) -> list[str]:
@@ -91,6 +93,9 @@ class EntityFile(SampleFile):
             raise UserError(f"{self.path}: only {count} entities; six are needed, two for each split")
         splits = split_at_random(count, self.valid_share, self.test_share, self.seed)
         report[1:1] = self.feature_lines(rows)
+        if names := _telltale(rows, entity, self.feature_columns):
+            listed = ", ".join(names[:LISTED])
+            report.append(f"note: the same value in all samples of an entity, but not everywhere, in {listed}: a name?")
         report.append("entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items()))
         codes = torch.from_numpy(entity)
         scale = self.chosen_scale(rows, torch.isin(codes, splits["train"]).numpy())
@@ -176,3 +181,10 @@ def read_entities(
     spread = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
     report.append(f"{len(codes):,} samples of {len(counts):,} entities, {spread} of each")
     return rows, codes, report
+
+
+def _telltale(rows: Rows, entity: np.ndarray, features: Sequence[str]) -> list[str]:
+    """Features that are constant in every entity but not over all: they say by themselves what the entity is."""
+    _, firsts = np.unique(entity, return_index=True)
+    columns = zip(features, rows.values.T, strict=True)
+    return [name for name, x in columns if np.ptp(x[firsts]) > 0 and np.array_equal(x, x[firsts][entity])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from invlearn.data import LabelledPairs, Pairs, Split
 from invlearn.errors import UserError
 from invlearn.tables.columns import checked_pieces, choose_columns
 from invlearn.tables.reading import Table, open_table
-from invlearn.tables.rows import Dropping, Rows, equal_rows
+from invlearn.tables.rows import Dropping, Rows
 from invlearn.tables.samples import Contents, SampleFile, split_at_random
 
 __all__ = ["PairFile"]
@@ -58,6 +58,9 @@ class PairFile(SampleFile):
             # The prefix of the one may begin as that of the other does.
             x = choose_columns(table, self.x, "dataset.x", without=[self.label, *x_prime])
             self._settle(x=x, x_prime=x_prime)
+        columns = [*self.x, *self.x_prime, self.label]
+        if twice := next((name for name in columns if columns.count(name) > 1), None):
+            raise UserError(f"dataset.x, dataset.x_prime, dataset.label: {twice} is named twice")
         if len(self.x) != len(self.x_prime):
             raise UserError(
                 f"{self.path}: x has {len(self.x)} columns and x' has {len(self.x_prime)} (dataset.x, dataset.x_prime)"
@@ -75,9 +78,8 @@ class PairFile(SampleFile):
             UserError: The file cannot be used; it names row and column.
         """
         rows, distance, report = self._rows(self.path, Dropping(self.drop))
-        both = replace(rows, values=rows.values.reshape(2 * len(distance), self.dim))
-        entity = _components(both.values, distance == 0)
-        linked = _components(both.values, np.full(len(distance), True))
+        entity = _components(rows.hashes, distance == 0)
+        linked = _components(rows.hashes, np.full(len(distance), True))
         # What is divided, a part for each sample: all that is linked, unless that is more than fits into a split.
         largest = 2 * len(distance) * min(self.valid_share, self.test_share)
         parts = linked if np.bincount(linked).max() <= largest else entity
@@ -94,8 +96,8 @@ class PairFile(SampleFile):
             if split != "train" and min(same, len(chosen) - same) < FEW:
                 report.append(f"note: what is measured on {split} pairs rests on few of one kind")
         report[1:1] = self.feature_lines(rows)
-        scale = self.chosen_scale(both, np.repeat(np.isin(np.arange(len(distance)), places["train"]), 2))
-        return Contents(self._examples(both.scaled(scale), distance, entity, places), scale, report)
+        scale = self.chosen_scale(rows, np.repeat(np.isin(np.arange(len(distance)), places["train"]), 2))
+        return Contents(self._examples(rows.scaled(scale), distance, entity, places), scale, report)
 
     def held_out(self, path: str, drop: Dropping) -> Contents:
         """Another file's pairs, all of them to test with.
@@ -104,9 +106,8 @@ class PairFile(SampleFile):
             UserError: The file cannot be used; it names row and column.
         """
         rows, distance, report = self._rows(path, drop)
-        both = replace(rows, values=rows.values.reshape(2 * len(distance), self.dim))
-        entity = _components(both.values, distance == 0)
-        examples = self._examples(both.scaled(self.scale), distance, entity, {"test": np.arange(len(distance))})
+        entity = _components(rows.hashes, distance == 0)
+        examples = self._examples(rows.scaled(self.scale), distance, entity, {"test": np.arange(len(distance))})
         return Contents(examples, self.scale, report)
 
     def _examples(
@@ -124,13 +125,13 @@ class PairFile(SampleFile):
             raise UserError(f"{self.path}: {error}") from error
 
     def _rows(self, path: str, drop: Dropping) -> tuple[Rows, np.ndarray, list[str]]:
-        """The pairs of a file, x and x' next to each other, ``(n, 2d)``; d*, ``(n,)``; a report."""
+        """The pairs of a file, two samples each; d*, ``(n,)``; a report."""
         table = open_table(path)
         self._require_label(table)
         columns = [*self.x, *self.x_prime]
         table.require(columns, "dataset.x, dataset.x_prime")
         pieces = checked_pieces(table, columns, [self.label], drop_missing="missing" in drop, hint=drop.hint("missing"))
-        rows = Rows.gather(pieces, path)
+        rows = Rows.gather(pieces, path, samples=2)
         report = [f"{path}: {len(rows.numbers) + rows.missing:,} pairs of {self.dim} features"]
         if rows.missing:
             report.append(f"left out: {rows.missing:,} pairs in which a value is missing")
@@ -164,10 +165,9 @@ def _distances(rows: Rows, path: str, label: str) -> np.ndarray:
     return numbers.astype(np.float32)
 
 
-def _components(samples: np.ndarray, linked: np.ndarray) -> np.ndarray:
+def _components(hashes: np.ndarray, linked: np.ndarray) -> np.ndarray:
     """The component of each sample, ``(2n,)``: equal samples are one, pairs that are ``linked``, ``(n,)``, join two."""
-    equal = np.array(list(equal_rows(samples)), dtype=np.int64).reshape(-1, 2)
-    ends = 2 * np.flatnonzero(linked)
-    rows, columns = np.r_[equal[:, 0], ends], np.r_[equal[:, 1], ends + 1]
-    graph = coo_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(len(samples), len(samples)))
-    return connected_components(graph, directed=False)[1]
+    sample, distinct = pd.factorize(hashes)
+    x, x_prime = sample[0::2][linked], sample[1::2][linked]
+    graph = coo_array((np.ones(len(x), dtype=bool), (x, x_prime)), shape=(len(distinct), len(distinct)))
+    return connected_components(graph, directed=False)[1][sample]

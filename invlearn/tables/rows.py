@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from invlearn.tables.columns import Checked
 from invlearn.tables.reading import PIECE
 from invlearn.tables.scale import Scale, Scaling, scale_of
 
-__all__ = ["Dropping", "Rows", "equal_rows"]
+__all__ = ["Dropping", "Rows", "row_hashes"]
 
 
 @dataclass(frozen=True)
@@ -40,48 +40,65 @@ class Dropping:
 
 @dataclass(frozen=True)
 class Rows:
-    """Samples as they were read.
+    """Samples as they were read: one in each row, or, in a file of pairs, two.
 
     Args:
-        numbers: Their rows in the file, from 1, ``(n,)``.
-        values: ``(n, d)``, float32, ``centre`` subtracted, so that large numbers that differ by little still do.
-        others: Their other columns.
+        numbers: Rows of the file, from 1, ``(n,)``.
+        values: Their samples, ``(m, d)``, those of a row next to each other; float32, ``centre`` subtracted, so that
+            large numbers that differ by little still do.
+        hashes: Of each sample as it stands in the file, ``(m,)``; equal where samples are.
+        others: Other columns of the rows.
         missing: Rows left out because a value was missing.
-        centre: What was subtracted.
+        centre: What was subtracted from each feature, ``(d,)``.
     """
 
     numbers: np.ndarray
     values: np.ndarray
+    hashes: np.ndarray
     others: pd.DataFrame
     missing: int
-    centre: float
+    centre: np.ndarray
 
     @classmethod
-    def gather(cls, pieces: Iterable[Checked], name: str) -> Rows:
+    def gather(cls, pieces: Iterable[Checked], name: str, *, samples: int = 1) -> Rows:
         """Put the pieces of a file together.
+
+        Args:
+            pieces: Its rows.
+            name: Of the file, for messages.
+            samples: How many a row has, of equally many features.
 
         Raises:
             UserError: It has no rows.
         """
-        numbers, values, others, missing, centre = [], [], [], 0, None
+        numbers, values, hashes, others, missing, centre = [], [], [], [], 0, None
         for piece in pieces:
-            if centre is None and len(piece.features):
-                centre = float(piece.features.mean())
+            found = piece.features.reshape(-1, piece.features.shape[1] // samples)
+            if centre is None and len(found):
+                centre = np.median(found, axis=0)
             numbers.append(piece.rows)
-            values.append((piece.features - (centre or 0.0)).astype(np.float32))
+            hashes.append(row_hashes(found))
+            values.append((found - (0.0 if centre is None else centre)).astype(np.float32))
             others.append(piece.others)
             missing += piece.dropped
         if centre is None:
             raise UserError(f"{name} has no rows" + (" without a missing value" if missing else ""))
         table = pd.concat(others, ignore_index=True)
-        return cls(np.concatenate(numbers), np.concatenate(values), table, missing, centre)
+        return cls(*map(np.concatenate, (numbers, values, hashes)), table, missing, centre)
 
     def keep(self, places: np.ndarray) -> Rows:
         """Some of the rows, by their places."""
         if len(places) == len(self.numbers):
             return self
-        others = self.others.iloc[places].reset_index(drop=True)
-        return Rows(self.numbers[places], self.values[places], others, self.missing, self.centre)
+        samples = len(self.values) // len(self.numbers)
+        of_samples = (places[:, None] * samples + np.arange(samples)).ravel()
+        return replace(
+            self,
+            numbers=self.numbers[places],
+            values=self.values[of_samples],
+            hashes=self.hashes[of_samples],
+            others=self.others.iloc[places].reset_index(drop=True),
+        )
 
     def first_of_equals(
         self, path: str, drop: Dropping, note: Callable[[int, int], str] = lambda first, later: ""
@@ -96,53 +113,44 @@ class Rows:
         Raises:
             UserError: There is one that may not be left out.
         """
-        repeated = []
-        for first, later in equal_rows(self.values):
-            if "duplicates" not in drop:
-                equal = f"{path}, row {self.numbers[later]} equals row {self.numbers[first]}{note(first, later)}"
-                raise UserError(equal + drop.hint("duplicates"))
-            repeated.append(later)
-        return np.setdiff1d(np.arange(len(self.numbers)), repeated)
+        codes, _ = pd.factorize(row_hashes(self.hashes.reshape(len(self.numbers), -1)))
+        _, firsts = np.unique(codes, return_index=True)
+        repeated = np.flatnonzero(firsts[codes] != np.arange(len(codes)))
+        if len(repeated) and "duplicates" not in drop:
+            later = int(repeated[0])
+            first = int(firsts[codes[later]])
+            equal = f"{path}, row {self.numbers[later]} equals row {self.numbers[first]}{note(first, later)}"
+            raise UserError(equal + drop.hint("duplicates"))
+        return firsts
 
     def scale(self, training: np.ndarray, scaling: Scaling, names: Sequence[str]) -> Scale:
         """The scale of the training samples.
 
         Args:
-            training: Whether a row is one of them, ``(n,)``.
+            training: Whether a sample is one of them, ``(m,)``.
             scaling: As in ``SampleFile``.
             names: Of the features.
+
+        Raises:
+            ValueError: All values, or all of a feature, are equal.
         """
-        if scaling == "none":
-            return Scale(0.0, 1.0)
-        found = scale_of(self.values[training], scaling, names)
-        return Scale((np.asarray(found.offset) + self.centre).tolist(), found.factor)
+        return scale_of(self.values[training], scaling, names=names, centre=self.centre)
 
     def scaled(self, scale: Scale) -> Tensor:
-        """The samples under a scale, ``(n, d)``; they take the place of ``values``, which may be most of the memory."""
+        """The samples under a scale, ``(m, d)``; they take the place of ``values``, which may be most of the memory."""
         for start in range(0, len(self.values), PIECE):
             piece = self.values[start : start + PIECE]
             piece[:] = scale(piece.astype(np.float64) + self.centre)
         return torch.from_numpy(self.values)
 
 
-def equal_rows(values: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Rows that equal an earlier one, each after the first that it equals.
+def row_hashes(values: np.ndarray) -> np.ndarray:
+    """A hash of each row, uint64: equal for equal rows, and for others by chance only, one in 2^64.
 
     Args:
-        values: ``(n, d)``, float32.
-
-    Yields:
-        The place of the first and of the later row.
+        values: ``(n, d)``, of 64 bits each.
     """
+    positive = values + values.dtype.type(0)  # -0 becomes 0
+    hashes = pd.util.hash_array(positive.ravel(), categorize=False).reshape(positive.shape)
     odd = np.random.default_rng(0).integers(0, 2**63, values.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    hashes = np.empty(len(values), dtype=np.uint64)
-    for start in range(0, len(values), PIECE):
-        bits = (values[start : start + PIECE] + np.float32(0)).view(np.uint32)  # -0 becomes 0
-        hashes[start : start + PIECE] = (bits * odd).sum(axis=1, dtype=np.uint64)
-    order = np.argsort(hashes, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(hashes[order]) != 0])
-    first = np.repeat(order[starts], np.diff(np.r_[starts, len(order)]))
-    places = np.flatnonzero(order != first)
-    for place in places[np.argsort(order[places])]:
-        if np.array_equal(values[first[place]], values[order[place]]):  # and not by chance of the hash
-            yield int(first[place]), int(order[place])
+    return hashes @ odd

@@ -31,6 +31,9 @@ LISTED = 20
 UNEQUAL = 1_000
 """How many times as much as another a feature may vary without a note."""
 
+FAR = 1e5
+"""How many times as far from 0 as it varies a feature may lie without a note: float32 has seven digits."""
+
 
 class Contents(NamedTuple):
     """What a file holds."""
@@ -192,13 +195,16 @@ class SampleFile(ABC):
         names = self.feature_columns
         listed = names if len(names) <= LISTED else [*names[: LISTED // 2], "...", *names[-LISTED // 2 :]]
         lines = [f"features: {', '.join(listed)}"]
-        sizes = rows.values.reshape(-1, self.dim).std(axis=0, dtype=np.float64)
+        sizes = rows.values.std(axis=0, dtype=np.float64)
         if constant := [name for name, size in zip(names, sizes, strict=True) if size == 0]:
             lines.append(f"note: the same value everywhere in {', '.join(constant[:LISTED])}")
         least, most = int(np.where(sizes > 0, sizes, np.inf).argmin()), int(sizes.argmax())
         if self.scaling == "common" and sizes[most] > UNEQUAL * sizes[least]:
             times = f"{sizes[most] / sizes[least]:.0e} times as much as {names[least]}"
             lines.append(f"note: {names[most]} varies {times}; dataset.scaling=per_feature scales each by itself")
+        if len(far := np.flatnonzero((sizes > 0) & (np.abs(rows.centre) > FAR * sizes))):
+            where = f"{names[far[0]]} varies by {sizes[far[0]]:.1g} around {rows.centre[far[0]]:.4g}"
+            lines.append(f"note: {where}: single precision, as an exported encoder takes it, holds little of that")
         return lines
 
     @property

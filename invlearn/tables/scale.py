@@ -39,23 +39,34 @@ class Scale:
         return values * np.asarray(self.factor) + np.asarray(self.offset)
 
 
-def scale_of(values: np.ndarray, scaling: Scaling, names: Sequence[str] | None = None) -> Scale:
+def scale_of(
+    values: np.ndarray,
+    scaling: Scaling,
+    *,
+    names: Sequence[str] | None = None,
+    centre: np.ndarray | float = 0.0,
+) -> Scale:
     """The scale with which samples have mean 0 and variance 1.
 
     Args:
         values: ``(n, d)``.
         scaling: As in ``SampleFile``.
         names: Of the features, for messages.
+        centre: What was subtracted from the samples already, a number or one for each feature.
 
     Raises:
         ValueError: All values, or all of a feature, are equal.
     """
     if scaling == "none":
         return Scale(0.0, 1.0)
-    axis = None if scaling == "common" else 0
-    offset, factor = values.mean(axis=axis, dtype=np.float64), values.std(axis=axis, dtype=np.float64)
-    if not np.all(factor > 0):
-        place = int(np.argmin(factor))
-        of = "" if axis is None else f" of feature {names[place] if names else place}"
-        raise ValueError(f"scaling: all values{of} are equal")
-    return Scale(offset.tolist(), factor.tolist())
+    mean, deviation = values.mean(axis=0, dtype=np.float64) + centre, values.std(axis=0, dtype=np.float64)
+    if scaling == "common":
+        offset = mean[0] + (mean - mean[0]).mean()  # exact where all are equal
+        factor = np.sqrt((deviation**2 + (mean - offset) ** 2).mean())
+        if not factor > 0:
+            raise ValueError("scaling: all values are equal")
+        return Scale(float(offset), float(factor))
+    if not np.all(deviation > 0):
+        place = int(np.argmin(deviation))
+        raise ValueError(f"scaling: all values of feature {names[place] if names else place} are equal")
+    return Scale(mean.tolist(), deviation.tolist())

@@ -168,6 +168,7 @@ def test_an_array_of_distances_must_be_one_number_a_pair(capsys, tmp_path: Path,
         ([], "dataset.path must be given"),
         (["dataset.path={file}", "dataset.features=[f0,f9]"], "there is no column f9 (dataset.features); choose from"),
         (["dataset.path={file}", "dataset.features=[f0,f0]"], "f0 is named twice"),
+        (["dataset.path={file}", "dataset.features=[f0,id]"], "dataset.features must not name id, the column of ent"),
         (["dataset.path={file}", "dataset.features=[]"], "features must name at least one column"),
         (
             ["dataset.path={file}", "dataset.featurs=f"],
@@ -187,3 +188,10 @@ def test_settings_that_do_not_fit(words: list[str], expected: str, capsys, tmp_p
     file = write(entity_table(), tmp_path / "samples.csv")
     filled = [word.format(file=file) for word in words]
     assert expected in refused(capsys, tmp_path, monkeypatch, "train", "dataset=entities", "dataset.entity=id", *filled)
+
+
+@pytest.mark.parametrize("words", [["dataset.x_prime=[x_0,x_1]", "dataset.x=[x_1,x_2]"], ["dataset.x=[d,x_1,x_2,x_3]"]])
+def test_a_column_is_one_thing(words: list[str], capsys, tmp_path: Path, monkeypatch) -> None:
+    file = write(pair_table(), tmp_path / "pairs.csv")
+    line = refused(capsys, tmp_path, monkeypatch, "train", "dataset=pairs", f"dataset.path={file}", *words)
+    assert "is named twice" in line
