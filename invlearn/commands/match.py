@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from invlearn.training.trained import TrainedRun
+    from invlearn.training.trained import Threshold, TrainedRun
 
 __all__ = ["main"]
 
@@ -36,14 +36,23 @@ def main(argv: list[str]) -> int:
     parser.add_argument("b", type=Path, metavar="B", nargs="?", help="likewise; without it, the other rows of A")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CSV or Parquet")
     parser.add_argument("-k", type=int, default=1, help="matches for each row of A (1)")
-    parser.add_argument(
-        "--fpr", type=float, default=0.01, help="share of different pairs that may pass for the same (0.01)"
+    rule = parser.add_mutually_exclusive_group()
+    rule.add_argument(
+        "--fpr",
+        type=float,
+        default=0.01,
+        help="share of the rows of A without a partner that may be taken for the same as one of B (0.01)",
     )
+    rule.add_argument("--threshold", type=float, help="code distance below which rows are the same; instead of --fpr")
     add_arguments(parser)
     arguments = parser.parse_args(argv)
     RunDirectory(arguments.run).config()  # says what is wrong before torch is loaded
+    if arguments.threshold is not None and not arguments.threshold > 0:
+        raise UserError(f"match: --threshold must be above 0, got {arguments.threshold}")
     if arguments.k < 1:
         raise UserError(f"match: -k must be at least 1, got {arguments.k}")
+    if arguments.b and arguments.b.absolute() == arguments.a.absolute():
+        raise UserError(f"match: {arguments.b} is both files; leave out the second to compare its rows with each other")
     among = arguments.b or arguments.a
     if arguments.output.absolute() in (arguments.a.absolute(), among.absolute()):
         raise UserError(f"-o {arguments.output} would replace a file that is read")
@@ -54,28 +63,43 @@ def main(argv: list[str]) -> int:
     from invlearn.tables import table_writer
 
     run = parser.load(arguments)
-    threshold, rate = run.threshold(arguments.fpr, replica=arguments.replica)
+    limit = arguments.threshold or 0.0
+    chosen = None if limit else run.threshold(arguments.fpr, replica=arguments.replica)
     for path in (arguments.a, among):
         _check_names(path)
     gallery = _gather(_coded(run, among, arguments))
     if (others := len(gallery.rows) - (arguments.b is None)) < arguments.k:
         raise UserError(f"{among}: {others} rows to choose from, fewer than the {arguments.k} asked for with -k")
+    if chosen is not None:
+        chosen = run.threshold(arguments.fpr, among=others, replica=arguments.replica)
+        limit = chosen.distance
     search = NearestCodes(gallery.invariant)
     count = same = 0
     with table_writer(arguments.output) as append:
         for piece in _coded(run, arguments.a, arguments):
             own = None if arguments.b else np.arange(count, count + len(piece.rows))
             distances, places = search.nearest(piece.invariant, arguments.k, own=own)
-            append(_matches(piece, gallery, distances, places, threshold))
+            append(_matches(piece, gallery, distances, places, limit))
             count += len(piece.rows)
-            same += int((distances[:, 0] < threshold).sum())
+            same += int((distances[:, 0] < limit).sum())
     compared = f"among {len(gallery.rows):,} of {arguments.b}" if arguments.b else "among each other"
     print(f"{arguments.output}: {count:,} rows of {arguments.a} {compared}")
-    print(f"{same:,} are taken for the same entity as the nearest: their code distance is below {threshold:.4g}")
-    print(f"of validation pairs that holds for {rate:.1%} of the same and at most {arguments.fpr:.1%} of the different")
+    print(f"{same:,} are taken for the same entity as the nearest: their code distance is below {limit:.4g}")
+    if chosen is not None:
+        print("\n".join(_what_it_does(chosen, others, arguments.fpr)))
     if search.agreement is not None:
         print(f"the search is not exhaustive: it found the nearest in {search.agreement:.1%} of the cases looked at")
     return 0
+
+
+def _what_it_does(threshold: Threshold, among: int, wanted: float) -> Iterator[str]:
+    """What a threshold does to validation pairs, and what follows for rows that are compared with ``among`` others."""
+    rate, pairs = threshold.false_positive_rate, threshold.different_entities
+    different = f"{rate:.2g} of the different ones" if rate else f"none of {pairs:,} pairs of different entities"
+    yield f"so are {threshold.true_positive_rate:.1%} of the same validation pairs and {different}"
+    expected = min(1, among * (rate or 1 / (pairs or 1)))
+    beyond = f"; to tell of {wanted:.2%} takes more validation entities" if expected > 1.1 * wanted else ""
+    yield f"of rows without a partner among {among:,}, at most about {expected:.2%} are taken for the same{beyond}"
 
 
 def _coded(run: TrainedRun, path: Path, arguments: Namespace) -> Iterator[Coded]:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-__all__ = ["GALLERY", "Dataset", "Grouped", "Groups", "Pairs", "Spectra", "Spectral", "Split"]
+__all__ = ["GALLERY", "Dataset", "Grouped", "Groups", "Labelled", "Pairs", "Spectra", "Spectral", "Split"]
 
 Split = Literal["train", "valid", "test"]
 
@@ -108,4 +108,19 @@ class Grouped(Protocol):
 
     def groups(self, split: Split, seed: int) -> Groups:
         """Entities of a split with their samples, drawn from ``seed``."""
+        ...
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """What can also tell which of many samples are of one entity."""
+
+    def labelled(self, split: Split, seed: int, *, most: int) -> tuple[Tensor, Tensor]:
+        """Samples of a split ``(n, d)`` and the numbers of their entities ``(n,)``, drawn from ``seed``.
+
+        Args:
+            split: The split.
+            seed: What they are drawn from, where there are more than ``most``.
+            most: How many samples at most.
+        """
         ...

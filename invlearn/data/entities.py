@@ -130,6 +130,23 @@ class EntitySamples:
         x = self.samples[self._draw(entity, self._looked_at, generator).to(self.samples.device)]
         return Groups(x, entity.to(x.device), x if self.distance == "observed" else x[..., :0])
 
+    def labelled(self, split: Split, seed: int, *, most: int) -> tuple[Tensor, Tensor]:
+        """Up to ``copies`` samples each of entities of a split, ``(n, d)``, and their entities ``(n,)``.
+
+        Args:
+            split: The split.
+            seed: What entities are drawn from, where all would be more than ``most`` samples.
+            most: How many samples at most.
+        """
+        entities = self.splits[split]
+        order = torch.randperm(len(entities), generator=seeded_generator(seed, "labelled", split))
+        chosen = entities[order[: max(2, most // self._looked_at)]]
+        place = torch.arange(self._looked_at)
+        there = place < self._counts[chosen][:, None]
+        rows = self._by_entity[(self._starts[chosen][:, None] + place)[there]]
+        entity = chosen[:, None].expand_as(there)[there]
+        return self.samples[rows.to(self.samples.device)], entity.to(self.samples.device)
+
     def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
         """Two samples each of up to 1,000 test entities, ``(n, d)`` twice."""
         generator = seeded_generator(seed, "orbits", "test")

@@ -81,6 +81,12 @@ class EntityFile(SampleFile):
         assert isinstance(examples, EntitySamples)
         return examples.groups(split, seed)
 
+    def labelled(self, split: Split, seed: int, *, most: int) -> tuple[Tensor, Tensor]:
+        """Samples of a split and their entities, see ``EntitySamples``."""
+        examples = self.contents.examples
+        assert isinstance(examples, EntitySamples)
+        return examples.labelled(split, seed, most=most)
+
     def read(self) -> Contents:
         """Read the samples.
 

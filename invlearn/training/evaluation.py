@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from invlearn import metrics
+from invlearn.data import Labelled
 from invlearn.losses import HELD_OUT_ROWS, Statistics, held_out_outputs
 from invlearn.nn import AutoEncoder
 from invlearn.training.experiment import Experiment
@@ -67,14 +69,17 @@ def evaluate_replicas(
     return [{**blank, **row} for row in _rows(values, replicas)], _rows(constants, replicas)
 
 
-RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
-"""False-positive rates for which a threshold on code distances is kept."""
+RATES = (0.0, *(digit * 10.0**power for power in range(-6, -1) for digit in (1, 2, 5)), 0.1, 0.2)
+"""False-positive rates for which a threshold on code distances is kept, as far as there are pairs enough to tell."""
+
+CALIBRATED = 2_048
+"""Validation samples at most whose pairs tell where the threshold is."""
 
 
-def calibrate_replicas(
-    experiment: Experiment, model: AutoEncoder, device: torch.device
-) -> list[dict[str, list[float]] | None]:
-    """Code distances below which two samples count as the same entity, from validation pairs, for each replica.
+def calibrate_replicas(experiment: Experiment, model: AutoEncoder, device: torch.device) -> list[dict[str, Any] | None]:
+    """Code distances below which two samples count as the same entity, for each replica.
+
+    They come from all pairs of validation samples where it is known which are of one entity, else from given pairs.
 
     Args:
         experiment: The run; its validation pairs are drawn here.
@@ -82,27 +87,48 @@ def calibrate_replicas(
         device: Where to compute.
 
     Returns:
-        ``false_positive_rate``, ``threshold`` and ``true_positive_rate``, number by number; None where the encoder was
-        not trained, or a distance is not finite.
+        ``false_positive_rate``, ``threshold`` and ``true_positive_rate``, number by number, and how many pairs of
+        ``different_entities`` they rest on; None where the encoder was not trained, or a distance is not finite.
     """
     if not experiment.loss.trains_encoder:
         return [None] * len(experiment.seeds)
-    replicas, width = len(experiment.seeds), experiment.loss.invariant_features
-    x, x_prime, true_distance = experiment.pairs("valid", device)
-    rows = max(1, HELD_OUT_ROWS // replicas)
+    return [_calibration(*pairs) for pairs in _compared(experiment, model, device)]
+
+
+def _calibration(distances: Tensor, same: Tensor, different: int) -> dict[str, Any] | None:
+    """The thresholds of one replica from what ``_compared`` has of it."""
+    if not bool(distances.isfinite().all()):
+        return None
+    rates = [rate for rate in RATES if not 0 < rate * different < 1]
+    thresholds, shares = metrics.operating_points(distances[None], same[None], rates)
+    points = {"threshold": thresholds[0].tolist(), "true_positive_rate": shares[0].tolist()}
+    return {"false_positive_rate": rates, **points, "different_entities": different}
+
+
+def _compared(experiment: Experiment, model: AutoEncoder, device: torch.device) -> Iterator[tuple[Tensor, Tensor, int]]:
+    """Of each replica: code distances ``(N,)``, whether pairs are the same, and how many pairs of others there are."""
+    width = experiment.loss.invariant_features
+    if isinstance(experiment.dataset, Labelled):
+        x, entity = experiment.labelled("valid", device, most=CALIBRATED)
+        codes = _encoded(model, x, len(experiment.seeds))[..., :width]
+        first, second = torch.triu_indices(x.shape[1], x.shape[1], offset=1, device=device)
+        for z, e in zip(codes, entity.expand(len(codes), -1), strict=True):
+            distances = torch.cdist(z, z, compute_mode="donot_use_mm_for_euclid_dist")
+            # Pairs of samples of the same two entities stand or fall together.
+            yield distances[first, second], e[first] == e[second], math.comb(len(e.unique()), 2)
+    else:
+        x, x_prime, true_distance = experiment.pairs("valid", device)
+        codes = [_encoded(model, part, len(experiment.seeds))[..., :width] for part in (x, x_prime)]
+        same = (true_distance == 0).expand(len(codes[0]), -1)
+        for pairs in zip(metrics.code_distance(*codes), same, strict=True):
+            yield *pairs, int((~pairs[1]).sum())
+
+
+def _encoded(model: AutoEncoder, x: Tensor, replicas: int) -> Tensor:
+    """Codes of samples ``(R, N, d)`` or ``(1, N, d)``, ``(R, N, C)``, a part of them at a time."""
     with torch.no_grad():
-        pieces = [
-            metrics.code_distance(*(model.encode(part.expand(replicas, -1, -1))[..., :width] for part in parts))
-            for parts in zip(x.split(rows, 1), x_prime.split(rows, 1), strict=True)
-        ]
-    distances, same = torch.cat(pieces, dim=1), true_distance == 0
-    thresholds, shares = metrics.operating_points(distances, same.expand_as(distances), RATES)
-    return [
-        {"false_positive_rate": list(RATES), "threshold": threshold, "true_positive_rate": share}
-        if math.isfinite(sum(threshold))
-        else None
-        for threshold, share in zip(thresholds.tolist(), shares.tolist(), strict=True)
-    ]
+        pieces = x.split(max(1, HELD_OUT_ROWS // replicas), dim=1)
+        return torch.cat([model.encode(piece.expand(replicas, -1, -1)) for piece in pieces], dim=1)
 
 
 def _rows(values: dict[str, Tensor], replicas: int) -> list[dict[str, Any]]:

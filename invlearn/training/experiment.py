@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from invlearn.config import GROUPS, Settings, Trainer
-from invlearn.data import Dataset, Split
+from invlearn.data import Dataset, Labelled, Split
 from invlearn.engine import ParameterGroup
 from invlearn.errors import UserError
 from invlearn.losses import Examples, Loss
@@ -208,6 +208,15 @@ class Experiment:
     def orbits(self, device: torch.device | str) -> Examples:
         """Draw two samples each of up to 1,000 test entities, ``(R, n, d)`` twice, for ``recall_at_1``."""
         return self._stack(lambda dataset, seed: dataset.orbits(seed), device)
+
+    def labelled(self, split: Split, device: torch.device | str, *, most: int) -> Examples:
+        """Draw up to so many samples of a split and their entities: ``(R, n, d)`` and ``(R, n)``, R perhaps 1."""
+
+        def draw(dataset: Dataset, seed: int) -> Examples:
+            assert isinstance(dataset, Labelled)
+            return dataset.labelled(split, seed, most=most)
+
+        return self._stack(draw, device)
 
     def _stack(self, draw: Callable[[Dataset, int], Examples], device: torch.device | str) -> Examples:
         seeds = self.seeds if self.dataset.seed is None else [self.dataset.seed]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import torch
@@ -22,11 +22,24 @@ from invlearn.training.experiment import Experiment, resolve_device
 if TYPE_CHECKING:
     from invlearn.tables import Scale
 
-__all__ = ["TrainedRun", "load_run"]
+__all__ = ["Threshold", "TrainedRun", "load_run"]
 
 
 BLOCK = 2_048
 """Rows that go through a network at a time: their activations stay in a core's cache, which makes it twice as fast."""
+
+
+class Threshold(NamedTuple):
+    """A code distance below which two samples count as the same entity, and what it does to validation pairs."""
+
+    distance: float
+    """The distance."""
+    false_positive_rate: float
+    """Share of different pairs that are closer, 0 to 1."""
+    true_positive_rate: float
+    """Share of same pairs that are closer."""
+    different_entities: int | None
+    """How many pairs of different entities that rests on; None for a run that is older than this number."""
 
 
 class TrainedRun:
@@ -113,35 +126,38 @@ class TrainedRun:
         x = self._apply("decode", z, self.experiment.loss.code_features, replica)
         return _on_arrays(self.scale.undo, x) if self.scale else x
 
-    def threshold(self, rate: float, *, replica: int | None = None) -> tuple[float, float]:
+    def threshold(self, rate: float, *, among: int = 1, replica: int | None = None) -> Threshold:
         """The invariant-code distance below which two samples count as the same entity.
 
         Args:
-            rate: Share of different pairs that may be called the same, of those that run.json has.
+            rate: Share of samples, above 0 and below 1, that may be taken for the entity of one of ``among`` others
+                though it is that of none.
+            among: How many others a sample is compared with.
             replica: Which replica encodes; by default the best by validation loss.
 
-        Returns:
-            The distance, and the share of same validation pairs that lie below it.
-
         Raises:
-            UserError: The run has no such threshold.
+            UserError: The rate is out of range, or the run has no thresholds.
         """
-        replicas = self.directory.record().get("replicas") or []
+        if not 0 < rate < 1:
+            raise UserError(f"a false-positive rate must be above 0 and below 1, got {rate}")
+        record = self.directory.record()
         chosen = self.best_replica if replica is None else replica
         if not 0 <= chosen < self.replicas:
             raise UserError(f"replica must be between 0 and {self.replicas - 1}, got {chosen}")
-        calibration = replicas[chosen].get("calibration") if replicas else None
-        if calibration is None:
-            raise UserError(
-                f"{self.directory} has no thresholds: it is unfinished, older than they are, or learned no code"
-            )
-        rates = calibration["false_positive_rate"]
-        if rate not in rates:
-            raise UserError(
-                f"there is no threshold for a false-positive rate of {rate}; choose from: {', '.join(map(str, rates))}"
-            )
-        place = rates.index(rate)
-        return calibration["threshold"][place], calibration["true_positive_rate"][place]
+        if (status := record.get("status")) != "completed":
+            raise UserError(f"{self.directory} has no thresholds yet: it is {status}; invlearn resume finishes it")
+        kept = record["replicas"][chosen].get("calibration")
+        if kept is None:
+            raise UserError(f"{self.directory} has no thresholds: it learned no code, or is older than they are")
+        # If k of so many pairs are too close, so are k / pairs * among of the samples, on average, at most.
+        allowed = [place for place, of_pairs in enumerate(kept["false_positive_rate"]) if of_pairs * among <= rate]
+        place = max(allowed, default=0)
+        return Threshold(
+            kept["threshold"][place],
+            kept["false_positive_rate"][place],
+            kept["true_positive_rate"][place],
+            kept.get("different_entities"),
+        )
 
     def evaluate(self, dataset: Dataset | None = None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Measure every replica anew: metrics, and what a constant prediction gets.

@@ -59,9 +59,9 @@ def test_the_variant_part_comes_on_request(folder: Path, tmp_path: Path) -> None
 
 def test_matches_are_the_same_entities(folder: Path, tmp_path: Path, capsys) -> None:
     files = [str(folder / name) for name in ("a.csv", "b.csv")]
-    assert main(["match", str(folder / "run"), *files, "-o", str(tmp_path / "m.csv"), "--fpr", "0.02", "-k", "3"]) == 0
+    assert main(["match", str(folder / "run"), *files, "-o", str(tmp_path / "m.csv"), "--fpr", "0.3", "-k", "3"]) == 0
     out = capsys.readouterr().out
-    assert "and at most 2.0% of the different" in out
+    assert re.search(r"of rows without a partner among 150, at most about [\d.]+% are taken for the same", out)
     matches = pd.read_csv(tmp_path / "m.csv", dtype=str)
     assert list(matches.columns[:5]) == ["row", "match_row", "rank", "distance", "same"]
     assert len(matches) == 450
@@ -72,8 +72,35 @@ def test_matches_are_the_same_entities(folder: Path, tmp_path: Path, capsys) -> 
     assert nearest["match_id"].tolist() == b["id"].to_numpy()[nearest["match_row"].astype(int) - 1].tolist()
     record = json.loads((folder / "run" / "run.json").read_text())
     kept = record["replicas"][record["best_replica"]]["calibration"]
-    threshold = kept["threshold"][kept["false_positive_rate"].index(0.02)]
+    threshold = max(
+        distance
+        for distance, rate in zip(kept["threshold"], kept["false_positive_rate"], strict=True)
+        if rate * 150 <= 0.3
+    )
     assert ((matches["distance"].astype(float) < threshold) == (matches["same"] == "True")).all()
+
+
+def test_rows_without_a_partner_are_rarely_matched(tmp_path: Path, capsys) -> None:
+    file, run = write(entity_table(400, dim=8), tmp_path / "samples.csv"), tmp_path / "run"
+    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "dataset.valid_share=0.4", *SHORT]
+    assert main(["train", *words, f"hydra.run.dir={run}"]) == 0
+    others = entity_table(300, copies=2, dim=8, seed=2).sort_values("id")
+    first, second = others[0::2], others[1::2]
+    files = [str(write(first[:200], tmp_path / "a.csv")), str(write(second[100:], tmp_path / "b.csv"))]
+    matching = ["match", str(run), *files, "-o", str(tmp_path / "m.csv")]
+    capsys.readouterr()
+    assert main([*matching, "--fpr", "0.05"]) == 0
+    told = re.search(r"among 200, at most about ([\d.]+)% are", out := capsys.readouterr().out)
+    assert told, out
+    assert float(told[1]) <= 5
+    matches = pd.read_csv(tmp_path / "m.csv")
+    assert matches["same"][:100].mean() <= 0.15
+    assert matches["same"][100:].mean() > 0.7
+    assert main([*matching, "--fpr", "0.0001"]) == 0
+    assert "; to tell of 0.01% takes more validation entities" in capsys.readouterr().out
+    assert main([*matching, "--threshold", "1e-9"]) == 0
+    assert not pd.read_csv(tmp_path / "m.csv")["same"].any()
+    assert "without a partner" not in capsys.readouterr().out
 
 
 def test_the_rows_of_one_file_are_matched_with_each_other(folder: Path, tmp_path: Path, capsys) -> None:
@@ -144,16 +171,22 @@ def test_the_same_command_goes_on_only_with_the_same_data(tmp_path: Path, capsys
         (["embed", "{run}", "{taken}", "-o", "z.csv"], "a column is named z_0, as a code would be"),
         (["embed", "{run}", "{a}", "-o", "z.csv", "--replica", "2"], "replica must be between 0 and 1, got 2"),
         (
-            ["match", "{run}", "{a}", "{a}", "-o", "m.csv", "--fpr", "0.3"],
-            "there is no threshold for a false-positive rate of 0.3",
+            ["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--fpr", "1.3"],
+            "a false-positive rate must be above 0 and below 1, got 1.3",
+        ),
+        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--threshold", "0"], "--threshold must be above 0, got 0.0"),
+        (["match", "{run}", "{a}", "{b}", "--threshold", "1", "--fpr", "0.1"], "not allowed with argument"),
+        (
+            ["match", "{run}", "{a}", "{a}", "-o", "m.csv"],
+            "a.csv is both files; leave out the second to compare its rows with each other",
         ),
         (
-            ["match", "{run}", "{a}", "{a}", "-o", "m.csv", "-k", "200"],
+            ["match", "{run}", "{a}", "{b}", "-o", "m.csv", "-k", "200"],
             "150 rows to choose from, fewer than the 200 asked for",
         ),
         (["match", "{run}", "{a}", "-o", "m.csv", "-k", "150"], "149 rows to choose from, fewer than the 150"),
         (["match", "{run}", "{a}", "-o", "{a}"], "would replace a file that is read"),
-        (["match", "{run}", "{a}", "{a}", "-o", "m.csv", "-k", "0"], "-k must be at least 1"),
+        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "-k", "0"], "-k must be at least 1"),
         (["evaluate", "{run}", "{a}"], "has no other row; --drop singletons leaves such rows out"),
         (
             ["match", "{run}", "{odd}", "{a}", "-o", "m.csv"],
@@ -168,7 +201,7 @@ def test_what_cannot_be_done_is_said_in_a_line(
     words: list[str], expected: str, *, folder: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = pd.read_csv(folder / "a.csv")
-    files = {"run": folder / "run", "a": folder / "a.csv"}
+    files = {"run": folder / "run", "a": folder / "a.csv", "b": folder / "b.csv"}
     files["short"] = write(table.drop(columns="f3"), tmp_path / "short.csv")
     gap = table.copy()
     gap.loc[7, "f1"] = np.nan
