@@ -300,7 +300,12 @@ def _search_path(config_dir: str | None) -> list[str]:
 
 def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None) -> str:
     """Turn Hydra's several lines into one that names the nearest group, option or key."""
+    from hydra.errors import OverrideParseException
+
     message = str(error).strip()
+    if isinstance(error, OverrideParseException) and "=" in error.override:
+        quoted = """'dataset.path="a=b.csv"', 'dataset.features=["größe"]'"""
+        return f"{error.override} cannot be read; names that hold signs need quotes of their own: {quoted}"
     groups: dict[str, list[str]] = {}
     for root in (conf_dir(), *([Path(config_dir)] if config_dir else [])):
         for folder in filter(Path.is_dir, root.iterdir()):

@@ -52,7 +52,8 @@ def read_results(
 
     Args:
         folders: Run directories, or folders with runs anywhere below.
-        by: Keys of the config that tell rows apart, as in ``["model", "model.depth"]``; by default those that do.
+        by: Keys of the config that tell rows apart, as in ``["model", "model.depth"]``, or ``["run"]`` for a row each;
+            by default those that do.
         metrics: Names as in run.json; by default a few that were measured.
 
     Returns:
@@ -175,7 +176,7 @@ def aggregate(
     text = runs.assign(**{key: runs[key].map(str) for key in keys})  # lists too can tell rows apart
     by = _telling_apart(text, keys) if by is None else list(dict.fromkeys(by))
     for name in by:
-        if name not in keys:
+        if name not in (*keys, "run"):
             raise UserError(f"--by {name}: no run has this key{nearest(name, keys)}")
     if metrics is None:
         metrics = [name for name in _SHOWN if name in measured and bool(runs[f"metrics.{name}"].notna().any())]

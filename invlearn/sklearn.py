@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, Literal
 
 import numpy as np
@@ -11,8 +12,9 @@ import torch
 from omegaconf import OmegaConf
 
 from invlearn.compose import conf_dir
+from invlearn.config import GROUPS, Settings
 from invlearn.data import EntitySamples, Split
-from invlearn.errors import UserError
+from invlearn.errors import UserError, nearest
 from invlearn.nn import AutoEncoder
 from invlearn.seeding import seeded_generator
 from invlearn.tables.scale import Scaling, scale_of
@@ -50,7 +52,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         batch_size: Pairs of a step, or entities for ``pairs="batch"``; ``auto`` is 128, or 16.
         validation_fraction: Share of the entities that choose the best epoch, 0 to 1; with too few entities for that,
             all of them are trained on and choose.
-        settings: Other keys of a run's config, as in ``{"model.depth": 3, "trainer.patience": 5}``; they win over the
+        settings: Other keys of a run's config, as in ``{"model.depth": 3, "optimizer": "sgd"}``; they win over the
             arguments here. Those of ``dataset`` are for files.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
         random_state: What weights, splits and pairs are drawn from.
@@ -175,12 +177,23 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return {"train": order[held_out:], "valid": order[:held_out]}
 
     def _config(self, seed: int) -> dict[str, Any]:
+        settings = dict(self.settings or {})
+        known = {*GROUPS, *(field.name for field in fields(Settings))}
+        for key in settings:
+            if (first := key.partition(".")[0]) == "dataset":
+                raise ValueError(f"settings: {key} is for files; here samples are given to fit")
+            if first not in known:
+                raise ValueError(f"settings: there is no key {key}{nearest(first, known)}")
+        if settings.get("replicas", 1) != 1:
+            raise ValueError(f"settings: replicas must be 1, got {settings['replicas']}; an encoder is one network")
         options = {"model": self.model, "loss": "pairwise", "optimizer": "adamw", "trainer": "default"}
+        options |= {group: settings.pop(group) for group in options if group in settings}
         config = OmegaConf.create({})
         for group, option in options.items():
             file = conf_dir() / group / f"{option}.yaml"
             if not file.is_file():
-                raise ValueError(f"{group}: there is no {option!r}")
+                choices = [path.stem for path in file.parent.glob("*.yaml")]
+                raise ValueError(f"{group}: there is no {option!r}{nearest(str(option), choices)}")
             config[group] = OmegaConf.load(file)
             if (own := conf_dir() / "own" / group / f"entities_{option}.yaml").is_file():
                 config[group].update(OmegaConf.load(own))
@@ -192,11 +205,9 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             "device": self.device,
             "seed": seed,
             "threads": None,
-            **(self.settings or {}),
+            **settings,
         }
         for key, value in given.items():
-            if key.partition(".")[0] == "dataset":
-                raise ValueError(f"settings: {key} is for files; here samples are given to fit")
             OmegaConf.update(config, key, value)
         plain = OmegaConf.to_container(config)
         assert isinstance(plain, dict)

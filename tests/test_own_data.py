@@ -290,6 +290,7 @@ def test_a_report_names_what_is_odd_about_features(tmp_path: Path) -> None:
     assert "note: f2 varies 1e+06 times as much as f" in report
     assert "note: f5 varies by 3e+01 around 1e+08: single precision" in report
     assert "note: the same value in all samples of an entity, but not everywhere, in number: a name?" in report
+    assert "note: what is measured on valid and test entities rests on few" in report
     with pytest.raises(ValueError, match="all values of feature f4 are equal"):
         EntityFile(path=data.path, entity="id", scaling="per_feature")
 

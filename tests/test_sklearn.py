@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,6 +84,29 @@ def test_other_settings_reach_the_run() -> None:
     encoder.fit(*samples(20))
     assert encoder.model_.columns == 8
     assert encoder.transform(samples(5)[0]).shape == (20, 3)
+
+
+def test_groups_are_chosen_by_name_in_settings() -> None:
+    config = InvariantEncoder(settings={"optimizer": "sgd", "optimizer.lr": 0.1, "trainer.input_lr_factor": 1})._config(
+        0
+    )
+    assert config["optimizer"]["_target_"] == "torch.optim.SGD"
+    assert config["optimizer"]["lr"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"modle.depth": 3}, "there is no key modle.depth; did you mean 'model'?"),
+        ({"model.dpeth": 3}, "did you mean 'depth'?"),
+        ({"optimizer": "adm"}, "optimizer: there is no 'adm'; did you mean 'adam'?"),
+        ({"replicas": 3}, "replicas must be 1, got 3; an encoder is one network"),
+        ({"dataset.size": 3}, "dataset.size is for files"),
+    ],
+)
+def test_settings_that_are_none_are_named(settings: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        InvariantEncoder(settings=settings).fit(*samples(20))
 
 
 def test_without_two_samples_of_an_entity_there_is_a_warning() -> None:

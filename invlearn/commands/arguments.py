@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -34,7 +35,10 @@ class Parser(ArgumentParser):
         from invlearn.training.trained import load_run
 
         optimise_without_compiler()
-        return load_run(arguments.run, device=arguments.device, trust=arguments.trust)
+        run = load_run(arguments.run, device=getattr(arguments, "device", "cpu"), trust=arguments.trust)
+        if (status := run.directory.record().get("status")) != "completed":
+            print(f"invlearn: {run.directory} is {status}; this is its best epoch so far", file=sys.stderr)
+        return run
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and leaving.

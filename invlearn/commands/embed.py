@@ -20,7 +20,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CSV or Parquet")
     parser.add_argument("--variant", action="store_true", help="add the variant part of the code: v_0, v_1, ...")
     add_arguments(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
     RunDirectory(arguments.run).config()  # says what is wrong before torch is loaded
 
     import pandas as pd
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     run = parser.load(arguments)
     features, others = columns_of(run, table, arguments.features)
     pieces = coded_pieces(run, table, features, others, drop_missing=arguments.drop_missing, replica=arguments.replica)
-    count = 0
+    count = width = 0
     with (
         table_writer(arguments.output) as append,
         tqdm(unit=" rows", unit_scale=True, disable=None, leave=False) as bar,
@@ -45,11 +45,10 @@ def main(argv: list[str]) -> int:
                 codes |= {f"v_{index}": column for index, column in enumerate(piece.variant.T)}
             if taken := next((name for name in codes if name in piece.others), None):
                 raise UserError(f"{table}: a column is named {taken}, as a code would be")
+            width = len(codes)
             kept = piece.others.reset_index(drop=True)
             append(pd.concat([kept, pd.DataFrame(codes)], axis=1))
             count += len(kept)
             bar.update(len(kept))
-    print(
-        f"{arguments.output}: {count:,} rows, {len(others)} columns and {run.experiment.loss.invariant_features} codes"
-    )
+    print(f"{arguments.output}: {count:,} rows, {len(others)} columns and {width} codes")
     return 0

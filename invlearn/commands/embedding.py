@@ -68,6 +68,8 @@ def columns_of(run: TrainedRun, table: Table, features: str | None) -> tuple[lis
     # One name alone is a column if there is one, and else a prefix.
     choice = [choice] if isinstance(choice, str) and choice in table.columns else choice
     chosen = choose_columns(table, choice, "--features")
+    if isinstance(choice, str) and set(chosen) == set(trained):
+        chosen = list(trained)  # a prefix says nothing of their order
     if len(chosen) != dataset.dim:
         raise UserError(f"{table}: {len(chosen)} features, but the run has {dataset.dim}; choose them with --features")
     return chosen, [name for name in table.columns if name not in chosen]

@@ -35,14 +35,12 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--json", action="store_true", help="print JSON: a list of one object per replica")
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
     RunDirectory(arguments.run).config()  # says what is wrong before torch is loaded
 
     from invlearn.commands.summary import metrics_table
 
     run = parser.load(arguments)
-    if (status := run.directory.record().get("status")) != "completed":
-        print(f"invlearn: the run is {status}, not completed; this is its best epoch so far", file=sys.stderr)
     held_out = _held_out(run, arguments)
     metrics, constants = run.evaluate(held_out.examples if held_out else None)
     if arguments.json:
@@ -58,6 +56,7 @@ def main(argv: list[str]) -> int:
 def _held_out(run: TrainedRun, arguments: Namespace) -> Contents | None:
     """What the file holds, if there is one."""
     from invlearn.tables import Dropping, EntityFile, PairFile, Scale
+    from invlearn.tables.reading import fingerprint
 
     dataset, data, entity = run.experiment.dataset, arguments.data, arguments.entity
     drop = Dropping(arguments.drop, "--drop {}")
@@ -65,6 +64,10 @@ def _held_out(run: TrainedRun, arguments: Namespace) -> Contents | None:
         if entity is not None:
             raise UserError("evaluate: --entity names a column of a file; give the file too")
         return None
+    if fingerprint(data) == getattr(dataset, "fingerprint", None):
+        print(
+            f"invlearn: {data} is what the run was trained on; evaluate without it takes test entities", file=sys.stderr
+        )
     if isinstance(dataset, PairFile) and entity is None:
         return dataset.held_out(str(data), drop)
     if isinstance(dataset, EntityFile):

@@ -19,16 +19,15 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--format", choices=ENDINGS, default="onnx", help="onnx, or torch for torch.export's .pt2")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="by default RUN/encoder.onnx or .pt2")
     parser.add_argument("--replica", type=int, help="which replica; by default the best by validation loss")
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
     directory = RunDirectory(arguments.run)
     directory.config()  # says what is wrong before torch is loaded
     path = arguments.output or directory.path / f"encoder{ENDINGS[arguments.format]}"
     check_writable(path.parent)
 
     from invlearn.export import export_run
-    from invlearn.training.trained import load_run
 
-    run = load_run(directory.path, trust=arguments.trust)
+    run = parser.load(arguments)
     difference = export_run(run, path, arguments.format, replica=arguments.replica)
     loss, dim = run.experiment.loss, run.experiment.dataset.dim
     print(

@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     )
     rule.add_argument("--threshold", type=float, help="code distance below which rows are the same; instead of --fpr")
     add_arguments(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
     RunDirectory(arguments.run).config()  # says what is wrong before torch is loaded
     if arguments.threshold is not None and not arguments.threshold > 0:
         raise UserError(f"match: --threshold must be above 0, got {arguments.threshold}")

@@ -44,14 +44,13 @@ def _describe(experiment: Experiment) -> tuple[str, float]:
     per_example = sum(part[0, 0].numel() for part in valid) * element
     batch = experiment.training_examples(device, split="valid")(0)
     draws = len(valid[0])
-    held_out = [getattr(experiment.dataset, name, 0) for name in ("valid_size", "test_size")]
-    sizes = [experiment.examples_per_epoch, *held_out]
+    sizes = [experiment.examples_per_epoch, valid[0].shape[1], experiment.examples("test", device)[0].shape[1]]
     parameters = sum(parameter.numel() for parameter in model.parameters())
     seconds = _seconds_per_step(experiment, device, batch) * experiment.total_steps
     lines = [
         *getattr(experiment.dataset, "report", ()),
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.dataset.dim}, "
-        f"{sizes[0]:,} training, {sizes[1]:,} validation and {sizes[2]:,} test examples"
+        f"{sizes[0]:,} {experiment.loss.example} an epoch, {sizes[1]:,} validation and {sizes[2]:,} test examples"
         + (" for each replica" if draws > 1 else ""),
         f"code       {experiment.loss.code_features} features, {experiment.loss.invariant_features} invariant",
         *(
@@ -59,7 +58,7 @@ def _describe(experiment: Experiment) -> tuple[str, float]:
             for name, network in (("encoder", model.encoder), ("decoder", model.decoder))
         ),
         f"training   {replicas} replica{'s' * (replicas > 1)}, {experiment.epochs} epochs of "
-        f"{experiment.steps_per_epoch:,} steps of {experiment.batch_size}, "
+        f"{experiment.steps_per_epoch:,} steps of {experiment.batch_size} {experiment.loss.example}, "
         f"learning rate {experiment.config['optimizer']['lr']:.3g}, on {device} in {experiment.settings.dtype}",
         # weights, gradients, best weights, and at most two means of the optimiser
         f"memory     {_mib(per_example * sum(sizes) * draws)} of examples, "

@@ -18,11 +18,13 @@ def main(argv: list[str]) -> int:
         description="One row per configuration: mean and 95% interval over distinct seeds, best first.",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="runs, or folders with runs below")
-    parser.add_argument("--by", help="keys that tell rows apart, as in model.depth,dataset.dim; default: those that do")
+    parser.add_argument(
+        "--by", help="keys that tell rows apart, as in model.depth,dataset.dim, or run; default: those that do"
+    )
     parser.add_argument("--metric", help="metrics to show, as in mse_invariance,auroc; the first orders the rows")
     parser.add_argument("--format", choices=("table", "csv", "markdown", "parquet"), default="table")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write here instead of to the terminal")
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
 
     from invlearn.results import aggregate, find_runs, read_runs, render
     from invlearn.runs import check_writable, write_atomically

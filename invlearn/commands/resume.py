@@ -13,7 +13,7 @@ def main(argv: list[str]) -> int:
     parser = Parser(prog="invlearn resume", description="Continue an unfinished run with its own config.")
     parser.add_run()
     parser.add_argument("--device", help="continue on another device: auto, cpu, cuda or cuda:N")
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
     directory = RunDirectory(arguments.run)
     config = directory.config()
     if arguments.device is not None:

@@ -177,7 +177,7 @@ def _run_hydra(arguments: list[str], overrides: list[str]) -> int:
     @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
     def job(config: DictConfig) -> None:
         directory = RunDirectory(_from_here(Path(HydraConfig.get().runtime.output_dir)))
-        _say(f"training in {directory}")
+        _say(_what_starts(directory))
         try:
             train(config, directory.path)
             finished.append(directory)
@@ -192,6 +192,13 @@ def _run_hydra(arguments: list[str], overrides: list[str]) -> int:
     for error in errors:
         print(f"invlearn: {error}", file=sys.stderr)
     return 2 if errors else 0
+
+
+def _what_starts(directory: RunDirectory) -> str:
+    """That a run is trained, or from where it goes on."""
+    if directory.last_checkpoint.is_file() and (directory.path / "metrics.csv").is_file():
+        return f"continuing in {directory} after epoch {directory.metrics()['epoch'].max()}"
+    return f"training in {directory}"
 
 
 def _from_here(path: Path) -> Path:

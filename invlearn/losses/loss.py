@@ -49,6 +49,16 @@ class Loss(ABC):
         return 128
 
     @property
+    def example(self) -> str:
+        """What an example of a training step is, in the plural."""
+        return "pairs"
+
+    @property
+    def smallest_batch(self) -> int:
+        """Examples of a step from which something can be learned."""
+        return 1
+
+    @property
     @abstractmethod
     def code_features(self) -> int:
         """Width of the code z."""

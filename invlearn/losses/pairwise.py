@@ -79,6 +79,16 @@ class PairwiseLoss(Loss):
         """Pairs of a step, or few entities where all their pairs count: large batches are learned by heart."""
         return 16 if self.pairs == "batch" else super().batch_size
 
+    @property
+    def example(self) -> str:
+        """Pairs, or entities with some samples each, of which all pairs count."""
+        return "entities" if self.pairs == "batch" else super().example
+
+    @property
+    def smallest_batch(self) -> int:
+        """Two entities, where different pairs are among the entities of a batch."""
+        return 2 if self.pairs == "batch" else super().smallest_batch
+
     def examples_per_epoch(self, dataset: Dataset) -> int:
         """Pairs, or groups for ``pairs="batch"``."""
         if self.pairs == "drawn":

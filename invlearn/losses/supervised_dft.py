@@ -66,6 +66,11 @@ class SupervisedDFTLoss(Loss):
         return self.objective != "encoder"
 
     @property
+    def example(self) -> str:
+        """Each has its own code."""
+        return "signals"
+
+    @property
     def code_features(self) -> int:
         """Width of the code: d for each block."""
         return len(CODES[self.code]) * self.dim

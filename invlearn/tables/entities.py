@@ -21,6 +21,9 @@ from invlearn.tables.samples import LISTED, Contents, SampleFile, split_at_rando
 
 __all__ = ["EntityFile", "read_entities"]
 
+FEW = 30
+"""Entities of a split below which a report has a note: a pair of them is a share of one in hundreds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EntityFile(SampleFile):
@@ -103,6 +106,8 @@ class EntityFile(SampleFile):
             listed = ", ".join(names[:LISTED])
             report.append(f"note: the same value in all samples of an entity, but not everywhere, in {listed}: a name?")
         report.append("entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items()))
+        if few := [split for split, part in splits.items() if split != "train" and len(part) < FEW]:
+            report.append(f"note: what is measured on {' and '.join(few)} entities rests on few")
         codes = torch.from_numpy(entity)
         scale = self.chosen_scale(rows, torch.isin(codes, splits["train"]).numpy())
         return Contents(self._examples(rows.scaled(scale), codes, splits), scale, report)

@@ -155,14 +155,17 @@ def _distances(rows: Rows, path: str, label: str) -> np.ndarray:
     given = rows.others[label]
     if given.dtype.kind == "b":
         raise UserError(f"{path}, column {label}: true and false can mean either; write same and different")
-    values = given.replace(WORDS) if given.dtype.kind not in "iuf" else given
-    numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    numbers = pd.to_numeric(given.map(_in_numbers), errors="coerce").to_numpy(np.float64, na_value=np.nan)
     wrong = ~np.isfinite(numbers) | (numbers < 0)
     if wrong.any():
         place = int(wrong.argmax())
         where = f"{path}, row {rows.numbers[place]}, column {label}"
         raise UserError(f"{where}: {given.iloc[place]} is neither a distance from 0 on nor same or different")
     return numbers.astype(np.float32)
+
+
+def _in_numbers(label: object) -> object:
+    return WORDS.get(label.strip().lower(), label) if isinstance(label, str) else label
 
 
 def _components(hashes: np.ndarray, linked: np.ndarray) -> np.ndarray:

@@ -266,6 +266,8 @@ def _readable(path: Path) -> Iterator[None]:
     except pd.errors.ParserWarning as error:
         hint = "commas separate fields in .csv, tabs in .tsv"
         raise UserError(f"{path} cannot be read: a row has more fields than the header; {hint}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} cannot be read: it is not in UTF-8 (byte {error.start:,}); save it so") from error
     except ValueError as error:
         message = " ".join(str(error).split())
         if "allow_pickle" in message or "Python objects" in message:

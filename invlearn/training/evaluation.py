@@ -31,6 +31,7 @@ METRICS = (
     "invariance_ratio",
     "auroc",
     "recall_at_1",
+    "recall_among",
     "distance_spearman",
     "collapsed",
 )
@@ -61,8 +62,10 @@ def evaluate_replicas(
         **loss.evaluate(outputs, examples),
     }
     if loss.trains_encoder:
+        orbits = experiment.orbits(device)
+        values["recall_among"] = torch.tensor([orbits[0].shape[1]])
         with torch.no_grad():
-            codes = [model.encode(x.expand(replicas, -1, -1)) for x in experiment.orbits(device)]
+            codes = [model.encode(x.expand(replicas, -1, -1)) for x in orbits]
         values["recall_at_1"] = metrics.recall_at_1(*(z[..., : loss.invariant_features] for z in codes))
     blank = dict.fromkeys(METRICS)
     constants = loss.constants(examples, statistics)

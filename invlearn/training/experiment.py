@@ -248,10 +248,12 @@ def resolve_device(name: str) -> torch.device:
 
 
 def _check_batch_size(batch_size: int, loss: Loss, dataset: Dataset) -> None:
+    if batch_size < (least := loss.smallest_batch):
+        raise UserError(f"trainer.batch_size must be at least {least} {loss.example} for this loss, got {batch_size}")
     if batch_size > (count := loss.examples_per_epoch(dataset)):
         raise UserError(
-            f"trainer.batch_size must be at most the {count:,} training examples "
-            f"that dataset.size={dataset.size} gives an epoch, got {batch_size}"
+            f"a step takes trainer.batch_size={batch_size} {loss.example}, and an epoch has only {count:,} "
+            f"with dataset.size={dataset.size}: raise that, or lower the batch size"
         )
 
 

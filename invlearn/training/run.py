@@ -48,6 +48,9 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
     changed = differences(stored.config, experiment.config)
     if stored.epochs < experiment.epochs:
         changed.pop("trainer.epochs")  # a larger number extends the run
+    if "dataset.fingerprint" in changed:
+        path = experiment.config["dataset"]["path"]
+        raise UserError(f"{path} has changed since the run in {directory} was started; choose another hydra.run.dir")
     if changed:
         listed = ", ".join(f"{key} ({old} there, {new} here)" for key, (old, new) in changed.items())
         raise UserError(f"{directory} holds a run of another config: {listed}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -91,11 +92,14 @@ class TrainedRun:
     def encode(self, x: np.ndarray, *, replica: int | None = None) -> tuple[np.ndarray, np.ndarray]: ...
     @overload
     def encode(self, x: Tensor, *, replica: int | None = None) -> tuple[Tensor, Tensor]: ...
+    @overload
+    def encode(self, x: pd.DataFrame, *, replica: int | None = None) -> tuple[np.ndarray, np.ndarray]: ...
     def encode(self, x: Any, *, replica: int | None = None) -> tuple[Any, Any]:
         """Encode samples ``(n, d)``.
 
         Args:
             x: An array or a tensor, as in the file that was trained on, if it was one; the result is of the same kind.
+                Of a data frame the columns that were trained on are taken, by name, and arrays come out.
             replica: Which replica encodes, 0 to R-1; by default the best by validation loss.
 
         Returns:
@@ -104,6 +108,11 @@ class TrainedRun:
         Raises:
             ValueError: ``x`` has another shape, or holds what is no finite number.
         """
+        if isinstance(x, pd.DataFrame):
+            names = getattr(self.experiment.dataset, "feature_columns", list(x))
+            if absent := [name for name in names if name not in x]:
+                raise ValueError(f"x has no column {absent[0]}, a feature of this run")
+            x = x[names].to_numpy()
         x = x if isinstance(x, Tensor) else np.asarray(x)
         if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
             raise ValueError(f"x must hold numbers, got an array of {x.dtype}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +52,11 @@ def test_codes_keep_the_rows_and_the_other_columns(folder: Path, tmp_path: Path,
         assert codes.filter(like="z_").to_numpy() == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_variant_part_comes_on_request(folder: Path, tmp_path: Path) -> None:
+def test_the_variant_part_comes_on_request(folder: Path, tmp_path: Path, capsys) -> None:
     words = ["embed", str(folder / "run"), str(folder / "a.csv"), "-o", str(tmp_path / "z.csv"), "--variant"]
     assert main(words) == 0
     assert len(pd.read_csv(tmp_path / "z.csv").filter(like="v_").columns) == 8
+    assert "2 columns and 12 codes" in capsys.readouterr().out
 
 
 def test_matches_are_the_same_entities(folder: Path, tmp_path: Path, capsys) -> None:
@@ -115,10 +117,54 @@ def test_the_rows_of_one_file_are_matched_with_each_other(folder: Path, tmp_path
     assert (nearest["id"] == nearest["match_id"]).mean() > 0.8
 
 
+def test_a_prefix_finds_the_features_in_the_order_of_training(folder: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(folder / "a.csv", dtype={"id": str})
+    file = write(table[table.columns[::-1]], tmp_path / "reversed.csv")
+    for name, options in (("z", []), ("prefix", ["--features", "f"])):
+        assert main(["embed", *options, str(folder / "run"), str(file), "-o", str(tmp_path / f"{name}.csv")]) == 0
+    columns = [pd.read_csv(tmp_path / f"{name}.csv").filter(like="z_") for name in ("z", "prefix")]
+    pd.testing.assert_frame_equal(*columns)
+    import invlearn
+
+    run = invlearn.load_run(folder / "run")
+    by_name, _ = run.encode(table[table.columns[::-1]])
+    assert by_name == pytest.approx(columns[0].to_numpy(), abs=1e-5)
+    with pytest.raises(ValueError, match="x has no column f3, a feature of this run"):
+        run.encode(table.drop(columns="f3"))
+
+
+def test_a_run_that_goes_on_says_so_and_names_what_is_out_of_date(folder: Path, tmp_path: Path, capsys) -> None:
+    run = tmp_path / "run"
+    words = ["train", "dataset=entities", f"dataset.path={folder / 'samples.csv'}", "dataset.entity=id", *SHORT]
+    assert main([*words, f"hydra.run.dir={run}", "trainer.epochs=1"]) == 0
+    assert main(["export", str(run), "--format", "torch"]) == 0
+    assert "note: encoder" not in capsys.readouterr().out
+    assert main([*words, f"hydra.run.dir={run}", "trainer.epochs=2"]) == 0
+    out = capsys.readouterr().out
+    assert f"continuing in {run} after epoch 1\n" in out
+    assert "note: encoder.pt2 from before the last training" in out
+
+
+def test_what_an_unfinished_run_lacks_is_said(folder: Path, tmp_path: Path, capsys) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder / "run", run)
+    record = (run / "run.json").read_text().replace('"completed"', '"interrupted"')
+    (run / "run.json").write_text(record)
+    assert main(["embed", str(run), str(folder / "a.csv"), "-o", str(tmp_path / "z.csv")]) == 0
+    assert "run is interrupted; this is its best epoch so far" in capsys.readouterr().err
+    assert main(["match", str(run), str(folder / "both.parquet"), "-o", str(tmp_path / "m.csv")]) == 2
+    assert "has no thresholds yet: it is interrupted; invlearn resume finishes it" in capsys.readouterr().err
+
+
 def test_a_run_is_measured_on_another_file(folder: Path, capsys) -> None:
-    assert main(["evaluate", str(folder / "run"), str(folder / "both.parquet"), "--entity", "id", "--json"]) == 0
+    assert main(["evaluate", str(folder / "run"), "--entity", "id", str(folder / "both.parquet"), "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
     assert len(measured) == 2
+    assert measured[0]["recall_among"] == 150
+    assert main(["evaluate", str(folder / "run"), str(folder / "samples.csv")]) == 0
+    out, err = capsys.readouterr()
+    assert "samples.csv is what the run was trained on" in err
+    assert "recall_at_1 among 200 " in out
     assert measured[0]["recall_at_1"] > 0.8
     assert main(["evaluate", str(folder / "run")]) == 0
 
@@ -133,7 +179,8 @@ def test_a_family_is_measured_on_a_file_that_says_what_an_entity_is(folder: Path
 
 def test_pairs_train_and_are_measured(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write(pair_table(600), tmp_path / "pairs.parquet")
+    table = pair_table(600)
+    write(table.assign(d=np.where(table["d"] > 0, "Different", "same ")), tmp_path / "pairs.parquet")
     assert main(["train", "dataset=pairs", "dataset.path=pairs.parquet", *SHORT[:1], "hydra.run.dir=run"]) == 0
     out = capsys.readouterr().out
     report = re.findall(r"(train|valid|test): (\d+) same and (\d+) different pairs", out)
@@ -156,7 +203,7 @@ def test_the_same_command_goes_on_only_with_the_same_data(tmp_path: Path, capsys
     assert "is finished; nothing to do" in capsys.readouterr().out
     write(entity_table(seed=1), moved)
     assert main([*words[:2], f"dataset.path={moved}", *words[3:]]) == 2
-    assert "holds a run of another config: dataset.factor" in capsys.readouterr().err
+    assert "moved.csv has changed since the run in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
