@@ -122,13 +122,13 @@ def test_a_prefix_finds_the_features_in_the_order_of_training(folder: Path, tmp_
     file = write(table[table.columns[::-1]], tmp_path / "reversed.csv")
     for name, options in (("z", []), ("prefix", ["--features", "f"])):
         assert main(["embed", *options, str(folder / "run"), str(file), "-o", str(tmp_path / f"{name}.csv")]) == 0
-    columns = [pd.read_csv(tmp_path / f"{name}.csv").filter(like="z_") for name in ("z", "prefix")]
-    pd.testing.assert_frame_equal(*columns)
+    by_default, by_prefix = (pd.read_csv(tmp_path / f"{name}.csv").filter(like="z_") for name in ("z", "prefix"))
+    pd.testing.assert_frame_equal(by_default, by_prefix)
     import invlearn
 
     run = invlearn.load_run(folder / "run")
     by_name, _ = run.encode(table[table.columns[::-1]])
-    assert by_name == pytest.approx(columns[0].to_numpy(), abs=1e-5)
+    assert by_name == pytest.approx(by_default.to_numpy(), abs=1e-5)
     with pytest.raises(ValueError, match="x has no column f3, a feature of this run"):
         run.encode(table.drop(columns="f3"))
 
