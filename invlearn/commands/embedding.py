@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from invlearn.tables.reading import Table
     from invlearn.training.trained import TrainedRun
 
-__all__ = ["Coded", "add_arguments", "coded_pieces", "columns_of"]
+__all__ = ["Coded", "add_arguments", "coded_pieces", "columns_of", "columns_of_pairs"]
 
 
 class Coded(NamedTuple):
@@ -31,7 +31,7 @@ class Coded(NamedTuple):
     others: pd.DataFrame
     """Their columns that are no features."""
     invariant: np.ndarray
-    """Invariant codes, ``(n, C)``."""
+    """Invariant codes of their samples, ``(n, C)`` where a row is one."""
     variant: np.ndarray
     """Variant codes."""
 
@@ -46,13 +46,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
 
 
-def columns_of(run: TrainedRun, table: Table, features: str | None) -> tuple[list[str], list[str]]:
+def columns_of(
+    run: TrainedRun, table: Table, features: str | None, *, without: Sequence[str] = ()
+) -> tuple[list[str], list[str]]:
     """Columns of a file that are features for a run, and those that are not.
 
     Args:
         run: The run.
         table: The file.
         features: Names or a prefix; None takes those of the run's own file, or all that hold numbers.
+        without: Columns that are no features.
 
     Raises:
         UserError: They are not there, or not as many as the run's.
@@ -67,12 +70,30 @@ def columns_of(run: TrainedRun, table: Table, features: str | None) -> tuple[lis
         raise UserError(f"{table}: there is no column {missing}, a feature of this run; --features names others")
     # One name alone is a column if there is one, and else a prefix.
     choice = [choice] if isinstance(choice, str) and choice in table.columns else choice
-    chosen = choose_columns(table, choice, "--features")
-    if isinstance(choice, str) and set(chosen) == set(trained):
-        chosen = list(trained)  # a prefix says nothing of their order
+    chosen = choose_columns(table, choice, "--features", without=without)
+    if isinstance(choice, str):  # a prefix says nothing of their order
+        for names in (getattr(dataset, "feature_columns", ()), getattr(dataset, "x_prime", ())):
+            chosen = list(names) if set(names) == set(chosen) else chosen
     if len(chosen) != dataset.dim:
         raise UserError(f"{table}: {len(chosen)} features, but the run has {dataset.dim}; choose them with --features")
     return chosen, [name for name in table.columns if name not in chosen]
+
+
+def columns_of_pairs(run: TrainedRun, table: Table, x: str, x_prime: str) -> tuple[list[str], list[str]]:
+    """Columns of a file of pairs that are the features of x, and those of x', for a run.
+
+    Args:
+        run: The run.
+        table: The file.
+        x: Names with commas between, or a prefix.
+        x_prime: Likewise; it may begin as ``x`` does.
+
+    Raises:
+        UserError: They are not there, or not as many as the run's.
+    """
+    second, _ = columns_of(run, table, x_prime)
+    first, _ = columns_of(run, table, x, without=second)
+    return first, second
 
 
 def coded_pieces(
@@ -85,6 +106,8 @@ def coded_pieces(
     replica: int | None,
 ) -> Iterator[Coded]:
     """Encode a file piece by piece, in its order, while the next pieces are read: memory does not grow with the file.
+
+    A row may hold several samples, one after the other; each has its code then.
 
     Args:
         run: The run.
@@ -102,6 +125,7 @@ def coded_pieces(
     from invlearn.tables import checked_pieces
 
     hint = "; --drop-missing leaves such rows out"
+    width = run.experiment.dataset.dim
     run.model(run.best_replica if replica is None else replica)  # once, before threads ask for it
     workers = os.cpu_count() or 1
     threads = torch.get_num_threads()
@@ -115,7 +139,7 @@ def coded_pieces(
     try:
         with ThreadPoolExecutor(workers) as pool:
             for piece in checked_pieces(table, features, others, drop_missing=drop_missing, hint=hint):
-                waiting.append((piece, pool.submit(run.encode, piece.features, replica=replica)))
+                waiting.append((piece, pool.submit(run.encode, piece.features.reshape(-1, width), replica=replica)))
                 if len(waiting) > workers:
                     yield encoded()
             while waiting:

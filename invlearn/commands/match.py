@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invlearn.commands.arguments import Parser
-from invlearn.commands.embedding import Coded, add_arguments, coded_pieces, columns_of
+from invlearn.commands.embedding import Coded, add_arguments, coded_pieces, columns_of, columns_of_pairs
 from invlearn.errors import UserError
 from invlearn.runs import RunDirectory
 
@@ -25,17 +26,23 @@ OWN = ("row", "match_row", "rank", "distance", "same")
 
 
 def main(argv: list[str]) -> int:
-    """Write a row for each row of A and each of its nearest rows of B."""
+    """Write a row for each row of A and each of its nearest rows of B; or for each row of A, which holds a pair."""
     parser = Parser(
         prog="invlearn match",
         description="Find the nearest rows of B for each row of A, and say which are the same entity. "
-        "Without B, the nearest other rows of A.",
+        "Without B, the nearest other rows of A. With --pairs, each row of A holds two samples to compare.",
     )
     parser.add_run()
     parser.add_argument("a", type=Path, metavar="A", help="CSV, Parquet, NPZ or NPY")
     parser.add_argument("b", type=Path, metavar="B", nargs="?", help="likewise; without it, the other rows of A")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CSV or Parquet")
     parser.add_argument("-k", type=int, default=1, help="matches for each row of A (1)")
+    parser.add_argument(
+        "--pairs",
+        nargs=2,
+        metavar=("X", "X_PRIME"),
+        help="columns of the two samples in a row of A: prefixes, or names with commas between, as in x_ x_prime_",
+    )
     rule = parser.add_mutually_exclusive_group()
     rule.add_argument(
         "--fpr",
@@ -47,59 +54,104 @@ def main(argv: list[str]) -> int:
     add_arguments(parser)
     arguments = parser.parse_intermixed_args(argv)
     RunDirectory(arguments.run).config()  # says what is wrong before torch is loaded
+    _check(arguments)
+    run = parser.load(arguments)
+    if arguments.threshold is None:
+        run.threshold(arguments.fpr, replica=arguments.replica)  # says what is wrong before a file is encoded
+    for line in (_compare if arguments.pairs else _search)(run, arguments):
+        print(line)
+    return 0
+
+
+def _check(arguments: Namespace) -> None:
     if arguments.threshold is not None and not arguments.threshold > 0:
         raise UserError(f"match: --threshold must be above 0, got {arguments.threshold}")
     if arguments.k < 1:
         raise UserError(f"match: -k must be at least 1, got {arguments.k}")
+    if arguments.pairs and (arguments.b or arguments.features or arguments.k > 1):
+        raise UserError("match: --pairs compares the two samples of each row of A; it takes no B, -k or --features")
     if arguments.b and arguments.b.absolute() == arguments.a.absolute():
         raise UserError(f"match: {arguments.b} is both files; leave out the second to compare its rows with each other")
-    among = arguments.b or arguments.a
-    if arguments.output.absolute() in (arguments.a.absolute(), among.absolute()):
+    if arguments.output.absolute() in [path.absolute() for path in (arguments.a, arguments.b) if path]:
         raise UserError(f"-o {arguments.output} would replace a file that is read")
 
+
+def _search(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
+    """Write the nearest rows of B for each row of A, and report."""
     import numpy as np
 
     from invlearn.search import NearestCodes
     from invlearn.tables import table_writer
 
-    run = parser.load(arguments)
-    limit = arguments.threshold or 0.0
-    chosen = None if limit else run.threshold(arguments.fpr, replica=arguments.replica)
+    among = arguments.b or arguments.a
     for path in (arguments.a, among):
         _check_names(path)
     gallery = _gather(_coded(run, among, arguments))
     if (others := len(gallery.rows) - (arguments.b is None)) < arguments.k:
         raise UserError(f"{among}: {others} rows to choose from, fewer than the {arguments.k} asked for with -k")
-    if chosen is not None:
-        chosen = run.threshold(arguments.fpr, among=others, replica=arguments.replica)
-        limit = chosen.distance
+    threshold = _threshold(run, arguments, others)
     search = NearestCodes(gallery.invariant)
     count = same = 0
     with table_writer(arguments.output) as append:
         for piece in _coded(run, arguments.a, arguments):
             own = None if arguments.b else np.arange(count, count + len(piece.rows))
             distances, places = search.nearest(piece.invariant, arguments.k, own=own)
-            append(_matches(piece, gallery, distances, places, limit))
+            append(_matches(piece, gallery, distances, places, threshold.distance))
             count += len(piece.rows)
-            same += int((distances[:, 0] < limit).sum())
+            same += int((distances[:, 0] < threshold.distance).sum())
     compared = f"among {len(gallery.rows):,} of {arguments.b}" if arguments.b else "among each other"
-    print(f"{arguments.output}: {count:,} rows of {arguments.a} {compared}")
-    print(f"{same:,} are taken for the same entity as the nearest: their code distance is below {limit:.4g}")
-    if chosen is not None:
-        print("\n".join(_what_it_does(chosen, others, arguments.fpr)))
+    yield f"{arguments.output}: {count:,} rows of {arguments.a} {compared}"
+    yield f"{same:,} are taken for the same entity as the nearest: code distance below {threshold.distance:.4g}"
+    yield from _what_it_does(threshold, arguments.fpr, f"rows without a partner among {others:,}", others)
     if search.agreement is not None:
-        print(f"the search is not exhaustive: it found the nearest in {search.agreement:.1%} of the cases looked at")
-    return 0
+        yield f"the search is not exhaustive: it found the nearest in {search.agreement:.1%} of the cases looked at"
 
 
-def _what_it_does(threshold: Threshold, among: int, wanted: float) -> Iterator[str]:
-    """What a threshold does to validation pairs, and what follows for rows that are compared with ``among`` others."""
+def _compare(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
+    """Write how far apart the two samples of each row are, and report."""
+    import numpy as np
+    import pandas as pd
+
+    from invlearn.tables import open_table, table_writer
+
+    table = open_table(arguments.a)
+    x, x_prime = columns_of_pairs(run, table, *arguments.pairs)
+    others = [name for name in table.columns if name not in (*x, *x_prime)]
+    if taken := next((name for name in ("distance", "same") if name in others), None):
+        raise UserError(f"{table}: a column is named {taken}, as a column of the result would be")
+    threshold = _threshold(run, arguments, 1)
+    options = {"drop_missing": arguments.drop_missing, "replica": arguments.replica}
+    count = same = 0
+    with table_writer(arguments.output) as append:
+        for piece in coded_pieces(run, table, [*x, *x_prime], others, **options):
+            distance = np.linalg.norm(piece.invariant[0::2] - piece.invariant[1::2], axis=1)
+            found = pd.DataFrame({"distance": distance, "same": distance < threshold.distance})
+            append(pd.concat([piece.others.reset_index(drop=True), found], axis=1))
+            count += len(found)
+            same += int(found["same"].sum())
+    yield f"{arguments.output}: {count:,} pairs of {arguments.a}"
+    yield f"{same:,} are taken for the same entity: code distance below {threshold.distance:.4g}"
+    yield from _what_it_does(threshold, arguments.fpr, "different pairs", 1)
+
+
+def _threshold(run: TrainedRun, arguments: Namespace, among: int) -> Threshold:
+    from invlearn.training.trained import Threshold
+
+    if arguments.threshold is not None:
+        return Threshold(arguments.threshold, float("nan"), float("nan"), None)
+    return run.threshold(arguments.fpr, among=among, replica=arguments.replica)
+
+
+def _what_it_does(threshold: Threshold, wanted: float, which: str, among: int) -> Iterator[str]:
+    """What a calibrated threshold does to validation pairs, and what follows for what is compared with ``among``."""
     rate, pairs = threshold.false_positive_rate, threshold.different_entities
+    if math.isnan(rate):
+        return
     different = f"{rate:.2g} of the different ones" if rate else f"none of {pairs:,} pairs of different entities"
     yield f"so are {threshold.true_positive_rate:.1%} of the same validation pairs and {different}"
     expected = min(1, among * (rate or 1 / (pairs or 1)))
     beyond = f"; to tell of {wanted:.2%} takes more validation entities" if expected > 1.1 * wanted else ""
-    yield f"of rows without a partner among {among:,}, at most about {expected:.2%} are taken for the same{beyond}"
+    yield f"of {which}, at most about {expected:.2%} are taken for the same{beyond}"
 
 
 def _coded(run: TrainedRun, path: Path, arguments: Namespace) -> Iterator[Coded]:

@@ -193,6 +193,29 @@ def test_pairs_train_and_are_measured(tmp_path: Path, capsys, monkeypatch: pytes
     assert pd.read_csv("z.csv").shape == (600, 4)
 
 
+def test_given_pairs_are_judged(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = pair_table(2_000)
+    write(table[:1_600], tmp_path / "pairs.csv")
+    new = table[1_600:].rename(columns={"d": "truth"})
+    write(new[new.columns[::-1]], tmp_path / "new.csv")
+    assert main(["train", "dataset=pairs", "dataset.path=pairs.csv", *SHORT[:1], *SHORT[3:], "hydra.run.dir=run"]) == 0
+    assert main(["match", "run", "--pairs", "x_", "x_prime_", "new.csv", "-o", "verdicts.csv", "--fpr", "0.05"]) == 0
+    out = capsys.readouterr().out
+    assert "verdicts.csv: 400 pairs of new.csv" in out
+    assert re.search(r"of different pairs, at most about [\d.]+% are taken for the same", out)
+    verdicts = pd.read_csv("verdicts.csv")
+    assert list(verdicts.columns) == ["truth", "distance", "same"]
+    same = verdicts["truth"] == 0
+    assert verdicts["same"][~same].mean() < 0.15
+    assert verdicts["same"][same].mean() > 0.7
+    import invlearn
+
+    run = invlearn.load_run("run")
+    z, z_prime = (run.encode(new.filter(regex=f"^{name}_[0-9]").to_numpy())[0] for name in ("x", "x_prime"))
+    assert verdicts["distance"].to_numpy() == pytest.approx(np.linalg.norm(z - z_prime, axis=1), abs=1e-5)
+
+
 def test_the_same_command_goes_on_only_with_the_same_data(tmp_path: Path, capsys) -> None:
     file, run = write(entity_table(), tmp_path / "samples.csv"), tmp_path / "run"
     words = ["train", "dataset=entities", f"dataset.path={file}", "dataset.entity=id", f"hydra.run.dir={run}"]
@@ -222,6 +245,9 @@ def test_the_same_command_goes_on_only_with_the_same_data(tmp_path: Path, capsys
             "a false-positive rate must be above 0 and below 1, got 1.3",
         ),
         (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--threshold", "0"], "--threshold must be above 0, got 0.0"),
+        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--pairs", "x_", "y_"], "it takes no B, -k or --features"),
+        (["match", "{run}", "{a}", "-o", "m.csv", "--pairs", "f", "g"], "no column whose name starts with g"),
+        (["match", "{run}", "{a}", "-o", "m.csv", "--pairs", "f0,f1", "f2,f3"], "2 features, but the run has 4"),
         (["match", "{run}", "{a}", "{b}", "--threshold", "1", "--fpr", "0.1"], "not allowed with argument"),
         (
             ["match", "{run}", "{a}", "{a}", "-o", "m.csv"],
