@@ -73,7 +73,8 @@ def columns_of(
     chosen = choose_columns(table, choice, "--features", without=without)
     if isinstance(choice, str):  # a prefix says nothing of their order
         for names in (getattr(dataset, "feature_columns", ()), getattr(dataset, "x_prime", ())):
-            chosen = list(names) if set(names) == set(chosen) else chosen
+            if set(names) == set(chosen):
+                chosen = [str(name) for name in names]
     if len(chosen) != dataset.dim:
         raise UserError(f"{table}: {len(chosen)} features, but the run has {dataset.dim}; choose them with --features")
     return chosen, [name for name in table.columns if name not in chosen]
