@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from invlearn.commands.train import train
+    from invlearn.api import train
     from invlearn.results import read_results
     from invlearn.training.trained import load_run
 
@@ -21,7 +21,7 @@ __version__ = version("invlearn")
 _HOMES = {
     "load_run": "invlearn.training.trained",
     "read_results": "invlearn.results",
-    "train": "invlearn.commands.train",
+    "train": "invlearn.api",
 }
 
 

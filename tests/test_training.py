@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import invlearn
-from invlearn.commands.train import train
+from invlearn.api import train
 from invlearn.compose import compose
 from invlearn.config import GROUPS, Trainer, as_plain
 from invlearn.errors import UserError

@@ -19,7 +19,8 @@ def main(argv: list[str]) -> int:
     if arguments.device is not None:
         config["device"] = arguments.device
 
-    from invlearn.commands.train import report, train
+    from invlearn.api import train
+    from invlearn.commands.train import report
     from invlearn.training.experiment import Experiment
     from invlearn.training.run import is_finished
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from invlearn.commands.train import train
+from invlearn.api import train
 from invlearn.compose import Job, Sweep, launch
 from invlearn.config import config_hash
 from invlearn.engine import optimise_without_compiler

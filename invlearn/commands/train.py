@@ -2,68 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from argparse import ArgumentParser
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from invlearn.api import train
 from invlearn.compose import compose, compose_sweep, conf_dir
 from invlearn.config import as_plain
 from invlearn.errors import UserError, silence_output
-from invlearn.runs import RunDirectory, check_writable, write_atomically
+from invlearn.runs import RunDirectory, check_writable
 
 if TYPE_CHECKING:
     from invlearn.training.experiment import Experiment
-    from invlearn.training.trained import TrainedRun
 
 # Hydra and torch are imported where they are used: help and completion must answer at once.
 
-__all__ = ["check", "main", "report", "train"]
-
-
-def train(config: DictConfig | Mapping[str, Any] | Sequence[str] = (), run_dir: str | Path | None = None) -> TrainedRun:
-    """Train a run, or continue or extend the one that is already in ``run_dir``.
-
-    Args:
-        config: Overrides as on the command line, ``["dataset=twopart", "seed=3"]``, or a whole config.
-        run_dir: The run directory; by default ``hydra.run.dir``, a new folder under ``outputs/runs``.
-
-    Returns:
-        The trained run.
-
-    Raises:
-        UserError: The config is wrong, or ``run_dir`` holds another run.
-    """
-    from invlearn.training.experiment import Experiment
-    from invlearn.training.run import run_experiment
-    from invlearn.training.trained import load_run
-
-    if isinstance(config, str):
-        raise UserError(f"overrides must be a list, as in ['dataset=twopart'], got {config!r}")
-    if not isinstance(config, Mapping | DictConfig):
-        config = compose(list(config))
-    if run_dir is None:
-        run_dir = OmegaConf.select(config, "hydra.run.dir") if isinstance(config, DictConfig) else None
-    directory = RunDirectory(run_dir or compose().hydra.run.dir)
-    experiment = Experiment.from_config(as_plain(config))
-    run_experiment(experiment, directory, _draw_curves)
-    if not directory.curves.exists():
-        _draw_curves(directory)
-    return load_run(directory.path, trust=experiment.targets)
-
-
-def _draw_curves(directory: RunDirectory) -> None:
-    from invlearn.plotting import plot_curves
-
-    image = io.BytesIO()
-    plot_curves(directory.metrics(), directory.title()).savefig(image, format="png")
-    write_atomically(directory.curves, image.getvalue())
+__all__ = ["check", "main", "report"]
 
 
 def main(argv: list[str]) -> int:
