@@ -147,7 +147,7 @@ def _what_it_does(threshold: Threshold, wanted: float, which: str, among: int) -
     rate, pairs = threshold.false_positive_rate, threshold.different_entities
     if math.isnan(rate):
         return
-    different = f"{rate:.2g} of the different ones" if rate else f"none of {pairs:,} pairs of different entities"
+    different = f"{100 * rate:.2g}% of the different ones" if rate else f"none of {pairs:,} pairs of different entities"
     yield f"so are {threshold.true_positive_rate:.1%} of the same validation pairs and {different}"
     expected = min(1, among * (rate or 1 / (pairs or 1)))
     beyond = f"; to tell of {wanted:.2%} takes more validation entities" if expected > 1.1 * wanted else ""
