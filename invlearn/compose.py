@@ -303,7 +303,7 @@ def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None)
     from hydra.errors import OverrideParseException
 
     message = str(error).strip()
-    if isinstance(error, OverrideParseException) and "=" in error.override:
+    if isinstance(error, OverrideParseException) and error.override.startswith("dataset."):
         quoted = """'dataset.path="a=b.csv"', 'dataset.features=["größe"]'"""
         return f"{error.override} cannot be read; names that hold signs need quotes of their own: {quoted}"
     groups: dict[str, list[str]] = {}

@@ -177,7 +177,7 @@ def aggregate(
     by = _telling_apart(text, keys) if by is None else list(dict.fromkeys(by))
     for name in by:
         if name not in (*keys, "run"):
-            raise UserError(f"--by {name}: no run has this key{nearest(name, keys)}")
+            raise UserError(f"--by {name}: no run has this key{nearest(name, [*keys, 'run'])}")
     if metrics is None:
         metrics = [name for name in _SHOWN if name in measured and bool(runs[f"metrics.{name}"].notna().any())]
     for name in metrics:
@@ -185,7 +185,7 @@ def aggregate(
             raise UserError(f"--metric {name}: no run has measured it{nearest(name, measured)}")
     # A seed counts once, however often it was run.
     order = np.argsort(text["status"] != "completed", kind="stable")
-    distinct = text.iloc[order].drop_duplicates([*keys, "replica_seed"])
+    distinct = text.iloc[order].drop_duplicates([*keys, "replica_seed", *(["run"] if "run" in by else [])])
     diverged = distinct["diverged"].astype(bool)
     done = (distinct["status"] == "completed") & ~diverged
     failed = (distinct["status"] == "failed") | diverged

@@ -128,6 +128,17 @@ class RunDirectory:
         except BusyError:
             return True
 
+    def unfinished(self) -> str | None:
+        """What keeps a run from being finished, as in "was interrupted"; None if it is finished.
+
+        Raises:
+            UserError: It has no record, or that cannot be read.
+        """
+        status = self.record().get("status")
+        if status == "completed":
+            return None
+        return "is being trained, or was killed" if status == "running" else f"was {status}"
+
     def remove_leftovers(self) -> None:
         """Remove temporary files that a killed process left behind."""
         for temporary in (*self.path.glob(".*.tmp"), *self.path.glob("checkpoints/.*.tmp")):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 
 from invlearn.compose import conf_dir
-from invlearn.config import GROUPS, Settings
+from invlearn.config import GROUPS
 from invlearn.data import EntitySamples, Split
 from invlearn.errors import UserError, nearest
 from invlearn.nn import AutoEncoder
@@ -178,15 +177,19 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     def _config(self, seed: int) -> dict[str, Any]:
         settings = dict(self.settings or {})
-        known = {*GROUPS, *(field.name for field in fields(Settings))}
+        known = {*GROUPS, "device", "dtype", "engine", "seed", "replicas"}
         for key in settings:
-            if (first := key.partition(".")[0]) == "dataset":
+            if (first := str(key).partition(".")[0]) == "dataset":
                 raise ValueError(f"settings: {key} is for files; here samples are given to fit")
             if first not in known:
                 raise ValueError(f"settings: there is no key {key}{nearest(first, known)}")
         if settings.get("replicas", 1) != 1:
             raise ValueError(f"settings: replicas must be 1, got {settings['replicas']}; an encoder is one network")
         options = {"model": self.model, "loss": "pairwise", "optimizer": "adamw", "trainer": "default"}
+        if settings.get("loss", "pairwise") != "pairwise":
+            raise ValueError(
+                f"settings: loss must be pairwise, got {settings['loss']!r}: nothing but entities is known"
+            )
         options |= {group: settings.pop(group) for group in options if group in settings}
         config = OmegaConf.create({})
         for group, option in options.items():

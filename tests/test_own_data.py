@@ -20,7 +20,8 @@ from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
 from invlearn.data.entities import observed_distance
 from invlearn.tables import EntityFile, PairFile, open_table, table_writer
 from invlearn.tables.rows import row_hashes
-from invlearn.tables.scale import Scaling
+from invlearn.tables.scale import Scaling, scale_of
+from invlearn.training.evaluation import calibrate_replicas
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_epochs
 from tests.own_data import entity_table, pair_table, write
@@ -34,6 +35,54 @@ def samples_of(counts: list[int], **settings: Any) -> EntitySamples:
     everything = torch.arange(len(counts))
     splits: dict[Split, torch.Tensor] = {"train": everything, "valid": everything, "test": everything}
     return EntitySamples(samples=samples[order], entity=entity[order], splits=splits, **settings)
+
+
+@given(counts=st.lists(st.integers(1, 9), min_size=2, max_size=9), seed=st.integers(0, 99), most=st.integers(4, 30))
+def test_samples_are_labelled_with_their_entities(counts: list[int], seed: int, most: int) -> None:
+    data = samples_of(counts, copies=5)
+    x, entity = data.labelled("valid", seed, most=most)
+    assert torch.equal(x[:, 0].long(), entity)
+    assert len(x) <= most
+    assert len(x[:, 1].unique()) == len(x)  # none twice
+    chosen = entity.unique()
+    assert len(chosen) >= 2
+    most_of_one = min(data.copies, max(2, *counts), most // 2)
+    assert entity.bincount()[chosen].tolist() == [min(counts[e], most_of_one) for e in chosen.tolist()]
+    if sum(min(count, most_of_one) for count in counts) <= most:
+        assert len(chosen) == len(counts)
+
+
+def test_labelled_samples_are_drawn() -> None:
+    data = samples_of([50] * 4)
+    draws = [data.labelled("valid", seed, most=16)[0][:, 1] for seed in (0, 0, 1)]
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_thresholds_are_those_of_all_pairs_of_validation_samples(tmp_path: Path) -> None:
+    file = write(entity_table(100), tmp_path / "own.csv")
+    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "dataset.valid_share=0.3", "replicas=2"]
+    experiment = Experiment.from_config(as_plain(compose(words)))
+    model = experiment.model("cpu")
+    for replica, found in enumerate(calibrate_replicas(experiment, model, torch.device("cpu"))):
+        assert found is not None
+        x, entity = (part[0] for part in experiment.labelled("valid", "cpu", most=2_048))
+        with torch.no_grad():
+            z = model.encode(x[None].expand(2, -1, -1))[replica, :, : experiment.loss.invariant_features]
+        pairs = list(itertools.combinations(range(len(z)), 2))
+        distances = np.array([float(torch.linalg.vector_norm(z[i] - z[j])) for i, j in pairs])
+        same = np.array([bool(entity[i] == entity[j]) for i, j in pairs])
+        assert found["different_entities"] == 30 * 29 / 2
+        assert found["false_positive_rate"][:2] == [0.0, 0.005]  # one in 435 is the least that these tell
+        for rate, threshold, share in zip(
+            found["false_positive_rate"], found["threshold"], found["true_positive_rate"], strict=True
+        ):
+            closer = distances[~same] < threshold * (1 - 1e-5)
+            assert closer.mean() <= rate
+            assert (distances[~same] < threshold * (1 + 1e-5)).sum() > rate * (
+                ~same
+            ).sum() - 1  # and no smaller one does
+            assert share == pytest.approx((distances[same] < threshold).mean(), abs=1e-3)
 
 
 @given(counts=st.lists(st.integers(1, 6), min_size=2, max_size=9), seed=st.integers(0, 99), n=st.integers(2, 60))
@@ -244,7 +293,9 @@ def test_hashes_are_equal_where_rows_are(rows: list[tuple[float, float]]) -> Non
 
 
 @pytest.mark.parametrize("scaling", ["common", "per_feature", "none"])
-def test_a_feature_far_larger_than_the_others_hides_nothing_of_them(tmp_path: Path, scaling: Scaling) -> None:
+def test_a_feature_far_larger_than_the_others_changes_no_row_and_nothing_of_itself(
+    tmp_path: Path, scaling: Scaling
+) -> None:
     table = entity_table()
     seconds = 1.7e9 + 86_400.0 * np.random.default_rng(1).permutation(len(table))
     table["f2"] = seconds
@@ -255,13 +306,26 @@ def test_a_feature_far_larger_than_the_others_hides_nothing_of_them(tmp_path: Pa
     assert isinstance(examples, EntitySamples)
     x = data.scale.undo(examples.samples.double().numpy())
     assert np.abs(x[:, features.index("f2")] - seconds).max() < 100  # of two million
-    if scaling == "per_feature":
+    if scaling == "common":
+        assert "note: f2 varies" in "\n".join(data.report)  # the others have gone
+    else:
         written = pd.read_csv(data.path)[features].to_numpy()
         assert np.abs(x - written)[:, [name != "f2" for name in features]].max() < 1e-5
+    if scaling == "per_feature":
         train = torch.isin(examples.entity, examples.splits["train"])
         scaled = examples.samples[train]
         torch.testing.assert_close(scaled.mean(0), torch.zeros(data.dim), atol=1e-5, rtol=0)
         torch.testing.assert_close(scaled.std(0, correction=0), torch.ones(data.dim), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("n", [3, 7])
+def test_equal_values_have_no_scale(n: int) -> None:
+    values = np.full((n, 2), 0.1)
+    for scaling in ("common", "per_feature"):
+        with pytest.raises(ValueError, match="scaling: all values"):
+            scale_of(values, scaling)
+    scale = scale_of(values, "common", centre=np.array([0.0, 1.0]))
+    assert (scale.offset, scale.factor) == pytest.approx((0.6, 0.5))
 
 
 def test_a_table_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

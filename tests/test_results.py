@@ -53,6 +53,14 @@ def test_one_row_per_configuration_best_first(tmp_path: Path) -> None:
     assert invlearn.read_results is read_results
 
 
+def test_each_run_can_have_a_row(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", 2, {0: 1.0, 1: 3.0})
+    write_run(tmp_path / "again", 2, {0: 1.0})
+    table = read_results([tmp_path], by=["run"])
+    assert table["run"].tolist() == [str(tmp_path / "again"), str(tmp_path / "a")]
+    assert table["seeds"].tolist() == [1, 2]
+
+
 def test_a_seed_counts_once(tmp_path: Path) -> None:
     write_run(tmp_path / "a", 2, {0: 1.0, 1: 3.0})
     write_run(tmp_path / "again", 2, {0: 1.0})

@@ -36,8 +36,8 @@ class Parser(ArgumentParser):
 
         optimise_without_compiler()
         run = load_run(arguments.run, device=getattr(arguments, "device", "cpu"), trust=arguments.trust)
-        if (status := run.directory.record().get("status")) != "completed":
-            print(f"invlearn: {run.directory} is {status}; this is its best epoch so far", file=sys.stderr)
+        if unfinished := run.directory.unfinished():
+            print(f"invlearn: {run.directory} {unfinished}; this is its best epoch so far", file=sys.stderr)
         return run
 
     def error(self, message: str) -> NoReturn:

@@ -47,7 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def columns_of(
-    run: TrainedRun, table: Table, features: str | None, *, without: Sequence[str] = ()
+    run: TrainedRun, table: Table, features: str | None, *, option: str = "--features", without: Sequence[str] = ()
 ) -> tuple[list[str], list[str]]:
     """Columns of a file that are features for a run, and those that are not.
 
@@ -55,6 +55,7 @@ def columns_of(
         run: The run.
         table: The file.
         features: Names or a prefix; None takes those of the run's own file, or all that hold numbers.
+        option: What chooses them, for messages.
         without: Columns that are no features.
 
     Raises:
@@ -70,13 +71,13 @@ def columns_of(
         raise UserError(f"{table}: there is no column {missing}, a feature of this run; --features names others")
     # One name alone is a column if there is one, and else a prefix.
     choice = [choice] if isinstance(choice, str) and choice in table.columns else choice
-    chosen = choose_columns(table, choice, "--features", without=without)
+    chosen = choose_columns(table, choice, option, without=without)
     if isinstance(choice, str):  # a prefix says nothing of their order
         for names in (getattr(dataset, "feature_columns", ()), getattr(dataset, "x_prime", ())):
             if set(names) == set(chosen):
                 chosen = [str(name) for name in names]
     if len(chosen) != dataset.dim:
-        raise UserError(f"{table}: {len(chosen)} features, but the run has {dataset.dim}; choose them with --features")
+        raise UserError(f"{table}: {len(chosen)} features, but the run has {dataset.dim}; choose them with {option}")
     return chosen, [name for name in table.columns if name not in chosen]
 
 
@@ -92,8 +93,8 @@ def columns_of_pairs(run: TrainedRun, table: Table, x: str, x_prime: str) -> tup
     Raises:
         UserError: They are not there, or not as many as the run's.
     """
-    second, _ = columns_of(run, table, x_prime)
-    first, _ = columns_of(run, table, x, without=second)
+    second, _ = columns_of(run, table, x_prime, option="--pairs")
+    first, _ = columns_of(run, table, x, option="--pairs", without=second)
     return first, second
 
 

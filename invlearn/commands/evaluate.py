@@ -66,7 +66,8 @@ def _held_out(run: TrainedRun, arguments: Namespace) -> Contents | None:
         return None
     if fingerprint(data) == getattr(dataset, "fingerprint", None):
         print(
-            f"invlearn: {data} is what the run was trained on; evaluate without it takes test entities", file=sys.stderr
+            f"invlearn: {data} is what the run was trained on; without it, evaluate takes its test split",
+            file=sys.stderr,
         )
     if isinstance(dataset, PairFile) and entity is None:
         return dataset.held_out(str(data), drop)

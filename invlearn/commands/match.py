@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +47,7 @@ def main(argv: list[str]) -> int:
         "--fpr",
         type=float,
         default=0.01,
-        help="share of the rows of A without a partner that may be taken for the same as one of B (0.01)",
+        help="share of the rows of A without a partner, or of different --pairs, that may be taken for the same (0.01)",
     )
     rule.add_argument("--threshold", type=float, help="code distance below which rows are the same; instead of --fpr")
     add_arguments(parser)
@@ -70,7 +69,7 @@ def _check(arguments: Namespace) -> None:
         raise UserError(f"match: -k must be at least 1, got {arguments.k}")
     if arguments.pairs and (arguments.b or arguments.features or arguments.k > 1):
         raise UserError("match: --pairs compares the two samples of each row of A; it takes no B, -k or --features")
-    if arguments.b and arguments.b.absolute() == arguments.a.absolute():
+    if arguments.b and arguments.b.exists() and arguments.a.exists() and arguments.b.samefile(arguments.a):
         raise UserError(f"match: {arguments.b} is both files; leave out the second to compare its rows with each other")
     if arguments.output.absolute() in [path.absolute() for path in (arguments.a, arguments.b) if path]:
         raise UserError(f"-o {arguments.output} would replace a file that is read")
@@ -89,20 +88,20 @@ def _search(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
     gallery = _gather(_coded(run, among, arguments))
     if (others := len(gallery.rows) - (arguments.b is None)) < arguments.k:
         raise UserError(f"{among}: {others} rows to choose from, fewer than the {arguments.k} asked for with -k")
-    threshold = _threshold(run, arguments, others)
+    limit, chosen = _threshold(run, arguments, others)
     search = NearestCodes(gallery.invariant)
     count = same = 0
     with table_writer(arguments.output) as append:
         for piece in _coded(run, arguments.a, arguments):
             own = None if arguments.b else np.arange(count, count + len(piece.rows))
             distances, places = search.nearest(piece.invariant, arguments.k, own=own)
-            append(_matches(piece, gallery, distances, places, threshold.distance))
+            append(_matches(piece, gallery, distances, places, limit))
             count += len(piece.rows)
-            same += int((distances[:, 0] < threshold.distance).sum())
+            same += int((distances[:, 0] < limit).sum())
     compared = f"among {len(gallery.rows):,} of {arguments.b}" if arguments.b else "among each other"
     yield f"{arguments.output}: {count:,} rows of {arguments.a} {compared}"
-    yield f"{same:,} are taken for the same entity as the nearest: code distance below {threshold.distance:.4g}"
-    yield from _what_it_does(threshold, arguments.fpr, f"rows without a partner among {others:,}", others)
+    yield f"{same:,} are taken for the same entity as the nearest: code distance below {limit:.4g}"
+    yield from _what_it_does(chosen, arguments.fpr, f"rows without a partner among {others:,}", others)
     if search.agreement is not None:
         yield f"the search is not exhaustive: it found the nearest in {search.agreement:.1%} of the cases looked at"
 
@@ -119,39 +118,43 @@ def _compare(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
     others = [name for name in table.columns if name not in (*x, *x_prime)]
     if taken := next((name for name in ("distance", "same") if name in others), None):
         raise UserError(f"{table}: a column is named {taken}, as a column of the result would be")
-    threshold = _threshold(run, arguments, 1)
+    limit, chosen = _threshold(run, arguments, 1)
     options = {"drop_missing": arguments.drop_missing, "replica": arguments.replica}
     count = same = 0
     with table_writer(arguments.output) as append:
         for piece in coded_pieces(run, table, [*x, *x_prime], others, **options):
             distance = np.linalg.norm(piece.invariant[0::2] - piece.invariant[1::2], axis=1)
-            found = pd.DataFrame({"distance": distance, "same": distance < threshold.distance})
+            found = pd.DataFrame({"distance": distance, "same": distance < limit})
             append(pd.concat([piece.others.reset_index(drop=True), found], axis=1))
             count += len(found)
             same += int(found["same"].sum())
     yield f"{arguments.output}: {count:,} pairs of {arguments.a}"
-    yield f"{same:,} are taken for the same entity: code distance below {threshold.distance:.4g}"
-    yield from _what_it_does(threshold, arguments.fpr, "different pairs", 1)
+    yield f"{same:,} are taken for the same entity: code distance below {limit:.4g}"
+    yield from _what_it_does(chosen, arguments.fpr, "different pairs", 1)
 
 
-def _threshold(run: TrainedRun, arguments: Namespace, among: int) -> Threshold:
-    from invlearn.training.trained import Threshold
-
+def _threshold(run: TrainedRun, arguments: Namespace, among: int) -> tuple[float, Threshold | None]:
+    """The distance below which codes are the same, and what it was chosen by, if it was not given."""
     if arguments.threshold is not None:
-        return Threshold(arguments.threshold, float("nan"), float("nan"), None)
-    return run.threshold(arguments.fpr, among=among, replica=arguments.replica)
+        return arguments.threshold, None
+    chosen = run.threshold(arguments.fpr, among=among, replica=arguments.replica)
+    return chosen.distance, chosen
 
 
-def _what_it_does(threshold: Threshold, wanted: float, which: str, among: int) -> Iterator[str]:
-    """What a calibrated threshold does to validation pairs, and what follows for what is compared with ``among``."""
-    rate, pairs = threshold.false_positive_rate, threshold.different_entities
-    if math.isnan(rate):
+def _what_it_does(chosen: Threshold | None, wanted: float, which: str, among: int) -> Iterator[str]:
+    """What a threshold does to validation pairs, and what follows for what is compared with ``among``."""
+    if chosen is None:
         return
-    different = f"{100 * rate:.2g}% of the different ones" if rate else f"none of {pairs:,} pairs of different entities"
-    yield f"so are {threshold.true_positive_rate:.1%} of the same validation pairs and {different}"
-    expected = min(1, among * (rate or 1 / (pairs or 1)))
-    beyond = f"; to tell of {wanted:.2%} takes more validation entities" if expected > 1.1 * wanted else ""
-    yield f"of {which}, at most about {expected:.2%} are taken for the same{beyond}"
+    rate, pairs = chosen.false_positive_rate, chosen.different_entities
+    different = f"{_percent(rate)} of the different ones" if rate else f"none of {pairs:,} pairs of different entities"
+    yield f"so are {chosen.true_positive_rate:.1%} of the same validation pairs and {different}"
+    share = chosen.share(among)
+    beyond = f"; to tell of {_percent(wanted)} takes more validation data" if share > 1.1 * wanted else ""
+    yield f"of {which}, at most about {_percent(share)} are taken for the same{beyond}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g}%" if share < 1 else "100%"
 
 
 def _coded(run: TrainedRun, path: Path, arguments: Namespace) -> Iterator[Coded]:

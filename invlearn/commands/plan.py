@@ -50,7 +50,7 @@ def _describe(experiment: Experiment) -> tuple[str, float]:
     lines = [
         *getattr(experiment.dataset, "report", ()),
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.dataset.dim}, "
-        f"{sizes[0]:,} {experiment.loss.example} an epoch, {sizes[1]:,} validation and {sizes[2]:,} test examples"
+        f"{sizes[0]:,} {experiment.loss.unit} drawn an epoch, {sizes[1]:,} validation and {sizes[2]:,} test examples"
         + (" for each replica" if draws > 1 else ""),
         f"code       {experiment.loss.code_features} features, {experiment.loss.invariant_features} invariant",
         *(
@@ -58,7 +58,7 @@ def _describe(experiment: Experiment) -> tuple[str, float]:
             for name, network in (("encoder", model.encoder), ("decoder", model.decoder))
         ),
         f"training   {replicas} replica{'s' * (replicas > 1)}, {experiment.epochs} epochs of "
-        f"{experiment.steps_per_epoch:,} steps of {experiment.batch_size} {experiment.loss.example}, "
+        f"{experiment.steps_per_epoch:,} steps of {experiment.batch_size} {experiment.loss.unit}, "
         f"learning rate {experiment.config['optimizer']['lr']:.3g}, on {device} in {experiment.settings.dtype}",
         # weights, gradients, best weights, and at most two means of the optimiser
         f"memory     {_mib(per_example * sum(sizes) * draws)} of examples, "

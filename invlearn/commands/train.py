@@ -137,8 +137,8 @@ def _run_hydra(arguments: list[str], overrides: list[str]) -> int:
     @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
     def job(config: DictConfig) -> None:
         directory = RunDirectory(_from_here(Path(HydraConfig.get().runtime.output_dir)))
-        _say(_what_starts(directory))
         try:
+            _say(_what_starts(directory))
             train(config, directory.path)
             finished.append(directory)
         except UserError as error:
@@ -156,9 +156,11 @@ def _run_hydra(arguments: list[str], overrides: list[str]) -> int:
 
 def _what_starts(directory: RunDirectory) -> str:
     """That a run is trained, or from where it goes on."""
-    if directory.last_checkpoint.is_file() and (directory.path / "metrics.csv").is_file():
-        return f"continuing in {directory} after epoch {directory.metrics()['epoch'].max()}"
-    return f"training in {directory}"
+    from invlearn.training.checkpoint import load_checkpoint
+
+    if not directory.last_checkpoint.is_file():
+        return f"training in {directory}"
+    return f"continuing in {directory} after epoch {load_checkpoint(directory.last_checkpoint, 'cpu').get('epoch')}"
 
 
 def _from_here(path: Path) -> Path:

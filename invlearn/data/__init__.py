@@ -1,6 +1,6 @@
 """Transformation families, samples of known entities, given pairs: what examples are drawn from."""
 
-from invlearn.data.dataset import Dataset, Grouped, Groups, Labelled, Pairs, Spectra, Spectral, Split
+from invlearn.data.dataset import Dataset, Grouped, Groups, OfEntities, Pairs, Spectra, Spectral, Split
 from invlearn.data.entities import EntitySamples
 from invlearn.data.family import TransformationFamily
 from invlearn.data.labelled_pairs import LabelledPairs
@@ -14,8 +14,8 @@ __all__ = [
     "EntitySamples",
     "Grouped",
     "Groups",
-    "Labelled",
     "LabelledPairs",
+    "OfEntities",
     "Pairs",
     "PermutationCycle",
     "Shift",

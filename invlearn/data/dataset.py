@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-__all__ = ["GALLERY", "Dataset", "Grouped", "Groups", "Labelled", "Pairs", "Spectra", "Spectral", "Split"]
+__all__ = ["GALLERY", "Dataset", "Grouped", "Groups", "OfEntities", "Pairs", "Spectra", "Spectral", "Split"]
 
 Split = Literal["train", "valid", "test"]
 
@@ -112,7 +112,7 @@ class Grouped(Protocol):
 
 
 @runtime_checkable
-class Labelled(Protocol):
+class OfEntities(Protocol):
     """What can also tell which of many samples are of one entity."""
 
     def labelled(self, split: Split, seed: int, *, most: int) -> tuple[Tensor, Tensor]:

@@ -135,17 +135,19 @@ class EntitySamples:
 
         Args:
             split: The split.
-            seed: What entities are drawn from, where all would be more than ``most`` samples.
-            most: How many samples at most.
+            seed: What is drawn from, where there are more.
+            most: How many samples at most, 4 or more.
         """
+        generator = seeded_generator(seed, "labelled", split)
+        k = min(self._looked_at, most // 2)
         entities = self.splits[split]
-        order = torch.randperm(len(entities), generator=seeded_generator(seed, "labelled", split))
-        chosen = entities[order[: max(2, most // self._looked_at)]]
-        place = torch.arange(self._looked_at)
-        there = place < self._counts[chosen][:, None]
-        rows = self._by_entity[(self._starts[chosen][:, None] + place)[there]]
-        entity = chosen[:, None].expand_as(there)[there]
-        return self.samples[rows.to(self.samples.device)], entity.to(self.samples.device)
+        entities = entities[torch.randperm(len(entities), generator=generator)]
+        taken = self._counts[entities].clamp(max=k)
+        entities = entities[taken.cumsum(0) <= most]
+        there = torch.arange(k) < self._counts[entities][:, None]
+        rows = self._draw(entities, k, generator)[there].to(self.samples.device)
+        entity = entities[:, None].expand_as(there)[there]
+        return self.samples[rows], entity.to(self.samples.device)
 
     def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
         """Two samples each of up to 1,000 test entities, ``(n, d)`` twice."""

@@ -49,8 +49,8 @@ class Loss(ABC):
         return 128
 
     @property
-    def example(self) -> str:
-        """What an example of a training step is, in the plural."""
+    def unit(self) -> str:
+        """What the batch size counts, in the plural."""
         return "pairs"
 
     @property

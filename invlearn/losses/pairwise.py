@@ -80,9 +80,9 @@ class PairwiseLoss(Loss):
         return 16 if self.pairs == "batch" else super().batch_size
 
     @property
-    def example(self) -> str:
+    def unit(self) -> str:
         """Pairs, or entities with some samples each, of which all pairs count."""
-        return "entities" if self.pairs == "batch" else super().example
+        return "entities" if self.pairs == "batch" else super().unit
 
     @property
     def smallest_batch(self) -> int:

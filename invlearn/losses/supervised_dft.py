@@ -66,8 +66,8 @@ class SupervisedDFTLoss(Loss):
         return self.objective != "encoder"
 
     @property
-    def example(self) -> str:
-        """Each has its own code."""
+    def unit(self) -> str:
+        """Signals, each with a code of its own."""
         return "signals"
 
     @property

@@ -18,6 +18,10 @@ from invlearn.tables.scale import Scale, Scaling, scale_of
 __all__ = ["Dropping", "Rows", "row_hashes"]
 
 
+HASHED = 2**20
+"""Values that are hashed at a time."""
+
+
 @dataclass(frozen=True)
 class Dropping:
     """What may be left out instead of refusing a file.
@@ -150,7 +154,11 @@ def row_hashes(values: np.ndarray) -> np.ndarray:
     Args:
         values: ``(n, d)``, of 64 bits each.
     """
-    positive = values + values.dtype.type(0)  # -0 becomes 0
-    hashes = pd.util.hash_array(positive.ravel(), categorize=False).reshape(positive.shape)
     odd = np.random.default_rng(0).integers(0, 2**63, values.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    return hashes @ odd
+    found = np.empty(len(values), dtype=np.uint64)
+    step = max(1, HASHED // values.shape[1])
+    for start in range(0, len(values), step):
+        block = values[start : start + step] + values.dtype.type(0)  # -0 becomes 0
+        hashes = pd.util.hash_array(block.ravel(), categorize=False).reshape(block.shape)
+        found[start : start + step] = hashes @ odd
+    return found

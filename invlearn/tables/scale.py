@@ -60,13 +60,13 @@ def scale_of(
     if scaling == "none":
         return Scale(0.0, 1.0)
     mean, deviation = values.mean(axis=0, dtype=np.float64) + centre, values.std(axis=0, dtype=np.float64)
+    constant = np.ptp(values, axis=0) == 0  # where rounding leaves a deviation all the same
     if scaling == "common":
-        offset = mean[0] + (mean - mean[0]).mean()  # exact where all are equal
-        factor = np.sqrt((deviation**2 + (mean - offset) ** 2).mean())
-        if not factor > 0:
+        if constant.all() and np.ptp(values[0] + centre) == 0:
             raise ValueError("scaling: all values are equal")
-        return Scale(float(offset), float(factor))
-    if not np.all(deviation > 0):
-        place = int(np.argmin(deviation))
+        offset = mean.mean()
+        return Scale(float(offset), float(np.sqrt((deviation**2 + (mean - offset) ** 2).mean())))
+    if constant.any():
+        place = int(constant.argmax())
         raise ValueError(f"scaling: all values of feature {names[place] if names else place} are equal")
     return Scale(mean.tolist(), deviation.tolist())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from invlearn import metrics
-from invlearn.data import Labelled
+from invlearn.data import OfEntities
 from invlearn.losses import HELD_OUT_ROWS, Statistics, held_out_outputs
 from invlearn.nn import AutoEncoder
 from invlearn.training.experiment import Experiment
@@ -111,9 +111,9 @@ def _calibration(distances: Tensor, same: Tensor, different: int) -> dict[str, A
 def _compared(experiment: Experiment, model: AutoEncoder, device: torch.device) -> Iterator[tuple[Tensor, Tensor, int]]:
     """Of each replica: code distances ``(N,)``, whether pairs are the same, and how many pairs of others there are."""
     width = experiment.loss.invariant_features
-    if isinstance(experiment.dataset, Labelled):
+    if isinstance(experiment.dataset, OfEntities):
         x, entity = experiment.labelled("valid", device, most=CALIBRATED)
-        codes = _encoded(model, x, len(experiment.seeds))[..., :width]
+        codes = _encoded(model, x, width, len(experiment.seeds))
         first, second = torch.triu_indices(x.shape[1], x.shape[1], offset=1, device=device)
         for z, e in zip(codes, entity.expand(len(codes), -1), strict=True):
             distances = torch.cdist(z, z, compute_mode="donot_use_mm_for_euclid_dist")
@@ -121,17 +121,17 @@ def _compared(experiment: Experiment, model: AutoEncoder, device: torch.device) 
             yield distances[first, second], e[first] == e[second], math.comb(len(e.unique()), 2)
     else:
         x, x_prime, true_distance = experiment.pairs("valid", device)
-        codes = [_encoded(model, part, len(experiment.seeds))[..., :width] for part in (x, x_prime)]
+        codes = [_encoded(model, part, width, len(experiment.seeds)) for part in (x, x_prime)]
         same = (true_distance == 0).expand(len(codes[0]), -1)
         for pairs in zip(metrics.code_distance(*codes), same, strict=True):
             yield *pairs, int((~pairs[1]).sum())
 
 
-def _encoded(model: AutoEncoder, x: Tensor, replicas: int) -> Tensor:
-    """Codes of samples ``(R, N, d)`` or ``(1, N, d)``, ``(R, N, C)``, a part of them at a time."""
+def _encoded(model: AutoEncoder, x: Tensor, width: int, replicas: int) -> Tensor:
+    """The first features of the codes of samples ``(R, N, d)`` or ``(1, N, d)``, ``(R, N, width)``, piece by piece."""
     with torch.no_grad():
         pieces = x.split(max(1, HELD_OUT_ROWS // replicas), dim=1)
-        return torch.cat([model.encode(piece.expand(replicas, -1, -1)) for piece in pieces], dim=1)
+        return torch.cat([model.encode(piece.expand(replicas, -1, -1))[..., :width] for piece in pieces], dim=1)
 
 
 def _rows(values: dict[str, Tensor], replicas: int) -> list[dict[str, Any]]:

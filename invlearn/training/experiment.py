@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from invlearn.config import GROUPS, Settings, Trainer
-from invlearn.data import Dataset, Labelled, Split
+from invlearn.data import Dataset, OfEntities, Split
 from invlearn.engine import ParameterGroup
 from invlearn.errors import UserError
 from invlearn.losses import Examples, Loss
@@ -213,7 +213,7 @@ class Experiment:
         """Draw up to so many samples of a split and their entities: ``(R, n, d)`` and ``(R, n)``, R perhaps 1."""
 
         def draw(dataset: Dataset, seed: int) -> Examples:
-            assert isinstance(dataset, Labelled)
+            assert isinstance(dataset, OfEntities)
             return dataset.labelled(split, seed, most=most)
 
         return self._stack(draw, device)
@@ -249,10 +249,10 @@ def resolve_device(name: str) -> torch.device:
 
 def _check_batch_size(batch_size: int, loss: Loss, dataset: Dataset) -> None:
     if batch_size < (least := loss.smallest_batch):
-        raise UserError(f"trainer.batch_size must be at least {least} {loss.example} for this loss, got {batch_size}")
+        raise UserError(f"trainer.batch_size must be at least {least} {loss.unit} for this loss, got {batch_size}")
     if batch_size > (count := loss.examples_per_epoch(dataset)):
         raise UserError(
-            f"a step takes trainer.batch_size={batch_size} {loss.example}, and an epoch has only {count:,} "
+            f"a step takes trainer.batch_size={batch_size} {loss.unit}, and an epoch draws only {count:,} "
             f"with dataset.size={dataset.size}: raise that, or lower the batch size"
         )
 

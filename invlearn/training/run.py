@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
@@ -48,9 +49,14 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
     changed = differences(stored.config, experiment.config)
     if stored.epochs < experiment.epochs:
         changed.pop("trainer.epochs")  # a larger number extends the run
-    if "dataset.fingerprint" in changed:
-        path = experiment.config["dataset"]["path"]
-        raise UserError(f"{path} has changed since the run in {directory} was started; choose another hydra.run.dir")
+    old, new = stored.config["dataset"], experiment.config["dataset"]
+    if "dataset.fingerprint" in changed and old.get("path") == new.get("path"):
+        message = f"{new['path']} has changed since the run in {directory} was started"
+        raise UserError(f"{message}; choose another hydra.run.dir")
+    if "dataset._target_" not in changed:
+        for key in ("offset", "factor"):  # these follow from the file, but for the last digits
+            if "dataset.fingerprint" in changed or (f"dataset.{key}" in changed and _alike(old[key], new[key])):
+                changed.pop(f"dataset.{key}", None)
     if changed:
         listed = ", ".join(f"{key} ({old} there, {new} here)" for key, (old, new) in changed.items())
         raise UserError(f"{directory} holds a run of another config: {listed}")
@@ -59,6 +65,10 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
     except UserError as error:
         raise UserError(f"{error}; remove {directory} to train it anew") from error
     return record.get("status") == "completed" and record.get("epochs") == experiment.epochs
+
+
+def _alike(old: float | list[float], new: float | list[float]) -> bool:
+    return np.shape(old) == np.shape(new) and np.allclose(old, new, rtol=1e-6, atol=0)
 
 
 def run_experiment(

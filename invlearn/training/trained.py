@@ -42,6 +42,13 @@ class Threshold(NamedTuple):
     different_entities: int | None
     """How many pairs of different entities that rests on; None for a run that is older than this number."""
 
+    def share(self, among: int) -> float:
+        """About how many of the samples that have no partner among so many others are taken for one of them, at most.
+
+        Where no validation pair is closer, it is what they can tell: one pair in as many.
+        """
+        return min(1.0, among * (self.false_positive_rate or 1 / (self.different_entities or 1)))
+
 
 class TrainedRun:
     """The best checkpoint of a run: encode, decode, measure.
@@ -112,7 +119,7 @@ class TrainedRun:
             names = getattr(self.experiment.dataset, "feature_columns", list(x))
             if absent := [name for name in names if name not in x]:
                 raise ValueError(f"x has no column {absent[0]}, a feature of this run")
-            x = x[names].to_numpy()
+            x = x[names].to_numpy(dtype=np.float64, na_value=np.nan)
         x = x if isinstance(x, Tensor) else np.asarray(x)
         if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
             raise ValueError(f"x must hold numbers, got an array of {x.dtype}")
@@ -140,8 +147,9 @@ class TrainedRun:
 
         Args:
             rate: Share of samples, above 0 and below 1, that may be taken for the entity of one of ``among`` others
-                though it is that of none.
-            among: How many others a sample is compared with.
+                though it is that of none. Where validation pairs are too few to tell of so small a share, the distance
+                is the least among them, and the result's ``share`` is larger.
+            among: How many others a sample is compared with, at least 1.
             replica: Which replica encodes; by default the best by validation loss.
 
         Raises:
@@ -149,12 +157,14 @@ class TrainedRun:
         """
         if not 0 < rate < 1:
             raise UserError(f"a false-positive rate must be above 0 and below 1, got {rate}")
+        if among < 1:
+            raise UserError(f"a sample must be compared with at least 1 other, got {among}")
         record = self.directory.record()
         chosen = self.best_replica if replica is None else replica
         if not 0 <= chosen < self.replicas:
             raise UserError(f"replica must be between 0 and {self.replicas - 1}, got {chosen}")
-        if (status := record.get("status")) != "completed":
-            raise UserError(f"{self.directory} has no thresholds yet: it is {status}; invlearn resume finishes it")
+        if unfinished := self.directory.unfinished():
+            raise UserError(f"{self.directory} has no thresholds yet: it {unfinished}; invlearn resume finishes it")
         kept = record["replicas"][chosen].get("calibration")
         if kept is None:
             raise UserError(f"{self.directory} has no thresholds: it learned no code, or is older than they are")

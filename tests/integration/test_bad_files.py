@@ -184,7 +184,7 @@ def test_an_array_of_distances_must_be_one_number_a_pair(capsys, tmp_path: Path,
         ),
         (
             ["dataset.path={file}", "dataset.size=10"],
-            "batch_size=16 entities, and an epoch has only 1 with dataset.size",
+            "batch_size=16 entities, and an epoch draws only 1 with dataset.size",
         ),
         (["dataset.path={file}", "trainer.batch_size=1"], "trainer.batch_size must be at least 2 entities"),
         (["dataset.path={file}", "loss=supervised_dft"], "supervised_dft needs known spectra"),

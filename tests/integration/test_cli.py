@@ -90,7 +90,7 @@ def test_a_longer_run_extends_a_finished_one(invlearn, tiny: list[str], tmp_path
         ("train dataset.distance=cosine", "dataset.distance must be spectral or orbit or binary, got 'cosine'"),
         (
             "train trainer.batch_size=70000",
-            "a step takes trainer.batch_size=70000 pairs, and an epoch has only 60,000 with dataset.size=60000",
+            "a step takes trainer.batch_size=70000 pairs, and an epoch draws only 60,000 with dataset.size=60000",
         ),
         ("train trainer.epochs=0", "trainer.epochs must be at least 1, got 0"),
         ("train optimizer.lr=-1", "optimizer: Invalid learning rate: -1"),
@@ -112,7 +112,8 @@ def test_a_longer_run_extends_a_finished_one(invlearn, tiny: list[str], tmp_path
         ("train hydra.run.dir=afile/run", "cannot write to afile/run"),
         ("train hydra.run.dir=full", "full holds other files and no run"),
         ("train -m model.depth=1,0", "model.depth must be between 1 and 1000, got 0"),
-        ("train -m model.depth=[1", "model.depth=[1 cannot be read; names that hold signs need quotes"),
+        ("train -m model.depth=[1", "no viable alternative at input '[1"),
+        ("train dataset=entities dataset.path=a=b.csv", "dataset.path=a=b.csv cannot be read; names that hold signs"),
         ("train dataset=null", "Config group override must be a string or a list"),
         ("train hydra.run.dir=${nope}", "hydra.run.dir: Interpolation key 'nope' not found"),
         (f"train hydra.run.dir={'x' * 300}", "cannot write to xxx"),

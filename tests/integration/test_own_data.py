@@ -99,7 +99,7 @@ def test_rows_without_a_partner_are_rarely_matched(tmp_path: Path, capsys) -> No
     assert matches["same"][:100].mean() <= 0.15
     assert matches["same"][100:].mean() > 0.7
     assert main([*matching, "--fpr", "0.0001"]) == 0
-    assert "; to tell of 0.01% takes more validation entities" in capsys.readouterr().out
+    assert "; to tell of 0.01% takes more validation data" in capsys.readouterr().out
     assert main([*matching, "--threshold", "1e-9"]) == 0
     assert not pd.read_csv(tmp_path / "m.csv")["same"].any()
     assert "without a partner" not in capsys.readouterr().out
@@ -151,9 +151,9 @@ def test_what_an_unfinished_run_lacks_is_said(folder: Path, tmp_path: Path, caps
     record = (run / "run.json").read_text().replace('"completed"', '"interrupted"')
     (run / "run.json").write_text(record)
     assert main(["embed", str(run), str(folder / "a.csv"), "-o", str(tmp_path / "z.csv")]) == 0
-    assert "run is interrupted; this is its best epoch so far" in capsys.readouterr().err
+    assert "run was interrupted; this is its best epoch so far" in capsys.readouterr().err
     assert main(["match", str(run), str(folder / "both.parquet"), "-o", str(tmp_path / "m.csv")]) == 2
-    assert "has no thresholds yet: it is interrupted; invlearn resume finishes it" in capsys.readouterr().err
+    assert "has no thresholds yet: it was interrupted; invlearn resume finishes it" in capsys.readouterr().err
 
 
 def test_a_run_is_measured_on_another_file(folder: Path, capsys) -> None:
@@ -224,9 +224,23 @@ def test_the_same_command_goes_on_only_with_the_same_data(tmp_path: Path, capsys
     moved = file.rename(tmp_path / "moved.csv")
     assert main([*words[:2], f"dataset.path={moved}", *words[3:]]) == 0
     assert "is finished; nothing to do" in capsys.readouterr().out
+    config = (run / "config.yaml").read_text()
+    for key in ("offset", "factor"):  # an earlier version was another in the last digits
+        config = re.sub(rf"(?<=  {key}: )\S+", lambda number: repr(float(number[0]) * (1 + 1e-9)), config)
+    (run / "config.yaml").write_text(config)
+    assert main([*words[:2], f"dataset.path={moved}", *words[3:]]) == 0
+    assert "is finished; nothing to do" in capsys.readouterr().out
+    assert main(["train", "dataset.size=256", "trainer.epochs=1", "trainer.batch_size=16", words[-3]]) == 2
+    assert "holds a run of another config: dataset._target_" in capsys.readouterr().err
     write(entity_table(seed=1), moved)
-    assert main([*words[:2], f"dataset.path={moved}", *words[3:]]) == 2
-    assert "moved.csv has changed since the run in" in capsys.readouterr().err
+    assert main([*words[:2], f"dataset.path={moved}", *words[3:], "model.depth=3"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "holds a run of another config: dataset.fingerprint" in line
+    assert "model.depth (2 there, 3 here)" in line
+    assert "offset" not in line
+    write(entity_table(seed=1), file)
+    assert main(words) == 2
+    assert "samples.csv has changed since the run in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -246,8 +260,11 @@ def test_the_same_command_goes_on_only_with_the_same_data(tmp_path: Path, capsys
         ),
         (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--threshold", "0"], "--threshold must be above 0, got 0.0"),
         (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--pairs", "x_", "y_"], "it takes no B, -k or --features"),
-        (["match", "{run}", "{a}", "-o", "m.csv", "--pairs", "f", "g"], "no column whose name starts with g"),
-        (["match", "{run}", "{a}", "-o", "m.csv", "--pairs", "f0,f1", "f2,f3"], "2 features, but the run has 4"),
+        (["match", "{run}", "{a}", "-o", "m.csv", "--pairs", "f", "g"], "no column whose name starts with g (--pairs)"),
+        (
+            ["match", "{run}", "{a}", "-o", "m.csv", "--pairs", "f0,f1", "f2,f3"],
+            "2 features, but the run has 4; choose them with --pairs",
+        ),
         (["match", "{run}", "{a}", "{b}", "--threshold", "1", "--fpr", "0.1"], "not allowed with argument"),
         (
             ["match", "{run}", "{a}", "{a}", "-o", "m.csv"],
