@@ -41,6 +41,9 @@ _SHOWN = (
 )
 """Metrics that a table shows where nobody chooses; the first that was measured orders it."""
 
+_DERIVED = ("dataset.offset", "dataset.factor", "dataset.fingerprint")
+"""Keys that follow from the file that others name."""
+
 _NOT_KEYS = ("run", "status", "replica_seed", "diverged", "seed", "replicas", *NOT_COMPARED)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
 
@@ -174,7 +177,8 @@ def aggregate(
     measured = [name.removeprefix("metrics.") for name in names if name.startswith("metrics.")]
     keys = [name for name in names if name not in _NOT_KEYS and not name.startswith(("metrics.", "constants."))]
     text = runs.assign(**{key: runs[key].map(str) for key in keys})  # lists too can tell rows apart
-    by = _telling_apart(text, keys) if by is None else list(dict.fromkeys(by))
+    typed_first = sorted(keys, key=lambda key: key in _DERIVED)
+    by = _telling_apart(text, typed_first) if by is None else list(dict.fromkeys(by))
     for name in by:
         if name not in (*keys, "run"):
             raise UserError(f"--by {name}: no run has this key{nearest(name, [*keys, 'run'])}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -348,15 +349,79 @@ def test_a_report_names_what_is_odd_about_features(tmp_path: Path) -> None:
     table["f2"] *= 1e6
     table["f5"] = 1e8 + np.arange(len(table))
     table["number"] = table["id"].astype(int) * 7.0
+    table.loc[5, "f3"] = -999
     data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id")
     report = "\n".join(data.report)
     assert "note: the same value everywhere in f4" in report
     assert "note: f2 varies 1e+06 times as much as f" in report
     assert "note: f5 varies by 3e+01 around 1e+08: single precision" in report
-    assert "note: the same value in all samples of an entity, but not everywhere, in number: a name?" in report
+    assert "note: number hardly varies within an entity, and much between them" in report
+    assert "note: f3 holds -999, where half of its values are between" in report
+    assert "note: f5 lies" in report
+    assert "times as far from the other features as features vary; dataset.scaling=per_feature" in report
+    assert "no features: place" in report
     assert "note: what is measured on valid and test entities rests on few" in report
-    with pytest.raises(ValueError, match="all values of feature f4 are equal"):
-        EntityFile(path=data.path, entity="id", scaling="per_feature")
+    scaled = EntityFile(path=data.path, entity="id", scaling="per_feature")
+    examples = scaled.contents.examples
+    assert isinstance(examples, EntitySamples)
+    assert bool((examples.samples[:, scaled.feature_columns.index("f4")] == 0).all())
+
+
+def test_a_report_has_no_note_where_nothing_is_odd(tmp_path: Path) -> None:
+    file = write(entity_table(400), tmp_path / "samples.csv")
+    assert "note:" not in "\n".join(EntityFile(path=str(file), entity="id").report)
+    table = pair_table(4_000)
+    table["d"] = (table["d"] > 0).astype(float)
+    assert "note:" not in "\n".join(PairFile(path=str(write(table, tmp_path / "pairs.csv"))).report)
+
+
+def test_columns_are_left_out_on_request(tmp_path: Path) -> None:
+    file = write(entity_table(), tmp_path / "samples.csv")
+    assert EntityFile(path=str(file), entity="id", without=["f2"]).feature_columns == ["f0", "f1", "f3"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_row_numbers_that_pandas_writes_are_no_features(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"samples.{ending}"
+    table = entity_table()
+    table = table[table["f0"] > -2].set_index(np.arange(len(table))[::-1])
+    table.to_csv(file) if ending == "csv" else table.to_parquet(file)
+    assert EntityFile(path=str(file), entity="id").feature_columns == ["f0", "f1", "f2", "f3"]
+
+
+def test_an_index_of_parquet_is_a_column(tmp_path: Path) -> None:
+    table = entity_table()
+    table["f3"] = pd.Series([Decimal(f"{value:.4f}") for value in table["f3"]], dtype=object)
+    table.set_index("id").to_parquet(tmp_path / "samples.parquet")
+    data = EntityFile(path=str(tmp_path / "samples.parquet"), entity="id")
+    assert data.feature_columns == ["f0", "f1", "f2", "f3"]
+    assert "40 entities" in "\n".join(data.report)
+
+
+def test_pairs_are_put_in_one_order_by_their_names(tmp_path: Path) -> None:
+    table = pair_table()
+    shuffled = table[["d", *[f"x_prime_{index}" for index in (2, 0, 3, 1)], *[f"x_{index}" for index in range(4)]]]
+    one, other = (
+        PairFile(path=str(write(frame, tmp_path / f"{place}.csv"))).pairs("train", 0)
+        for place, frame in enumerate((table, shuffled))
+    )
+    assert torch.equal(one.x_prime, other.x_prime)
+
+
+def test_a_report_names_what_is_odd_about_pairs(tmp_path: Path) -> None:
+    table = pair_table()
+    table.loc[0, [f"x_prime_{index}" for index in range(4)]] = table.loc[
+        0, [f"x_{index}" for index in range(4)]
+    ].tolist()
+    swapped = table.rename(
+        columns=lambda name: name.replace("x_prime", "y").replace("x_", "x_prime_").replace("y", "x")
+    )
+    table = pd.concat([table, swapped[2:3].assign(d=1.0)])
+    table["d"] *= 1000
+    report = "\n".join(PairFile(path=str(write(table, tmp_path / "pairs.csv"))).report)
+    assert "note: x equals x' in 1 of 60 same pairs" in report
+    assert "note: 1 different pairs are of samples that same pairs make one entity" in report
+    assert "note: different pairs are 1.5e+03 apart (median), where about 1 is learned best" in report
 
 
 @pytest.mark.gpu

@@ -86,6 +86,12 @@ def test_other_settings_reach_the_run() -> None:
     assert encoder.transform(samples(5)[0]).shape == (20, 3)
 
 
+def test_unlike_features_get_a_warning() -> None:
+    X, y = samples(20)
+    with pytest.warns(UserWarning, match="feature 1 lies .* times as far from the other features"):
+        InvariantEncoder(epochs=1).fit(X + np.eye(X.shape[1])[1] * 1000, y)
+
+
 def test_groups_are_chosen_by_name_in_settings() -> None:
     config = InvariantEncoder(settings={"optimizer": "sgd", "optimizer.lr": 0.1, "trainer.input_lr_factor": 1})._config(
         0

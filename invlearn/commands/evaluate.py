@@ -71,6 +71,8 @@ def _held_out(run: TrainedRun, arguments: Namespace) -> Contents | None:
         )
     if isinstance(dataset, PairFile) and entity is None:
         return dataset.held_out(str(data), drop)
+    if entity is not None and entity in getattr(dataset, "feature_columns", ()):
+        raise UserError(f"evaluate: --entity {entity} names a feature of this run")
     if isinstance(dataset, EntityFile):
         return replace(dataset, entity=entity or dataset.entity).held_out(str(data), drop)
     if entity is None:

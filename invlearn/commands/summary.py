@@ -23,7 +23,7 @@ def summary(directory: RunDirectory) -> str:
     lines.append(f"in {directory}: curves.png, metrics.csv, run.json, checkpoints/")
     trained = directory.best_checkpoint.stat().st_mtime
     if older := [path.name for path in sorted(directory.path.glob("encoder.*")) if path.stat().st_mtime < trained]:
-        lines.append(f"note: {' and '.join(older)} from before the last training; invlearn export writes them anew")
+        lines.append(f"note: older than this training: {', '.join(older)}; invlearn export writes it anew")
     return "\n".join(lines)
 
 

@@ -158,6 +158,8 @@ def _what_starts(directory: RunDirectory) -> str:
     """That a run is trained, or from where it goes on."""
     from invlearn.training.checkpoint import load_checkpoint
 
+    if directory.is_locked:
+        return f"waiting for {directory}, which another process trains"
     if not directory.last_checkpoint.is_file():
         return f"training in {directory}"
     return f"continuing in {directory} after epoch {load_checkpoint(directory.last_checkpoint, 'cpu').get('epoch')}"

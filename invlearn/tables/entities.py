@@ -17,7 +17,7 @@ from invlearn.errors import UserError
 from invlearn.tables.columns import checked_pieces, choose_columns
 from invlearn.tables.reading import open_table
 from invlearn.tables.rows import Dropping, Rows
-from invlearn.tables.samples import LISTED, Contents, SampleFile, split_at_random
+from invlearn.tables.samples import Contents, SampleFile, split_at_random
 
 __all__ = ["EntityFile", "read_entities"]
 
@@ -35,6 +35,7 @@ class EntityFile(SampleFile):
         entity: The column that names the entity.
         features: The columns of a sample: a list of names, the prefix that their names share, or ``auto``, all that
             hold numbers but for ``entity``.
+        without: Columns that are no features, where ``features`` is no list.
         size: Training pairs of an epoch, drawn anew for each; an eighth as many groups for ``loss.pairs=batch``.
         distance: d* of different entities: 1 if ``binary``, the smallest distance between samples of theirs if
             ``observed``.
@@ -46,6 +47,7 @@ class EntityFile(SampleFile):
 
     entity: str = "entity"
     features: str | Sequence[str] = "auto"
+    without: Sequence[str] = ()
     size: int = 20_000
     distance: Literal["observed", "binary"] = "binary"
     copies: int = 4
@@ -63,7 +65,9 @@ class EntityFile(SampleFile):
         if isinstance(self.features, str):
             table = open_table(self.path)
             table.require([self.entity], "dataset.entity")
-            chosen = choose_columns(table, self.features, "dataset.features", without=[self.entity])
+            table.require(self.without, "dataset.without")
+            without = [self.entity, *self.without]
+            chosen = choose_columns(table, self.features, "dataset.features", without=without)
             self._settle(features=chosen)
         elif self.entity in self.features:
             raise ValueError(f"features must not name {self.entity}, the column of entities")
@@ -101,10 +105,7 @@ class EntityFile(SampleFile):
         if count < 6:
             raise UserError(f"{self.path}: only {count} entities; six are needed, two for each split")
         splits = split_at_random(count, self.valid_share, self.test_share, self.seed)
-        report[1:1] = self.feature_lines(rows)
-        if names := _telltale(rows, entity, self.feature_columns):
-            listed = ", ".join(names[:LISTED])
-            report.append(f"note: the same value in all samples of an entity, but not everywhere, in {listed}: a name?")
+        report[1:1] = self.feature_lines(rows, entity, [self.entity])
         report.append("entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items()))
         if few := [split for split, part in splits.items() if split != "train" and len(part) < FEW]:
             report.append(f"note: what is measured on {' and '.join(few)} entities rests on few")
@@ -173,7 +174,12 @@ def read_entities(
         return "" if codes[first] == codes[later] else f", but is of another entity in column {entity}"
 
     if len(kept := rows.first_of_equals(path, drop, contradiction)) < len(codes):
-        report.append(f"left out: {len(codes) - len(kept):,} rows that equal an earlier one")
+        left = np.setdiff1d(np.arange(len(codes)), kept)
+        others = int((codes[rows.first_places()[left]] != codes[left]).sum())
+        report.append(
+            f"left out: {len(left):,} rows that equal an earlier one"
+            + (f", {others:,} of them of another entity" if others else "")
+        )
         rows, codes = rows.keep(kept), codes[kept]
 
     counts = np.bincount(codes, minlength=len(labels))
@@ -192,10 +198,3 @@ def read_entities(
     spread = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
     report.append(f"{len(codes):,} samples of {len(counts):,} entities, {spread} of each")
     return rows, codes, report
-
-
-def _telltale(rows: Rows, entity: np.ndarray, features: Sequence[str]) -> list[str]:
-    """Features that are constant in every entity but not over all: they say by themselves what the entity is."""
-    _, firsts = np.unique(entity, return_index=True)
-    columns = zip(features, rows.values.T, strict=True)
-    return [name for name, x in columns if np.ptp(x[firsts]) > 0 and np.array_equal(x, x[firsts][entity])]

@@ -24,6 +24,9 @@ __all__ = ["PairFile"]
 FEW = 100
 """Pairs of a kind below which a report has a note: a share of them is told to a hundredth at best."""
 
+NEAR = (0.2, 20)
+"""Between what the median distance of different pairs may be without a note."""
+
 WORDS = {"same": 0.0, "different": 1.0}
 
 
@@ -57,6 +60,9 @@ class PairFile(SampleFile):
             x_prime = choose_columns(table, self.x_prime, "dataset.x_prime", without=[self.label])
             # The prefix of the one may begin as that of the other does.
             x = choose_columns(table, self.x, "dataset.x", without=[self.label, *x_prime])
+            if isinstance(self.x, str) and isinstance(self.x_prime, str) and len(x) == len(x_prime):
+                x_prime = [self.x_prime + name.removeprefix(self.x) for name in x]
+                table.require(x_prime, "dataset.x_prime, named as x is; a list takes any")
             self._settle(x=x, x_prime=x_prime)
         columns = [*self.x, *self.x_prime, self.label]
         if twice := next((name for name in columns if columns.count(name) > 1), None):
@@ -95,7 +101,8 @@ class PairFile(SampleFile):
             report.append(f"{split}: {same:,} same and {len(chosen) - same:,} different pairs")
             if split != "train" and min(same, len(chosen) - same) < FEW:
                 report.append(f"note: what is measured on {split} pairs rests on few of one kind")
-        report[1:1] = self.feature_lines(rows)
+        report[1:1] = self.feature_lines(rows, None, [*self.x_prime, self.label])
+        report += _notes(rows.hashes, entity, distance)
         scale = self.chosen_scale(rows, np.repeat(np.isin(np.arange(len(distance)), places["train"]), 2))
         return Contents(self._examples(rows.scaled(scale), distance, entity, places), scale, report)
 
@@ -150,6 +157,21 @@ class PairFile(SampleFile):
         table.require([self.label], "dataset.label")
 
 
+def _notes(hashes: np.ndarray, entity: np.ndarray, distance: np.ndarray) -> list[str]:
+    """What is odd about labels, in lines; hashes and entities of the samples ``(2n,)``, two a pair."""
+    notes = []
+    same = distance == 0
+    if equal := int((hashes[0::2] == hashes[1::2])[same].sum()):
+        notes.append(f"note: x equals x' in {equal:,} of {int(same.sum()):,} same pairs, of which nothing is learned")
+    if denied := int((entity[0::2] == entity[1::2])[~same].sum()):
+        notes.append(f"note: {denied:,} different pairs are of samples that same pairs make one entity")
+    usual = float(np.median(distance[~same]))
+    if not NEAR[0] <= usual <= NEAR[1]:
+        told = f"note: different pairs are {usual:.3g} apart (median), where about 1 is learned best"
+        notes.append(f"{told}: divide distances by that, or write same and different")
+    return notes
+
+
 def _distances(rows: Rows, path: str, label: str) -> np.ndarray:
     """d* of each pair, float32, from numbers or words."""
     given = rows.others[label]
@@ -160,6 +182,8 @@ def _distances(rows: Rows, path: str, label: str) -> np.ndarray:
     if wrong.any():
         place = int(wrong.argmax())
         where = f"{path}, row {rows.numbers[place]}, column {label}"
+        if pd.isna(given.iloc[place]) or given.iloc[place] == "":
+            raise UserError(f"{where}: no value")
         raise UserError(f"{where}: {given.iloc[place]} is neither a distance from 0 on nor same or different")
     return numbers.astype(np.float32)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 import zipfile
 from abc import ABC, abstractmethod
@@ -62,7 +63,7 @@ class Table(ABC):
     @cached_property
     @abstractmethod
     def numeric(self) -> list[str]:
-        """Names of those that hold numbers."""
+        """Names of those that hold numbers, and are not the row numbers that pandas writes along."""
 
     @abstractmethod
     def pieces(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Piece]:
@@ -81,7 +82,10 @@ class Table(ABC):
         """
         for column in columns:
             if column not in self.columns:
-                raise UserError(f"{self}: there is no column {column} ({key}){nearest(column, self.columns)}")
+                raise UserError(f"{self}: there is no column {column} ({key}){self._hint(column)}")
+
+    def _hint(self, column: str) -> str:
+        return nearest(column, self.columns)
 
 
 class _Csv(Table):
@@ -107,10 +111,19 @@ class _Csv(Table):
     def columns(self) -> list[str]:
         return list(map(str, self._head.columns))
 
+    def _hint(self, column: str) -> str:
+        other = next((sign for sign in ";\t,|" if len(self.columns) == 1 and sign in self.columns[0]), None)
+        if other:
+            return (
+                f"; its header holds no {self.separator!r} but {other!r}: commas separate fields in .csv, tabs in .tsv"
+            )
+        return super()._hint(column)
+
     @cached_property
     def numeric(self) -> list[str]:
         # One word in a column of numbers is a mistake in the file; it does not make the column text.
-        return [name for name in self.columns if _mostly_numbers(self._head[name])]
+        named = [name for place, name in enumerate(self.columns) if name != f"Unnamed: {place}"]
+        return [name for name in named if _mostly_numbers(self._head[name])]
 
     def pieces(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Piece]:
         numbers = [name for name in columns if name not in text]
@@ -145,13 +158,15 @@ class _Parquet(Table):
         from pyarrow import types
 
         schema = self.file.schema_arrow
-        return [field.name for field in schema if types.is_integer(field.type) or types.is_floating(field.type)]
+        kinds = (types.is_integer, types.is_floating, types.is_decimal)
+        numbers = [field.name for field in schema if any(is_kind(field.type) for is_kind in kinds)]
+        return [name for name in numbers if not re.fullmatch(r"__index_level_\d+__", name)]
 
     def pieces(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Piece]:
         first_row = 1
         with _readable(self.path):
             for batch in self.file.iter_batches(PIECE, columns=list(columns)):
-                frame = batch.select(list(columns)).to_pandas()
+                frame = batch.select(list(columns)).to_pandas(ignore_metadata=True)
                 yield Piece(first_row, frame)
                 first_row += len(frame)
 

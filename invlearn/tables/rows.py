@@ -117,28 +117,32 @@ class Rows:
         Raises:
             UserError: There is one that may not be left out.
         """
-        codes, _ = pd.factorize(row_hashes(self.hashes.reshape(len(self.numbers), -1)))
-        _, firsts = np.unique(codes, return_index=True)
-        repeated = np.flatnonzero(firsts[codes] != np.arange(len(codes)))
+        first = self.first_places()
+        repeated = np.flatnonzero(first != np.arange(len(first)))
         if len(repeated) and "duplicates" not in drop:
             later = int(repeated[0])
-            first = int(firsts[codes[later]])
-            equal = f"{path}, row {self.numbers[later]} equals row {self.numbers[first]}{note(first, later)}"
+            earlier = int(first[later])
+            equal = f"{path}, row {self.numbers[later]} equals row {self.numbers[earlier]}{note(earlier, later)}"
             raise UserError(equal + drop.hint("duplicates"))
-        return firsts
+        return np.unique(first)
 
-    def scale(self, training: np.ndarray, scaling: Scaling, names: Sequence[str]) -> Scale:
+    def first_places(self) -> np.ndarray:
+        """For each row the place of the first that equals it, perhaps its own, ``(n,)``."""
+        codes, _ = pd.factorize(row_hashes(self.hashes.reshape(len(self.numbers), -1)))
+        _, firsts = np.unique(codes, return_index=True)
+        return firsts[codes]
+
+    def scale(self, training: np.ndarray, scaling: Scaling) -> Scale:
         """The scale of the training samples.
 
         Args:
             training: Whether a sample is one of them, ``(m,)``.
             scaling: As in ``SampleFile``.
-            names: Of the features.
 
         Raises:
-            ValueError: All values, or all of a feature, are equal.
+            ValueError: All values are equal.
         """
-        return scale_of(self.values[training], scaling, names=names, centre=self.centre)
+        return scale_of(self.values[training], scaling, centre=self.centre)
 
     def scaled(self, scale: Scale) -> Tensor:
         """The samples under a scale, ``(m, d)``; they take the place of ``values``, which may be most of the memory."""

@@ -16,23 +16,14 @@ from torch import Tensor
 from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
 from invlearn.errors import UserError
 from invlearn.seeding import seeded_generator
-from invlearn.tables.reading import fingerprint
+from invlearn.tables.notes import LISTED, notes_on
+from invlearn.tables.reading import fingerprint, open_table
 from invlearn.tables.rows import Dropping, Rows
 from invlearn.tables.scale import Scale, Scaling
 
 __all__ = ["Contents", "Drop", "SampleFile", "split_at_random"]
 
 Drop = Literal["missing", "duplicates", "singletons"]
-
-
-LISTED = 20
-"""Names of columns that a report lists."""
-
-UNEQUAL = 1_000
-"""How many times as much as another a feature may vary without a note."""
-
-FAR = 1e5
-"""How many times as far from 0 as it varies a feature may lie without a note: float32 has seven digits."""
 
 
 class Contents(NamedTuple):
@@ -100,8 +91,18 @@ class SampleFile(ABC):
             raise ValueError("features must name at least one column")
         if twice := next((name for name in self.feature_columns if self.feature_columns.count(name) > 1), None):
             raise ValueError(f"features: {twice} is named twice")
+        self._check_scale()
         if "auto" in self._scaling.values():
             self._settle(**vars(self.contents.scale))
+
+    def _check_scale(self) -> None:
+        for name, value in self._scaling.items():
+            if value == "auto":
+                continue
+            if not np.isfinite(value).all() or (name == "factor" and not np.greater(value, 0).all()):
+                raise ValueError(f"{name} must be finite" + (", and above 0" if name == "factor" else ""))
+            if np.ndim(value) and len(value) != self.dim:
+                raise ValueError(f"{name} must be one number, or one for each of {self.dim} features, got {len(value)}")
 
     def _settle(self, **values: object) -> None:
         for name, value in values.items():
@@ -187,29 +188,32 @@ class SampleFile(ABC):
         """The scale as far as it was given, else that of the training rows."""
         if "auto" not in self._scaling.values():
             return self.scale
-        found = rows.scale(training, self.scaling, self.feature_columns)
+        found = rows.scale(training, self.scaling)
         return Scale(*(getattr(found, name) if mine == "auto" else mine for name, mine in self._scaling.items()))
 
-    def feature_lines(self, rows: Rows) -> list[str]:
-        """What a report says of the features: all that a user has to look at before training."""
+    def feature_lines(self, rows: Rows, entity: np.ndarray | None, used: Sequence[str]) -> list[str]:
+        """What a report says of the features: all that a user has to look at before training.
+
+        Args:
+            rows: The samples.
+            entity: Their entities, ``(n,)``, where these are known.
+            used: Columns that are used as something else.
+        """
         names = self.feature_columns
-        listed = names if len(names) <= LISTED else [*names[: LISTED // 2], "...", *names[-LISTED // 2 :]]
-        lines = [f"features: {', '.join(listed)}"]
-        sizes = rows.values.std(axis=0, dtype=np.float64)
-        if constant := [name for name, size in zip(names, sizes, strict=True) if size == 0]:
-            lines.append(f"note: the same value everywhere in {', '.join(constant[:LISTED])}")
-        least, most = int(np.where(sizes > 0, sizes, np.inf).argmin()), int(sizes.argmax())
-        if self.scaling == "common" and sizes[most] > UNEQUAL * sizes[least]:
-            times = f"{sizes[most] / sizes[least]:.0e} times as much as {names[least]}"
-            lines.append(f"note: {names[most]} varies {times}; dataset.scaling=per_feature scales each by itself")
-        if len(far := np.flatnonzero((sizes > 0) & (np.abs(rows.centre) > FAR * sizes))):
-            where = f"{names[far[0]]} varies by {sizes[far[0]]:.1g} around {rows.centre[far[0]]:.4g}"
-            lines.append(f"note: {where}: single precision, as an exported encoder takes it, holds little of that")
-        return lines
+        lines = [f"features: {_shortened(names)}"]
+        if left := [name for name in open_table(self.path).columns if name not in (*names, *used)]:
+            lines.append(f"no features: {_shortened(left)}")
+        notes = notes_on(rows.values, names, self.scaling, centre=rows.centre, entity=entity)
+        return [*lines, *notes]
 
     @property
     def _scaling(self) -> dict[str, Any]:
         return {"offset": self.offset, "factor": self.factor}
+
+
+def _shortened(names: Sequence[str]) -> str:
+    half = LISTED // 2
+    return ", ".join(names if len(names) <= LISTED else [*names[:half], "...", *names[-half:]])
 
 
 @lru_cache(maxsize=1)

@@ -43,30 +43,27 @@ def scale_of(
     values: np.ndarray,
     scaling: Scaling,
     *,
-    names: Sequence[str] | None = None,
     centre: np.ndarray | float = 0.0,
 ) -> Scale:
-    """The scale with which samples have mean 0 and variance 1.
+    """The scale with which samples have mean 0 and variance 1; a feature without variance stays so.
 
     Args:
         values: ``(n, d)``.
         scaling: As in ``SampleFile``.
-        names: Of the features, for messages.
         centre: What was subtracted from the samples already, a number or one for each feature.
 
     Raises:
-        ValueError: All values, or all of a feature, are equal.
+        ValueError: All values are equal, or too large.
     """
     if scaling == "none":
         return Scale(0.0, 1.0)
     mean, deviation = values.mean(axis=0, dtype=np.float64) + centre, values.std(axis=0, dtype=np.float64)
+    if not np.isfinite(deviation).all():
+        raise ValueError("scaling: values are too large")
     constant = np.ptp(values, axis=0) == 0  # where rounding leaves a deviation all the same
+    if constant.all() and (scaling == "per_feature" or np.ptp(values[0] + centre) == 0):
+        raise ValueError("scaling: all values are equal")
     if scaling == "common":
-        if constant.all() and np.ptp(values[0] + centre) == 0:
-            raise ValueError("scaling: all values are equal")
         offset = mean.mean()
         return Scale(float(offset), float(np.sqrt((deviation**2 + (mean - offset) ** 2).mean())))
-    if constant.any():
-        place = int(constant.argmax())
-        raise ValueError(f"scaling: all values of feature {names[place] if names else place} are equal")
-    return Scale(mean.tolist(), deviation.tolist())
+    return Scale(mean.tolist(), np.where(constant, 1.0, deviation).tolist())

@@ -85,7 +85,7 @@ PAIRS: dict[str, tuple[Edit, str]] = {
         "pairs.csv, row 7, column d: -1 is neither a distance from 0 on nor same or different",
     ),
     "a word": (put(7, "d", "perhaps"), "pairs.csv, row 7, column d: perhaps is neither"),
-    "no distance": (put(7, "d", None), "pairs.csv, row 7, column d"),
+    "no distance": (put(7, "d", None), "pairs.csv, row 7, column d: no value"),
     "infinite": (put(7, "d", "inf"), "pairs.csv, row 7, column d: inf is neither"),
     "truth values": (lambda table: table.assign(d=table["d"] > 0), "pairs.csv, row 1, column d: False is neither"),
     "all the same": (lambda table: table.assign(d=0), "pairs.csv, column d: every pair is of one entity"),
@@ -94,6 +94,10 @@ PAIRS: dict[str, tuple[Edit, str]] = {
     "no partner": (
         lambda table: table.filter(regex="x_.$|d"),
         "pairs.csv: there is no column whose name starts with x_prime_",
+    ),
+    "names": (
+        lambda table: table.rename(columns={"x_prime_3": "x_prime_z"}),
+        "pairs.csv: there is no column x_prime_3 (dataset.x_prime, named as x is; a list takes any)",
     ),
     "no label": (lambda table: table.drop(columns="d"), "pairs.csv: there is no column d (dataset.label)"),
     "text": (put(11, "x_prime_2", "?"), "pairs.csv, row 11, column x_prime_2: ? is no finite number"),
@@ -117,6 +121,7 @@ def broken_files(folder: Path) -> dict[str, tuple[Path, str]]:
     npz = (folder / "whole.npz").read_bytes()
     contents: dict[str, tuple[bytes, str]] = {
         "empty.csv": (b"", "is empty: 0 bytes"),
+        "other.csv": (b"id;f0;f1\n1;2;3\n", "no column id (dataset.entity); its header holds no ',' but ';'"),
         "blank.csv": (b"\n\n", "is empty"),
         "longer.csv": (
             whole.replace("here\n", "here,1,2\n", 20).encode(),
@@ -177,6 +182,9 @@ def test_an_array_of_distances_must_be_one_number_a_pair(capsys, tmp_path: Path,
         ),
         (["dataset.path={file}", "dataset.features=g"], "there is no column whose name starts with g"),
         (["dataset.path={file}", "dataset.valid_share=0.5", "dataset.test_share=0.5"], "leave nothing to train on"),
+        (["dataset.path={file}", "dataset.factor=0"], "dataset.factor must be finite, and above 0"),
+        (["dataset.path={file}", "dataset.offset=[1,2]"], "must be one number, or one for each of 4 features, got 2"),
+        (["dataset.path={file}", "dataset.without=[f9]"], "there is no column f9 (dataset.without)"),
         (["dataset.path={file}", "dataset.copies=1"], "dataset.copies must be at least 2"),
         (
             ["dataset.path={file}", "dataset.drop=[nan]"],

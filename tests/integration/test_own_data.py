@@ -142,7 +142,7 @@ def test_a_run_that_goes_on_says_so_and_names_what_is_out_of_date(folder: Path, 
     assert main([*words, f"hydra.run.dir={run}", "trainer.epochs=2"]) == 0
     out = capsys.readouterr().out
     assert f"continuing in {run} after epoch 1\n" in out
-    assert "note: encoder.pt2 from before the last training" in out
+    assert "note: older than this training: encoder.pt2; invlearn export" in out
 
 
 def test_what_an_unfinished_run_lacks_is_said(folder: Path, tmp_path: Path, capsys) -> None:
@@ -282,6 +282,7 @@ def test_the_same_command_goes_on_only_with_the_same_data(tmp_path: Path, capsys
             ["match", "{run}", "{odd}", "{a}", "-o", "m.csv"],
             "odd.csv: a column is named same, as a column",
         ),
+        (["evaluate", "{run}", "{a}", "--entity", "f0"], "--entity f0 names a feature of this run"),
         (["evaluate", "{run}", "--entity", "id"], "names a column of a file; give the file too"),
         (["export", "{run}", "--format", "keras"], "invalid choice: 'keras'"),
         (["export", "{run}", "-o", "{a}/z.onnx"], "cannot write to"),
@@ -306,6 +307,17 @@ def test_what_cannot_be_done_is_said_in_a_line(
     assert expected in err
     assert err.count("\n") == 1
     assert list(here.iterdir()) == []
+
+
+def test_equal_rows_of_different_entities_are_told_apart(folder: Path, tmp_path: Path, capsys) -> None:
+    table = pd.read_parquet(folder / "both.parquet")
+    features = [f"f{index}" for index in range(4)]
+    for row, equal in ((5, 4), (9, 2)):
+        table.loc[row, features] = table.loc[equal, features]
+    file = write(table, tmp_path / "both.csv")
+    words = ["evaluate", str(folder / "run"), str(file), "--drop", "duplicates", "--drop", "singletons"]
+    assert main(words) == 0
+    assert "left out: 2 rows that equal an earlier one, 1 of them of another entity" in capsys.readouterr().out
 
 
 def test_what_is_left_out_of_a_measurement_is_said(folder: Path, tmp_path: Path, capsys) -> None:
