@@ -410,9 +410,8 @@ def test_pairs_are_put_in_one_order_by_their_names(tmp_path: Path) -> None:
 
 def test_a_report_names_what_is_odd_about_pairs(tmp_path: Path) -> None:
     table = pair_table()
-    table.loc[0, [f"x_prime_{index}" for index in range(4)]] = table.loc[
-        0, [f"x_{index}" for index in range(4)]
-    ].tolist()
+    for index in range(4):
+        table.loc[0, f"x_prime_{index}"] = table[f"x_{index}"][0]
     swapped = table.rename(
         columns=lambda name: name.replace("x_prime", "y").replace("x_", "x_prime_").replace("y", "x")
     )
