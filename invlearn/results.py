@@ -41,6 +41,9 @@ _SHOWN = (
 )
 """Metrics that a table shows where nobody chooses; the first that was measured orders it."""
 
+LONGEST = 40
+"""Characters of a value that a table shows."""
+
 _DERIVED = ("dataset.offset", "dataset.factor", "dataset.fingerprint")
 """Keys that follow from the file that others name."""
 
@@ -259,7 +262,8 @@ def render(table: pd.DataFrame, style: str) -> str:
 
 def _short(value: Any) -> str:
     if not isinstance(value, float):
-        return str(value)
+        text = str(value)  # a path, or a list: its ends tell it from others
+        return text if len(text) <= LONGEST else f"{text[: LONGEST // 3]}…{text[-LONGEST * 2 // 3 :]}"
     return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
 
 

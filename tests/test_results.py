@@ -53,6 +53,21 @@ def test_one_row_per_configuration_best_first(tmp_path: Path) -> None:
     assert invlearn.read_results is read_results
 
 
+def test_rows_are_told_apart_by_what_was_typed_and_not_by_what_follows(tmp_path: Path) -> None:
+    for name, offset in (("a", 0.1), ("b", 0.2)):
+        write_run(tmp_path / name, 2, {0: 1.0})
+        directory = RunDirectory(tmp_path / name)
+        config = directory.config()
+        config["dataset"] = {"offset": offset, **config["dataset"], "path": f"/data/{'deep/' * 20}{name}.csv"}
+        directory.write_config(config)
+    table = read_results([tmp_path])
+    assert next(iter(table)) == "dataset.path"
+    shown = render(table, "table")
+    assert "deep/a.csv" in shown
+    assert "deep/b.csv" in shown
+    assert max(map(len, shown.splitlines())) < 100
+
+
 def test_each_run_can_have_a_row(tmp_path: Path) -> None:
     write_run(tmp_path / "a", 2, {0: 1.0, 1: 3.0})
     write_run(tmp_path / "again", 2, {0: 1.0})
