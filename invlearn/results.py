@@ -42,7 +42,7 @@ _SHOWN = (
 """Metrics that a table shows where nobody chooses; the first that was measured orders it."""
 
 LONGEST = 40
-"""Characters of a value that a table shows."""
+"""Characters of a key's value that a table shows."""
 
 _DERIVED = ("dataset.offset", "dataset.factor", "dataset.fingerprint")
 """Keys that follow from the file that others name."""
@@ -250,7 +250,10 @@ def render(table: pd.DataFrame, style: str) -> str:
         if name.endswith("_ci95"):
             continue
         half = table.get(f"{name}_ci95")
-        shown[name] = table[name].map(_short) if half is None else list(map(with_interval, table[name], half))
+        text = table[name].map(_short)
+        if "." in name:
+            text = text.map(_ends)
+        shown[name] = text if half is None else list(map(with_interval, table[name], half))
     for name in ("failed", "missing"):
         if name in shown and not np.any(table[name]):
             del shown[name]
@@ -262,9 +265,13 @@ def render(table: pd.DataFrame, style: str) -> str:
 
 def _short(value: Any) -> str:
     if not isinstance(value, float):
-        text = str(value)  # a path, or a list: its ends tell it from others
-        return text if len(text) <= LONGEST else f"{text[: LONGEST // 3]}…{text[-LONGEST * 2 // 3 :]}"
+        return str(value)
     return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
+
+
+def _ends(value: str) -> str:
+    """The ends of a long value of a key, a path or a list: they tell it from others."""
+    return value if len(value) <= LONGEST else f"{value[: LONGEST // 3]}…{value[-LONGEST * 2 // 3 :]}"
 
 
 def with_interval(mean: float, half: float) -> str:

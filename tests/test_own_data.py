@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from invlearn.compose import compose
 from invlearn.config import as_plain
@@ -25,6 +26,7 @@ from invlearn.tables.scale import Scaling, scale_of
 from invlearn.training.evaluation import calibrate_replicas
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_epochs
+from invlearn.training.trained import Threshold
 from tests.own_data import entity_table, pair_table, write
 
 
@@ -84,6 +86,16 @@ def test_thresholds_are_those_of_all_pairs_of_validation_samples(tmp_path: Path)
                 ~same
             ).sum() - 1  # and no smaller one does
             assert share == pytest.approx((distances[same] < threshold).mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize("sure", [0.5, 0.95])
+@pytest.mark.parametrize(("closer", "pairs"), [(0, 50), (3, 300)])
+def test_a_share_is_the_limit_of_clopper_and_pearson(closer: int, pairs: int, sure: float) -> None:
+    threshold = Threshold(0.1, closer / pairs, 0.9, pairs)
+    limit = stats.binomtest(closer, pairs).proportion_ci(2 * sure - 1 if sure > 0.5 else 0, "exact").high
+    assert threshold.share(1, sure=sure) == pytest.approx(limit)
+    assert threshold.share(10, sure=sure) == pytest.approx(10 * limit)
+    assert threshold.share(10**6, sure=sure) == 1
 
 
 @given(counts=st.lists(st.integers(1, 6), min_size=2, max_size=9), seed=st.integers(0, 99), n=st.integers(2, 60))
@@ -308,7 +320,7 @@ def test_a_feature_far_larger_than_the_others_changes_no_row_and_nothing_of_itse
     x = data.scale.undo(examples.samples.double().numpy())
     assert np.abs(x[:, features.index("f2")] - seconds).max() < 100  # of two million
     if scaling == "common":
-        assert "note: f2 varies" in "\n".join(data.report)  # the others have gone
+        assert "note: f2: varying up to" in "\n".join(data.report)  # the others have gone
     else:
         written = pd.read_csv(data.path)[features].to_numpy()
         assert np.abs(x - written)[:, [name != "f2" for name in features]].max() < 1e-5
@@ -353,11 +365,13 @@ def test_a_report_names_what_is_odd_about_features(tmp_path: Path) -> None:
     data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id")
     report = "\n".join(data.report)
     assert "note: the same value everywhere in f4" in report
-    assert "note: f2 varies 1e+06 times as much as f" in report
+    assert (
+        "note: f2, f3, f5, number: varying up to 1e+06 times as much as others; dataset.scaling=per_feature" in report
+    )
     assert "note: f5 varies by 3e+01 around 1e+08: single precision" in report
-    assert "note: number hardly varies within an entity, and much between them" in report
-    assert "note: f3 holds -999, where half of its values are between" in report
-    assert "note: f5 lies" in report
+    assert "note: number: hardly varying within an entity, and much between them" in report
+    assert "note: f3: values such as -999, where half of the values are between" in report
+    assert "note: f5: lying up to" in report
     assert "times as far from the other features as features vary; dataset.scaling=per_feature" in report
     assert "no features: place" in report
     assert "note: what is measured on valid and test entities rests on few" in report
@@ -373,6 +387,13 @@ def test_a_report_has_no_note_where_nothing_is_odd(tmp_path: Path) -> None:
     table = pair_table(4_000)
     table["d"] = (table["d"] > 0).astype(float)
     assert "note:" not in "\n".join(PairFile(path=str(write(table, tmp_path / "pairs.csv"))).report)
+
+
+def test_entities_that_differ_by_spaces_or_capitals_are_counted(tmp_path: Path) -> None:
+    table = entity_table()
+    table["id"] = [*(f"{name} " for name in table["id"][:1]), *table["id"][1:]]
+    data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id", drop=["singletons"])
+    assert "note: 1 entities differ from another only by spaces or capitals in column id" in data.report
 
 
 def test_columns_are_left_out_on_request(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_other_settings_reach_the_run() -> None:
 
 def test_unlike_features_get_a_warning() -> None:
     X, y = samples(20)
-    with pytest.warns(UserWarning, match="feature 1 lies .* times as far from the other features"):
+    with pytest.warns(UserWarning, match="feature 1: lying up to .* times as far from the other features"):
         InvariantEncoder(epochs=1).fit(X + np.eye(X.shape[1])[1] * 1000, y)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import ArgumentParser
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from invlearn.training.trained import TrainedRun
 
 __all__ = ["Coded", "add_arguments", "coded_pieces", "columns_of", "columns_of_pairs"]
+
+
+UNITS = 5
+"""How many times as far from the mean as in training samples may be without a word."""
+
+FEW = 10
+"""Samples that are too few to tell."""
 
 
 class Coded(NamedTuple):
@@ -93,9 +101,24 @@ def columns_of_pairs(run: TrainedRun, table: Table, x: str, x_prime: str) -> tup
     Raises:
         UserError: They are not there, or not as many as the run's.
     """
+    if x == x_prime:
+        raise UserError(f"--pairs: {x} names both samples")
     second, _ = columns_of(run, table, x_prime, option="--pairs")
     first, _ = columns_of(run, table, x, option="--pairs", without=second)
     return first, second
+
+
+def _compare_units(run: TrainedRun, table: Table, samples: np.ndarray) -> None:
+    """Say so where samples are of another size than those that were trained on."""
+    if run.scale is None or run.config["dataset"].get("scaling") == "none" or len(samples) < FEW:
+        return
+    size = float(np.sqrt(np.square(run.scale.double(samples)).mean()))  # 1 in training
+    if not 1 / UNITS < size < UNITS:
+        print(
+            f"invlearn: {table}: its values lie {size:.2g} times as far from the mean as those trained on did; "
+            f"are they in the same units?",
+            file=sys.stderr,
+        )
 
 
 def coded_pieces(
@@ -140,7 +163,11 @@ def coded_pieces(
 
     try:
         with ThreadPoolExecutor(workers) as pool:
-            for piece in checked_pieces(table, features, others, drop_missing=drop_missing, hint=hint):
+            for place, piece in enumerate(
+                checked_pieces(table, features, others, drop_missing=drop_missing, hint=hint)
+            ):
+                if place == 0:
+                    _compare_units(run, table, piece.features.reshape(-1, width))
                 waiting.append((piece, pool.submit(run.encode, piece.features.reshape(-1, width), replica=replica)))
                 if len(waiting) > workers:
                     yield encoded()

@@ -148,13 +148,14 @@ def _what_it_does(chosen: Threshold | None, wanted: float, which: str, among: in
     rate, pairs = chosen.false_positive_rate, chosen.different_entities
     different = f"{_percent(rate)} of the different ones" if rate else f"none of {pairs:,} pairs of different entities"
     yield f"so are {chosen.true_positive_rate:.1%} of the same validation pairs and {different}"
-    share = chosen.share(among)
-    beyond = f"; to tell of {_percent(wanted)} takes more validation data" if share > 1.1 * wanted else ""
-    yield f"of {which}, at most about {_percent(share)} are taken for the same{beyond}"
+    about, most = chosen.share(among), chosen.share(among, sure=0.95)
+    beyond = max(rate * among, 0 if rate else about) > wanted
+    more = f"; to tell of {_percent(wanted)} takes more validation data" if beyond else ""
+    yield f"of {which}, about {_percent(about)} are taken for the same ({_percent(most)} at most, 95% sure){more}"
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g}%" if share < 1 else "100%"
+    return f"{100 * share:.2g}%" if share < 0.995 else "100%"
 
 
 def _coded(run: TrainedRun, path: Path, arguments: Namespace) -> Iterator[Coded]:

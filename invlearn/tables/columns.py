@@ -51,7 +51,7 @@ def choose_columns(table: Table, choice: str | Sequence[str], key: str, *, witho
         chosen = [name for name in table.columns if name.startswith(choice) and name not in without]
     if not chosen:
         wanted = "of numbers" if choice == "auto" else f"whose name starts with {choice}"
-        raise UserError(f"{table}: there is no column {wanted} ({key})")
+        raise UserError(f"{table}: there is no column {wanted} ({key}){table.remark}")
     return chosen
 
 

@@ -196,5 +196,8 @@ def read_entities(
     codes, _ = pd.factorize(codes)
     counts = np.bincount(codes)
     spread = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
+    alike = len(labels) - len({str(label).strip().casefold() for label in labels})
     report.append(f"{len(codes):,} samples of {len(counts):,} entities, {spread} of each")
+    if alike:
+        report.append(f"note: {alike:,} entities differ from another only by spaces or capitals in column {entity}")
     return rows, codes, report

@@ -13,8 +13,8 @@ __all__ = ["LISTED", "notes_on", "unlike_features"]
 LISTED = 20
 """Names of columns that a line lists."""
 
-UNEQUAL = 1_000
-"""How many times as much as another a feature may vary without a note."""
+UNEQUAL = 50
+"""How many times as much as three quarters of them do a feature may vary without a note."""
 
 APART = 10
 """How many times as far from the mean of all features as they vary a feature may lie without a note."""
@@ -65,7 +65,7 @@ def notes_on(
     notes += _outlying(values, names, centre)
     if entity is not None and (still := _still(values, deviation, entity)).any():
         notes.append(
-            f"{_listed(names, still)} hardly varies within an entity, and much between them: "
+            f"{_listed(names, still)}: hardly varying within an entity, and much between them; "
             f"is it a name, a number or a time, by which alone they are told apart?"
         )
     return [f"note: {note}" for note in notes]
@@ -77,15 +77,20 @@ def unlike_features(values: np.ndarray, names: Sequence[str], *, centre: np.ndar
     if constant.all():
         return []
     lines = []
-    least, most = int(np.where(constant, np.inf, deviation).argmin()), int(deviation.argmax())
-    if deviation[most] > UNEQUAL * deviation[least]:
-        lines.append(f"{names[most]} varies {deviation[most] / deviation[least]:.0e} times as much as {names[least]}")
+    low = float(np.percentile(deviation[~constant], 25, method="lower"))
+    if (unequal := deviation > UNEQUAL * low).any():
+        times = f"{_times(deviation.max() / low)} times as much as others"
+        lines.append(f"{_listed(names, unequal)}: varying up to {times}")
     usual = float(np.sqrt((deviation**2).mean()))
     distance = np.abs(mean - np.median(mean))
-    if (furthest := float(distance.max())) > APART * usual:
-        name = names[int(distance.argmax())]
-        lines.append(f"{name} lies {furthest / usual:.0f} times as far from the other features as features vary")
+    if (apart := distance > APART * usual).any():
+        times = f"{_times(distance.max() / usual)} times as far from the other features as features vary"
+        lines.append(f"{_listed(names, apart)}: lying up to {times}")
     return lines
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio < 1e5 else f"{ratio:.0e}"
 
 
 def _spread(values: np.ndarray, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -104,8 +109,9 @@ def _outlying(values: np.ndarray, names: Sequence[str], centre: np.ndarray) -> l
     place = int(outlying.argmax())
     column = values[:, place]
     value = column[np.abs(column - middle[place]).argmax()] + centre[place]
-    usual = f"half of its values are between {low[place] + centre[place]:.3g} and {high[place] + centre[place]:.3g}"
-    return [f"{names[place]} holds {value:.4g}, where {usual}: does that stand for a missing value?"]
+    usual = f"half of the values are between {low[place] + centre[place]:.3g} and {high[place] + centre[place]:.3g}"
+    found = f"{_listed(names, outlying)}: values such as {value:.4g}, where {usual}"
+    return [f"{found}; if that stands for a missing value, leave the field empty"]
 
 
 def _still(values: np.ndarray, deviation: np.ndarray, entity: np.ndarray) -> np.ndarray:

@@ -57,6 +57,8 @@ class PairFile(SampleFile):
         if isinstance(self.x, str) or isinstance(self.x_prime, str):
             table = open_table(self.path)
             self._require_label(table)
+            if self.x == self.x_prime:
+                raise UserError(f"dataset.x and dataset.x_prime are both {self.x}")
             x_prime = choose_columns(table, self.x_prime, "dataset.x_prime", without=[self.label])
             # The prefix of the one may begin as that of the other does.
             x = choose_columns(table, self.x, "dataset.x", without=[self.label, *x_prime])
@@ -129,7 +131,7 @@ class PairFile(SampleFile):
                 seed=self.seed,
             )
         except ValueError as error:
-            raise UserError(f"{self.path}: {error}") from error
+            raise UserError(f"{self.path}: {error} (a {self.label} of 0, or same, is for one entity)") from error
 
     def _rows(self, path: str, drop: Dropping) -> tuple[Rows, np.ndarray, list[str]]:
         """The pairs of a file, two samples each; d*, ``(n,)``; a report."""
@@ -142,10 +144,17 @@ class PairFile(SampleFile):
         report = [f"{path}: {len(rows.numbers) + rows.missing:,} pairs of {self.dim} features"]
         if rows.missing:
             report.append(f"left out: {rows.missing:,} pairs in which a value is missing")
-        if len(kept := rows.first_of_equals(path, drop)) < len(rows.numbers):
-            report.append(f"left out: {len(rows.numbers) - len(kept):,} pairs that equal an earlier one")
-            rows = rows.keep(kept)
         distance = _distances(rows, path, self.label)
+
+        def contradiction(first: int, later: int) -> str:
+            return "" if distance[first] == distance[later] else f", but with another {self.label}"
+
+        if len(kept := rows.first_of_equals(path, drop, contradiction)) < len(rows.numbers):
+            left = np.setdiff1d(np.arange(len(distance)), kept)
+            others = int((distance[rows.first_places()[left]] != distance[left]).sum())
+            told = f", {others:,} of them with another {self.label}" if others else ""
+            report.append(f"left out: {len(left):,} pairs that equal an earlier one{told}")
+            rows, distance = rows.keep(kept), distance[kept]
         if (distance == 0).all() or (distance > 0).all():
             kind = "of one entity" if distance[0] == 0 else "of different entities"
             raise UserError(f"{path}, column {self.label}: every pair is {kind}; both kinds are needed")
@@ -164,7 +173,7 @@ def _notes(hashes: np.ndarray, entity: np.ndarray, distance: np.ndarray) -> list
     if equal := int((hashes[0::2] == hashes[1::2])[same].sum()):
         notes.append(f"note: x equals x' in {equal:,} of {int(same.sum()):,} same pairs, of which nothing is learned")
     if denied := int((entity[0::2] == entity[1::2])[~same].sum()):
-        notes.append(f"note: {denied:,} different pairs are of samples that same pairs make one entity")
+        notes.append(f"note: {denied:,} different pairs are of samples that same pairs make one entity; is 0 the same?")
     usual = float(np.median(distance[~same]))
     if not NEAR[0] <= usual <= NEAR[1]:
         told = f"note: different pairs are {usual:.3g} apart (median), where about 1 is learned best"

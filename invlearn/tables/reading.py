@@ -87,6 +87,11 @@ class Table(ABC):
     def _hint(self, column: str) -> str:
         return nearest(column, self.columns)
 
+    @property
+    def remark(self) -> str:
+        """What to know where no column of numbers is found, behind ``; ``."""
+        return ""
+
 
 class _Csv(Table):
     def __init__(self, path: Path):
@@ -162,6 +167,15 @@ class _Parquet(Table):
         numbers = [field.name for field in schema if any(is_kind(field.type) for is_kind in kinds)]
         return [name for name in numbers if not re.fullmatch(r"__index_level_\d+__", name)]
 
+    @property
+    def remark(self) -> str:
+        from pyarrow import types
+
+        schema = self.file.schema_arrow
+        kinds = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+        lists = [field.name for field in schema if any(is_kind(field.type) for is_kind in kinds)]
+        return f"; {lists[0]} holds lists: write a column for each of their numbers" if lists else ""
+
     def pieces(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Piece]:
         first_row = 1
         with _readable(self.path):
@@ -199,7 +213,10 @@ class _Arrays(Table):
         places: dict[str, tuple[str, int | None]] = {}
         for name, array in self.arrays.items():
             indices = [None] if array.ndim == 1 else range(array.shape[1])
-            places |= {name if index is None else f"{name}_{index}": (name, index) for index in indices}
+            found = {name if index is None else f"{name}_{index}": (name, index) for index in indices}
+            if twice := next((column for column in found if column in places), None):
+                raise UserError(f"{self}: there are two columns {twice}, of arrays {places[twice][0]} and {name}")
+            places |= found
         return places
 
     @cached_property

@@ -58,7 +58,10 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
             if "dataset.fingerprint" in changed or (f"dataset.{key}" in changed and _alike(old[key], new[key])):
                 changed.pop(f"dataset.{key}", None)
     if changed:
-        listed = ", ".join(f"{key} ({old} there, {new} here)" for key, (old, new) in changed.items())
+        listed = ", ".join(
+            key if len(f"{old}{new}") > 100 else f"{key} ({old} there, {new} here)"
+            for key, (old, new) in changed.items()
+        )
         raise UserError(f"{directory} holds a run of another config: {listed}")
     try:
         record = directory.record()

@@ -162,6 +162,8 @@ def _words(hint: Any) -> str:
         return f"a list of {len(get_args(hint))} numbers"
     if get_origin(hint) is not None:
         item = get_args(hint)[0]
+        if item is str:
+            return """a list of names (of digits alone in quotes, as in '["400","450"]')"""
         return f"a list of {_words(item)}" if get_origin(item) is Literal else "a list"
     names = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text", type(None): "null"}
     return names.get(hint, str(hint))

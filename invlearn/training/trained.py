@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 import pandas as pd
 import torch
+from scipy import special
 from torch import Tensor
 
 from invlearn.data import Dataset
@@ -42,12 +43,18 @@ class Threshold(NamedTuple):
     different_entities: int | None
     """How many pairs of different entities that rests on; None for a run that is older than this number."""
 
-    def share(self, among: int) -> float:
-        """About how many of the samples that have no partner among so many others are taken for one of them, at most.
+    def share(self, among: int, *, sure: float = 0.5) -> float:
+        """How many of the samples that have no partner among so many others are taken for one of them.
 
-        Where no validation pair is closer, it is what they can tell: one pair in as many.
+        Args:
+            among: How many others a sample is compared with.
+            sure: Probability, by as many validation pairs as there were, that it is no more (the upper limit of Clopper
+                and Pearson); 0.5 is about what to expect.
         """
-        return min(1.0, among * (self.false_positive_rate or 1 / (self.different_entities or 1)))
+        if self.different_entities is None:
+            return min(1.0, among * self.false_positive_rate)
+        closer = round(self.false_positive_rate * self.different_entities)
+        return min(1.0, among * float(special.betaincinv(closer + 1, self.different_entities - closer, sure)))
 
 
 class TrainedRun:

@@ -102,7 +102,11 @@ PAIRS: dict[str, tuple[Edit, str]] = {
     "no label": (lambda table: table.drop(columns="d"), "pairs.csv: there is no column d (dataset.label)"),
     "text": (put(11, "x_prime_2", "?"), "pairs.csv, row 11, column x_prime_2: ? is no finite number"),
     "missing": (put(12, "x_1", None), "pairs.csv, row 12, column x_1: no value"),
-    "twice": (equal_to(3, 5), "pairs.csv, row 5 equals row 3"),
+    "twice": (equal_to(3, 5), "pairs.csv, row 5 equals row 3; dataset.drop=[duplicates] leaves"),
+    "contradiction": (
+        lambda table: pd.concat([table, table[2:3].assign(d=1)]),
+        "pairs.csv, row 121 equals row 3, but with another d",
+    ),
 }
 
 
@@ -139,10 +143,14 @@ def broken_files(folder: Path) -> dict[str, tuple[Path, str]]:
         (folder / name).write_bytes(content)
     np.savez(folder / "objects.npz", x=np.array([{"a": 1}], dtype=object), entity=np.zeros(1))
     np.savez(folder / "lengths.npz", x=np.zeros((9, 2)), id=np.zeros(8))
+    np.savez(folder / "names.npz", x=np.zeros((9, 2)), x_0=np.zeros(9), id=np.zeros(9))
+    pd.DataFrame({"id": ["a"], "x": [[1.0, 2.0]]}).to_parquet(folder / "lists.parquet")
     np.save(folder / "cube.npy", np.zeros((3, 3, 3)))
     expected = {name: line for name, (_, line) in contents.items()} | {
         "objects.npz": "holds Python objects, which are not read",
         "lengths.npz": "its arrays differ in their number of rows: x 9, id 8",
+        "names.npz": "there are two columns x_0, of arrays x and x_0",
+        "lists.parquet": "x holds lists: write a column for each of their numbers",
         "cube.npy": "x has shape (3, 3, 3)",
         "nowhere.csv": "there is no such file",
         ".": "is a folder, not a file",
@@ -184,6 +192,7 @@ def test_an_array_of_distances_must_be_one_number_a_pair(capsys, tmp_path: Path,
         (["dataset.path={file}", "dataset.valid_share=0.5", "dataset.test_share=0.5"], "leave nothing to train on"),
         (["dataset.path={file}", "dataset.factor=0"], "dataset.factor must be finite, and above 0"),
         (["dataset.path={file}", "dataset.offset=[1,2]"], "must be one number, or one for each of 4 features, got 2"),
+        (["dataset.path={file}", "dataset.without=[400]"], "list of names (of digits alone in quotes"),
         (["dataset.path={file}", "dataset.without=[f9]"], "there is no column f9 (dataset.without)"),
         (["dataset.path={file}", "dataset.copies=1"], "dataset.copies must be at least 2"),
         (
@@ -202,6 +211,12 @@ def test_settings_that_do_not_fit(words: list[str], expected: str, capsys, tmp_p
     file = write(entity_table(), tmp_path / "samples.csv")
     filled = [word.format(file=file) for word in words]
     assert expected in refused(capsys, tmp_path, monkeypatch, "train", "dataset=entities", "dataset.entity=id", *filled)
+
+
+def test_both_samples_have_their_own_columns(capsys, tmp_path: Path, monkeypatch) -> None:
+    file = write(pair_table(), tmp_path / "pairs.csv")
+    words = ("train", "dataset=pairs", f"dataset.path={file}", "dataset.x_prime=x_")
+    assert "dataset.x and dataset.x_prime are both x_" in refused(capsys, tmp_path, monkeypatch, *words)
 
 
 @pytest.mark.parametrize("words", [["dataset.x_prime=[x_0,x_1]", "dataset.x=[x_1,x_2]"], ["dataset.x=[d,x_1,x_2,x_3]"]])
