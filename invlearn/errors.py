@@ -10,6 +10,10 @@ from collections.abc import Iterable
 __all__ = ["BusyError", "Terminated", "UserError", "nearest", "silence_output"]
 
 
+CHOICES = 40
+"""Names that a message lists."""
+
+
 class UserError(ValueError):
     """A bad setting, file or run: one line that names it, what is wrong and what would be right.
 
@@ -43,4 +47,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; choose from: {', '.join(known)}" if known else ""
+    listed = [*known[:CHOICES], "..."] if len(known) > CHOICES else known
+    return f"; choose from: {', '.join(listed)}" if known else ""
