@@ -94,8 +94,8 @@ def test_a_share_is_the_limit_of_clopper_and_pearson(closer: int, pairs: int, su
     threshold = Threshold(0.1, closer / pairs, 0.9, pairs)
     limit = stats.binomtest(closer, pairs).proportion_ci(2 * sure - 1 if sure > 0.5 else 0, "exact").high
     assert threshold.share(1, sure=sure) == pytest.approx(limit)
-    assert threshold.share(10, sure=sure) == pytest.approx(10 * limit)
-    assert threshold.share(10**6, sure=sure) == 1
+    assert threshold.share(10, sure=sure) == pytest.approx(1 - (1 - limit) ** 10)
+    assert Threshold(0.1, 0.2, 0.9, None).share(2, sure=sure) == pytest.approx(0.36)  # of an older run
 
 
 @given(counts=st.lists(st.integers(1, 6), min_size=2, max_size=9), seed=st.integers(0, 99), n=st.integers(2, 60))

@@ -51,10 +51,11 @@ class Threshold(NamedTuple):
             sure: Probability, by as many validation pairs as there were, that it is no more (the upper limit of Clopper
                 and Pearson); 0.5 is about what to expect.
         """
-        if self.different_entities is None:
-            return min(1.0, among * self.false_positive_rate)
-        closer = round(self.false_positive_rate * self.different_entities)
-        return min(1.0, among * float(special.betaincinv(closer + 1, self.different_entities - closer, sure)))
+        of_pairs = self.false_positive_rate
+        if self.different_entities is not None:
+            closer = round(of_pairs * self.different_entities)
+            of_pairs = float(special.betaincinv(closer + 1, self.different_entities - closer, sure))
+        return 1 - (1 - of_pairs) ** among
 
 
 class TrainedRun:
