@@ -249,11 +249,11 @@ def render(table: pd.DataFrame, style: str) -> str:
     for name in map(str, table):
         if name.endswith("_ci95"):
             continue
-        half = table.get(f"{name}_ci95")
-        text = table[name].map(_short)
-        if "." in name:
-            text = text.map(_ends)
-        shown[name] = text if half is None else list(map(with_interval, table[name], half))
+        if (half := table.get(f"{name}_ci95")) is not None:
+            shown[name] = list(map(with_interval, table[name], half))
+        else:
+            text = table[name].map(_short)
+            shown[name] = text.map(_ends) if "." in name else text
     for name in ("failed", "missing"):
         if name in shown and not np.any(table[name]):
             del shown[name]

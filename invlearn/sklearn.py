@@ -17,7 +17,7 @@ from invlearn.errors import UserError, nearest
 from invlearn.nn import AutoEncoder
 from invlearn.seeding import seeded_generator
 from invlearn.tables.notes import unlike_features
-from invlearn.tables.scale import Scaling, scale_of
+from invlearn.tables.scale import Scaling, scale_of, spread_of
 from invlearn.training.experiment import Experiment, resolve_device
 from invlearn.training.loop import TrainingState, train_epochs
 
@@ -124,10 +124,11 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         splits = self._splits(len(labels), seed)
         training = np.isin(entity, splits["train"].numpy())
         centre = np.median(X, axis=0).astype(np.float64)
-        self.scale_ = scale_of(X[training] - centre, self.scaling, centre=centre)
+        centred = X - centre
+        self.scale_ = scale_of(centred[training], self.scaling, centre=centre)
         if self.scaling == "common":
             names = getattr(self, "feature_names_in_", [f"feature {place}" for place in range(X.shape[1])])
-            for line in unlike_features(X - centre, names, centre=centre):
+            for line in unlike_features(spread_of(centred, centre), names):
                 warnings.warn(f"{line}; scaling='per_feature' scales each by itself", UserWarning, stacklevel=2)
         dataset = EntitySamples(
             samples=torch.from_numpy(self.scale_(X.astype(np.float64))),

@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     run = parser.load(arguments)
     features, others = columns_of(run, table, arguments.features)
     pieces = coded_pieces(run, table, features, others, drop_missing=arguments.drop_missing, replica=arguments.replica)
-    count = width = 0
+    count = 0
     with (
         table_writer(arguments.output) as append,
         tqdm(unit=" rows", unit_scale=True, disable=None, leave=False) as bar,
@@ -45,10 +45,11 @@ def main(argv: list[str]) -> int:
                 codes |= {f"v_{index}": column for index, column in enumerate(piece.variant.T)}
             if taken := next((name for name in codes if name in piece.others), None):
                 raise UserError(f"{table}: a column is named {taken}, as a code would be")
-            width = len(codes)
             kept = piece.others.reset_index(drop=True)
             append(pd.concat([kept, pd.DataFrame(codes)], axis=1))
             count += len(kept)
             bar.update(len(kept))
+    loss = run.experiment.loss
+    width = loss.code_features if arguments.variant else loss.invariant_features
     print(f"{arguments.output}: {count:,} rows, {len(others)} columns and {width} codes")
     return 0

@@ -150,7 +150,7 @@ def coded_pieces(
     from invlearn.tables import checked_pieces
 
     hint = "; --drop-missing leaves such rows out"
-    width = run.experiment.dataset.dim
+    width, first = run.experiment.dataset.dim, True
     run.model(run.best_replica if replica is None else replica)  # once, before threads ask for it
     workers = os.cpu_count() or 1
     threads = torch.get_num_threads()
@@ -163,12 +163,12 @@ def coded_pieces(
 
     try:
         with ThreadPoolExecutor(workers) as pool:
-            for place, piece in enumerate(
-                checked_pieces(table, features, others, drop_missing=drop_missing, hint=hint)
-            ):
-                if place == 0:
-                    _compare_units(run, table, piece.features.reshape(-1, width))
-                waiting.append((piece, pool.submit(run.encode, piece.features.reshape(-1, width), replica=replica)))
+            for piece in checked_pieces(table, features, others, drop_missing=drop_missing, hint=hint):
+                samples = piece.features.reshape(-1, width)
+                if first:
+                    _compare_units(run, table, samples)
+                    first = False
+                waiting.append((piece, pool.submit(run.encode, samples, replica=replica)))
                 if len(waiting) > workers:
                     yield encoded()
             while waiting:

@@ -55,7 +55,7 @@ def main(argv: list[str]) -> int:
 
 def _held_out(run: TrainedRun, arguments: Namespace) -> Contents | None:
     """What the file holds, if there is one."""
-    from invlearn.tables import Dropping, EntityFile, PairFile, Scale
+    from invlearn.tables import Dropping, EntityFile, PairFile, SampleFile, Scale
     from invlearn.tables.reading import fingerprint
 
     dataset, data, entity = run.experiment.dataset, arguments.data, arguments.entity
@@ -64,7 +64,7 @@ def _held_out(run: TrainedRun, arguments: Namespace) -> Contents | None:
         if entity is not None:
             raise UserError("evaluate: --entity names a column of a file; give the file too")
         return None
-    if fingerprint(data) == getattr(dataset, "fingerprint", None):
+    if isinstance(dataset, SampleFile) and fingerprint(data) == dataset.fingerprint:
         print(
             f"invlearn: {data} is what the run was trained on; without it, evaluate takes its test split",
             file=sys.stderr,

@@ -92,7 +92,7 @@ def _search(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
     search = NearestCodes(gallery.invariant)
     count = same = 0
     with table_writer(arguments.output) as append:
-        for piece in _coded(run, arguments.a, arguments):
+        for piece in _coded(run, arguments.a, arguments) if arguments.b else _in_pieces(gallery):
             own = None if arguments.b else np.arange(count, count + len(piece.rows))
             distances, places = search.nearest(piece.invariant, arguments.k, own=own)
             append(_matches(piece, gallery, distances, places, limit))
@@ -183,6 +183,14 @@ def _gather(pieces: Iterator[Coded]) -> Coded:
     rows, others, invariant = zip(*((piece.rows, piece.others, piece.invariant) for piece in pieces), strict=True)
     codes = np.concatenate(invariant)
     return Coded(np.concatenate(rows), pd.concat(others, ignore_index=True), codes, codes[:, :0])
+
+
+def _in_pieces(coded: Coded) -> Iterator[Coded]:
+    from invlearn.tables.reading import PIECE
+
+    for start in range(0, len(coded.rows), PIECE):
+        cut = slice(start, start + PIECE)
+        yield Coded(coded.rows[cut], coded.others[cut], coded.invariant[cut], coded.variant[cut])
 
 
 def _matches(piece: Coded, gallery: Coded, distances: np.ndarray, places: np.ndarray, threshold: float) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from invlearn.data import EntitySamples, Groups, Split
 from invlearn.data.entities import groups_for
 from invlearn.errors import UserError
 from invlearn.tables.columns import checked_pieces, choose_columns
-from invlearn.tables.reading import open_table
+from invlearn.tables.reading import Table, open_table
 from invlearn.tables.rows import Dropping, Rows
 from invlearn.tables.samples import Contents, SampleFile, split_at_random
 
@@ -84,15 +84,17 @@ class EntityFile(SampleFile):
 
     def groups(self, split: Split, seed: int) -> Groups:
         """Entities of a split with some samples each, see ``EntitySamples``."""
-        examples = self.contents.examples
-        assert isinstance(examples, EntitySamples)
-        return examples.groups(split, seed)
+        return self._samples.groups(split, seed)
 
     def labelled(self, split: Split, seed: int, *, most: int) -> tuple[Tensor, Tensor]:
         """Samples of a split and their entities, see ``EntitySamples``."""
+        return self._samples.labelled(split, seed, most=most)
+
+    @property
+    def _samples(self) -> EntitySamples:
         examples = self.contents.examples
         assert isinstance(examples, EntitySamples)
-        return examples.labelled(split, seed, most=most)
+        return examples
 
     def read(self) -> Contents:
         """Read the samples.
@@ -100,12 +102,13 @@ class EntityFile(SampleFile):
         Raises:
             UserError: The file cannot be used; it names row and column.
         """
-        rows, entity, report = read_entities(self.path, self.entity, self.feature_columns, Dropping(self.drop))
+        table = open_table(self.path)
+        rows, entity, report = read_entities(table, self.entity, self.feature_columns, Dropping(self.drop))
         count = int(entity.max()) + 1
         if count < 6:
             raise UserError(f"{self.path}: only {count} entities; six are needed, two for each split")
         splits = split_at_random(count, self.valid_share, self.test_share, self.seed)
-        report[1:1] = self.feature_lines(rows, entity, [self.entity])
+        report[1:1] = self.feature_lines(table, rows, entity, [self.entity])
         report.append("entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items()))
         if few := [split for split, part in splits.items() if split != "train" and len(part) < FEW]:
             report.append(f"note: what is measured on {' and '.join(few)} entities rests on few")
@@ -119,7 +122,7 @@ class EntityFile(SampleFile):
         Raises:
             UserError: The file cannot be used; it names row and column.
         """
-        rows, entity, report = read_entities(path, self.entity, self.feature_columns, drop)
+        rows, entity, report = read_entities(open_table(path), self.entity, self.feature_columns, drop)
         everything: dict[Split, Tensor] = {"test": torch.arange(int(entity.max()) + 1)}
         examples = self._examples(rows.scaled(self.scale), torch.from_numpy(entity), everything)
         return Contents(examples, self.scale, report)
@@ -139,12 +142,12 @@ class EntityFile(SampleFile):
 
 
 def read_entities(
-    path: str, entity: str, features: Sequence[str], drop: Dropping
+    table: Table, entity: str, features: Sequence[str], drop: Dropping
 ) -> tuple[Rows, np.ndarray, list[str]]:
     """Read samples and their entities.
 
     Args:
-        path: The file.
+        table: The file.
         entity: The column of entities.
         features: The columns of a sample.
         drop: What to leave out instead of refusing it.
@@ -155,7 +158,7 @@ def read_entities(
     Raises:
         UserError: The file cannot be used; it names row and column.
     """
-    table = open_table(path)
+    path = str(table)
     table.require([entity], "dataset.entity")
     table.require(features, "dataset.features")
     pieces = checked_pieces(table, features, [entity], drop_missing="missing" in drop, hint=drop.hint("missing"))
@@ -170,17 +173,16 @@ def read_entities(
     if len(labels) < 2:
         raise UserError(f"{path}: every row is of the entity {labels[0]} in column {entity}; pairs need two at least")
 
-    def contradiction(first: int, later: int) -> str:
-        return "" if codes[first] == codes[later] else f", but is of another entity in column {entity}"
-
-    if len(kept := rows.first_of_equals(path, drop, contradiction)) < len(codes):
-        left = np.setdiff1d(np.arange(len(codes)), kept)
-        others = int((codes[rows.first_places()[left]] != codes[left]).sum())
-        report.append(
-            f"left out: {len(left):,} rows that equal an earlier one"
-            + (f", {others:,} of them of another entity" if others else "")
-        )
-        rows, codes = rows.keep(kept), codes[kept]
+    kept, left_out = rows.first_of_equals(
+        path,
+        drop,
+        codes,
+        kind="rows",
+        conflict=f"is of another entity in column {entity}",
+        conflicting="of another entity",
+    )
+    report += left_out
+    rows, codes = rows.keep(kept), codes[kept]
 
     counts = np.bincount(codes, minlength=len(labels))
     if (single := counts == 1).any():

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from invlearn.tables.scale import Scaling
+from invlearn.tables.scale import Scaling, Spread, spread_of
 
-__all__ = ["LISTED", "notes_on", "unlike_features"]
+__all__ = ["notes_on", "shortened", "unlike_features"]
 
 LISTED = 20
 """Names of columns that a line lists."""
@@ -49,14 +49,14 @@ def notes_on(
         centre: ``(d,)``.
         entity: Their entities' numbers from 0 on, ``(n,)``, where these are known.
     """
-    mean, deviation, constant = _spread(values, centre)
+    spread = spread_of(values, centre)
+    mean, deviation, constant = spread
     notes = []
     if constant.any():
         notes.append(f"the same value everywhere in {_listed(names, constant)}")
     if scaling == "common":
         notes += [
-            f"{unlike}; dataset.scaling=per_feature scales each by itself"
-            for unlike in unlike_features(values, names, centre=centre)
+            f"{unlike}; dataset.scaling=per_feature scales each by itself" for unlike in unlike_features(spread, names)
         ]
     if (far := ~constant & (np.abs(mean) > FAR * deviation)).any():
         place = int(far.argmax())
@@ -71,9 +71,9 @@ def notes_on(
     return [f"note: {note}" for note in notes]
 
 
-def unlike_features(values: np.ndarray, names: Sequence[str], *, centre: np.ndarray) -> list[str]:
-    """What makes one offset and one factor unsuitable for all features, in lines; arguments as of ``notes_on``."""
-    mean, deviation, constant = _spread(values, centre)
+def unlike_features(spread: Spread, names: Sequence[str]) -> list[str]:
+    """What makes one offset and one factor unsuitable for all features, in lines, from their spread and names."""
+    mean, deviation, constant = spread
     if constant.all():
         return []
     lines = []
@@ -91,13 +91,6 @@ def unlike_features(values: np.ndarray, names: Sequence[str], *, centre: np.ndar
 
 def _times(ratio: float) -> str:
     return f"{ratio:,.0f}" if ratio < 1e5 else f"{ratio:.0e}"
-
-
-def _spread(values: np.ndarray, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and deviation of each feature, and whether it is constant: ``(d,)`` each."""
-    constant = np.ptp(values, axis=0) == 0
-    deviation = np.where(constant, 0, values.std(axis=0, dtype=np.float64))
-    return values.mean(axis=0, dtype=np.float64) + centre, deviation, constant
 
 
 def _outlying(values: np.ndarray, names: Sequence[str], centre: np.ndarray) -> list[str]:
@@ -125,6 +118,11 @@ def _still(values: np.ndarray, deviation: np.ndarray, entity: np.ndarray) -> np.
     return still & (still.mean() < 0.5)
 
 
+def shortened(names: Sequence[str]) -> str:
+    """Names in a line, the first and the last of them where there are many."""
+    half = LISTED // 2
+    return ", ".join(names if len(names) <= LISTED else [*names[:half], "...", *names[-half:]])
+
+
 def _listed(names: Sequence[str], chosen: np.ndarray) -> str:
-    listed = [name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen]
-    return ", ".join(listed[:LISTED]) + (", ..." if len(listed) > LISTED else "")
+    return shortened([name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen])

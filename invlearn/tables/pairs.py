@@ -85,7 +85,8 @@ class PairFile(SampleFile):
         Raises:
             UserError: The file cannot be used; it names row and column.
         """
-        rows, distance, report = self._rows(self.path, Dropping(self.drop))
+        table = open_table(self.path)
+        rows, distance, report = self._rows(table, Dropping(self.drop))
         entity = _components(rows.hashes, distance == 0)
         linked = _components(rows.hashes, np.full(len(distance), True))
         # What is divided, a part for each sample: all that is linked, unless that is more than fits into a split.
@@ -103,7 +104,7 @@ class PairFile(SampleFile):
             report.append(f"{split}: {same:,} same and {len(chosen) - same:,} different pairs")
             if split != "train" and min(same, len(chosen) - same) < FEW:
                 report.append(f"note: what is measured on {split} pairs rests on few of one kind")
-        report[1:1] = self.feature_lines(rows, None, [*self.x_prime, self.label])
+        report[1:1] = self.feature_lines(table, rows, None, [*self.x_prime, self.label])
         report += _notes(rows.hashes, entity, distance)
         scale = self.chosen_scale(rows, np.repeat(np.isin(np.arange(len(distance)), places["train"]), 2))
         return Contents(self._examples(rows.scaled(scale), distance, entity, places), scale, report)
@@ -114,7 +115,7 @@ class PairFile(SampleFile):
         Raises:
             UserError: The file cannot be used; it names row and column.
         """
-        rows, distance, report = self._rows(path, drop)
+        rows, distance, report = self._rows(open_table(path), drop)
         entity = _components(rows.hashes, distance == 0)
         examples = self._examples(rows.scaled(self.scale), distance, entity, {"test": np.arange(len(distance))})
         return Contents(examples, self.scale, report)
@@ -133,9 +134,9 @@ class PairFile(SampleFile):
         except ValueError as error:
             raise UserError(f"{self.path}: {error} (a {self.label} of 0, or same, is for one entity)") from error
 
-    def _rows(self, path: str, drop: Dropping) -> tuple[Rows, np.ndarray, list[str]]:
+    def _rows(self, table: Table, drop: Dropping) -> tuple[Rows, np.ndarray, list[str]]:
         """The pairs of a file, two samples each; d*, ``(n,)``; a report."""
-        table = open_table(path)
+        path = str(table)
         self._require_label(table)
         columns = [*self.x, *self.x_prime]
         table.require(columns, "dataset.x, dataset.x_prime")
@@ -145,16 +146,10 @@ class PairFile(SampleFile):
         if rows.missing:
             report.append(f"left out: {rows.missing:,} pairs in which a value is missing")
         distance = _distances(rows, path, self.label)
-
-        def contradiction(first: int, later: int) -> str:
-            return "" if distance[first] == distance[later] else f", but with another {self.label}"
-
-        if len(kept := rows.first_of_equals(path, drop, contradiction)) < len(rows.numbers):
-            left = np.setdiff1d(np.arange(len(distance)), kept)
-            others = int((distance[rows.first_places()[left]] != distance[left]).sum())
-            told = f", {others:,} of them with another {self.label}" if others else ""
-            report.append(f"left out: {len(left):,} pairs that equal an earlier one{told}")
-            rows, distance = rows.keep(kept), distance[kept]
+        other = f"with another {self.label}"
+        kept, left_out = rows.first_of_equals(path, drop, distance, kind="pairs", conflict=other, conflicting=other)
+        report += left_out
+        rows, distance = rows.keep(kept), distance[kept]
         if (distance == 0).all() or (distance > 0).all():
             kind = "of one entity" if distance[0] == 0 else "of different entities"
             raise UserError(f"{path}, column {self.label}: every pair is {kind}; both kinds are needed")

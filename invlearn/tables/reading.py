@@ -23,6 +23,9 @@ __all__ = ["FORMATS", "Piece", "Table", "fingerprint", "open_table"]
 PIECE = 65_536
 """Rows read at a time."""
 
+SEPARATORS = "commas separate fields in .csv, tabs in .tsv"
+"""What to know of files whose fields do not come apart."""
+
 LOOKED_AT = 1_000
 """Rows of a CSV file that tell which of its columns are numbers."""
 
@@ -119,9 +122,7 @@ class _Csv(Table):
     def _hint(self, column: str) -> str:
         other = next((sign for sign in ";\t,|" if len(self.columns) == 1 and sign in self.columns[0]), None)
         if other:
-            return (
-                f"; its header holds no {self.separator!r} but {other!r}: commas separate fields in .csv, tabs in .tsv"
-            )
+            return f"; its header holds no {self.separator!r} but {other!r}: {SEPARATORS}"
         return super()._hint(column)
 
     @cached_property
@@ -160,20 +161,18 @@ class _Parquet(Table):
 
     @cached_property
     def numeric(self) -> list[str]:
+        numbers = self._of_type("integer", "floating", "decimal")
+        return [name for name in numbers if not re.fullmatch(r"__index_level_\d+__", name)]
+
+    def _of_type(self, *kinds: str) -> list[str]:
         from pyarrow import types
 
-        schema = self.file.schema_arrow
-        kinds = (types.is_integer, types.is_floating, types.is_decimal)
-        numbers = [field.name for field in schema if any(is_kind(field.type) for is_kind in kinds)]
-        return [name for name in numbers if not re.fullmatch(r"__index_level_\d+__", name)]
+        tests = [getattr(types, f"is_{kind}") for kind in kinds]
+        return [field.name for field in self.file.schema_arrow if any(is_kind(field.type) for is_kind in tests)]
 
     @property
     def remark(self) -> str:
-        from pyarrow import types
-
-        schema = self.file.schema_arrow
-        kinds = (types.is_list, types.is_large_list, types.is_fixed_size_list)
-        lists = [field.name for field in schema if any(is_kind(field.type) for is_kind in kinds)]
+        lists = self._of_type("list", "large_list", "fixed_size_list")
         return f"; {lists[0]} holds lists: write a column for each of their numbers" if lists else ""
 
     def pieces(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Piece]:
@@ -296,8 +295,7 @@ def _readable(path: Path) -> Iterator[None]:
     except pd.errors.EmptyDataError as error:
         raise UserError(f"{path} is empty") from error
     except pd.errors.ParserWarning as error:
-        hint = "commas separate fields in .csv, tabs in .tsv"
-        raise UserError(f"{path} cannot be read: a row has more fields than the header; {hint}") from error
+        raise UserError(f"{path} cannot be read: a row has more fields than the header; {SEPARATORS}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} cannot be read: it is not in UTF-8 (byte {error.start:,}); save it so") from error
     except ValueError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from invlearn.errors import UserError
 from invlearn.tables.columns import Checked
 from invlearn.tables.reading import PIECE
-from invlearn.tables.scale import Scale, Scaling, scale_of
+from invlearn.tables.scale import Scale
 
 __all__ = ["Dropping", "Rows", "row_hashes"]
 
@@ -105,44 +105,33 @@ class Rows:
         )
 
     def first_of_equals(
-        self, path: str, drop: Dropping, note: Callable[[int, int], str] = lambda first, later: ""
-    ) -> np.ndarray:
-        """Places of the rows that equal no earlier one.
+        self, path: str, drop: Dropping, label: np.ndarray, *, kind: str, conflict: str, conflicting: str
+    ) -> tuple[np.ndarray, list[str]]:
+        """Places of the rows that equal no earlier one, and what a report says of the others, in lines.
 
         Args:
             path: The file, for messages.
             drop: Whether others may be left out.
-            note: What else to say of a row and the earlier one that it equals.
+            label: What is said of each row, ``(n,)``.
+            kind: What rows are called, in the plural.
+            conflict: What a row does whose label is another than that of the earlier one that it equals.
+            conflicting: Which rows do so.
 
         Raises:
             UserError: There is one that may not be left out.
         """
-        first = self.first_places()
-        repeated = np.flatnonzero(first != np.arange(len(first)))
-        if len(repeated) and "duplicates" not in drop:
-            later = int(repeated[0])
-            earlier = int(first[later])
-            equal = f"{path}, row {self.numbers[later]} equals row {self.numbers[earlier]}{note(earlier, later)}"
-            raise UserError(equal + drop.hint("duplicates"))
-        return np.unique(first)
-
-    def first_places(self) -> np.ndarray:
-        """For each row the place of the first that equals it, perhaps its own, ``(n,)``."""
         codes, _ = pd.factorize(row_hashes(self.hashes.reshape(len(self.numbers), -1)))
         _, firsts = np.unique(codes, return_index=True)
-        return firsts[codes]
-
-    def scale(self, training: np.ndarray, scaling: Scaling) -> Scale:
-        """The scale of the training samples.
-
-        Args:
-            training: Whether a sample is one of them, ``(m,)``.
-            scaling: As in ``SampleFile``.
-
-        Raises:
-            ValueError: All values are equal.
-        """
-        return scale_of(self.values[training], scaling, centre=self.centre)
+        first = firsts[codes]
+        repeated = np.flatnonzero(first != np.arange(len(first)))
+        if not len(repeated):
+            return firsts, []
+        differing = label[first[repeated]] != label[repeated]
+        if "duplicates" not in drop:
+            equal = f"{path}, row {self.numbers[repeated[0]]} equals row {self.numbers[first[repeated[0]]]}"
+            raise UserError(equal + (f", but {conflict}" if differing[0] else "") + drop.hint("duplicates"))
+        told = f", {int(differing.sum()):,} of them {conflicting}" if differing.any() else ""
+        return firsts, [f"left out: {len(repeated):,} {kind} that equal an earlier one{told}"]
 
     def scaled(self, scale: Scale) -> Tensor:
         """The samples under a scale, ``(m, d)``; they take the place of ``values``, which may be most of the memory."""

@@ -16,10 +16,10 @@ from torch import Tensor
 from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
 from invlearn.errors import UserError
 from invlearn.seeding import seeded_generator
-from invlearn.tables.notes import LISTED, notes_on
-from invlearn.tables.reading import fingerprint, open_table
+from invlearn.tables.notes import notes_on, shortened
+from invlearn.tables.reading import Table, fingerprint
 from invlearn.tables.rows import Dropping, Rows
-from invlearn.tables.scale import Scale, Scaling
+from invlearn.tables.scale import Scale, Scaling, scale_of
 
 __all__ = ["Contents", "Drop", "SampleFile", "split_at_random"]
 
@@ -188,32 +188,28 @@ class SampleFile(ABC):
         """The scale as far as it was given, else that of the training rows."""
         if "auto" not in self._scaling.values():
             return self.scale
-        found = rows.scale(training, self.scaling)
+        found = scale_of(rows.values[training], self.scaling, centre=rows.centre)
         return Scale(*(getattr(found, name) if mine == "auto" else mine for name, mine in self._scaling.items()))
 
-    def feature_lines(self, rows: Rows, entity: np.ndarray | None, used: Sequence[str]) -> list[str]:
+    def feature_lines(self, table: Table, rows: Rows, entity: np.ndarray | None, used: Sequence[str]) -> list[str]:
         """What a report says of the features: all that a user has to look at before training.
 
         Args:
-            rows: The samples.
+            table: The file.
+            rows: Its samples.
             entity: Their entities, ``(n,)``, where these are known.
             used: Columns that are used as something else.
         """
         names = self.feature_columns
-        lines = [f"features: {_shortened(names)}"]
-        if left := [name for name in open_table(self.path).columns if name not in (*names, *used)]:
-            lines.append(f"no features: {_shortened(left)}")
+        lines = [f"features: {shortened(names)}"]
+        if left := [name for name in table.columns if name not in (*names, *used)]:
+            lines.append(f"no features: {shortened(left)}")
         notes = notes_on(rows.values, names, self.scaling, centre=rows.centre, entity=entity)
         return [*lines, *notes]
 
     @property
     def _scaling(self) -> dict[str, Any]:
         return {"offset": self.offset, "factor": self.factor}
-
-
-def _shortened(names: Sequence[str]) -> str:
-    half = LISTED // 2
-    return ", ".join(names if len(names) <= LISTED else [*names[:half], "...", *names[-half:]])
 
 
 @lru_cache(maxsize=1)

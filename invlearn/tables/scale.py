@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-__all__ = ["Scale", "Scaling", "scale_of"]
+__all__ = ["Scale", "Scaling", "Spread", "scale_of", "spread_of"]
 
 Scaling = Literal["common", "per_feature", "none"]
 """One offset and one factor for all features, for each its own, or none at all."""
@@ -39,12 +39,25 @@ class Scale:
         return values * np.asarray(self.factor) + np.asarray(self.offset)
 
 
-def scale_of(
-    values: np.ndarray,
-    scaling: Scaling,
-    *,
-    centre: np.ndarray | float = 0.0,
-) -> Scale:
+class Spread(NamedTuple):
+    """Where the values of each feature lie, ``(d,)`` each."""
+
+    mean: np.ndarray
+    """Their mean."""
+    deviation: np.ndarray
+    """Their standard deviation; exactly 0 where they are all equal."""
+    constant: np.ndarray
+    """Whether they are."""
+
+
+def spread_of(values: np.ndarray, centre: np.ndarray | float = 0.0) -> Spread:
+    """The spread of samples ``(n, d)`` from which ``centre``, a number or ``(d,)``, was subtracted."""
+    constant = np.ptp(values, axis=0) == 0  # where rounding leaves a deviation all the same
+    deviation = np.where(constant, 0, values.std(axis=0, dtype=np.float64))
+    return Spread(values.mean(axis=0, dtype=np.float64) + centre, deviation, constant)
+
+
+def scale_of(values: np.ndarray, scaling: Scaling, *, centre: np.ndarray | float = 0.0) -> Scale:
     """The scale with which samples have mean 0 and variance 1; a feature without variance stays so.
 
     Args:
@@ -57,10 +70,9 @@ def scale_of(
     """
     if scaling == "none":
         return Scale(0.0, 1.0)
-    mean, deviation = values.mean(axis=0, dtype=np.float64) + centre, values.std(axis=0, dtype=np.float64)
+    mean, deviation, constant = spread_of(values, centre)
     if not np.isfinite(deviation).all():
         raise ValueError("scaling: values are too large")
-    constant = np.ptp(values, axis=0) == 0  # where rounding leaves a deviation all the same
     if constant.all() and (scaling == "per_feature" or np.ptp(values[0] + centre) == 0):
         raise ValueError("scaling: all values are equal")
     if scaling == "common":
