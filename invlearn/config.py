@@ -16,6 +16,7 @@ from invlearn.errors import UserError
 __all__ = [
     "GROUPS",
     "NOT_COMPARED",
+    "SCALE",
     "Settings",
     "Trainer",
     "as_plain",
@@ -26,6 +27,9 @@ __all__ = [
 
 GROUPS = ("dataset", "model", "loss", "optimizer", "trainer")
 """Config groups that stand in every run's config."""
+
+SCALE = ("dataset.offset", "dataset.factor")
+"""Keys that follow from the content of a file, but for the last digits, where nobody types them."""
 
 PATHS = ("dataset.path",)
 """Where files lie; what is in them is compared by ``dataset.fingerprint``."""

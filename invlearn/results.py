@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 from scipy import special
 
-from invlearn.config import NOT_COMPARED, flatten
+from invlearn.config import NOT_COMPARED, SCALE, flatten
 from invlearn.errors import UserError, nearest
 from invlearn.runs import RunDirectory
 
@@ -44,7 +44,7 @@ _SHOWN = (
 LONGEST = 40
 """Characters of a key's value that a table shows."""
 
-_DERIVED = ("dataset.offset", "dataset.factor", "dataset.fingerprint")
+_DERIVED = (*SCALE, "dataset.fingerprint")
 """Keys that follow from the file that others name."""
 
 _NOT_KEYS = ("run", "status", "replica_seed", "diverged", "seed", "replicas", *NOT_COMPARED)

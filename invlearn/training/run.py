@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from invlearn.config import Settings, differences
+from invlearn.config import SCALE, Settings, differences
 from invlearn.errors import Terminated, UserError
 from invlearn.runs import RunDirectory, check_writable
 from invlearn.training.checkpoint import load_checkpoint, restore_state, save_checkpoint, state_contents
@@ -44,30 +44,33 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
         if any(entry.name not in ours and entry.name[0] != "." for entry in directory.path.iterdir()):
             raise UserError(f"{directory} holds other files and no run; choose another hydra.run.dir")
         return False
+    _refuse_another(experiment, directory)
+    try:
+        record = directory.record()
+    except UserError as error:
+        raise UserError(f"{error}; remove {directory} to train it anew") from error
+    return record.get("status") == "completed" and record.get("epochs") == experiment.epochs
+
+
+def _refuse_another(experiment: Experiment, directory: RunDirectory) -> None:
     # A key that the stored config lacks, because it is older, counts at its default.
     stored = Experiment.from_config(directory.config(), trust=experiment.targets)
     changed = differences(stored.config, experiment.config)
     if stored.epochs < experiment.epochs:
         changed.pop("trainer.epochs")  # a larger number extends the run
-    old, new = stored.config["dataset"], experiment.config["dataset"]
-    if "dataset.fingerprint" in changed and old.get("path") == new.get("path"):
-        message = f"{new['path']} has changed since the run in {directory} was started"
-        raise UserError(f"{message}; choose another hydra.run.dir")
+    path, path_here = (config["dataset"].get("path") for config in (stored.config, experiment.config))
+    if "dataset.fingerprint" in changed and path == path_here:
+        raise UserError(f"{path} has changed since the run in {directory} was started; choose another hydra.run.dir")
     if "dataset._target_" not in changed:
-        for key in ("offset", "factor"):  # these follow from the file, but for the last digits
-            if "dataset.fingerprint" in changed or (f"dataset.{key}" in changed and _alike(old[key], new[key])):
-                changed.pop(f"dataset.{key}", None)
+        for key in SCALE:
+            if key in changed and ("dataset.fingerprint" in changed or _alike(*changed[key])):
+                del changed[key]
     if changed:
         listed = ", ".join(
             key if len(f"{old}{new}") > 100 else f"{key} ({old} there, {new} here)"
             for key, (old, new) in changed.items()
         )
         raise UserError(f"{directory} holds a run of another config: {listed}")
-    try:
-        record = directory.record()
-    except UserError as error:
-        raise UserError(f"{error}; remove {directory} to train it anew") from error
-    return record.get("status") == "completed" and record.get("epochs") == experiment.epochs
 
 
 def _alike(old: float | list[float], new: float | list[float]) -> bool:
