@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from invlearn.plotting import style
+from invlearn.report.plots import style
 
 __all__ = ["draw_scaling", "draw_steps"]
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from invlearn.compose import compose
 from invlearn.config import as_plain
+from invlearn.config.compose import compose
 from invlearn.losses import Examples, PairwiseLoss
 from invlearn.nn import ExtendedLayer, StackedLinear
 from invlearn.seeding import seeded_generator

@@ -40,10 +40,10 @@ class Recipe(Case):
 
 def train_with_invlearn(arguments: Sequence[str]) -> None:
     """Train a stack; with ``until``, only until the target is reached, with ``first``, only the first 64 steps."""
-    from invlearn.compose import compose
     from invlearn.config import as_plain
-    from invlearn.engine import optimise_without_compiler
+    from invlearn.config.compose import compose
     from invlearn.training.experiment import Experiment
+    from invlearn.training.fast import optimise_without_compiler
     from invlearn.training.loop import TrainingState, train_epochs
 
     until, *overrides = arguments

@@ -31,11 +31,11 @@ SECONDS = 4.0
 
 def measure(overrides: Sequence[str]) -> dict[str, float]:
     """Milliseconds of a step, and the most memory that the process took, in MiB."""
-    from invlearn.compose import compose
     from invlearn.config import as_plain
+    from invlearn.config.compose import compose
+    from invlearn.runs.record import peak_memory
     from invlearn.training.experiment import Experiment
     from invlearn.training.loop import TrainingState, train_epoch
-    from invlearn.training.record import peak_memory
 
     torch.set_num_threads(1)
     cpu = torch.device("cpu")

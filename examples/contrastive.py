@@ -7,8 +7,8 @@ from pytorch_metric_learning.losses import ContrastiveLoss as MetricLearningLoss
 from torch import Tensor
 
 from invlearn.data import Dataset, Grouped, Pairs, Split
+from invlearn.evaluation.metrics import code_distance
 from invlearn.losses import Examples, Loss, Outputs, Statistics
-from invlearn.metrics import code_distance
 from invlearn.nn import AutoEncoder
 
 __all__ = ["ContrastiveLoss"]

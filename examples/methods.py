@@ -16,8 +16,8 @@ from sklearn.neighbors import NeighborhoodComponentsAnalysis
 from torch import Tensor
 
 from examples.problem import Problem
-from invlearn.compose import compose
 from invlearn.config import as_plain
+from invlearn.config.compose import compose
 from invlearn.data import EntitySamples
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_epochs

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from invlearn.results import half_interval
+from invlearn.runs.table import half_interval
 
 __all__ = ["amounts_table", "defaults_table", "scores_table"]
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from invlearn import metrics
+from invlearn.evaluation import metrics
 
 __all__ = ["Problem", "Samples", "scores"]
 

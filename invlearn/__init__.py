@@ -10,18 +10,18 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from invlearn.api import train
-    from invlearn.results import read_results
-    from invlearn.training.trained import load_run
+    from invlearn.runs.table import read_results
+    from invlearn.runs.train import train
+    from invlearn.runs.trained import load_run
 
 __all__ = ["__version__", "load_run", "read_results", "train"]
 
 __version__ = version("invlearn")
 
 _HOMES = {
-    "load_run": "invlearn.training.trained",
-    "read_results": "invlearn.results",
-    "train": "invlearn.api",
+    "load_run": "invlearn.runs.trained",
+    "read_results": "invlearn.runs.table",
+    "train": "invlearn.runs.train",
 }
 
 

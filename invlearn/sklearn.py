@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from omegaconf import OmegaConf
 
-from invlearn.compose import conf_dir
 from invlearn.config import GROUPS
+from invlearn.config.compose import conf_dir
 from invlearn.data import EntitySamples, Split
 from invlearn.errors import UserError, nearest
+from invlearn.files.notes import unlike_features
+from invlearn.files.scaler import Scaling, scale_of, spread_of
 from invlearn.nn import AutoEncoder
 from invlearn.seeding import seeded_generator
-from invlearn.tables.notes import unlike_features
-from invlearn.tables.scale import Scaling, scale_of, spread_of
 from invlearn.training.experiment import Experiment, resolve_device
 from invlearn.training.loop import TrainingState, train_epochs
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from invlearn.compose import compose
 from invlearn.config import Settings, Trainer, as_plain, config_hash, differences
+from invlearn.config.build import build
+from invlearn.config.compose import compose
 from invlearn.data import Shift
 from invlearn.errors import UserError, nearest
 from invlearn.training.experiment import Experiment
-from invlearn.training.schema import build
 
 
 def test_the_hash_is_of_what_is_computed_not_of_where() -> None:

@@ -12,11 +12,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from invlearn.compose import compose, conf_dir
 from invlearn.config import as_plain, flatten
+from invlearn.config.build import locate
+from invlearn.config.compose import compose, conf_dir
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_step
-from invlearn.training.schema import locate
 from tests.own_data import entity_table, pair_table, write
 
 CPU = torch.device("cpu")

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from invlearn.compose import compose
 from invlearn.config import as_plain
-from invlearn.engine import ParameterGroup, clip_gradients, fast_objective
-from invlearn.engine.passes import is_known
+from invlearn.config.compose import compose
 from invlearn.nn import AutoEncoder, ExtendedLayer, StackedLinear
 from invlearn.training.experiment import Experiment
+from invlearn.training.fast import ParameterGroup, clip_gradients, fast_objective
+from invlearn.training.fast.passes import is_known
 from invlearn.training.loop import TrainingState, train_epochs
 
 CPU = torch.device("cpu")
@@ -76,7 +76,7 @@ def test_both_engines_train_alike(tiny: list[str], model: str, loss: str) -> Non
         experiment = experiment_of(*overrides, f"engine={engine}")
         train, valid = experiment.training_examples(CPU), experiment.examples("valid", CPU)
         state = TrainingState.initial(experiment, train(0), CPU)
-        assert state.objective.__module__.startswith("invlearn.engine") == (engine == "auto")
+        assert state.objective.__module__.startswith("invlearn.training.fast") == (engine == "auto")
         for _ in train_epochs(state, experiment, train, valid):
             pass
         histories.append(state.history)

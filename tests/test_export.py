@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import invlearn
-from invlearn import export
 from invlearn.errors import UserError
-from invlearn.export import export_run
+from invlearn.inference import export
+from invlearn.inference.export import export_run
 from tests.own_data import entity_table, write
 
 ALONE = {
@@ -29,7 +29,7 @@ result = [z.numpy() for z in torch.export.load(sys.argv[1]).module()(torch.from_
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> invlearn.training.trained.TrainedRun:
+def run(tmp_path_factory: pytest.TempPathFactory) -> invlearn.runs.trained.TrainedRun:
     folder = tmp_path_factory.mktemp("runs")
     table = entity_table()
     table[["f0", "f1", "f2", "f3"]] += 1e4  # what scaling in single precision would lose digits of

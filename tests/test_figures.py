@@ -12,11 +12,11 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from invlearn.claims import LOW, Claim, check_claims
 from invlearn.cli import main
-from invlearn.compose import compose_sweep, conf_dir
+from invlearn.config.compose import compose_sweep, conf_dir
 from invlearn.errors import UserError
-from invlearn.figures import FIGURES, draw, read_figure
+from invlearn.paper.claims import LOW, Claim, check_claims
+from invlearn.paper.figures import FIGURES, draw, read_figure
 
 SIZES = {"modulus": 1, "phase": 7, "sine": 11, "cosine": 13, "code": 5, "reconstruction": 0.5, "invariance": 1}
 BLOCKS = tuple(SIZES)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from invlearn.compose import compose
 from invlearn.config import as_plain
+from invlearn.config.compose import compose
 from invlearn.data import Shift
 from invlearn.losses.groups import group_distances, invariance_of_groups, pairs_of_groups
 from invlearn.training.experiment import Experiment

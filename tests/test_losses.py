@@ -8,8 +8,8 @@ import math
 import pytest
 import torch
 
-from invlearn import metrics
 from invlearn.data import Shift
+from invlearn.evaluation import metrics
 from invlearn.losses import PairwiseLoss, SupervisedDFTLoss, held_out_outputs
 from invlearn.nn import ExtendedAutoEncoder
 from invlearn.seeding import seeded_generator

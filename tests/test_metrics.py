@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from invlearn import metrics
+from invlearn.evaluation import metrics
 
 
 def random_pairs(seed: int, n: int = 30, replicas: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from invlearn.compose import compose
 from invlearn.config import as_plain
+from invlearn.config.compose import compose
 from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
 from invlearn.data.entities import observed_distance
-from invlearn.training.evaluation import calibrate_replicas
+from invlearn.evaluation.replicas import calibrate_replicas
+from invlearn.runs.trained import Threshold
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_epochs
-from invlearn.training.trained import Threshold
 from tests.own_data import entity_table, write
 
 

@@ -9,8 +9,8 @@ import pytest
 from benchmarks.page import recipe_table, scaling_table, steps_table
 from examples.page import amounts_table, defaults_table, scores_table
 from invlearn.cli import main
-from invlearn.figures import FIGURES
-from invlearn.results import with_interval
+from invlearn.paper.figures import FIGURES
+from invlearn.runs.table import with_interval
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "outputs" / "reference"

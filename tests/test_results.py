@@ -15,8 +15,8 @@ from scipy import stats
 import invlearn
 from invlearn.cli import main
 from invlearn.errors import UserError
-from invlearn.results import aggregate, find_runs, half_interval, read_results, read_runs, render, with_interval
-from invlearn.runs import RunDirectory
+from invlearn.runs.directory import RunDirectory
+from invlearn.runs.table import aggregate, find_runs, half_interval, read_results, read_runs, render, with_interval
 
 
 def write_run(folder: Path, depth: int, seeds: dict[int, float | None], status: str = "completed", **more) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from invlearn.errors import UserError
-from invlearn.runs import RunDirectory, check_writable, write_atomically
+from invlearn.runs.directory import RunDirectory, check_writable, write_atomically
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

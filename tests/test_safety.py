@@ -97,12 +97,12 @@ COMMANDS = [("evaluate",), ("resume",), ("export",), ("embed", "samples.csv", "-
         ("dataset", "pathlib.Path.touch"),
         ("dataset", "os.system"),
         ("model", "stranger.Model"),
-        ("model", "invlearn.runs.write_atomically"),
+        ("model", "invlearn.runs.directory.write_atomically"),
         ("loss", "invlearn.nn.linear.check_depth"),
         ("optimizer", "torch.load"),
         ("optimizer", "torch.optim.lr_scheduler.Path"),
         ("trainer", "builtins.exec"),
-        ("dataset", "invlearn.tables.table_writer"),
+        ("dataset", "invlearn.files.table_writer"),
     ],
 )
 def test_a_config_names_no_code(words: tuple[str, ...], named: tuple[str, str], run: Path, capsys, monkeypatch) -> None:

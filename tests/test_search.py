@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from invlearn import search
-from invlearn.search import NearestCodes
+from invlearn.inference import search
+from invlearn.inference.search import NearestCodes
 
 
 def codes(n: int, seed: int) -> np.ndarray:

@@ -15,8 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from invlearn.compose import compose
 from invlearn.config import as_plain
+from invlearn.config.compose import compose
 from invlearn.sklearn import InvariantEncoder
 from invlearn.training.experiment import Experiment
 from tests.own_data import entity_table, write

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invlearn.data import EntitySamples, LabelledPairs
-from invlearn.tables import EntityFile, PairFile, open_table, table_writer
-from invlearn.tables.rows import row_hashes
-from invlearn.tables.scale import Scaling, scale_of
+from invlearn.files import EntityFile, PairFile, open_table, table_writer
+from invlearn.files.rows import row_hashes
+from invlearn.files.scaler import Scaling, scale_of
 from tests.own_data import entity_table, pair_table, write
 
 

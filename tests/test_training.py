@@ -10,15 +10,15 @@ import torch
 from torch import nn
 
 import invlearn
-from invlearn.api import train
-from invlearn.compose import compose
 from invlearn.config import GROUPS, Trainer, as_plain
+from invlearn.config.compose import compose
 from invlearn.errors import UserError
-from invlearn.runs import RunDirectory
+from invlearn.runs.directory import RunDirectory
+from invlearn.runs.session import run_experiment
+from invlearn.runs.train import train
 from invlearn.training.checkpoint import load_checkpoint, restore_state, state_contents
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, learning_rate_factor, train_epochs, train_step
-from invlearn.training.run import run_experiment
 
 CPU = torch.device("cpu")
 

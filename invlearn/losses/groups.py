@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from invlearn import metrics
+from invlearn.evaluation import metrics
 
 __all__ = ["group_distances", "invariance_of_groups", "pair_targets", "pairs_of_groups", "squared_distances"]
 

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from invlearn import metrics
 from invlearn.data import Dataset, Grouped, Pairs, Split
+from invlearn.evaluation import metrics
 from invlearn.losses.groups import invariance_of_groups, pairs_of_groups
 from invlearn.losses.loss import Examples, Loss, Outputs, Statistics
 from invlearn.nn import AutoEncoder
@@ -21,7 +21,7 @@ class PairwiseLoss(Loss):
 
     .. math:: L = \mathrm{MSE}(x, \hat x) + λ \, \mathrm{mean}\, \ell(d^*, \lVert z_{inv} - z'_{inv} \rVert)
 
-    with ℓ of equation (2), see :func:`invlearn.metrics.invariance_loss`.
+    with ℓ of equation (2), see :func:`invlearn.evaluation.metrics.invariance_loss`.
 
     Args:
         dim: Number of features d of a sample.

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from invlearn.config import GROUPS, Settings, Trainer
+from invlearn.config.build import build, check_trusted
 from invlearn.data import Dataset, OfEntities, Split
-from invlearn.engine import ParameterGroup
 from invlearn.errors import UserError
 from invlearn.losses import Examples, Loss
 from invlearn.nn import AutoEncoder, LearningRates, StackedLinear
 from invlearn.seeding import derived_seed, seeded_generator
-from invlearn.training.schema import build, check_trusted
+from invlearn.training.fast import ParameterGroup
 
 __all__ = ["Experiment", "resolve_device"]
 

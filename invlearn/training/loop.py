@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from invlearn.config import Trainer
-from invlearn.engine import GraphedSteps, Objective, ParameterGroup, clip_gradients, fast_objective, take_step
 from invlearn.losses import Examples, Loss, Statistics, held_out_outputs
 from invlearn.nn import AutoEncoder
 from invlearn.seeding import seeded_generator
 from invlearn.training.experiment import Experiment
+from invlearn.training.fast import GraphedSteps, Objective, ParameterGroup, clip_gradients, fast_objective, take_step
 
 __all__ = ["TrainingState", "learning_rate_factor", "train_epoch", "train_epochs", "train_step"]
 
@@ -184,7 +184,7 @@ def _objective(experiment: Experiment, model: AutoEncoder, train: Examples) -> O
 
 
 def _plain_objective(loss: Loss, model: AutoEncoder) -> Objective:
-    """The loss with gradients by autograd: any loss, any network, and what ``invlearn.engine`` is tested against."""
+    """The loss with gradients by autograd: any loss, any network, and what ``invlearn.training.fast`` is tested against."""
 
     def objective(batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
         with torch.enable_grad():

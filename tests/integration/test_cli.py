@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from invlearn.cli import main
-from invlearn.compose import conf_dir
+from invlearn.config.compose import conf_dir
 
 CLEAN_ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("COMP_")}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from invlearn.cli import main
-from invlearn.runs import RunDirectory
+from invlearn.runs.directory import RunDirectory
 from tests.integration.sweeping import (
     SMALL,
     TWELVE,
@@ -53,7 +53,7 @@ def test_adding_values_trains_only_the_new_ones(here: Path, capsys: pytest.Captu
 def test_a_failing_run_costs_no_other_and_is_tried_again(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from invlearn.training import run
+    from invlearn.runs import session as run
 
     def broken(state, experiment, *rest):
         if experiment.config["model"]["depth"] == 2:
@@ -121,9 +121,9 @@ def test_whatever_a_grid_sets_holds_for_its_runs(here: Path) -> None:
 
 
 def test_a_run_that_another_process_finished_meanwhile_stays_finished(here: Path) -> None:
-    from invlearn.commands.sweep import _mark_planned
-    from invlearn.commands.train import check
-    from invlearn.compose import compose_sweep
+    from invlearn.cli.train import check
+    from invlearn.config.compose import compose_sweep
+    from invlearn.sweeps.run import _mark_planned
 
     assert train("seed=0") == 0
     (job,) = compose_sweep(["sweep=s", *SMALL, "trainer.epochs=2", "seed=0"]).jobs
@@ -153,7 +153,7 @@ def test_looking_at_a_lock_keeps_nobody_from_training(tmp_path: Path) -> None:
 def test_a_failure_before_training_is_written_down_too(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from invlearn.training import run
+    from invlearn.runs import session as run
 
     def broken(name: str) -> None:
         raise RuntimeError(f"no driver for {name}")

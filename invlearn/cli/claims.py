@@ -1,0 +1,44 @@
+"""``invlearn claims``: the paper's claims beside our numbers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from invlearn.cli.arguments import Parser
+from invlearn.errors import UserError
+
+__all__ = ["main"]
+
+
+def main(argv: list[str]) -> int:
+    """Print a row for each claim of the paper: what it says, what finished runs show, whether it holds."""
+    parser = Parser(prog="invlearn claims", description="The paper's claims beside the numbers of finished runs.")
+    parser.add_argument("--preset", default="quick", help="the preset that was trained: smoke, quick or paper")
+    parser.add_argument("--tables", type=Path, metavar="DIR", help="read fig1.csv to fig5.csv here instead of the runs")
+    parser.add_argument("overrides", nargs="*", help="what else was typed when they were trained, as in sweep=mine")
+    parser.add_argument("--format", choices=("table", "markdown", "csv"), default="table")
+    arguments = parser.parse_intermixed_args(argv)
+
+    import pandas as pd
+
+    from invlearn.paper.claims import check_claims
+    from invlearn.paper.figures import FIGURES, read_figure
+    from invlearn.runs.table import render
+
+    if arguments.tables is None:
+        data = {name: read_figure(name, arguments.preset, arguments.overrides) for name in FIGURES}
+        tables = {name: figure.table for name, figure in data.items()}
+        for name, figure in data.items():
+            if figure.missing:
+                print(f"{name}: {len(figure.missing)} runs are missing; `invlearn figure` names them", file=sys.stderr)
+    else:
+        files = {name: arguments.tables / f"{name}.csv" for name in FIGURES}
+        try:
+            tables = {name: pd.read_csv(file) for name, file in files.items() if file.is_file()}
+        except (OSError, ValueError) as error:
+            raise UserError(f"{arguments.tables}: a table cannot be read: {str(error).splitlines()[0]}") from error
+        if not tables:
+            raise UserError(f"{arguments.tables} holds none of fig1.csv to fig5.csv")
+    print(render(pd.DataFrame(check_claims(tables)), arguments.format))
+    return 0

@@ -1,0 +1,38 @@
+"""``invlearn export RUN``: the encoder in one file, to be used without invlearn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invlearn.cli.arguments import Parser
+from invlearn.runs.directory import RunDirectory, check_writable
+
+__all__ = ["main"]
+
+ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
+
+
+def main(argv: list[str]) -> int:
+    """Write the file, check it, and say how it is used."""
+    parser = Parser(prog="invlearn export", description="Write the encoder to a file that needs no invlearn.")
+    parser.add_run()
+    parser.add_argument("--format", choices=ENDINGS, default="onnx", help="onnx, or torch for torch.export's .pt2")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="by default RUN/encoder.onnx or .pt2")
+    parser.add_argument("--replica", type=int, help="which replica; by default the best by validation loss")
+    arguments = parser.parse_intermixed_args(argv)
+    directory = RunDirectory(arguments.run)
+    directory.config()  # says what is wrong before torch is loaded
+    path = arguments.output or directory.path / f"encoder{ENDINGS[arguments.format]}"
+    check_writable(path.parent)
+
+    from invlearn.inference.export import export_run
+
+    run = parser.load(arguments)
+    difference = export_run(run, path, arguments.format, replica=arguments.replica)
+    loss, dim = run.experiment.loss, run.experiment.dataset.dim
+    print(
+        f"{path}: x, float32 (n, {dim}) -> z_invariant (n, {loss.invariant_features}), "
+        f"z_variant (n, {loss.code_features - loss.invariant_features})"
+    )
+    print(f"checked: its codes differ from the run's by {difference:.1e} at most")
+    return 0

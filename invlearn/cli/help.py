@@ -1,0 +1,71 @@
+"""The help of ``invlearn train``: its groups and keys, read from the YAML files and their comments."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from invlearn.config import GROUPS
+from invlearn.config.compose import conf_dir
+
+__all__ = ["train_help"]
+
+
+def train_help() -> str:
+    """Every group with its options, and every key with its default and its comment, a line each."""
+    sections = [
+        "usage: invlearn train [group=option] [key=value] [--dry-run] [-m] [--cfg job] [--config-dir DIR]\n\n"
+        "Trains a run into outputs/runs/<time>; hydra.run.dir=DIR names the folder, and the same command continues\n"
+        "an unfinished one. --dry-run checks everything and trains nothing; --cfg job prints the config; --hydra-help\n"
+        "tells the rest. -m sweeps over key=value1,value2, into outputs/sweeps/<sweep>; the same command goes on\n"
+        "where it stopped, hydra/launcher=joblib takes all cores, hydra/launcher=slurm a cluster.",
+        "groups:\n"
+        + "\n".join(
+            f"  {group.name + '=' + '|'.join(_options(group)):50} default {_defaults().get(group.name, 'none')}"
+            for group in _groups()
+        ),
+        "keys, with their defaults:\n" + "\n".join(_keys(conf_dir() / "train.yaml")),
+    ]
+    for group in (*GROUPS, "hydra/launcher"):
+        for option in _options(conf_dir() / group):
+            keys = _keys(conf_dir() / group / f"{option}.yaml", prefix=f"{group.replace('/', '.')}.")
+            sections.append(f"{group}={option}\n" + "\n".join([*keys, *_of_own_data(option)]))
+    return "\n\n".join(sections)
+
+
+def _groups() -> list[Path]:
+    return sorted(path for path in conf_dir().iterdir() if path.is_dir() and _options(path))
+
+
+def _defaults() -> dict[str, str]:
+    """The options that conf/train.yaml chooses."""
+    lines = (conf_dir() / "train.yaml").read_text(encoding="utf-8").splitlines()
+    chosen = (line.strip(" -").partition(": ") for line in lines if line.startswith("  - "))
+    return {group: option for group, _, option in chosen if option != "null"}
+
+
+def _options(group: Path) -> list[str]:
+    return sorted(file.stem for file in group.glob("*.yaml"))
+
+
+def _of_own_data(dataset: str) -> list[str]:
+    """What a dataset chooses of other groups, and what it changes in their options, a line each."""
+    file = conf_dir() / "dataset" / f"{dataset}.yaml"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    lines = [f"  chooses {group}={option}" for group, option in re.findall(r"override /(\w+)@\S+ (\w+)", text)]
+    for file in sorted(conf_dir().glob(f"own/*/{dataset}_*.yaml")):
+        choice = f"{file.parent.name}={file.stem.removeprefix(f'{dataset}_')}"
+        settings = [line for line in file.read_text(encoding="utf-8").splitlines() if line[0] != "#"]
+        lines.append(f"  {'with ' + choice:38} {', '.join(settings).replace(': ', '=')}")
+    return lines
+
+
+def _keys(file: Path, prefix: str = "") -> list[str]:
+    """Top-level ``key: default  # comment`` lines of a YAML file."""
+    lines = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        setting, comment_mark, comment = line.partition("  # ")
+        key, colon, default = setting.partition(": ")
+        if comment_mark and colon and not line.startswith((" ", "#")):
+            lines.append(f"  {prefix + key + '=' + default:38} {comment}")
+    return lines

@@ -1,0 +1,61 @@
+"""``invlearn results DIR...``: one table of many runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from invlearn.cli.arguments import Parser
+from invlearn.errors import UserError
+
+__all__ = ["main"]
+
+
+def main(argv: list[str]) -> int:
+    """Print one row per configuration: means and 95% intervals over distinct seeds, best first."""
+    parser = Parser(
+        prog="invlearn results",
+        description="One row per configuration: mean and 95% interval over distinct seeds, best first.",
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="runs, or folders with runs below")
+    parser.add_argument(
+        "--by", help="keys that tell rows apart, as in model.depth,dataset.dim, or run; default: those that do"
+    )
+    parser.add_argument("--metric", help="metrics to show, as in mse_invariance,auroc; the first orders the rows")
+    parser.add_argument("--format", choices=("table", "csv", "markdown", "parquet"), default="table")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write here instead of to the terminal")
+    arguments = parser.parse_intermixed_args(argv)
+
+    from invlearn.runs.directory import check_writable, write_atomically
+    from invlearn.runs.table import aggregate, find_runs, read_runs, render
+
+    if arguments.format == "parquet" and arguments.output is None:
+        raise UserError("results: --format parquet needs a file: -o FILE")
+    if arguments.output is not None:
+        if arguments.output.is_dir():
+            raise UserError(f"results: -o {arguments.output} is a folder; name a file")
+        check_writable(arguments.output.parent)
+    skipped: list[str] = []
+    runs = read_runs(find_runs(arguments.folders, skipped), skipped)
+    for line in skipped:
+        print(f"invlearn: skipped: {line}", file=sys.stderr)
+    if runs.empty:
+        raise UserError(f"there are no runs in {', '.join(map(str, arguments.folders))}")
+    table = aggregate(runs, _split(arguments.by), _split(arguments.metric))
+    if arguments.output is None:
+        print(render(table, arguments.format))
+    else:
+        text = arguments.format != "parquet"
+        write_atomically(arguments.output, f"{render(table, arguments.format)}\n".encode() if text else _parquet(table))
+    return 0
+
+
+def _split(names: str | None) -> list[str] | None:
+    return names.split(",") if names else None
+
+
+def _parquet(table) -> bytes:
+    try:
+        return table.to_parquet(index=False)
+    except ImportError as error:
+        raise UserError("results: --format parquet needs pyarrow: pip install 'invlearn[data]'") from error

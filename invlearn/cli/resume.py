@@ -1,0 +1,31 @@
+"""``invlearn resume RUN``: continue an unfinished run with its own config."""
+
+from __future__ import annotations
+
+from invlearn.cli.arguments import Parser
+from invlearn.runs.directory import RunDirectory
+
+__all__ = ["main"]
+
+
+def main(argv: list[str]) -> int:
+    """Continue the run to its end; say so if there is nothing left to do."""
+    parser = Parser(prog="invlearn resume", description="Continue an unfinished run with its own config.")
+    parser.add_run()
+    parser.add_argument("--device", help="continue on another device: auto, cpu, cuda or cuda:N")
+    arguments = parser.parse_intermixed_args(argv)
+    directory = RunDirectory(arguments.run)
+    config = directory.config()
+    if arguments.device is not None:
+        config["device"] = arguments.device
+
+    from invlearn.cli.train import report
+    from invlearn.runs.session import is_finished
+    from invlearn.runs.train import train
+    from invlearn.training.experiment import Experiment
+
+    if is_finished(Experiment.from_config(config, trust=arguments.trust), directory):
+        print(f"{directory} is finished; nothing to do")
+    train(config, directory.path)
+    report(directory)
+    return 0

@@ -1,0 +1,47 @@
+"""The short table at the end of a run."""
+
+from __future__ import annotations
+
+import statistics
+
+from invlearn.runs.directory import RunDirectory
+
+__all__ = ["metrics_table", "summary"]
+
+
+def summary(directory: RunDirectory) -> str:
+    """What came out of a finished run, and where its files are."""
+    record = directory.record()
+    replicas = record["replicas"]
+    lines = [
+        f"{directory.title()}: {len(replicas)} replica{'s' * (len(replicas) > 1)} of {record['parameters']:,} "
+        f"parameters, {record['wall_seconds']:.0f} s on {record['device']}",
+        metrics_table([r["metrics"] for r in replicas], [r["constants"] for r in replicas], record["best_replica"]),
+    ]
+    if diverged := [str(r["seed"]) for r in replicas if r["diverged"]]:
+        lines.append(f"diverged: seed {', '.join(diverged)}")
+    lines.append(f"in {directory}: curves.png, metrics.csv, run.json, checkpoints/")
+    trained = directory.best_checkpoint.stat().st_mtime
+    if older := [path.name for path in sorted(directory.path.glob("encoder.*")) if path.stat().st_mtime < trained]:
+        lines.append(f"note: older than this training: {', '.join(older)}; invlearn export writes it anew")
+    return "\n".join(lines)
+
+
+def metrics_table(metrics: list[dict], constants: list[dict], best: int) -> str:
+    """Metrics of the best replica by validation loss, the median over replicas, and what a constant gets."""
+    many = len(metrics) > 1
+    header = f"{'test':26}{'best' if many else 'run':>10}{'median' if many else '':>10}{'constant':>10}"
+    rows = [header]
+    for name, value in metrics[best].items():
+        if value is None or name in ("loss", "collapsed", "recall_among"):
+            continue
+        known = [replica[name] for replica in metrics if replica[name] is not None]
+        digits = 4 if name in ("auroc", "recall_at_1") else 2  # 0.998 is not 1
+        median = f"{statistics.median(known):10.{digits}g}" if many else " " * 10
+        constant = constants[best].get(name)
+        if name == "recall_at_1" and (entities := metrics[best].get("recall_among")):
+            name = f"{name} among {entities:,}"  # noqa: PLW2901
+        rows.append(f"{name:26}{value:10.{digits}g}{median}" + (f"{constant:10.2g}" if constant is not None else ""))
+    if collapsed := sum(bool(replica.get("collapsed")) for replica in metrics):
+        rows.append(f"the code has collapsed in {collapsed} of {len(metrics)}: different entities share one code")
+    return "\n".join(rows)

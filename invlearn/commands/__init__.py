@@ -1,1 +1,0 @@
-"""Subcommands, one file each: ``main(argv)`` parses the words after its name and returns the exit status."""

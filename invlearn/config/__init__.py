@@ -1,0 +1,25 @@
+"""Configuration: its schema, composing it with Hydra, and what it means. Importing it loads no torch."""
+
+from invlearn.config.settings import (
+    GROUPS,
+    NOT_COMPARED,
+    SCALE,
+    Settings,
+    Trainer,
+    as_plain,
+    config_hash,
+    differences,
+    flatten,
+)
+
+__all__ = [
+    "GROUPS",
+    "NOT_COMPARED",
+    "SCALE",
+    "Settings",
+    "Trainer",
+    "as_plain",
+    "config_hash",
+    "differences",
+    "flatten",
+]

@@ -1,0 +1,169 @@
+"""Building objects from the config: the one place where ``_target_`` is followed."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import typing
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from torch import Tensor
+
+from invlearn.errors import UserError, nearest
+
+__all__ = ["build", "check_trusted", "locate"]
+
+OWN = {
+    "dataset": ("invlearn.data", "invlearn.files"),
+    "model": ("invlearn.nn",),
+    "loss": ("invlearn.losses",),
+    "optimizer": ("torch.optim",),
+    "trainer": ("invlearn.config",),
+}
+"""Packages whose public classes a stored config may name, by group."""
+
+
+def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tuple[Any, dict[str, Any]]:
+    """Call the constructor that a config group names, with the group's keys as keywords.
+
+    Args:
+        group: Name of the group, for error messages.
+        node: Its plain config; ``_target_`` is the dotted name of a class or function.
+        args: Positional arguments that come from elsewhere (sizes, generators, parameters).
+        given: Keyword arguments that come from elsewhere.
+
+    Returns:
+        The object, and its *effective* node: complete with the constructor's defaults (for constructors of invlearn's
+        own), and with each ``auto`` replaced by what the object made of it, under the same name. What depends on the
+        training examples rather than on their width (α) stays ``auto``.
+
+    Raises:
+        UserError: The target does not exist, a key is unknown or missing, or a value has the wrong type or range.
+    """
+    target = locate(group, node.get("_target_"))
+    signature = inspect.signature(target)
+    settable = {
+        name: parameter
+        for name, parameter in signature.parameters.items()
+        if name not in signature.bind_partial(*args, **given).arguments
+    }
+    hints = typing.get_type_hints(
+        target.__init__ if inspect.isclass(target) and not dataclasses.is_dataclass(target) else target
+    )
+    values = {}
+    for key, value in node.items():
+        if key == "_target_":
+            continue
+        if key not in settable:
+            raise UserError(f"{_dotted(group, key)}: there is no such key{nearest(key, settable)}")
+        if not _fits(value, hints.get(key, Any)):
+            raise UserError(f"{_dotted(group, key)} must be {_words(hints[key])}, got {value!r}")
+        # 8 and 8.0 are the same setting, and must have the same hash.
+        values[key] = float(value) if type(value) is int and not _fits_int(hints.get(key, Any)) else value
+    if target.__module__.startswith("invlearn."):
+        defaults = {key: parameter.default for key, parameter in settable.items()}
+        values = {key: value for key, value in defaults.items() if value is not inspect.Parameter.empty} | values
+    try:
+        built = target(*args, **given, **values)
+    except (ValueError, TypeError, RuntimeError) as error:
+        message = str(error).strip().splitlines()[0]
+        # Constructors here open their messages with the name of the argument.
+        named = message.partition(" ")[0] in settable
+        raise UserError(_dotted(group, message) if named else f"{group}: {message}") from error
+    return built, {"_target_": node["_target_"]} | {key: _settled(key, value, built) for key, value in values.items()}
+
+
+def check_trusted(config: Mapping[str, Any], trust: Sequence[str]) -> None:
+    """Refuse a config from elsewhere that names anything but classes made for it: a name can run code.
+
+    Args:
+        config: A stored config.
+        trust: Other classes that may be named, or modules and packages that hold them.
+
+    Raises:
+        UserError: It names something else.
+    """
+    for group, packages in OWN.items():
+        path = str(config[group].get("_target_"))
+        if any(path == name or path.startswith(f"{name}.") for name in trust):
+            continue
+        package, _, name = path.rpartition(".")
+        if package not in packages or not inspect.isclass(getattr(import_module(package), name, None)):
+            raise UserError(f"{group}._target_ is {path}, no class of invlearn's own; --trust {path} lets its code run")
+
+
+def locate(group: str, path: object) -> Any:
+    """The class or function that a group's ``_target_`` names.
+
+    Raises:
+        UserError: There is none.
+    """
+    module, _, name = path.rpartition(".") if isinstance(path, str) else ("", "", "")
+    if not module:
+        raise UserError(f"{group}._target_ must name a class, as in invlearn.data.Shift, got {path!r}")
+    try:
+        target = getattr(import_module(module), name)
+        inspect.signature(target)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise UserError(f"{group}._target_: there is no class or function {path}") from error
+    return target
+
+
+def _settled(key: str, value: Any, built: Any) -> Any:
+    if value == "auto" or (dataclasses.is_dataclass(built) and hasattr(built, key)):
+        value = getattr(built, key)
+    if isinstance(value, Tensor):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _dotted(group: str, rest: str) -> str:
+    return f"{group}.{rest}" if group else rest
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a plain config value is of an annotated type; a bool is no number, an int is a float, NaN is neither."""
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return any(_fits(value, option) for option in get_args(hint))
+    if origin is Literal:
+        return any(value == option and type(value) is type(option) for option in get_args(hint))
+    if origin is tuple:
+        options = get_args(hint)
+        return isinstance(value, list) and len(value) == len(options) and all(map(_fits, value, options))
+    if origin is not None and inspect.isclass(origin) and issubclass(origin, Sequence):
+        return isinstance(value, list) and all(_fits(item, get_args(hint)[0]) for item in value)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (bool, str):
+        return isinstance(value, hint)
+    if hint in (None, type(None)):
+        return value is None
+    return hint is Any
+
+
+def _fits_int(hint: Any) -> bool:
+    return hint in (int, bool, Any) or any(_fits_int(option) for option in get_args(hint) if isinstance(option, type))
+
+
+def _words(hint: Any) -> str:
+    """An annotated type in words: ``a whole number or auto``."""
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(_words(option) for option in get_args(hint) if option is not Tensor)
+    if get_origin(hint) is Literal:
+        return " or ".join(str(option) for option in get_args(hint))
+    if get_origin(hint) is tuple:
+        return f"a list of {len(get_args(hint))} numbers"
+    if get_origin(hint) is not None:
+        item = get_args(hint)[0]
+        if item is str:
+            return """a list of names (of digits alone in quotes, as in '["400","450"]')"""
+        return f"a list of {_words(item)}" if get_origin(item) is Literal else "a list"
+    names = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text", type(None): "null"}
+    return names.get(hint, str(hint))

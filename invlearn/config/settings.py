@@ -1,0 +1,167 @@
+"""The configuration: the keys that all runs share, plain configs, comparing them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from invlearn.errors import UserError
+
+__all__ = [
+    "GROUPS",
+    "NOT_COMPARED",
+    "SCALE",
+    "Settings",
+    "Trainer",
+    "as_plain",
+    "config_hash",
+    "differences",
+    "flatten",
+]
+
+GROUPS = ("dataset", "model", "loss", "optimizer", "trainer")
+"""Config groups that stand in every run's config."""
+
+SCALE = ("dataset.offset", "dataset.factor")
+"""Keys that follow from the content of a file, but for the last digits, where nobody types them."""
+
+PATHS = ("dataset.path",)
+"""Where files lie; what is in them is compared by ``dataset.fingerprint``."""
+
+NOT_COMPARED = ("device", "threads", "engine", "sweep", "on_error", "hydra")
+"""Keys that say where and how a run is computed, not what: they do not change which run it is."""
+
+
+MAX_THREADS = 1024
+"""Far beyond what helps; a system that cannot start as many as asked for ends the process without a word."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The top-level keys beside the groups.
+
+    Args:
+        seed: Seed of replica 0; replica r has ``seed + r``.
+        replicas: Runs trained together as one stack, at least 1.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: Arithmetic of training.
+        tf32: Whether a GPU may round the factors of float32 matrix products to 10 bits.
+        threads: CPU threads of torch; ``None`` is torch's own choice.
+        engine: How training steps are computed: ``auto`` takes hand-derived gradients where ``invlearn.training.fast`` knows
+            the model and the loss, ``plain`` is torch's autograd everywhere, ``graph`` replays those of ``auto`` as a
+            CUDA graph.
+        sweep: Name of a sweep's folder; read by ``hydra.sweep.dir`` in ``conf/train.yaml``.
+        on_error: What a sweep does when a run fails: go on with the others, or start no more.
+
+    Raises:
+        ValueError: A setting is out of range.
+    """
+
+    seed: int = 0
+    replicas: int = 1
+    device: str = "auto"
+    dtype: Literal["float32", "float64"] = "float32"
+    tf32: bool = False
+    threads: int | None = 1
+    engine: Literal["auto", "plain", "graph"] = "auto"
+    sweep: str | None = None
+    on_error: Literal["continue", "stop"] = "continue"
+
+    def __post_init__(self) -> None:
+        for name in ("replicas", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.threads is not None and self.threads > MAX_THREADS:
+            raise ValueError(f"threads must be at most {MAX_THREADS}, got {self.threads}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """How long and in what steps to train.
+
+    Args:
+        epochs: Passes over the training examples, at least 1; ``auto`` grows with d.
+        batch_size: Examples of a step, at least 1; ``auto`` is what the loss works best with. An epoch's last, smaller
+            batch is left out.
+        clip: Largest gradient norm of each replica; ``None`` does not clip.
+        warmup_steps: Steps over which the learning rate rises linearly from 0.
+        schedule: ``cosine`` falls to 0 at the last step; ``constant`` stays.
+        input_lr_factor: How many times faster the encoder's first layer learns, above 0; ``auto`` is what the model was
+            tuned with.
+        patience: Stop a replica after this many epochs without a better validation loss; ``None`` never does.
+
+    Raises:
+        ValueError: A setting is out of range.
+    """
+
+    epochs: int | Literal["auto"] = "auto"
+    batch_size: int | Literal["auto"] = "auto"
+    clip: float | None = 1.0
+    warmup_steps: int = 500
+    schedule: Literal["cosine", "constant"] = "cosine"
+    input_lr_factor: float | Literal["auto"] = "auto"
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, minimum in (("epochs", 1), ("batch_size", 1), ("warmup_steps", 0), ("patience", 1)):
+            value = getattr(self, name)
+            if value not in (None, "auto") and value < minimum:
+                raise ValueError(f"{name} must be at least {minimum}, got {value}")
+        if self.input_lr_factor != "auto" and not self.input_lr_factor > 0:
+            raise ValueError(f"input_lr_factor must be above 0, got {self.input_lr_factor}")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"clip must be above 0 (or null, for none), got {self.clip}")
+
+
+def as_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """Resolve interpolations and return nested dicts of plain values, without Hydra's own settings and the grid.
+
+    Raises:
+        UserError: An interpolation or a missing value cannot be resolved.
+    """
+    try:
+        node = OmegaConf.create({str(key): value for key, value in config.items() if key not in ("hydra", "grid")})
+        plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None)
+        missing = isinstance(error, MissingMandatoryValue) and key
+        raise UserError(f"{key} must be given" if missing else str(error).splitlines()[0]) from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested dicts to dotted keys.
+
+    Example:
+        >>> flatten({"model": {"depth": 2}, "seed": 0})
+        {'model.depth': 2, 'seed': 0}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
+def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
+    flat = flatten({key: value for key, value in config.items() if key not in NOT_COMPARED})
+    return {key: value for key, value in flat.items() if key not in PATHS}
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Sixteen hexadecimal digits of what a plain config computes, whatever the device, launcher and paths."""
+    return hashlib.sha256(json.dumps(_compared(config), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Keys in which two plain configs compute different runs, with the old and the new value."""
+    old, new = _compared(old), _compared(new)
+    return {key: (old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)}

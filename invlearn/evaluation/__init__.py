@@ -1,0 +1,1 @@
+"""Measuring an encoder on held-out data."""

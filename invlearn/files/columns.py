@@ -1,0 +1,110 @@
+"""Features of a table: which columns they are, and their values, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from invlearn.errors import UserError
+from invlearn.files.table import Piece, Table
+
+__all__ = ["Checked", "checked_pieces", "choose_columns", "numbers"]
+
+
+class Checked(NamedTuple):
+    """Some rows of a table whose features are finite numbers."""
+
+    rows: np.ndarray
+    """Their numbers in the table, from 1, ``(n,)``."""
+    features: np.ndarray
+    """``(n, d)``, float64."""
+    others: pd.DataFrame
+    """The other columns asked for, of the same rows."""
+    dropped: int
+    """Rows left out because a value was missing."""
+
+
+def choose_columns(table: Table, choice: str | Sequence[str], key: str, *, without: Sequence[str] = ()) -> list[str]:
+    """Columns by a list of names, by the prefix that their names share, or, for ``auto``, all that hold numbers.
+
+    Args:
+        table: The file.
+        choice: The names, the prefix, or ``auto``.
+        key: The setting that chooses, for error messages.
+        without: Columns that are no features.
+
+    Raises:
+        UserError: There are none, or one is missing, named twice or no feature.
+    """
+    if not isinstance(choice, str):
+        chosen = list(choice)
+        table.require(chosen, key)
+        for index, name in enumerate(chosen):
+            if name in chosen[:index] or name in without:
+                raise UserError(f"{table}: column {name} is named twice ({key})")
+    elif choice == "auto":
+        chosen = [name for name in table.numeric if name not in without]
+    else:
+        chosen = [name for name in table.columns if name.startswith(choice) and name not in without]
+    if not chosen:
+        wanted = "of numbers" if choice == "auto" else f"whose name starts with {choice}"
+        raise UserError(f"{table}: there is no column {wanted} ({key}){table.remark}")
+    return chosen
+
+
+def checked_pieces(
+    table: Table, features: Sequence[str], others: Sequence[str] = (), *, drop_missing: bool = False, hint: str = ""
+) -> Iterator[Checked]:
+    """The rows of a table, in pieces, with their features as numbers.
+
+    Args:
+        table: The file.
+        features: Columns that must hold finite numbers.
+        others: Columns to read beside them, as they are written.
+        drop_missing: Leave out rows in which a feature is missing, instead of refusing them.
+        hint: What a user can do about a missing value.
+
+    Raises:
+        UserError: A feature is missing, text or infinite; it names file, row and column.
+    """
+    for piece in table.pieces([*features, *others], text=others):
+        values = np.empty((len(piece.frame), len(features)))
+        for index, name in enumerate(features):
+            values[:, index] = numbers(table, piece, name)
+        missing = np.isnan(values)
+        kept = ~missing.any(axis=1)
+        if not drop_missing and not kept.all():
+            row, column = np.argwhere(missing)[0]
+            raise UserError(f"{table}, row {piece.first_row + row}, column {features[column]}: no value{hint}")
+        rows = piece.first_row + np.flatnonzero(kept)
+        dropped = int((~kept).sum())
+        yield Checked(
+            rows,
+            values[kept] if dropped else values,
+            piece.frame.filter(list(others)).iloc[np.flatnonzero(kept)],
+            dropped,
+        )
+
+
+def numbers(table: Table, piece: Piece, column: str) -> np.ndarray:
+    """A column as float64, ``(n,)``, NaN where it is missing.
+
+    Raises:
+        UserError: A value is text or infinite, or too large for single precision; it names file, row and column.
+    """
+    values = piece.frame[column]
+    if values.dtype.kind in "iuf":
+        parsed = values.to_numpy(np.float64)
+        wrong = np.zeros(len(parsed), dtype=bool)
+    else:
+        parsed = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        wrong = np.isnan(parsed) & values.notna().to_numpy()
+    wrong |= np.abs(parsed) > np.finfo(np.float32).max
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        where = f"{table}, row {piece.first_row + row}, column {column}"
+        raise UserError(f"{where}: {values.iloc[row]} is no finite number of single precision")
+    return parsed

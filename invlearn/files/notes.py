@@ -1,0 +1,128 @@
+"""What is odd about samples: things that are no error, and that spoil a training unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from invlearn.files.scaler import Scaling, Spread, spread_of
+
+__all__ = ["notes_on", "shortened", "unlike_features"]
+
+LISTED = 20
+"""Names of columns that a line lists."""
+
+UNEQUAL = 50
+"""How many times as much as three quarters of them do a feature may vary without a note."""
+
+APART = 10
+"""How many times as far from the mean of all features as they vary a feature may lie without a note."""
+
+FAR = 1e5
+"""How many times as far from 0 as it varies a feature may lie without a note: float32 has seven digits."""
+
+OUTLYING = 100
+"""How many times as far from its median as its quartiles are from each other a value may lie without a note."""
+
+STILL = 0.02
+"""Share of its spread that a feature must vary within an entity to pass without a note."""
+
+LOOKED_AT = 10_000
+"""Rows from which quartiles are taken."""
+
+
+def notes_on(
+    values: np.ndarray,
+    names: Sequence[str],
+    scaling: Scaling,
+    *,
+    centre: np.ndarray,
+    entity: np.ndarray | None = None,
+) -> list[str]:
+    """What a user should know before training, in lines.
+
+    Args:
+        values: Samples ``(n, d)``, ``centre`` subtracted.
+        names: Of their features.
+        scaling: How they will be scaled.
+        centre: ``(d,)``.
+        entity: Their entities' numbers from 0 on, ``(n,)``, where these are known.
+    """
+    spread = spread_of(values, centre)
+    mean, deviation, constant = spread
+    notes = []
+    if constant.any():
+        notes.append(f"the same value everywhere in {_listed(names, constant)}")
+    if scaling == "common":
+        notes += [
+            f"{unlike}; dataset.scaling=per_feature scales each by itself" for unlike in unlike_features(spread, names)
+        ]
+    if (far := ~constant & (np.abs(mean) > FAR * deviation)).any():
+        place = int(far.argmax())
+        where = f"{names[place]} varies by {deviation[place]:.1g} around {mean[place]:.4g}"
+        notes.append(f"{where}: single precision, as an exported encoder takes it, holds little of that")
+    notes += _outlying(values, names, centre)
+    if entity is not None and (still := _still(values, deviation, entity)).any():
+        notes.append(
+            f"{_listed(names, still)}: hardly varying within an entity, and much between them; "
+            f"is it a name, a number or a time, by which alone they are told apart?"
+        )
+    return [f"note: {note}" for note in notes]
+
+
+def unlike_features(spread: Spread, names: Sequence[str]) -> list[str]:
+    """What makes one offset and one factor unsuitable for all features, in lines, from their spread and names."""
+    mean, deviation, constant = spread
+    if constant.all():
+        return []
+    lines = []
+    low = float(np.percentile(deviation[~constant], 25, method="lower"))
+    if (unequal := deviation > UNEQUAL * low).any():
+        times = f"{_times(deviation.max() / low)} times as much as others"
+        lines.append(f"{_listed(names, unequal)}: varying up to {times}")
+    usual = float(np.sqrt((deviation**2).mean()))
+    distance = np.abs(mean - np.median(mean))
+    if (apart := distance > APART * usual).any():
+        times = f"{_times(distance.max() / usual)} times as far from the other features as features vary"
+        lines.append(f"{_listed(names, apart)}: lying up to {times}")
+    return lines
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio < 1e5 else f"{ratio:.0e}"
+
+
+def _outlying(values: np.ndarray, names: Sequence[str], centre: np.ndarray) -> list[str]:
+    rows = values[:: max(1, len(values) // LOOKED_AT)]
+    low, middle, high = np.percentile(rows, [25, 50, 75], axis=0)
+    distance = np.maximum(values.max(axis=0) - middle, middle - values.min(axis=0))
+    if not (outlying := (high > low) & (distance > OUTLYING * (high - low))).any():
+        return []
+    place = int(outlying.argmax())
+    column = values[:, place]
+    value = column[np.abs(column - middle[place]).argmax()] + centre[place]
+    usual = f"half of the values are between {low[place] + centre[place]:.3g} and {high[place] + centre[place]:.3g}"
+    found = f"{_listed(names, outlying)}: values such as {value:.4g}, where {usual}"
+    return [f"{found}; if that stands for a missing value, leave the field empty"]
+
+
+def _still(values: np.ndarray, deviation: np.ndarray, entity: np.ndarray) -> np.ndarray:
+    """Which features hardly vary within entities, ``(d,)``: none where most do, as where copies differ by noise."""
+    counts = np.bincount(entity)
+    within = np.empty(values.shape[1])
+    for place, column in enumerate(values.T):
+        means = np.bincount(entity, weights=column) / counts
+        within[place] = np.sqrt(np.square(column - means[entity]).mean())
+    still = (deviation > 0) & (within < STILL * deviation)
+    return still & (still.mean() < 0.5)
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Names in a line, the first and the last of them where there are many."""
+    half = LISTED // 2
+    return ", ".join(names if len(names) <= LISTED else [*names[:half], "...", *names[-half:]])
+
+
+def _listed(names: Sequence[str], chosen: np.ndarray) -> str:
+    return shortened([name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen])

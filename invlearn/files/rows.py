@@ -1,0 +1,157 @@
+"""The rows of a file, all together in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from invlearn.errors import UserError
+from invlearn.files.columns import Checked
+from invlearn.files.scaler import Scale
+from invlearn.files.table import PIECE
+
+__all__ = ["Dropping", "Rows", "row_hashes"]
+
+
+HASHED = 2**20
+"""Values that are hashed at a time."""
+
+
+@dataclass(frozen=True)
+class Dropping:
+    """What may be left out instead of refusing a file.
+
+    Args:
+        kinds: Of ``missing``, ``duplicates`` and ``singletons``.
+        option: How its user says so, with the kind in place of ``{}``.
+    """
+
+    kinds: Sequence[str] = ()
+    option: str = "dataset.drop=[{}]"
+
+    def __contains__(self, kind: str) -> bool:
+        return kind in self.kinds
+
+    def hint(self, kind: str) -> str:
+        """What a user can do about rows that are refused."""
+        return f"; {self.option.format(kind)} leaves such rows out"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Samples as they were read: one in each row, or, in a file of pairs, two.
+
+    Args:
+        numbers: Rows of the file, from 1, ``(n,)``.
+        values: Their samples, ``(m, d)``, those of a row next to each other; float32, ``centre`` subtracted, so that
+            large numbers that differ by little still do.
+        hashes: Of each sample as it stands in the file, ``(m,)``; equal where samples are.
+        others: Other columns of the rows.
+        missing: Rows left out because a value was missing.
+        centre: What was subtracted from each feature, ``(d,)``.
+    """
+
+    numbers: np.ndarray
+    values: np.ndarray
+    hashes: np.ndarray
+    others: pd.DataFrame
+    missing: int
+    centre: np.ndarray
+
+    @classmethod
+    def gather(cls, pieces: Iterable[Checked], name: str, *, samples: int = 1) -> Rows:
+        """Put the pieces of a file together.
+
+        Args:
+            pieces: Its rows.
+            name: Of the file, for messages.
+            samples: How many a row has, of equally many features.
+
+        Raises:
+            UserError: It has no rows.
+        """
+        numbers, values, hashes, others, missing, centre = [], [], [], [], 0, None
+        for piece in pieces:
+            found = piece.features.reshape(-1, piece.features.shape[1] // samples)
+            if centre is None and len(found):
+                centre = np.median(found, axis=0)
+            numbers.append(piece.rows)
+            hashes.append(row_hashes(found))
+            values.append((found - (0.0 if centre is None else centre)).astype(np.float32))
+            others.append(piece.others)
+            missing += piece.dropped
+        if centre is None:
+            raise UserError(f"{name} has no rows" + (" without a missing value" if missing else ""))
+        table = pd.concat(others, ignore_index=True)
+        return cls(*map(np.concatenate, (numbers, values, hashes)), table, missing, centre)
+
+    def keep(self, places: np.ndarray) -> Rows:
+        """Some of the rows, by their places."""
+        if len(places) == len(self.numbers):
+            return self
+        samples = len(self.values) // len(self.numbers)
+        of_samples = (places[:, None] * samples + np.arange(samples)).ravel()
+        return replace(
+            self,
+            numbers=self.numbers[places],
+            values=self.values[of_samples],
+            hashes=self.hashes[of_samples],
+            others=self.others.iloc[places].reset_index(drop=True),
+        )
+
+    def first_of_equals(
+        self, path: str, drop: Dropping, label: np.ndarray, *, kind: str, conflict: str, conflicting: str
+    ) -> tuple[np.ndarray, list[str]]:
+        """Places of the rows that equal no earlier one, and what a report says of the others, in lines.
+
+        Args:
+            path: The file, for messages.
+            drop: Whether others may be left out.
+            label: What is said of each row, ``(n,)``.
+            kind: What rows are called, in the plural.
+            conflict: What a row does whose label is another than that of the earlier one that it equals.
+            conflicting: Which rows do so.
+
+        Raises:
+            UserError: There is one that may not be left out.
+        """
+        codes, _ = pd.factorize(row_hashes(self.hashes.reshape(len(self.numbers), -1)))
+        _, firsts = np.unique(codes, return_index=True)
+        first = firsts[codes]
+        repeated = np.flatnonzero(first != np.arange(len(first)))
+        if not len(repeated):
+            return firsts, []
+        differing = label[first[repeated]] != label[repeated]
+        if "duplicates" not in drop:
+            equal = f"{path}, row {self.numbers[repeated[0]]} equals row {self.numbers[first[repeated[0]]]}"
+            raise UserError(equal + (f", but {conflict}" if differing[0] else "") + drop.hint("duplicates"))
+        told = f", {int(differing.sum()):,} of them {conflicting}" if differing.any() else ""
+        return firsts, [f"left out: {len(repeated):,} {kind} that equal an earlier one{told}"]
+
+    def scaled(self, scale: Scale) -> Tensor:
+        """The samples under a scale, ``(m, d)``; they take the place of ``values``, which may be most of the memory."""
+        for start in range(0, len(self.values), PIECE):
+            piece = self.values[start : start + PIECE]
+            piece[:] = scale(piece.astype(np.float64) + self.centre)
+        return torch.from_numpy(self.values)
+
+
+def row_hashes(values: np.ndarray) -> np.ndarray:
+    """A hash of each row, uint64: equal for equal rows, and for others by chance only, one in 2^64.
+
+    Args:
+        values: ``(n, d)``, of 64 bits each.
+    """
+    odd = np.random.default_rng(0).integers(0, 2**63, values.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    found = np.empty(len(values), dtype=np.uint64)
+    step = max(1, HASHED // values.shape[1])
+    for start in range(0, len(values), step):
+        block = values[start : start + step] + values.dtype.type(0)  # -0 becomes 0
+        hashes = pd.util.hash_array(block.ravel(), categorize=False).reshape(block.shape)
+        found[start : start + step] = hashes @ odd
+    return found

@@ -1,0 +1,171 @@
+"""A trained encoder in one file, to be used without invlearn: ONNX, or torch.export's."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from invlearn.errors import UserError
+from invlearn.runs.directory import write_atomically
+from invlearn.runs.trained import TrainedRun
+
+__all__ = ["FORMATS", "Encoder", "export_run"]
+
+TOLERANCE = 1e-5
+"""Largest difference of a code, relative to the size of codes, with which an export passes."""
+
+CHECKED = 257
+"""Samples that an export is checked with."""
+
+Codes = tuple[np.ndarray, np.ndarray]
+
+
+class Encoder(nn.Module):
+    """The encoder of one replica, from samples as they come to both parts of their code.
+
+    Args:
+        run: A trained run.
+        replica: Which replica.
+    """
+
+    offset: Tensor
+    factor: Tensor
+
+    def __init__(self, run: TrainedRun, replica: int):
+        super().__init__()
+        self.network = run.model(replica).encoder
+        self.dtype = run.experiment.dtype
+        self.cut = run.experiment.loss.invariant_features
+        offset, factor = (run.scale.offset, run.scale.factor) if run.scale else (0.0, 1.0)
+        self.register_buffer("offset", torch.tensor(offset, dtype=torch.float64))
+        self.register_buffer("factor", torch.tensor(factor, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map samples ``(n, d)``, float32, to invariant and variant codes, float32."""
+        scaled = ((x.double() - self.offset) / self.factor).to(self.dtype)  # in double: offsets may be large
+        z = self.network(scaled[None])[0].float()
+        return z[:, : self.cut], z[:, self.cut :]
+
+
+def export_run(run: TrainedRun, path: Path, form: str, *, replica: int | None = None) -> float:
+    """Write an encoder to a file, load it again, and compare its codes with the run's.
+
+    Args:
+        run: A trained run, on the CPU.
+        path: The file.
+        form: One of ``FORMATS``.
+        replica: Which replica; by default the best by validation loss.
+
+    Returns:
+        The largest difference of a code.
+
+    Raises:
+        UserError: A package is missing, or the codes differ by more than rounding; no file is written then.
+    """
+    chosen = run.best_replica if replica is None else replica
+    encoder = Encoder(run, chosen).eval()
+    features = getattr(run.experiment.dataset, "feature_columns", None)
+    about = {
+        "run": run.directory.title(),
+        "input": f"x: float32 (n, {run.experiment.dataset.dim}), not scaled",
+        "features": json.dumps(features),
+        "output": "z_invariant, z_variant: float32",
+    }
+    write, load = FORMATS[form]
+    content = write(encoder, run.experiment.dataset.dim, about)
+    x = _samples(run)
+    expected, got = run.encode(x, replica=chosen), load(content)(x)
+    difference = max(float(np.abs(one - other).max(initial=0)) for one, other in zip(expected, got, strict=True))
+    size = max(1.0, *(float(np.abs(part).max(initial=0)) for part in expected))
+    if not difference <= TOLERANCE * size:
+        raise UserError(f"the exported encoder's codes differ by {difference:.2g} from the run's; nothing was written")
+    write_atomically(path, content)
+    return difference
+
+
+def _samples(run: TrainedRun) -> np.ndarray:
+    """Samples as they could come: float32, as an export takes them."""
+    values = np.random.default_rng(0).standard_normal((CHECKED, run.experiment.dataset.dim))
+    return (run.scale.undo(values) if run.scale else values).astype(np.float32)
+
+
+def _write_onnx(encoder: Encoder, dim: int, about: dict[str, str]) -> bytes:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 - torch.onnx needs it
+    except ImportError as error:
+        raise UserError("--format onnx needs packages: pip install 'invlearn[export]'") from error
+    with _quiet():
+        program = torch.onnx.export(
+            encoder,
+            (torch.zeros(2, dim),),
+            input_names=["x"],
+            output_names=["z_invariant", "z_variant"],
+            dynamic_shapes={"x": {0: torch.export.Dim("n")}},
+            dynamo=True,
+        )
+    assert program is not None
+    model = program.model_proto
+    onnx.helper.set_model_props(model, about)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _load_onnx(content: bytes) -> Callable[[np.ndarray], Codes]:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError("--format onnx needs packages: pip install 'invlearn[export]'") from error
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def codes(x: np.ndarray) -> Codes:
+        invariant, variant = session.run(["z_invariant", "z_variant"], {"x": x})
+        return np.asarray(invariant), np.asarray(variant)
+
+    return codes
+
+
+def _write_torch(encoder: Encoder, dim: int, about: dict[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with _quiet():
+        program = torch.export.export(encoder, (torch.zeros(2, dim),), dynamic_shapes={"x": {0: torch.export.Dim("n")}})
+        torch.export.save(program, buffer, extra_files={"about.json": json.dumps(about)})
+    return buffer.getvalue()
+
+
+def _load_torch(content: bytes) -> Callable[[np.ndarray], Codes]:
+    with _quiet():
+        module = torch.export.load(io.BytesIO(content)).module()
+
+    def codes(x: np.ndarray) -> Codes:
+        with torch.no_grad():
+            invariant, variant = module(torch.from_numpy(x))
+        return invariant.numpy(), variant.numpy()
+
+    return codes
+
+
+FORMATS = {"onnx": (_write_onnx, _load_onnx), "torch": (_write_torch, _load_torch)}
+"""How each format is written to bytes, and read again."""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the exporters say of themselves from a user who cannot do anything about it."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

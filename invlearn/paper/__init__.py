@@ -1,0 +1,1 @@
+"""The paper's grids, figures and claims, from finished runs."""

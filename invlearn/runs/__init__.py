@@ -1,0 +1,1 @@
+"""Runs on disk: the run directory, its record, loading it, the table of many."""

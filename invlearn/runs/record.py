@@ -1,0 +1,118 @@
+"""What run.json says of a run: where it comes from, and what came out."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from invlearn.config import config_hash
+from invlearn.evaluation.replicas import calibrate_replicas, evaluate_replicas
+from invlearn.runs.directory import RunDirectory
+from invlearn.training.experiment import Experiment
+from invlearn.training.loop import TrainingState
+
+__all__ = ["closing_record", "now", "opening_record", "peak_memory"]
+
+
+def opening_record(experiment: Experiment, directory: RunDirectory, device: torch.device) -> dict[str, Any]:
+    """The record of a run as it starts or goes on: provenance, and nothing yet of its results."""
+    earlier = directory.record() if directory.exists else {}
+    record = {
+        "status": "running",
+        "config_hash": config_hash(experiment.config),
+        "seeds": experiment.seeds,
+        "argv": sys.orig_argv[1:],
+        "git": _git_state(),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("invlearn", "torch", "hydra-core", "omegaconf", "numpy", "pandas")},
+        "device": str(device),
+        "device_name": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "parameters": sum(p.numel() for p in experiment.model("meta").parameters()) // len(experiment.seeds),
+        "started": earlier.get("started") or now(),
+        "finished": None,
+        "wall_seconds": None,
+        "peak_memory_mib": None,
+        "extended": earlier.get("extended", []),
+        "error": None,
+        "metrics": None,
+    }
+    if earlier and directory.last_checkpoint.is_file():
+        extension = {"from": directory.config()["trainer"]["epochs"], "to": experiment.epochs}
+        if extension["from"] != extension["to"] and extension not in record["extended"]:
+            record["extended"] = [*record["extended"], extension]
+    return record
+
+
+def closing_record(experiment: Experiment, state: TrainingState, device: torch.device) -> dict[str, Any]:
+    """Final metrics: those of each replica's best checkpoint on the test split."""
+    state.model.load_state_dict(state.best)
+    metrics, constants = evaluate_replicas(experiment, state.model, state.statistics, device)
+    calibration = calibrate_replicas(experiment, state.model, device)
+    # One number per replica, as α is, or one for all of them.
+    scalars = {name: value.tolist() for name, value in state.statistics.items() if value.ndim == 1}
+    best = int(state.best_loss.argmin())
+    replicas = [
+        {
+            "seed": seed,
+            "diverged": bool(state.diverged[replica]),
+            "epochs": int(state.last_epoch[replica]),
+            "best_epoch": int(state.best_epoch[replica]),
+            "best_valid_loss": float(state.best_loss[replica]),
+            "statistics": {name: values[replica % len(values)] for name, values in scalars.items()},
+            # A replica that diverged at once has learned nothing worth a number.
+            "metrics": metrics[replica] if state.best_epoch[replica] else dict.fromkeys(metrics[replica]),
+            "constants": constants[replica],
+            "calibration": calibration[replica],
+        }
+        for replica, seed in enumerate(experiment.seeds)
+    ]
+    return {
+        "status": "completed",
+        "epochs": experiment.epochs,
+        "best_replica": best,
+        "metrics": metrics[best],
+        "constants": constants[best],
+        "replicas": replicas,
+    }
+
+
+def peak_memory(device: torch.device) -> dict[str, float]:
+    """Most memory in use so far, in MiB: of this process and, on a GPU, of torch's tensors there."""
+    peak = {}
+    if sys.platform != "win32":
+        import resource
+
+        unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux kilobytes
+        peak["process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    if device.type == "cuda":
+        peak["gpu"] = torch.cuda.max_memory_allocated(device) / 2**20
+    return {name: round(size, 1) for name, size in peak.items()}
+
+
+def now() -> str:
+    """The time, in UTC, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit of the source this program runs from, and whether it differs from that commit."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # or it is somebody else's repository around us
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

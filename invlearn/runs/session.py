@@ -1,0 +1,268 @@
+"""One run from start to end: train, store, resume, measure."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from invlearn.config import SCALE, Settings, differences
+from invlearn.errors import Terminated, UserError
+from invlearn.runs.directory import RunDirectory, check_writable
+from invlearn.runs.record import closing_record, now, opening_record, peak_memory
+from invlearn.training.checkpoint import load_checkpoint, restore_state, save_checkpoint, state_contents
+from invlearn.training.experiment import Experiment, resolve_device
+from invlearn.training.loop import TrainingState, train_epochs
+
+__all__ = ["describe_error", "is_finished", "run_experiment", "sigterm_raises"]
+
+log = logging.getLogger("invlearn")
+
+
+def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
+    """Whether a directory already holds the whole run; False if it is new or can be continued. Touches nothing.
+
+    Raises:
+        UserError: It holds a run of another config, or something that is no run.
+    """
+    if not directory.path.exists():
+        return False
+    if not directory.path.is_dir():
+        raise UserError(f"{directory} is not a folder")
+    if not directory.exists:
+        ours = ("config.yaml", "run.json", "train.log")  # a run that was stopped before both files were written
+        if any(entry.name not in ours and entry.name[0] != "." for entry in directory.path.iterdir()):
+            raise UserError(f"{directory} holds other files and no run; choose another hydra.run.dir")
+        return False
+    _refuse_another(experiment, directory)
+    try:
+        record = directory.record()
+    except UserError as error:
+        raise UserError(f"{error}; remove {directory} to train it anew") from error
+    return record.get("status") == "completed" and record.get("epochs") == experiment.epochs
+
+
+def _refuse_another(experiment: Experiment, directory: RunDirectory) -> None:
+    # A key that the stored config lacks, because it is older, counts at its default.
+    stored = Experiment.from_config(directory.config(), trust=experiment.targets)
+    changed = differences(stored.config, experiment.config)
+    if stored.epochs < experiment.epochs:
+        changed.pop("trainer.epochs")  # a larger number extends the run
+    path, path_here = (config["dataset"].get("path") for config in (stored.config, experiment.config))
+    if "dataset.fingerprint" in changed and path == path_here:
+        raise UserError(f"{path} has changed since the run in {directory} was started; choose another hydra.run.dir")
+    if "dataset._target_" not in changed:
+        for key in SCALE:
+            if key in changed and ("dataset.fingerprint" in changed or _alike(*changed[key])):
+                del changed[key]
+    if changed:
+        listed = ", ".join(
+            key if len(f"{old}{new}") > 100 else f"{key} ({old} there, {new} here)"
+            for key, (old, new) in changed.items()
+        )
+        raise UserError(f"{directory} holds a run of another config: {listed}")
+
+
+def _alike(old: float | list[float], new: float | list[float]) -> bool:
+    return np.shape(old) == np.shape(new) and np.allclose(old, new, rtol=1e-6, atol=0)
+
+
+def run_experiment(
+    experiment: Experiment,
+    directory: RunDirectory,
+    draw_curves: Callable[[RunDirectory], object] = lambda directory: None,
+) -> None:
+    """Train to the end in a directory, continuing what is there; the result lies in its files.
+
+    Args:
+        experiment: The run.
+        directory: Its folder, whether it exists or not.
+        draw_curves: Called once metrics.csv is complete, before the run counts as completed.
+
+    Raises:
+        UserError: The directory holds another run, the device is missing, or every replica diverged.
+        BusyError: Another process is training it.
+    """
+    if is_finished(experiment, directory):
+        return
+    check_writable(directory.path)
+    getattr(experiment.dataset, "report", None)  # a file that cannot be used is found before anything is written
+    device = resolve_device(experiment.settings.device)
+    directory.path.mkdir(parents=True, exist_ok=True)
+    with (
+        directory.locked(),
+        _logging_to(directory.path / "train.log"),
+        sigterm_raises(),
+        _torch_set_up(experiment.settings),
+    ):
+        if is_finished(experiment, directory):  # by the process that held it until now
+            return
+        directory.remove_leftovers()
+        # The record first: from here on the directory is an unfinished run, whatever its config says.
+        record = opening_record(experiment, directory, device)
+        clock = _Clock()
+        try:
+            directory.write_record(record)
+            directory.write_config(experiment.config)
+            with _memory_errors_named():
+                state = _train(experiment, directory, device, clock)
+                closing = closing_record(experiment, state, device)
+            draw_curves(directory)
+            record |= closing
+            log.info("completed")
+        except BaseException as error:
+            # SystemExit: a scheduler's launcher ends us to start us again elsewhere.
+            interrupted = isinstance(error, KeyboardInterrupt | Terminated | SystemExit)
+            record["status"] = "interrupted" if interrupted else "failed"
+            if interrupted:
+                error.add_note(f"continue with: invlearn resume {directory}")  # for the command line to show
+            else:
+                record["error"] = describe_error(error)
+                log.exception("the run failed")
+            raise
+        finally:
+            record |= {"wall_seconds": round(clock.seconds(), 3), "peak_memory_mib": peak_memory(device)}
+            record |= {"finished": now()}
+            directory.write_record(record)
+
+
+class _Clock:
+    """Seconds of training, those before an interruption included."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.start
+
+    def add(self, earlier: float) -> None:
+        self.start -= earlier
+
+
+def _train(experiment: Experiment, directory: RunDirectory, device: torch.device, clock: _Clock) -> TrainingState:
+    train = experiment.training_examples(device)
+    valid = experiment.examples("valid", device)
+    state = TrainingState.initial(experiment, train(0), device)
+    if directory.last_checkpoint.is_file():
+        contents = load_checkpoint(directory.last_checkpoint, device)
+        restore_state(state, contents)
+        clock.add(contents["seconds"])
+        log.info("continuing after epoch %d of %d", state.epoch, experiment.epochs)
+        _store_best(directory, state)
+        _store_table(experiment, directory, state)
+    steps = experiment.steps_per_epoch
+    # Off where there is no terminal (None), and in one of several processes that would write over each other's bars.
+    hidden = True if multiprocessing.parent_process() else None
+    with tqdm(
+        total=experiment.total_steps, initial=state.epoch * steps, unit="step", disable=hidden, leave=False
+    ) as bar:
+        for _ in train_epochs(state, experiment, train, valid, bar.update):
+            save_checkpoint(directory.last_checkpoint, {**state_contents(state), "seconds": clock.seconds()})
+            if bool((state.best_epoch == state.epoch).any()):
+                _store_best(directory, state)
+            _store_table(experiment, directory, state)
+            line = ", ".join(f"{name} {_median(state.history[name][-1]):.2e}" for name in _followed(state))
+            bar.set_postfix_str(line)
+            log.debug("epoch %d of %d: %s", state.epoch, experiment.epochs, line)
+    if bool(state.diverged.all()):
+        raise UserError(
+            f"every replica's loss became infinite or NaN by epoch {int(state.last_epoch.max())}: "
+            "lower optimizer.lr, or clip gradients with trainer.clip"
+        )
+    return state
+
+
+def _followed(state: TrainingState) -> list[str]:
+    return [name for name in state.history if name == "train_loss" or name.startswith("valid_")]
+
+
+def _median(values: list[float]) -> float:
+    return float(pd.Series(values).median())
+
+
+def _store_best(directory: RunDirectory, state: TrainingState) -> None:
+    best = {"model": state.best, "statistics": state.statistics}
+    best |= {"best_loss": state.best_loss, "best_epoch": state.best_epoch}
+    save_checkpoint(directory.best_checkpoint, best)
+
+
+def _store_table(experiment: Experiment, directory: RunDirectory, state: TrainingState) -> None:
+    rows = [
+        {"replica": replica, "seed": seed, "epoch": epoch + 1}
+        | {name: values[epoch][replica] for name, values in state.history.items()}
+        for replica, seed in enumerate(experiment.seeds)
+        for epoch in range(int(state.last_epoch[replica]))
+    ]
+    directory.write_metrics(pd.DataFrame(rows))
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setLevel(logging.DEBUG)
+    before = log.level
+    log.setLevel(logging.DEBUG)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
+        handler.close()
+
+
+@contextmanager
+def _memory_errors_named() -> Iterator[None]:
+    """Say which settings to lower where torch, on any device, finds no memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise UserError("out of memory: lower replicas, dataset.size, model.columns or model.width") from error
+        raise
+
+
+@contextmanager
+def _torch_set_up(settings: Settings) -> Iterator[None]:
+    threads, tf32 = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32
+    torch.set_num_threads(settings.threads or threads)
+    torch.backends.cuda.matmul.allow_tf32 = settings.tf32
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+
+
+def describe_error(error: BaseException) -> str:
+    """An error in one line; a user's own needs no class name."""
+    first = (str(error).strip() or "no message").splitlines()[0]
+    return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM end the run in order, unless somebody else (a job scheduler's launcher) already handles it."""
+
+    def terminate(signum: int, frame: object) -> None:
+        raise Terminated
+
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,59 @@
+"""A run from Python: what ``invlearn train`` does, without its words."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from invlearn.config import as_plain
+from invlearn.config.compose import compose
+from invlearn.errors import UserError
+from invlearn.runs.directory import RunDirectory, write_atomically
+
+if TYPE_CHECKING:
+    from invlearn.runs.trained import TrainedRun
+
+__all__ = ["train"]
+
+
+def train(config: DictConfig | Mapping[str, Any] | Sequence[str] = (), run_dir: str | Path | None = None) -> TrainedRun:
+    """Train a run, or continue or extend the one that is already in ``run_dir``.
+
+    Args:
+        config: Overrides as on the command line, ``["dataset=twopart", "seed=3"]``, or a whole config.
+        run_dir: The run directory; by default ``hydra.run.dir``, a new folder under ``outputs/runs``.
+
+    Returns:
+        The trained run.
+
+    Raises:
+        UserError: The config is wrong, or ``run_dir`` holds another run.
+    """
+    from invlearn.runs.session import run_experiment
+    from invlearn.runs.trained import load_run
+    from invlearn.training.experiment import Experiment
+
+    if isinstance(config, str):
+        raise UserError(f"overrides must be a list, as in ['dataset=twopart'], got {config!r}")
+    if not isinstance(config, Mapping | DictConfig):
+        config = compose(list(config))
+    if run_dir is None:
+        run_dir = OmegaConf.select(config, "hydra.run.dir") if isinstance(config, DictConfig) else None
+    directory = RunDirectory(run_dir or compose().hydra.run.dir)
+    experiment = Experiment.from_config(as_plain(config))
+    run_experiment(experiment, directory, _draw_curves)
+    if not directory.curves.exists():
+        _draw_curves(directory)
+    return load_run(directory.path, trust=experiment.targets)
+
+
+def _draw_curves(directory: RunDirectory) -> None:
+    from invlearn.report.plots import plot_curves
+
+    image = io.BytesIO()
+    plot_curves(directory.metrics(), directory.title()).savefig(image, format="png")
+    write_atomically(directory.curves, image.getvalue())

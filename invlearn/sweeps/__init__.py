@@ -1,0 +1,1 @@
+"""Sweeps: what is left to do of many runs, and starting it."""

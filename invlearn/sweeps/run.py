@@ -1,0 +1,205 @@
+"""``invlearn train -m``: a sweep that goes on where it stopped."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from invlearn.config import config_hash
+from invlearn.config.compose import Job, Sweep, launch
+from invlearn.errors import BusyError
+from invlearn.runs.directory import RunDirectory, write_atomically
+from invlearn.runs.session import describe_error, is_finished, sigterm_raises
+from invlearn.runs.train import train
+from invlearn.training.experiment import Experiment
+from invlearn.training.fast import optimise_without_compiler
+
+__all__ = ["run_job", "run_sweep"]
+
+WORDS = {
+    "finished": "finished",
+    "busy": "in the hands of another process",
+    "unfinished": "to continue",
+    "failed": "failed, to try again",
+    "new": "new",
+}
+"""The states of a run before a sweep, and how they are called."""
+
+
+def run_sweep(sweep: Sweep, checked: Sequence[tuple[Experiment, bool]]) -> int:
+    """Train what is not yet finished of a sweep, and tell what became of it.
+
+    Args:
+        sweep: The sweep.
+        checked: What each of its runs is, and whether it is finished.
+
+    Returns:
+        0; 1 if runs failed or, with ``on_error=stop``, were not started.
+
+    """
+    states = ["finished" if finished else _state(job) for job, (_, finished) in zip(sweep.jobs, checked, strict=True)]
+    counts = Counter(states)
+    listed = ", ".join(f"{counts[state]} {words}" for state, words in WORDS.items() if counts[state])
+    print(f"{len(states)} run{'s' * (len(states) > 1)} in {sweep.folder}: {listed}", flush=True)
+    waiting = []
+    for job, (experiment, _), state in zip(sweep.jobs, checked, states, strict=True):
+        if state not in ("finished", "busy") and _mark_planned(RunDirectory(job.folder), experiment):
+            waiting.append(job)
+    if waiting:
+        for job in waiting:
+            _stop_mark(RunDirectory(job.folder)).unlink(missing_ok=True)
+        write_atomically(sweep.folder / "multirun.yaml", OmegaConf.to_yaml(sweep.config).encode())
+        try:
+            with sigterm_raises():
+                _launch_all(sweep, waiting)
+        except BaseException as stop:
+            if hasattr(stop, "__notes__"):
+                del stop.__notes__  # how to continue one run
+            stop.add_note(f"{_again(sweep)} goes on")
+            raise
+    return _report(sweep)
+
+
+def _again(sweep: Sweep) -> str:
+    """What to type to go on with a sweep."""
+    name = sweep.folder.name
+    unnamed = name == sweep.config.sweep and re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", name)
+    words = [f"with sweep={name}"] if unnamed else []
+    if sweep.config.on_error == "stop":
+        words.append("without on_error=stop")  # or the run that failed stops it again
+    return " ".join(["the same command", *words])
+
+
+def run_job(config: DictConfig) -> None:
+    """Train one run of a sweep; what a launcher calls, in this process or another.
+
+    A failure is written down in the run's own directory, and costs no other run anything.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    optimise_without_compiler()  # this may be a process of a launcher's
+    hydra = HydraConfig.get()
+    directory = RunDirectory(hydra.runtime.output_dir)
+    if _stop_mark(directory).exists():
+        return
+    if config.device == "auto" and "n_jobs" in hydra.launcher and torch.cuda.device_count() > 1:
+        config.device = f"cuda:{hydra.job.num % torch.cuda.device_count()}"
+    try:
+        train(config, directory.path)
+        print(f"{directory.path.name}: finished in {directory.record()['wall_seconds']:.0f} s", flush=True)
+    except BusyError as error:
+        print(f"left alone: {error}", flush=True)
+    except Exception as error:
+        print(f"{directory.path.name}: failed: {describe_error(error)}", flush=True)
+        _note_failure(directory, describe_error(error), stop=config.on_error == "stop")
+
+
+def _stop_mark(directory: RunDirectory) -> Path:
+    """A file beside the runs that a failing one leaves, with ``on_error=stop``, for those not yet started."""
+    return directory.path.parent / ".stop"
+
+
+def _note_failure(directory: RunDirectory, error: str, *, stop: bool) -> None:
+    """Write a failure down, unless the run did so itself."""
+    record = directory.record()
+    if record["status"] != "failed":
+        directory.write_record({**record, "status": "failed", "error": error})
+    if stop:
+        _stop_mark(directory).touch()
+
+
+def _state(job: Job) -> str:
+    """The state of a run that is not finished."""
+    directory = RunDirectory(job.folder)
+    if not directory.exists:
+        return "new"
+    if directory.is_locked:
+        return "busy"
+    status = directory.record().get("status")
+    if status == "failed":
+        return "failed"
+    return "unfinished" if directory.last_checkpoint.is_file() else "new"
+
+
+def _mark_planned(directory: RunDirectory, experiment: Experiment) -> bool:
+    """Note in the run's directory that it is to be trained, for whoever counts runs; False if another process does."""
+    directory.path.mkdir(parents=True, exist_ok=True)
+    try:
+        with directory.locked():
+            if is_finished(experiment, directory):  # since it was checked
+                return False
+            earlier = directory.record() if directory.exists else {}
+            directory.write_record(
+                {**earlier, "status": "planned", "config_hash": config_hash(experiment.config)}
+                | {"seeds": experiment.seeds, "metrics": None}
+            )
+            if not directory.exists:
+                directory.write_config(experiment.config)
+            return True
+    except BusyError:
+        return False
+
+
+def _launch_all(sweep: Sweep, jobs: Sequence[Job]) -> None:
+    """Launch jobs; where a process was killed and took the launcher down, launch what is left again.
+
+    A run that was halted twice is tried alone: if its process dies once more, it is the one to blame.
+    """
+    left, halted_before = list(jobs), set()
+    while left:
+        try:
+            launch(sweep, left, run_job)
+            return
+        except Exception as error:
+            halted = [job for job in left if _halted(job)]
+            if sweep.is_queued:  # the other jobs go on without us
+                print(f"hydra/launcher: {describe_error(error)}; see {sweep.folder / '.submitit'}", file=sys.stderr)
+                return
+            if not halted:
+                raise
+        twice = [job for job in halted if job.folder in halted_before]
+        halted_before |= {job.folder for job in halted}
+        for job in twice:
+            try:
+                launch(sweep, [job], run_job)
+            except Exception:
+                if not _halted(job):
+                    raise
+                stop = job.config.on_error == "stop"
+                _note_failure(RunDirectory(job.folder), "its process was killed", stop=stop)
+        left = [job for job in left if _halted(job) or RunDirectory(job.folder).record()["status"] == "planned"]
+        if any(_stop_mark(RunDirectory(job.folder)).exists() for job in left):
+            return
+
+
+def _halted(job: Job) -> bool:
+    """Whether a run was started, has not ended, and no process is training it."""
+    directory = RunDirectory(job.folder)
+    return directory.record().get("status") == "running" and not directory.is_locked
+
+
+def _report(sweep: Sweep) -> int:
+    """Print the results, then what is missing."""
+    from invlearn.runs.table import aggregate, read_runs, render
+
+    directories = [RunDirectory(job.folder) for job in sweep.jobs]
+    # First the locks: a run that ends while we look counts as finished.
+    locked = [directory.is_locked for directory in directories]
+    statuses = [directory.record().get("status") for directory in directories]
+    print(render(aggregate(read_runs(directories)), "table"))
+    for directory, status in zip(directories, statuses, strict=True):
+        if status == "failed":
+            error = directory.record().get("error")
+            print(f"failed: {directory.path.name}: {error}; see {directory.path / 'train.log'}")
+    missing = [held for held, status in zip(locked, statuses, strict=True) if status not in ("completed", "failed")]
+    if busy := sum(missing):
+        print(f"{busy} left to another process")
+    if unstarted := len(missing) - busy:
+        print(f"{unstarted} not trained; {_again(sweep)} trains them")
+    return 1 if unstarted or "failed" in statuses else 0

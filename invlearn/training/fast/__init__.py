@@ -1,0 +1,44 @@
+"""The fast path of training: what the plain one computes, to rounding, with less beside the arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from invlearn.losses import Examples, Loss, Statistics
+from invlearn.nn import AutoEncoder
+from invlearn.training.fast.graphs import GraphedSteps
+from invlearn.training.fast.objectives import hand_derived
+from invlearn.training.fast.parameters import ParameterGroup, clip_gradients, optimise_without_compiler, take_step
+from invlearn.training.fast.passes import is_known
+
+__all__ = [
+    "GraphedSteps",
+    "Objective",
+    "ParameterGroup",
+    "clip_gradients",
+    "fast_objective",
+    "optimise_without_compiler",
+    "take_step",
+]
+
+Objective = Callable[[Examples, Statistics], dict[str, Tensor]]
+"""From a batch ``(R, B, ...)`` and the loss's statistics to the terms of the loss, ``(R,)`` each.
+
+It leaves the gradients of the trained parameters in their ``grad``."""
+
+
+def fast_objective(loss: Loss, model: AutoEncoder, batch: int, copies: int = 1) -> Objective | None:
+    """The loss with hand-derived gradients, or None if the loss, a layer, or the order of layers is not known here.
+
+    Args:
+        loss: The loss.
+        model: Its trained parameters have gradients already, which are overwritten.
+        batch: Examples B of a batch.
+        copies: Samples of each, where examples are groups.
+    """
+    plain = type(model).encode is AutoEncoder.encode and type(model).decode is AutoEncoder.decode
+    if not (plain and is_known(model.encoder) and is_known(model.decoder)):
+        return None
+    return hand_derived(loss, model, batch, copies)
