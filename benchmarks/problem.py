@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
-from invlearn.losses import Examples, PairwiseLoss
+from invlearn.data import Batch
+from invlearn.losses import PairwiseLoss
 from invlearn.nn import ExtendedLayer, StackedLinear
 from invlearn.seeding import seeded_generator
 from invlearn.training.experiment import Experiment
@@ -101,13 +102,13 @@ class Problem:
         self.experiment = Experiment.from_config(as_plain(compose(case.overrides)))
 
     @cached_property
-    def examples(self) -> Examples:
+    def examples(self) -> Batch:
         """Training examples, ``(R, N, ...)`` each."""
-        return self.experiment.examples("train", "cpu")
+        return self.experiment.draws("cpu").examples(self.experiment.loss.sampler, "train")
 
     def networks(self) -> tuple[list[Layer], list[Layer]]:
         """Layers of the encoder and of the decoder, as initialised."""
-        model = self.experiment.model("cpu")
+        model = self.experiment.encoder("cpu").network
         rate = float(self.experiment.config["trainer"]["input_lr_factor"])
         return _layers(model.encoder, rate), _layers(model.decoder, 1.0)
 
@@ -169,7 +170,7 @@ class Problem:
 
     def order(self, epoch: int) -> Tensor:
         """Rows of each step's batch, ``(R, steps, B)``."""
-        size, batch = self.experiment.dataset.size, self.experiment.batch_size
+        size, batch = self.experiment.data.dataset.size, self.experiment.batch_size
         rows = [torch.randperm(size, generator=seeded_generator(s, "order", epoch)) for s in self.experiment.seeds]
         return torch.stack(rows).unflatten(1, (-1, batch))
 

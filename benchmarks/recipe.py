@@ -42,9 +42,10 @@ def train_with_invlearn(arguments: Sequence[str]) -> None:
     """Train a stack; with ``until``, only until the target is reached, with ``first``, only the first 64 steps."""
     from invlearn.config import as_plain
     from invlearn.config.compose import compose
+    from invlearn.internals import optimise_without_compiler
     from invlearn.training.experiment import Experiment
-    from invlearn.training.fast import optimise_without_compiler
-    from invlearn.training.loop import TrainingState, train_epochs
+    from invlearn.training.learner import prepare_training
+    from invlearn.training.loop import train_epochs
 
     until, *overrides = arguments
 
@@ -55,8 +56,7 @@ def train_with_invlearn(arguments: Sequence[str]) -> None:
     optimise_without_compiler()
     experiment = Experiment.from_config(as_plain(compose(overrides)))
     torch.set_num_threads(experiment.settings.threads or 1)
-    train, valid = experiment.training_examples("cpu"), experiment.examples("valid", "cpu")
-    state = TrainingState.initial(experiment, train(0), torch.device("cpu"))
+    state, train, valid = prepare_training(experiment, "cpu")
     for _ in train_epochs(state, experiment, train, valid, after_steps):
         if until == "until" and state.history["valid_mse_invariance"][-1][0] < TARGET:
             break

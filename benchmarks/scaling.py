@@ -40,7 +40,7 @@ def measure(overrides: Sequence[str]) -> dict[str, float]:
     torch.set_num_threads(1)
     cpu = torch.device("cpu")
     experiment = Experiment.from_config(as_plain(compose(["trainer.epochs=1000", *overrides])))
-    examples = experiment.examples("train", cpu)
+    examples = experiment.draws(cpu).examples(experiment.loss.sampler, "train")
     state = TrainingState.initial(experiment, examples, cpu)
     times: list[float] = []
     while not times or sum(times) < SECONDS:  # whole epochs: shuffling counts

@@ -24,21 +24,20 @@ DEFAULT = {"entities": 16, "rate": 1.0, "decay": 0.5}
 CHANGED: dict[str, Method] = {
     "the default": Method(Network(EXTENDED), [DEFAULT]),
     **{
-        f"model.smoothing={value:g}": Method(Network([*EXTENDED, f"model.smoothing={value}"]), [DEFAULT])
-        for value in (0.01, 1, 16)
+        f"model.eps={value:g}": Method(Network([*EXTENDED, f"model.eps={value}"]), [DEFAULT]) for value in (0.01, 1, 16)
     },
     **{
         f"optimizer.weight_decay={value:g}": Method(Network(EXTENDED), [{**DEFAULT, "decay": value}])
         for value in (0.0, 1.0)
     },
-    "both as for the paper's data": Method(Network([*EXTENDED, "model.smoothing=0.01"]), [{**DEFAULT, "decay": 0.0}]),
+    "both as for the paper's data": Method(Network([*EXTENDED, "model.eps=0.01"]), [{**DEFAULT, "decay": 0.0}]),
     **{f"trainer.batch_size={value}": Method(Network(EXTENDED), [{**DEFAULT, "entities": value}]) for value in (8, 64)},
     "half the rate": Method(Network(EXTENDED), [{**DEFAULT, "rate": 0.5}]),
     "twice the rate": Method(Network(EXTENDED), [{**DEFAULT, "rate": 2.0}]),
     "dataset.distance=observed": Method(Network(EXTENDED, distance="observed"), [DEFAULT]),
     "loss.pairs=drawn": Method(Network([*EXTENDED, "loss.pairs=drawn"]), [{**DEFAULT, "entities": 128}]),
     "drawn, observed, as for the paper's data": Method(
-        Network([*EXTENDED, "loss.pairs=drawn", "model.smoothing=0.01"], distance="observed"),
+        Network([*EXTENDED, "loss.pairs=drawn", "model.eps=0.01"], distance="observed"),
         [{**DEFAULT, "entities": 128, "decay": 0.0}],
     ),
     "model.columns=9d": Method(Network([*EXTENDED, "model.columns=162"]), [DEFAULT]),

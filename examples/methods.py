@@ -5,9 +5,9 @@ Those that are trained choose from the same settings, by recall@1 on validation 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,8 +19,9 @@ from examples.problem import Problem
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
 from invlearn.data import EntitySamples
+from invlearn.files import Prepared
 from invlearn.training.experiment import Experiment
-from invlearn.training.loop import TrainingState, train_epochs
+from invlearn.training.learner import learn
 
 __all__ = ["EXTENDED", "METHODS", "Method", "Network"]
 
@@ -93,8 +94,6 @@ class Network:
 
     overrides: Sequence[str]
     """Of a run's config."""
-    loss: Mapping[str, Any] | None = None
-    """In place of the pairwise loss."""
     distance: Literal["binary", "observed"] = "binary"
     """d* of different entities."""
     trained: bool = True
@@ -105,26 +104,16 @@ class Network:
         batch = int(setting.get("entities", 2))
         optimizer = ["optimizer=adamw", f"optimizer.weight_decay={setting.get('decay', 0.0)}"]
         schedule = [f"trainer.epochs={EPOCHS}", f"trainer.batch_size={batch}"]
-        config = as_plain(compose(["loss.pairs=batch", *optimizer, *schedule, f"seed={seed}", *self.overrides]))
-        config["loss"] = self.loss or config["loss"]
-        size = STEPS * batch * (1 if config["loss"].get("pairs") == "drawn" else 8)  # of pairs, eight for each group
+        config = as_plain(compose([*optimizer, *schedule, f"seed={seed}", *self.overrides]))
+        size = STEPS * batch * (1 if config["loss"].get("pairs") == "drawn" else 8)  # of pairs, eight for each entity
         data, scaled = self._data(problem, size, seed)
-        rate = Experiment.from_config(config, dataset=data).config["optimizer"]["lr"]  # what "auto" is
+        prepared = Prepared(data, data)
+        rate = Experiment.from_config(config, prepared=prepared).config["optimizer"]["lr"]  # what "auto" is
         config["optimizer"]["lr"] = rate * setting.get("rate", 1.0)
-        experiment = Experiment.from_config(config, dataset=data)
+        experiment = Experiment.from_config(config, prepared=prepared)
         torch.set_num_threads(experiment.settings.threads or 1)
-        train, valid = experiment.training_examples("cpu"), experiment.examples("valid", "cpu")
-        state = TrainingState.initial(experiment, train(0), torch.device("cpu"))
-        for _ in train_epochs(state, experiment, train, valid) if self.trained else ():
-            pass
-        state.model.load_state_dict(state.best)
-
-        def codes(samples: np.ndarray) -> np.ndarray:
-            with torch.no_grad():
-                z = state.model.encode(scaled(samples)[None])[0]
-            return z[:, : experiment.loss.invariant_features].double().numpy()
-
-        return codes
+        encoder = learn(experiment).encoder if self.trained else experiment.encoder("cpu")
+        return lambda samples: encoder.encode(scaled(samples))[0].double().numpy()
 
     def _data(self, problem: Problem, size: int, seed: int) -> tuple[EntitySamples, Callable[[np.ndarray], Tensor]]:
         """Training and validation entities, scaled, and what scales them."""
@@ -147,12 +136,10 @@ class Network:
         return data, scaled
 
 
-EXTENDED = ["model=extended", "model.smoothing=4"]
-"""As dataset=entities has it."""
-
+EXTENDED = ["model=extended"]
 SELU = ["model=standard"]
 RELU = ["model=standard", "model.activation=relu", "model.depth=2", "model.width=256"]
-CONTRASTIVE = {"_target_": "examples.contrastive.ContrastiveLoss"}
+CONTRASTIVE = ["loss=contrastive"]
 
 METHODS: dict[str, Method] = {
     "raw": Method(_raw, seeded=False),
@@ -163,7 +150,7 @@ METHODS: dict[str, Method] = {
     "invlearn, SELU": Method(Network(SELU), TUNED),
     "invlearn, ReLU": Method(Network(RELU), TUNED),
     "invlearn, extended": Method(Network(EXTENDED), TUNED),
-    "contrastive, ReLU": Method(Network(RELU, CONTRASTIVE), TUNED),
-    "contrastive, extended": Method(Network(EXTENDED, CONTRASTIVE), TUNED),
+    "contrastive, ReLU": Method(Network([*RELU, *CONTRASTIVE]), TUNED),
+    "contrastive, extended": Method(Network([*EXTENDED, *CONTRASTIVE]), TUNED),
 }
 """All methods, by the name that tables give them."""

@@ -11,15 +11,17 @@ import torch
 from omegaconf import OmegaConf
 
 from invlearn.config import GROUPS
-from invlearn.config.compose import conf_dir
+from invlearn.config.folder import conf_dir
 from invlearn.data import EntitySamples, Split
+from invlearn.encoder import InvariantEncoder as Encoder
+from invlearn.encoder import Scaler
 from invlearn.errors import UserError, nearest
+from invlearn.files import Prepared
 from invlearn.files.notes import unlike_features
 from invlearn.files.scaler import Scaling, scale_of, spread_of
-from invlearn.nn import AutoEncoder
 from invlearn.seeding import seeded_generator
 from invlearn.training.experiment import Experiment, resolve_device
-from invlearn.training.loop import TrainingState, train_epochs
+from invlearn.training.learner import learn
 
 try:
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -58,7 +60,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         random_state: What weights, splits and pairs are drawn from.
 
     Attributes:
-        model_: The auto-encoder, in double precision on the CPU, a stack of one.
+        encoder_: The ``invlearn.encoder.InvariantEncoder`` that was trained, in double precision on the CPU.
         scale_: How samples are scaled.
         n_features_in_: Features d.
         n_iter_: The epoch that was best.
@@ -139,9 +141,10 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             valid_size=min(10_000, 20 * len(X)),
             seed=seed,
         )
-        experiment = Experiment.from_config(self._config(seed), dataset=dataset)
-        self.model_, self.n_iter_ = _trained(experiment)
-        self._n_features_out = experiment.loss.invariant_features
+        experiment = Experiment.from_config(self._config(seed), prepared=Prepared(dataset, dataset))
+        self.encoder_, self.n_iter_ = _trained(experiment)
+        self.encoder_.scaler = Scaler(self.scale_.offset, self.scale_.factor)
+        self._n_features_out = self.encoder_.invariant
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -151,10 +154,8 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return self._codes(np.asarray(X))
 
     def _codes(self, X: np.ndarray) -> np.ndarray:
-        scaled = torch.from_numpy(self.scale_.double(X.astype(np.float64)))
-        with torch.no_grad():
-            z = self.model_.encode(scaled[None])[0, :, : self._n_features_out]
-        return z.numpy().astype(X.dtype)
+        z_invariant, _ = self.encoder_.encode(X.astype(np.float64))
+        return z_invariant.astype(X.dtype)
 
     def score(self, X: Any, y: Any) -> float:
         """Share of samples ``(n, d)`` whose nearest other sample, by code, is of the same entity, 0 to 1.
@@ -192,10 +193,6 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if settings.get("replicas", 1) != 1:
             raise ValueError(f"settings: replicas must be 1, got {settings['replicas']}; an encoder is one network")
         options = {"model": self.model, "loss": "pairwise", "optimizer": "adamw", "trainer": "default"}
-        if settings.get("loss", "pairwise") != "pairwise":
-            raise ValueError(
-                f"settings: loss must be pairwise, got {settings['loss']!r}: nothing but entities is known"
-            )
         options |= {group: settings.pop(group) for group in options if group in settings}
         config = OmegaConf.create({})
         for group, option in options.items():
@@ -204,11 +201,9 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 choices = [path.stem for path in file.parent.glob("*.yaml")]
                 raise ValueError(f"{group}: there is no {option!r}{nearest(str(option), choices)}")
             config[group] = OmegaConf.load(file)
-            if (own := conf_dir() / "own" / group / f"entities_{option}.yaml").is_file():
-                config[group].update(OmegaConf.load(own))
         given = {
             "loss.invariant": self.invariant,
-            "loss.pairs": self.pairs,
+            **({"loss.pairs": self.pairs} if options["loss"] == "pairwise" else {}),
             "trainer.epochs": self.epochs,
             "trainer.batch_size": self.batch_size,
             "device": self.device,
@@ -223,18 +218,13 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return {"dataset": {}} | {str(key): value for key, value in plain.items()}
 
 
-def _trained(experiment: Experiment) -> tuple[AutoEncoder, int]:
-    """The model at its best epoch, in double precision on the CPU, and that epoch.
+def _trained(experiment: Experiment) -> tuple[Encoder, int]:
+    """The encoder at its best epoch, in double precision on the CPU, and that epoch.
 
     Raises:
         UserError: The loss was not finite.
     """
-    device = resolve_device(experiment.settings.device)
-    train = experiment.training_examples(device)
-    state = TrainingState.initial(experiment, train(0), device)
-    for _ in train_epochs(state, experiment, train, experiment.examples("valid", device)):
-        pass
+    state = learn(experiment, resolve_device(experiment.settings.device))
     if bool(state.diverged.all()):
         raise UserError("the loss became infinite or NaN: lower optimizer.lr in settings")
-    state.model.load_state_dict(state.best)
-    return state.model.double().cpu().requires_grad_(False), int(state.best_epoch)
+    return state.encoder.double().cpu().requires_grad_(False), int(state.best_epoch)

@@ -6,12 +6,12 @@ import itertools
 
 import pytest
 import torch
+from invlearn.losses.groups import group_distances, invariance_of_groups, pairs_of_groups
 from torch import Tensor
 
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
 from invlearn.data import Shift
-from invlearn.losses.groups import group_distances, invariance_of_groups, pairs_of_groups
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_epochs
 from tests.own_data import entity_table, pair_table, write

@@ -11,13 +11,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from invlearn.data.entities import observed_distance
+from invlearn.evaluation.replicas import calibrate_replicas
 from scipy import stats
 
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
 from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
-from invlearn.data.entities import observed_distance
-from invlearn.evaluation.replicas import calibrate_replicas
 from invlearn.runs.trained import Threshold
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_epochs

@@ -20,7 +20,7 @@ class Peer:
         torch.set_num_threads(problem.case.threads)
         self.experiment = problem.experiment
         self.device = torch.device(problem.case.device)
-        self.examples = [part.to(self.device) for part in problem.examples]
+        self.examples = type(problem.examples)(*(part.to(self.device) for part in problem.examples))
         self.state = TrainingState.initial(problem.experiment, self.examples, self.device)
 
     def epoch(self, index: int) -> tuple[float, Tensor]:

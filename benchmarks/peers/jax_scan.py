@@ -61,7 +61,7 @@ def _arrays(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     return layer.weight.numpy(), layer.bias.numpy()
 
 
-def _network(layers: list[Layer], smoothing: float) -> Callable:
+def _network(layers: list[Layer], eps: float) -> Callable:
     """From parameters and rows ``(B, in)`` to ``(B, out)``."""
     import jax
     from jax import numpy as jnp
@@ -75,7 +75,7 @@ def _network(layers: list[Layer], smoothing: float) -> Callable:
                 x = jax.nn.selu(hidden)
             elif kind == "extended":
                 even, odd = jnp.split(hidden, 2, axis=1)
-                norm = jnp.sqrt(even**2 + odd**2 + smoothing)
+                norm = jnp.sqrt(even**2 + odd**2 + eps)
                 cosine, sine = even / norm, odd / norm
                 x = jnp.concatenate([x, norm, cosine, sine, cosine * sine], axis=1)
             else:
@@ -90,8 +90,8 @@ def _objective(problem: Problem, networks: tuple[list[Layer], list[Layer]]) -> C
     from jax import numpy as jnp
 
     loss = problem.experiment.loss
-    smoothing = problem.experiment.config["model"].get("smoothing", 0.0)
-    encode, decode = (_network(layers, smoothing) for layers in networks)
+    eps = problem.experiment.config["model"].get("eps", 0.0)
+    encode, decode = (_network(layers, eps) for layers in networks)
 
     def supervised(parameters, batch, alpha):
         x, target = batch

@@ -41,7 +41,8 @@ class Peer:
         """Train the whole recipe, or until the validation ``mse_invariance`` is below ``target``; epochs it took."""
         experiment = self.problem.experiment
         loader = DataLoader(examples_of(self.problem), batch_size=128, shuffle=True, drop_last=True)
-        valid = TensorDataset(*(part[0] for part in experiment.examples("valid", "cpu")))
+        pairs = experiment.draws("cpu").examples(experiment.loss.validation, "valid")
+        valid = TensorDataset(*(part[0] for part in pairs))
         self.module.target = target
         trainer = self._trainer(experiment.epochs)
         trainer.fit(self.module, loader, DataLoader(valid, batch_size=1000))
@@ -64,9 +65,9 @@ def _module(lightning, problem: Problem) -> nn.Module:
     class Module(lightning.LightningModule):
         def __init__(self) -> None:
             super().__init__()
-            smoothing = problem.experiment.config["model"].get("smoothing", 0.0)
+            eps = problem.experiment.config["model"].get("eps", 0.0)
             encoder, decoder = problem.networks()
-            self.encoder, self.decoder = Network(encoder, smoothing), Network(decoder, smoothing)
+            self.encoder, self.decoder = Network(encoder, eps), Network(decoder, eps)
             groups = parameter_groups(problem, self.encoder, self.decoder)
             betas = tuple(problem.experiment.config["optimizer"]["betas"])
             self.optimizer = torch.optim.Adam(groups, betas=betas)

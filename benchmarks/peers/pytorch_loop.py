@@ -17,10 +17,10 @@ __all__ = ["Network", "Peer", "examples_of", "invariance", "objective", "paramet
 class Network(nn.Module):
     """One replica's encoder or decoder, as one would write it in PyTorch."""
 
-    def __init__(self, layers: list[Layer], smoothing: float, replica: int = 0):
+    def __init__(self, layers: list[Layer], eps: float, replica: int = 0):
         super().__init__()
         self.kinds = [layer.kind for layer in layers]
-        self.smoothing = smoothing
+        self.eps = eps
         self.linears = nn.ModuleList()
         for layer in layers:
             linear = nn.Linear(layer.weight.shape[1], layer.weight.shape[2], dtype=layer.weight.dtype)
@@ -36,7 +36,7 @@ class Network(nn.Module):
                 x = torch.selu(hidden)
             elif kind == "extended":
                 even, odd = hidden.chunk(2, dim=1)
-                norm = torch.sqrt(even**2 + odd**2 + self.smoothing)
+                norm = torch.sqrt(even**2 + odd**2 + self.eps)
                 x = torch.cat([x, norm, even / norm, odd / norm, even * odd / norm**2], dim=1)
             else:
                 x = hidden
@@ -87,9 +87,9 @@ class Peer:
         torch.set_num_threads(problem.case.threads)
         assert problem.case.replicas == 1
         self.problem = problem
-        smoothing = problem.experiment.config["model"].get("smoothing", 0.0)
+        eps = problem.experiment.config["model"].get("eps", 0.0)
         encoder, decoder = problem.networks()
-        self.encoder, self.decoder = Network(encoder, smoothing), Network(decoder, smoothing)
+        self.encoder, self.decoder = Network(encoder, eps), Network(decoder, eps)
         optimizer = problem.experiment.config["optimizer"]
         groups = parameter_groups(problem, self.encoder, self.decoder)
         self.optimizer = torch.optim.Adam(groups, betas=tuple(optimizer["betas"]))

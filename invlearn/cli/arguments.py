@@ -8,11 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from invlearn.errors import UserError
+from invlearn.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from invlearn.runs.trained import TrainedRun
 
-__all__ = ["Parser"]
+__all__ = ["Parser", "names_or_prefix", "refuse_overwriting"]
+
+
+def names_or_prefix(value: str | None) -> str | list[str] | None:
+    """What ``--features`` chooses: names with commas between, or else a prefix."""
+    return value.split(",") if value and "," in value else value
+
+
+def refuse_overwriting(output: Path, *sources: Path | None) -> None:
+    """Refuse to replace a file that is read.
+
+    Raises:
+        UserError: It would be.
+    """
+    if output.absolute() in [source.absolute() for source in sources if source]:
+        raise UserError(f"-o {output} would replace a file that is read")
 
 
 class Parser(ArgumentParser):
@@ -29,10 +45,21 @@ class Parser(ArgumentParser):
             help="a class or package of your own that the run's config may name, and whose code may run",
         )
 
+    def add_encoding(self) -> None:
+        """Add the options of everything that encodes files."""
+        self.add_argument(
+            "--features", metavar="COLUMNS", help="names with commas between, or a prefix; by default as in training"
+        )
+        self.add_argument("--drop-missing", action="store_true", help="leave out rows in which a feature is missing")
+        self.add_argument("--replica", type=int, help="which replica encodes; by default the best by validation loss")
+        self.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+
     def load(self, arguments: Namespace) -> TrainedRun:
         """The run of parsed arguments."""
+        RunDirectory(arguments.run).config()  # says what is wrong before torch is loaded
+
+        from invlearn.internals import optimise_without_compiler
         from invlearn.runs.trained import load_run
-        from invlearn.training.fast import optimise_without_compiler
 
         optimise_without_compiler()
         run = load_run(arguments.run, device=getattr(arguments, "device", "cpu"), trust=arguments.trust)

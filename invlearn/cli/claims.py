@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
 
     from invlearn.paper.claims import check_claims
     from invlearn.paper.figures import FIGURES, read_figure
-    from invlearn.runs.table import render
+    from invlearn.report.tables import render
 
     if arguments.tables is None:
         data = {name: read_figure(name, arguments.preset, arguments.overrides) for name in FIGURES}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from invlearn.cli.arguments import Parser
-from invlearn.runs.directory import RunDirectory, check_writable
+from invlearn.storage import check_writable
 
 __all__ = ["main"]
 
@@ -20,19 +20,17 @@ def main(argv: list[str]) -> int:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="by default RUN/encoder.onnx or .pt2")
     parser.add_argument("--replica", type=int, help="which replica; by default the best by validation loss")
     arguments = parser.parse_intermixed_args(argv)
-    directory = RunDirectory(arguments.run)
-    directory.config()  # says what is wrong before torch is loaded
-    path = arguments.output or directory.path / f"encoder{ENDINGS[arguments.format]}"
+    run = parser.load(arguments)
+    path = arguments.output or run.directory.path / f"encoder{ENDINGS[arguments.format]}"
     check_writable(path.parent)
 
-    from invlearn.inference.export import export_run
+    from invlearn.inference import export_run
 
-    run = parser.load(arguments)
     difference = export_run(run, path, arguments.format, replica=arguments.replica)
-    loss, dim = run.experiment.loss, run.experiment.dataset.dim
+    stack = run.stack
     print(
-        f"{path}: x, float32 (n, {dim}) -> z_invariant (n, {loss.invariant_features}), "
-        f"z_variant (n, {loss.code_features - loss.invariant_features})"
+        f"{path}: x, float32 (n, {stack.dim}) -> z_invariant (n, {stack.invariant}), "
+        f"z_variant (n, {stack.code - stack.invariant})"
     )
     print(f"checked: its codes differ from the run's by {difference:.1e} at most")
     return 0

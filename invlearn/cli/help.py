@@ -29,7 +29,7 @@ def train_help() -> str:
     for group in (*GROUPS, "hydra/launcher"):
         for option in _options(conf_dir() / group):
             keys = _keys(conf_dir() / group / f"{option}.yaml", prefix=f"{group.replace('/', '.')}.")
-            sections.append(f"{group}={option}\n" + "\n".join([*keys, *_of_own_data(option)]))
+            sections.append(f"{group}={option}\n" + "\n".join([*keys, *_chosen_by(option)]))
     return "\n\n".join(sections)
 
 
@@ -48,16 +48,11 @@ def _options(group: Path) -> list[str]:
     return sorted(file.stem for file in group.glob("*.yaml"))
 
 
-def _of_own_data(dataset: str) -> list[str]:
-    """What a dataset chooses of other groups, and what it changes in their options, a line each."""
+def _chosen_by(dataset: str) -> list[str]:
+    """What a dataset chooses of other groups, a line each."""
     file = conf_dir() / "dataset" / f"{dataset}.yaml"
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    lines = [f"  chooses {group}={option}" for group, option in re.findall(r"override /(\w+)@\S+ (\w+)", text)]
-    for file in sorted(conf_dir().glob(f"own/*/{dataset}_*.yaml")):
-        choice = f"{file.parent.name}={file.stem.removeprefix(f'{dataset}_')}"
-        settings = [line for line in file.read_text(encoding="utf-8").splitlines() if line[0] != "#"]
-        lines.append(f"  {'with ' + choice:38} {', '.join(settings).replace(': ', '=')}")
-    return lines
+    return [f"  chooses {group}={option}" for group, option in re.findall(r"override /(\w+)@\S+ (\w+)", text)]
 
 
 def _keys(file: Path, prefix: str = "") -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from invlearn.losses import Examples
+from invlearn.data import Batch
 from invlearn.nn import StackedLinear
 from invlearn.training.experiment import Experiment, resolve_device
 from invlearn.training.loop import TrainingState, train_step
@@ -37,31 +37,31 @@ def describe_runs(runs: Sequence[tuple[Path, Experiment]]) -> str:
 def _describe(experiment: Experiment) -> tuple[str, float]:
     """Shapes, parameters, memory and estimated seconds of an experiment; the seconds come from a few real steps."""
     device = resolve_device(experiment.settings.device)
-    model = experiment.model("meta")
+    network, sampler = experiment.encoder("meta").network, experiment.loss.sampler
     replicas = len(experiment.seeds)
     element = torch.empty((), dtype=experiment.dtype).element_size()
-    valid = experiment.examples("valid", device)
+    draws = experiment.draws(device)
+    valid, test = (draws.examples(experiment.loss.validation, split) for split in ("valid", "test"))
     per_example = sum(part[0, 0].numel() for part in valid) * element
-    batch = experiment.training_examples(device, split="valid")(0)
-    draws = len(valid[0])
-    sizes = [experiment.examples_per_epoch, valid[0].shape[1], experiment.examples("test", device)[0].shape[1]]
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    batch = draws.training(sampler, split="valid")(0)
+    sizes = [experiment.examples_per_epoch, valid.x.shape[1], test.x.shape[1]]
+    parameters = sum(parameter.numel() for parameter in network.parameters())
     seconds = _seconds_per_step(experiment, device, batch) * experiment.total_steps
     lines = [
-        *getattr(experiment.dataset, "report", ()),
-        f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.dataset.dim}, "
-        f"{sizes[0]:,} {experiment.loss.unit} drawn an epoch, {sizes[1]:,} validation and {sizes[2]:,} test examples"
-        + (" for each replica" if draws > 1 else ""),
+        *experiment.data.report,
+        f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.spec.dim}, "
+        f"{sizes[0]:,} {sampler.unit} drawn an epoch, {sizes[1]:,} validation and {sizes[2]:,} test examples"
+        + (" for each replica" if len(draws.seeds) > 1 else ""),
         f"code       {experiment.loss.code_features} features, {experiment.loss.invariant_features} invariant",
         *(
             f"{name:10} {' -> '.join(_shapes(network))}, {_count(network) // replicas:,} parameters"
-            for name, network in (("encoder", model.encoder), ("decoder", model.decoder))
+            for name, network in (("encoder", network.encoder), ("decoder", network.decoder))
         ),
         f"training   {replicas} replica{'s' * (replicas > 1)}, {experiment.epochs} epochs of "
-        f"{experiment.steps_per_epoch:,} steps of {experiment.batch_size} {experiment.loss.unit}, "
+        f"{experiment.steps_per_epoch:,} steps of {experiment.batch_size} {sampler.unit}, "
         f"learning rate {experiment.config['optimizer']['lr']:.3g}, on {device} in {experiment.settings.dtype}",
         # weights, gradients, best weights, and at most two means of the optimiser
-        f"memory     {_mib(per_example * sum(sizes) * draws)} of examples, "
+        f"memory     {_mib(per_example * sum(sizes) * len(draws.seeds))} of examples, "
         f"{_mib(5 * parameters * element)} of parameters, gradients and optimiser",
         f"time       about {_duration(seconds)}",
     ]
@@ -70,7 +70,7 @@ def _describe(experiment: Experiment) -> tuple[str, float]:
 
 def _shapes(network: torch.nn.Module) -> list[str]:
     linear = [layer.weight.shape for layer in network.modules() if isinstance(layer, StackedLinear)]
-    return [str(linear[0][1]), *(str(shape[2]) for shape in linear)]
+    return [str(linear[0][1]), *(str(shape[2]) for shape in linear)] if linear else [type(network).__name__]
 
 
 def _count(network: torch.nn.Module) -> int:
@@ -85,18 +85,19 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def _seconds_per_step(experiment: Experiment, device: torch.device, examples: Examples) -> float:
+def _seconds_per_step(experiment: Experiment, device: torch.device, examples: Batch) -> float:
     """Median time of a real step on a throwaway model; validation comes on top, a few percent."""
     torch.set_num_threads(experiment.settings.threads or torch.get_num_threads())
     state = TrainingState.initial(experiment, examples, device)
     size = experiment.batch_size
     replicas = len(experiment.seeds)
     rows = torch.arange(size) % examples[0].shape[1]
-    batch = [part[:, rows].expand(replicas, *part[0, rows].shape) for part in examples]
+    batch = type(examples)(*(part[:, rows].expand(replicas, *part[0, rows].shape) for part in examples))
+    given = experiment.loss.at(0.0, state.statistics)
     times = []
     for _ in range(TIMED_STEPS):
         start = time.perf_counter()
-        train_step(state, experiment, batch, state.statistics)
+        train_step(state, experiment, batch, given)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)

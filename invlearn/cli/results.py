@@ -26,8 +26,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write here instead of to the terminal")
     arguments = parser.parse_intermixed_args(argv)
 
-    from invlearn.runs.directory import check_writable, write_atomically
-    from invlearn.runs.table import aggregate, find_runs, read_runs, render
+    from invlearn.report.tables import render
+    from invlearn.runs.table import aggregate, find_runs, read_runs
+    from invlearn.storage import check_writable, write_atomically
 
     if arguments.format == "parquet" and arguments.output is None:
         raise UserError("results: --format parquet needs a file: -o FILE")

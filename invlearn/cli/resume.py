@@ -21,11 +21,12 @@ def main(argv: list[str]) -> int:
 
     from invlearn.cli.train import report
     from invlearn.runs.session import is_finished
-    from invlearn.runs.train import train
+    from invlearn.runs.train import train_experiment
     from invlearn.training.experiment import Experiment
 
-    if is_finished(Experiment.from_config(config, trust=arguments.trust), directory):
+    experiment = Experiment.from_config(config, trust=arguments.trust)
+    if is_finished(experiment, directory):
         print(f"{directory} is finished; nothing to do")
-    train(config, directory.path)
+    train_experiment(experiment, directory)
     report(directory)
     return 0

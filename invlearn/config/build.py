@@ -15,7 +15,7 @@ from torch import Tensor
 
 from invlearn.errors import UserError, nearest
 
-__all__ = ["build", "check_trusted", "locate"]
+__all__ = ["build", "check_trusted", "defaults_of", "effective", "locate"]
 
 OWN = {
     "dataset": ("invlearn.data", "invlearn.files"),
@@ -24,7 +24,25 @@ OWN = {
     "optimizer": ("torch.optim",),
     "trainer": ("invlearn.config",),
 }
-"""Packages whose public classes a stored config may name, by group."""
+"""Packages whose classes a stored config may name, by group."""
+
+
+def _bases(group: str) -> tuple[type, ...]:
+    """What those classes must be: to make an object of another kind may do anything, such as write a file."""
+    import torch
+
+    from invlearn.config.settings import Trainer
+    from invlearn.data import TransformationFamily
+    from invlearn.files import SampleFile
+    from invlearn.losses import Loss
+
+    return {
+        "dataset": (TransformationFamily, SampleFile),
+        "model": (torch.nn.Module,),
+        "loss": (Loss,),
+        "optimizer": (torch.optim.Optimizer,),
+        "trainer": (Trainer,),
+    }[group]
 
 
 def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tuple[Any, dict[str, Any]]:
@@ -65,8 +83,7 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tupl
         # 8 and 8.0 are the same setting, and must have the same hash.
         values[key] = float(value) if type(value) is int and not _fits_int(hints.get(key, Any)) else value
     if target.__module__.startswith("invlearn."):
-        defaults = {key: parameter.default for key, parameter in settable.items()}
-        values = {key: value for key, value in defaults.items() if value is not inspect.Parameter.empty} | values
+        values = {key: value for key, value in defaults_of(target).items() if key in settable} | values
     try:
         built = target(*args, **given, **values)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -74,7 +91,20 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tupl
         # Constructors here open their messages with the name of the argument.
         named = message.partition(" ")[0] in settable
         raise UserError(_dotted(group, message) if named else f"{group}: {message}") from error
-    return built, {"_target_": node["_target_"]} | {key: _settled(key, value, built) for key, value in values.items()}
+    return built, effective({"_target_": node["_target_"], **values}, built)
+
+
+def effective(node: Mapping[str, Any], built: Any) -> dict[str, Any]:
+    """A group's config with each ``auto`` replaced by what its object made of it, under the same name."""
+    return {key: value if key == "_target_" else _settled(key, value, built) for key, value in node.items()}
+
+
+def defaults_of(target: Any) -> dict[str, Any]:
+    """The defaults of a constructor's arguments."""
+    parameters = inspect.signature(target).parameters
+    return {
+        name: parameter.default for name, parameter in parameters.items() if parameter.default is not parameter.empty
+    }
 
 
 def check_trusted(config: Mapping[str, Any], trust: Sequence[str]) -> None:
@@ -91,9 +121,18 @@ def check_trusted(config: Mapping[str, Any], trust: Sequence[str]) -> None:
         path = str(config[group].get("_target_"))
         if any(path == name or path.startswith(f"{name}.") for name in trust):
             continue
-        package, _, name = path.rpartition(".")
-        if package not in packages or not inspect.isclass(getattr(import_module(package), name, None)):
+        if not any(path.startswith(f"{package}.") for package in packages) or not _is_class(path, _bases(group)):
             raise UserError(f"{group}._target_ is {path}, no class of invlearn's own; --trust {path} lets its code run")
+
+
+def _is_class(path: str, bases: tuple[type, ...]) -> bool:
+    """Whether a dotted name is that of a class of some kind."""
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(import_module(module), name, None)
+    except ImportError:
+        return False
+    return inspect.isclass(found) and issubclass(found, bases)
 
 
 def locate(group: str, path: object) -> Any:

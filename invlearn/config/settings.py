@@ -1,10 +1,10 @@
-"""The configuration: the keys that all runs share, plain configs, comparing them."""
+"""The keys that all runs share, and plain configs."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -53,8 +53,8 @@ class Settings:
         dtype: Arithmetic of training.
         tf32: Whether a GPU may round the factors of float32 matrix products to 10 bits.
         threads: CPU threads of torch; ``None`` is torch's own choice.
-        engine: How training steps are computed: ``auto`` takes hand-derived gradients where ``invlearn.training.fast`` knows
-            the model and the loss, ``plain`` is torch's autograd everywhere, ``graph`` replays those of ``auto`` as a
+        engine: How training steps are computed: ``auto`` takes hand-derived gradients where it knows the model
+            and the loss, ``plain`` is torch's autograd everywhere, ``graph`` replays those of ``auto`` as a
             CUDA graph.
         sweep: Name of a sweep's folder; read by ``hydra.sweep.dir`` in ``conf/train.yaml``.
         on_error: What a sweep does when a run fails: go on with the others, or start no more.
@@ -161,7 +161,19 @@ def config_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(_compared(config), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Keys in which two plain configs compute different runs, with the old and the new value."""
+def differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], at_default: Collection[str] = ()
+) -> dict[str, tuple[Any, Any]]:
+    """Keys in which two plain configs compute different runs, with the old and the new value.
+
+    Args:
+        old: A stored config, perhaps of an earlier version.
+        new: A config of today.
+        at_default: Keys of ``new`` at their defaults: where ``old`` does not know them, they are equal.
+    """
     old, new = _compared(old), _compared(new)
-    return {key: (old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)}
+    return {
+        key: (old.get(key), new.get(key))
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key) and (key in old or key not in at_default)
+    }

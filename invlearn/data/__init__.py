@@ -1,28 +1,39 @@
-"""Transformation families, samples of known entities, given pairs: what examples are drawn from."""
+"""Where examples come from: transformation families, samples of entities, given pairs, and what is drawn from them."""
 
-from invlearn.data.dataset import Dataset, Grouped, Groups, OfEntities, Pairs, Spectra, Spectral, Split
-from invlearn.data.entities import EntitySamples
+from invlearn.data.batches import Batch, EntityBatch, Pairs, Spectra, Targets
+from invlearn.data.dataset import GALLERY, Dataset, HasEntities, HasLabels, HasSpectra, Split
+from invlearn.data.draws import Draws
+from invlearn.data.entity_samples import EntitySamples
 from invlearn.data.family import TransformationFamily
 from invlearn.data.labelled_pairs import LabelledPairs
 from invlearn.data.permcycle import PermutationCycle
+from invlearn.data.samplers import DrawnPairs, EntityBatches, FourierCodes, Sampler
 from invlearn.data.shift import Shift
 from invlearn.data.shiftscale import ShiftScale
 from invlearn.data.twopart import TwoPart
 
 __all__ = [
+    "GALLERY",
+    "Batch",
     "Dataset",
+    "Draws",
+    "DrawnPairs",
+    "EntityBatch",
+    "EntityBatches",
     "EntitySamples",
-    "Grouped",
-    "Groups",
+    "FourierCodes",
+    "HasEntities",
+    "HasLabels",
+    "HasSpectra",
     "LabelledPairs",
-    "OfEntities",
     "Pairs",
     "PermutationCycle",
+    "Sampler",
     "Shift",
     "ShiftScale",
     "Spectra",
-    "Spectral",
     "Split",
+    "Targets",
     "TransformationFamily",
     "TwoPart",
 ]

@@ -9,14 +9,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from invlearn.data.dataset import GALLERY, Groups, Pairs, Spectra, Split
+from invlearn.data.batches import EntityBatch, Pairs, Spectra
+from invlearn.data.dataset import GALLERY, Split
 from invlearn.data.spectrum import dft
 from invlearn.seeding import seeded_generator
 
 __all__ = ["TransformationFamily", "roll_rows", "shift_distance"]
 
-COPIES = 4
-"""Images of each signal in a group."""
+SAMPLES_PER_ENTITY = 4
+"""Images of each signal in a batch of entities."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +58,8 @@ class TransformationFamily(ABC):
                 )
 
     @property
-    def group_count(self) -> int:
-        """Training groups: as many as pairs."""
+    def entities_per_epoch(self) -> int:
+        """As many as pairs."""
         return self.size
 
     @property
@@ -120,19 +121,23 @@ class TransformationFamily(ABC):
         """The pairs of a split, ``(size, d)``, drawn from ``seed`` and the split's own generator."""
         return self.sample_pairs(self._size(split), seeded_generator(seed, "pairs", split))
 
-    def groups(self, split: Split, seed: int) -> Groups:
-        """Four images each of ``size`` signals, ``(size, 4, d)``, all of them different entities.
+    def check_entities(self) -> None:
+        """Refuse a distance that reference points of entities cannot tell.
 
         Raises:
-            ValueError: ``distance`` is ``orbit``, which a reference point of each entity does not tell.
+            ValueError: ``distance`` is ``orbit``.
         """
         if self.distance == "orbit":
-            raise ValueError("distance must be spectral or binary where whole batches are compared, got orbit")
+            raise ValueError("pairs must be drawn where dataset.distance=orbit; got batch")
+
+    def entities(self, split: Split, seed: int) -> EntityBatch:
+        """Four images each of ``size`` signals, ``(size, 4, d)``, all of them different entities."""
+        self.check_entities()
         generator = seeded_generator(seed, "groups", split)
         x = self.signals(self._size(split), generator)
-        images = torch.stack([self.act(self.sample(len(x), generator), x) for _ in range(COPIES)], dim=1)
+        images = [self.act(self.sample(len(x), generator), x) for _ in range(SAMPLES_PER_ENTITY)]
         reference = self.invariant(x) if self.distance == "spectral" else x[:, :0]
-        return Groups(images, torch.arange(len(x)), reference[:, None])
+        return EntityBatch(torch.stack(images, dim=1), torch.arange(len(x)), reference[:, None])
 
     def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
         """Two random images g·x and g'·x each of 1,000 test entities, ``(1000, d)`` twice."""

@@ -9,7 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from invlearn.data.dataset import GALLERY, Pairs, Split
+from invlearn.data.batches import Pairs
+from invlearn.data.dataset import GALLERY, Split
 from invlearn.seeding import seeded_generator
 
 __all__ = ["LabelledPairs"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-__all__ = ["dft"]
+__all__ = ["BLOCKS", "Code", "code_of", "dft"]
 
 
 def dft(x: Tensor) -> Tensor:
@@ -31,3 +34,25 @@ def dft(x: Tensor) -> Tensor:
     spectrum.imag[..., real_bins] = 0.0
     rounding = 8 * torch.finfo(x.dtype).eps * torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return torch.where(spectrum.abs() > rounding, spectrum, torch.zeros_like(spectrum))
+
+
+Code = Literal["modulus_phase", "modulus_sine_cosine"]
+"""A supervised code (Section 3)."""
+
+BLOCKS: dict[Code, tuple[str, ...]] = {
+    "modulus_phase": ("modulus", "phase"),
+    "modulus_sine_cosine": ("modulus", "sine", "cosine"),
+}
+"""The blocks of each code, in order, each d features wide."""
+
+_OF_SPECTRUM: dict[str, Callable[[Tensor], Tensor]] = {
+    "modulus": torch.abs,
+    "phase": torch.angle,
+    "sine": lambda spectrum: torch.sin(torch.angle(spectrum)),
+    "cosine": lambda spectrum: torch.cos(torch.angle(spectrum)),
+}
+
+
+def code_of(spectrum: Tensor, code: Code) -> dict[str, Tensor]:
+    """The blocks of a code, ``(*, d)`` each, of complex spectra ``(*, d)``."""
+    return {block: _OF_SPECTRUM[block](spectrum) for block in BLOCKS[code]}

@@ -1,22 +1,30 @@
-"""The user's own files: reading them in pieces, checking them, and what training draws from them."""
+"""The user's own files: opened once, read in chunks, checked, and handed over as data to draw from."""
 
-from invlearn.files.columns import checked_pieces, choose_columns
+from invlearn.files.columns import checked_chunks, choose_columns
 from invlearn.files.entity_file import EntityFile
 from invlearn.files.pair_file import PairFile
+from invlearn.files.prepare import feature_names_of, held_out, kind_of, prepare, scaler_of
 from invlearn.files.rows import Dropping
-from invlearn.files.sample_file import SampleFile
+from invlearn.files.sample_file import Prepared, SampleFile
 from invlearn.files.scaler import Scale
-from invlearn.files.table import open_table
-from invlearn.files.writing import table_writer
+from invlearn.files.table import CHUNK, Table, open_table, table_writer
 
 __all__ = [
+    "CHUNK",
     "Dropping",
     "EntityFile",
     "PairFile",
+    "Prepared",
     "SampleFile",
     "Scale",
-    "checked_pieces",
+    "Table",
+    "checked_chunks",
     "choose_columns",
+    "feature_names_of",
+    "held_out",
+    "kind_of",
     "open_table",
+    "prepare",
+    "scaler_of",
     "table_writer",
 ]

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from invlearn.errors import UserError
-from invlearn.files.table import Piece, Table
+from invlearn.files.table import Chunk, Table
 
-__all__ = ["Checked", "checked_pieces", "choose_columns", "numbers"]
+__all__ = ["Checked", "checked_chunks", "choose_columns", "numbers"]
 
 
 class Checked(NamedTuple):
@@ -55,10 +55,10 @@ def choose_columns(table: Table, choice: str | Sequence[str], key: str, *, witho
     return chosen
 
 
-def checked_pieces(
+def checked_chunks(
     table: Table, features: Sequence[str], others: Sequence[str] = (), *, drop_missing: bool = False, hint: str = ""
 ) -> Iterator[Checked]:
-    """The rows of a table, in pieces, with their features as numbers.
+    """The rows of a table, in chunks, with their features as numbers.
 
     Args:
         table: The file.
@@ -70,32 +70,32 @@ def checked_pieces(
     Raises:
         UserError: A feature is missing, text or infinite; it names file, row and column.
     """
-    for piece in table.pieces([*features, *others], text=others):
-        values = np.empty((len(piece.frame), len(features)))
+    for chunk in table.chunks([*features, *others], text=others):
+        values = np.empty((len(chunk.frame), len(features)))
         for index, name in enumerate(features):
-            values[:, index] = numbers(table, piece, name)
+            values[:, index] = numbers(table, chunk, name)
         missing = np.isnan(values)
         kept = ~missing.any(axis=1)
         if not drop_missing and not kept.all():
             row, column = np.argwhere(missing)[0]
-            raise UserError(f"{table}, row {piece.first_row + row}, column {features[column]}: no value{hint}")
-        rows = piece.first_row + np.flatnonzero(kept)
+            raise UserError(f"{table}, row {chunk.first_row + row}, column {features[column]}: no value{hint}")
+        rows = chunk.first_row + np.flatnonzero(kept)
         dropped = int((~kept).sum())
         yield Checked(
             rows,
             values[kept] if dropped else values,
-            piece.frame.filter(list(others)).iloc[np.flatnonzero(kept)],
+            chunk.frame.filter(list(others)).iloc[np.flatnonzero(kept)],
             dropped,
         )
 
 
-def numbers(table: Table, piece: Piece, column: str) -> np.ndarray:
+def numbers(table: Table, chunk: Chunk, column: str) -> np.ndarray:
     """A column as float64, ``(n,)``, NaN where it is missing.
 
     Raises:
         UserError: A value is text or infinite, or too large for single precision; it names file, row and column.
     """
-    values = piece.frame[column]
+    values = chunk.frame[column]
     if values.dtype.kind in "iuf":
         parsed = values.to_numpy(np.float64)
         wrong = np.zeros(len(parsed), dtype=bool)
@@ -105,6 +105,6 @@ def numbers(table: Table, piece: Piece, column: str) -> np.ndarray:
     wrong |= np.abs(parsed) > np.finfo(np.float32).max
     if wrong.any():
         row = int(np.argmax(wrong))
-        where = f"{table}, row {piece.first_row + row}, column {column}"
+        where = f"{table}, row {chunk.first_row + row}, column {column}"
         raise UserError(f"{where}: {values.iloc[row]} is no finite number of single precision")
     return parsed

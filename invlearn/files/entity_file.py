@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,15 +11,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from invlearn.data import EntitySamples, Groups, Split
-from invlearn.data.entities import groups_for
+from invlearn.data import EntitySamples, Split
 from invlearn.errors import UserError
-from invlearn.files.columns import checked_pieces, choose_columns
+from invlearn.files.columns import checked_chunks, choose_columns
 from invlearn.files.rows import Dropping, Rows
-from invlearn.files.sample_file import Contents, SampleFile, split_at_random
-from invlearn.files.table import Table, open_table
+from invlearn.files.sample_file import Prepared, SampleFile, split_at_random
+from invlearn.files.table import Table
 
-__all__ = ["EntityFile", "read_entities"]
+__all__ = ["EntityFile", "entities_held_out", "prepare_entities", "read_entities"]
 
 FEW = 30
 """Entities of a split below which a report has a note: a pair of them is a share of one in hundreds."""
@@ -29,116 +28,102 @@ FEW = 30
 class EntityFile(SampleFile):
     """A file with one sample a row; those of the same entity are the same thing, distorted.
 
-    Pairs are drawn as training goes on; never are all of them made. No entity is in two splits.
+    Pairs are drawn as training goes on; the n² pairs are never materialised. No entity is in two splits.
 
     Args:
         entity: The column that names the entity.
         features: The columns of a sample: a list of names, the prefix that their names share, or ``auto``, all that
             hold numbers but for ``entity``.
         without: Columns that are no features, where ``features`` is no list.
-        size: Training pairs of an epoch, drawn anew for each; an eighth as many groups for ``loss.pairs=batch``.
+        size: Training pairs of an epoch, drawn anew for each; an eighth as many entities for ``loss.pairs=batch``.
         distance: d* of different entities: 1 if ``binary``, the smallest distance between samples of theirs if
             ``observed``.
-        copies: Samples of an entity that are looked at together, at least 2, for ``observed`` distances and in a
-            batch.
+        samples_per_entity: Samples of an entity that are looked at together, at least 2, for ``observed`` distances
+            and in a batch.
         valid_size: Validation pairs.
         test_size: Test pairs.
     """
+
+    kind = "entities"
 
     entity: str = "entity"
     features: str | Sequence[str] = "auto"
     without: Sequence[str] = ()
     size: int = 20_000
     distance: Literal["observed", "binary"] = "binary"
-    copies: int = 4
+    samples_per_entity: int = 4
     valid_size: int = 10_000
     test_size: int = 10_000
 
     def __post_init__(self) -> None:
-        for name in ("copies", "valid_size", "test_size"):
+        for name in ("samples_per_entity", "valid_size", "test_size"):
             if getattr(self, name) < 2:
                 raise ValueError(f"{name} must be at least 2, got {getattr(self, name)}")
+        if self.has_features and self.entity in self.features:
+            raise ValueError(f"features must not name {self.entity}, the column of entities")
         super().__post_init__()
 
-    def choose_features(self) -> None:
-        """Settle which columns are features."""
-        if isinstance(self.features, str):
-            table = open_table(self.path)
-            table.require([self.entity], "dataset.entity")
-            table.require(self.without, "dataset.without")
-            without = [self.entity, *self.without]
-            chosen = choose_columns(table, self.features, "dataset.features", without=without)
-            self._settle(features=chosen)
-        elif self.entity in self.features:
-            raise ValueError(f"features must not name {self.entity}, the column of entities")
+    @property
+    def has_features(self) -> bool:
+        """Whether the features are listed by name."""
+        return not isinstance(self.features, str)
 
     @property
-    def feature_columns(self) -> list[str]:
+    def feature_names(self) -> list[str]:
         """The columns of a sample."""
+        assert not isinstance(self.features, str)
         return list(self.features)
 
-    @property
-    def group_count(self) -> int:
-        """Training groups of an epoch."""
-        return groups_for(self.size)
 
-    def groups(self, split: Split, seed: int) -> Groups:
-        """Entities of a split with some samples each, see ``EntitySamples``."""
-        return self._samples.groups(split, seed)
+def prepare_entities(spec: EntityFile, table: Table) -> Prepared:
+    """Read the samples of a file, divide them, scale them.
 
-    def labelled(self, split: Split, seed: int, *, most: int) -> tuple[Tensor, Tensor]:
-        """Samples of a split and their entities, see ``EntitySamples``."""
-        return self._samples.labelled(split, seed, most=most)
+    Raises:
+        UserError: The file cannot be used; it names row and column.
+    """
+    if not spec.has_features:
+        table.require([spec.entity], "dataset.entity")
+        table.require(spec.without, "dataset.without")
+        without = [spec.entity, *spec.without]
+        spec = replace(spec, features=choose_columns(table, spec.features, "dataset.features", without=without))
+    rows, entity, report = read_entities(table, spec.entity, spec.feature_names, Dropping(spec.drop))
+    count = int(entity.max()) + 1
+    if count < 6:
+        raise UserError(f"{table}: only {count} entities; six are needed, two for each split")
+    splits = split_at_random(count, spec.valid_share, spec.test_share, spec.seed)
+    report[1:1] = spec.feature_lines(table, rows, entity, [spec.entity])
+    report.append("entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items()))
+    if few := [split for split, part in splits.items() if split != "train" and len(part) < FEW]:
+        report.append(f"note: what is measured on {' and '.join(few)} entities rests on few")
+    codes = torch.from_numpy(entity)
+    scale = spec.chosen_scale(rows, torch.isin(codes, splits["train"]).numpy())
+    spec = replace(spec, offset=scale.offset, factor=scale.factor)
+    return Prepared(spec, _samples(spec, rows, codes, splits), report)
 
-    @property
-    def _samples(self) -> EntitySamples:
-        examples = self.contents.examples
-        assert isinstance(examples, EntitySamples)
-        return examples
 
-    def read(self) -> Contents:
-        """Read the samples.
+def entities_held_out(spec: EntityFile, table: Table, drop: Dropping) -> Prepared:
+    """The samples of another file, scaled likewise, all of them to test with.
 
-        Raises:
-            UserError: The file cannot be used; it names row and column.
-        """
-        table = open_table(self.path)
-        rows, entity, report = read_entities(table, self.entity, self.feature_columns, Dropping(self.drop))
-        count = int(entity.max()) + 1
-        if count < 6:
-            raise UserError(f"{self.path}: only {count} entities; six are needed, two for each split")
-        splits = split_at_random(count, self.valid_share, self.test_share, self.seed)
-        report[1:1] = self.feature_lines(table, rows, entity, [self.entity])
-        report.append("entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items()))
-        if few := [split for split, part in splits.items() if split != "train" and len(part) < FEW]:
-            report.append(f"note: what is measured on {' and '.join(few)} entities rests on few")
-        codes = torch.from_numpy(entity)
-        scale = self.chosen_scale(rows, torch.isin(codes, splits["train"]).numpy())
-        return Contents(self._examples(rows.scaled(scale), codes, splits), scale, report)
+    Raises:
+        UserError: The file cannot be used; it names row and column.
+    """
+    rows, entity, report = read_entities(table, spec.entity, spec.feature_names, drop)
+    codes = torch.from_numpy(entity)
+    return Prepared(spec, _samples(spec, rows, codes, {"test": torch.arange(int(entity.max()) + 1)}), report)
 
-    def held_out(self, path: str, drop: Dropping) -> Contents:
-        """Another file's samples, all of them to test with.
 
-        Raises:
-            UserError: The file cannot be used; it names row and column.
-        """
-        rows, entity, report = read_entities(open_table(path), self.entity, self.feature_columns, drop)
-        everything: dict[Split, Tensor] = {"test": torch.arange(int(entity.max()) + 1)}
-        examples = self._examples(rows.scaled(self.scale), torch.from_numpy(entity), everything)
-        return Contents(examples, self.scale, report)
-
-    def _examples(self, samples: Tensor, entity: Tensor, splits: Mapping[Split, Tensor]) -> EntitySamples:
-        return EntitySamples(
-            samples=samples,
-            entity=entity,
-            splits=splits,
-            distance=self.distance,
-            copies=self.copies,
-            size=self.size,
-            valid_size=self.valid_size,
-            test_size=self.test_size,
-            seed=self.seed,
-        )
+def _samples(spec: EntityFile, rows: Rows, entity: Tensor, splits: Mapping[Split, Tensor]) -> EntitySamples:
+    return EntitySamples(
+        samples=rows.scaled(spec.scale),
+        entity=entity,
+        splits=splits,
+        distance=spec.distance,
+        samples_per_entity=spec.samples_per_entity,
+        size=spec.size,
+        valid_size=spec.valid_size,
+        test_size=spec.test_size,
+        seed=spec.seed,
+    )
 
 
 def read_entities(
@@ -161,8 +146,8 @@ def read_entities(
     path = str(table)
     table.require([entity], "dataset.entity")
     table.require(features, "dataset.features")
-    pieces = checked_pieces(table, features, [entity], drop_missing="missing" in drop, hint=drop.hint("missing"))
-    rows = Rows.gather(pieces, path)
+    chunks = checked_chunks(table, features, [entity], drop_missing="missing" in drop, hint=drop.hint("missing"))
+    rows = Rows.gather(chunks, path)
     report = [f"{path}: {len(rows.numbers) + rows.missing:,} rows, {len(features)} features"]
     if rows.missing:
         report.append(f"left out: {rows.missing:,} rows in which a value is missing")

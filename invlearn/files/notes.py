@@ -1,4 +1,4 @@
-"""What is odd about samples: things that are no error, and that spoil a training unseen."""
+"""Notes on a file: problems that are not errors but hurt training."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def notes_on(
             f"{unlike}; dataset.scaling=per_feature scales each by itself" for unlike in unlike_features(spread, names)
         ]
     if (far := ~constant & (np.abs(mean) > FAR * deviation)).any():
-        place = int(far.argmax())
-        where = f"{names[place]} varies by {deviation[place]:.1g} around {mean[place]:.4g}"
+        index = int(far.argmax())
+        where = f"{names[index]} varies by {deviation[index]:.1g} around {mean[index]:.4g}"
         notes.append(f"{where}: single precision, as an exported encoder takes it, holds little of that")
     notes += _outlying(values, names, centre)
     if entity is not None and (still := _still(values, deviation, entity)).any():
@@ -99,10 +99,10 @@ def _outlying(values: np.ndarray, names: Sequence[str], centre: np.ndarray) -> l
     distance = np.maximum(values.max(axis=0) - middle, middle - values.min(axis=0))
     if not (outlying := (high > low) & (distance > OUTLYING * (high - low))).any():
         return []
-    place = int(outlying.argmax())
-    column = values[:, place]
-    value = column[np.abs(column - middle[place]).argmax()] + centre[place]
-    usual = f"half of the values are between {low[place] + centre[place]:.3g} and {high[place] + centre[place]:.3g}"
+    index = int(outlying.argmax())
+    column = values[:, index]
+    value = column[np.abs(column - middle[index]).argmax()] + centre[index]
+    usual = f"half of the values are between {low[index] + centre[index]:.3g} and {high[index] + centre[index]:.3g}"
     found = f"{_listed(names, outlying)}: values such as {value:.4g}, where {usual}"
     return [f"{found}; if that stands for a missing value, leave the field empty"]
 
@@ -111,9 +111,9 @@ def _still(values: np.ndarray, deviation: np.ndarray, entity: np.ndarray) -> np.
     """Which features hardly vary within entities, ``(d,)``: none where most do, as where copies differ by noise."""
     counts = np.bincount(entity)
     within = np.empty(values.shape[1])
-    for place, column in enumerate(values.T):
+    for index, column in enumerate(values.T):
         means = np.bincount(entity, weights=column) / counts
-        within[place] = np.sqrt(np.square(column - means[entity]).mean())
+        within[index] = np.sqrt(np.square(column - means[entity]).mean())
     still = (deviation > 0) & (within < STILL * deviation)
     return still & (still.mean() < 0.5)
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from torch import Tensor
 
 from invlearn.data import LabelledPairs, Pairs, Split
 from invlearn.errors import UserError
-from invlearn.files.columns import checked_pieces, choose_columns
+from invlearn.files.columns import checked_chunks, choose_columns
 from invlearn.files.rows import Dropping, Rows
-from invlearn.files.sample_file import Contents, SampleFile, split_at_random
-from invlearn.files.table import Table, open_table
+from invlearn.files.sample_file import Prepared, SampleFile, split_at_random
+from invlearn.files.table import Table
 
-__all__ = ["PairFile"]
+__all__ = ["PairFile", "pairs_held_out", "prepare_pairs"]
 
 FEW = 100
 """Pairs of a kind below which a report has a note: a share of them is told to a hundredth at best."""
@@ -44,121 +43,144 @@ class PairFile(SampleFile):
             ``different``, which count as 0 and 1.
     """
 
+    kind = "pairs"
+
     x: str | Sequence[str] = "x_"
     x_prime: str | Sequence[str] = "x_prime_"
     label: str = "d"
 
-    def choose_features(self) -> None:
-        """Settle which columns are features.
-
-        Raises:
-            UserError: Both samples differ in their number of features.
-        """
-        if isinstance(self.x, str) or isinstance(self.x_prime, str):
-            table = open_table(self.path)
-            self._require_label(table)
-            if self.x == self.x_prime:
-                raise UserError(f"dataset.x and dataset.x_prime are both {self.x}")
-            x_prime = choose_columns(table, self.x_prime, "dataset.x_prime", without=[self.label])
-            # The prefix of the one may begin as that of the other does.
-            x = choose_columns(table, self.x, "dataset.x", without=[self.label, *x_prime])
-            if isinstance(self.x, str) and isinstance(self.x_prime, str) and len(x) == len(x_prime):
-                x_prime = [self.x_prime + name.removeprefix(self.x) for name in x]
-                table.require(x_prime, "dataset.x_prime, named as x is; a list takes any")
-            self._settle(x=x, x_prime=x_prime)
-        columns = [*self.x, *self.x_prime, self.label]
-        if twice := next((name for name in columns if columns.count(name) > 1), None):
-            raise UserError(f"dataset.x, dataset.x_prime, dataset.label: {twice} is named twice")
-        if len(self.x) != len(self.x_prime):
-            raise UserError(
-                f"{self.path}: x has {len(self.x)} columns and x' has {len(self.x_prime)} (dataset.x, dataset.x_prime)"
-            )
+    def __post_init__(self) -> None:
+        if self.x == self.x_prime:
+            raise ValueError(f"x and x_prime are both {self.x}")
+        super().__post_init__()
 
     @property
-    def feature_columns(self) -> list[str]:
+    def has_features(self) -> bool:
+        """Whether the features of both samples are listed by name."""
+        return not isinstance(self.x, str) and not isinstance(self.x_prime, str)
+
+    @property
+    def feature_names(self) -> list[str]:
         """The columns of x."""
+        assert not isinstance(self.x, str)
         return list(self.x)
 
-    def read(self) -> Contents:
-        """Read the pairs, and divide them.
+    @property
+    def feature_names_prime(self) -> list[str]:
+        """The columns of x'."""
+        assert not isinstance(self.x_prime, str)
+        return list(self.x_prime)
 
-        Raises:
-            UserError: The file cannot be used; it names row and column.
-        """
-        table = open_table(self.path)
-        rows, distance, report = self._rows(table, Dropping(self.drop))
-        entity = _components(rows.hashes, distance == 0)
-        linked = _components(rows.hashes, np.full(len(distance), True))
-        # What is divided, a part for each sample: all that is linked, unless that is more than fits into a split.
-        largest = 2 * len(distance) * min(self.valid_share, self.test_share)
-        parts = linked if np.bincount(linked).max() <= largest else entity
-        splits = split_at_random(int(parts.max()) + 1, self.valid_share, self.test_share, self.seed)
-        places: dict[Split, np.ndarray] = {
-            split: np.flatnonzero(np.isin(parts, chosen.numpy()).reshape(-1, 2).all(1))
-            for split, chosen in splits.items()
-        }
-        if crossing := len(distance) - sum(map(len, places.values())):
-            report.append(f"left out: {crossing:,} different pairs whose entities are in two splits")
-        for split, chosen in places.items():
-            same = int((distance[chosen] == 0).sum())
-            report.append(f"{split}: {same:,} same and {len(chosen) - same:,} different pairs")
-            if split != "train" and min(same, len(chosen) - same) < FEW:
-                report.append(f"note: what is measured on {split} pairs rests on few of one kind")
-        report[1:1] = self.feature_lines(table, rows, None, [*self.x_prime, self.label])
-        report += _notes(rows.hashes, entity, distance)
-        scale = self.chosen_scale(rows, np.repeat(np.isin(np.arange(len(distance)), places["train"]), 2))
-        return Contents(self._examples(rows.scaled(scale), distance, entity, places), scale, report)
+    def _check_features(self) -> None:
+        columns = [*self.x, *self.x_prime, self.label]
+        if twice := next((name for name in columns if columns.count(name) > 1), None):
+            raise ValueError(f"x, dataset.x_prime, dataset.label: {twice} is named twice")
+        if len(self.x) != len(self.x_prime):
+            raise ValueError(f"x has {len(self.x)} columns and dataset.x_prime has {len(self.x_prime)} in {self.path}")
+        super()._check_features()
 
-    def held_out(self, path: str, drop: Dropping) -> Contents:
-        """Another file's pairs, all of them to test with.
 
-        Raises:
-            UserError: The file cannot be used; it names row and column.
-        """
-        rows, distance, report = self._rows(open_table(path), drop)
-        entity = _components(rows.hashes, distance == 0)
-        examples = self._examples(rows.scaled(self.scale), distance, entity, {"test": np.arange(len(distance))})
-        return Contents(examples, self.scale, report)
+def prepare_pairs(spec: PairFile, table: Table) -> Prepared:
+    """Read the pairs of a file, divide them, scale them.
 
-    def _examples(
-        self, samples: Tensor, distance: np.ndarray, entity: np.ndarray, places: Mapping[Split, np.ndarray]
-    ) -> LabelledPairs:
-        try:
-            return LabelledPairs(
-                given=Pairs(samples[0::2], samples[1::2], torch.from_numpy(distance)),
-                splits={split: torch.from_numpy(chosen) for split, chosen in places.items()},
-                entity=torch.from_numpy(entity[0::2].copy()),
-                size=self.size,
-                seed=self.seed,
-            )
-        except ValueError as error:
-            raise UserError(f"{self.path}: {error} (a {self.label} of 0, or same, is for one entity)") from error
+    Raises:
+        UserError: The file cannot be used; it names row and column.
+    """
+    spec = _with_features(spec, table)
+    rows, distance, report = _read_pairs(spec, table, Dropping(spec.drop))
+    entity = _components(rows.hashes, distance == 0)
+    linked = _components(rows.hashes, np.full(len(distance), True))
+    # What is divided, a part for each sample: all that is linked, unless that is more than fits into a split.
+    largest = 2 * len(distance) * min(spec.valid_share, spec.test_share)
+    parts = linked if np.bincount(linked).max() <= largest else entity
+    splits = split_at_random(int(parts.max()) + 1, spec.valid_share, spec.test_share, spec.seed)
+    indices: dict[Split, np.ndarray] = {
+        split: np.flatnonzero(np.isin(parts, chosen.numpy()).reshape(-1, 2).all(1)) for split, chosen in splits.items()
+    }
+    if crossing := len(distance) - sum(map(len, indices.values())):
+        report.append(f"left out: {crossing:,} different pairs whose entities are in two splits")
+    for split, chosen in indices.items():
+        same = int((distance[chosen] == 0).sum())
+        report.append(f"{split}: {same:,} same and {len(chosen) - same:,} different pairs")
+        if split != "train" and min(same, len(chosen) - same) < FEW:
+            report.append(f"note: what is measured on {split} pairs rests on few of one kind")
+    report[1:1] = spec.feature_lines(table, rows, None, [*spec.feature_names_prime, spec.label])
+    report += _notes(rows.hashes, entity, distance)
+    scale = spec.chosen_scale(rows, np.repeat(np.isin(np.arange(len(distance)), indices["train"]), 2))
+    spec = replace(spec, offset=scale.offset, factor=scale.factor)
+    return Prepared(spec, _pairs(spec, rows, distance, entity, indices), report)
 
-    def _rows(self, table: Table, drop: Dropping) -> tuple[Rows, np.ndarray, list[str]]:
-        """The pairs of a file, two samples each; d*, ``(n,)``; a report."""
-        path = str(table)
-        self._require_label(table)
-        columns = [*self.x, *self.x_prime]
-        table.require(columns, "dataset.x, dataset.x_prime")
-        pieces = checked_pieces(table, columns, [self.label], drop_missing="missing" in drop, hint=drop.hint("missing"))
-        rows = Rows.gather(pieces, path, samples=2)
-        report = [f"{path}: {len(rows.numbers) + rows.missing:,} pairs of {self.dim} features"]
-        if rows.missing:
-            report.append(f"left out: {rows.missing:,} pairs in which a value is missing")
-        distance = _distances(rows, path, self.label)
-        other = f"with another {self.label}"
-        kept, left_out = rows.first_of_equals(path, drop, distance, kind="pairs", conflict=other, conflicting=other)
-        report += left_out
-        rows, distance = rows.keep(kept), distance[kept]
-        if (distance == 0).all() or (distance > 0).all():
-            kind = "of one entity" if distance[0] == 0 else "of different entities"
-            raise UserError(f"{path}, column {self.label}: every pair is {kind}; both kinds are needed")
-        return rows, distance, report
 
-    def _require_label(self, table: Table) -> None:
-        if self.label not in table.columns and f"{self.label}_0" in table.columns:
-            raise UserError(f"{self.path}: {self.label} must be one number for each pair, an array of shape (n,)")
-        table.require([self.label], "dataset.label")
+def pairs_held_out(spec: PairFile, table: Table, drop: Dropping) -> Prepared:
+    """The pairs of another file, scaled likewise, all of them to test with.
+
+    Raises:
+        UserError: The file cannot be used; it names row and column.
+    """
+    rows, distance, report = _read_pairs(spec, table, drop)
+    entity = _components(rows.hashes, distance == 0)
+    return Prepared(spec, _pairs(spec, rows, distance, entity, {"test": np.arange(len(distance))}), report)
+
+
+def _with_features(spec: PairFile, table: Table) -> PairFile:
+    """The same with the features of both samples listed by name."""
+    if spec.has_features:
+        return spec
+    _require_label(spec, table)
+    x_prime = choose_columns(table, spec.x_prime, "dataset.x_prime", without=[spec.label])
+    # The prefix of the one may begin as that of the other does.
+    x = choose_columns(table, spec.x, "dataset.x", without=[spec.label, *x_prime])
+    if isinstance(spec.x, str) and isinstance(spec.x_prime, str) and len(x) == len(x_prime):
+        x_prime = [spec.x_prime + name.removeprefix(spec.x) for name in x]
+        table.require(x_prime, "dataset.x_prime, named as x is; a list takes any")
+    try:
+        return replace(spec, x=x, x_prime=x_prime)
+    except ValueError as error:
+        raise UserError(f"dataset.{error}") from error
+
+
+def _pairs(
+    spec: PairFile, rows: Rows, distance: np.ndarray, entity: np.ndarray, indices: Mapping[Split, np.ndarray]
+) -> LabelledPairs:
+    samples = rows.scaled(spec.scale)
+    try:
+        return LabelledPairs(
+            given=Pairs(samples[0::2], samples[1::2], torch.from_numpy(distance)),
+            splits={split: torch.from_numpy(chosen) for split, chosen in indices.items()},
+            entity=torch.from_numpy(entity[0::2].copy()),
+            size=spec.size,
+            seed=spec.seed,
+        )
+    except ValueError as error:
+        raise UserError(f"{spec.path}: {error} (a {spec.label} of 0, or same, is for one entity)") from error
+
+
+def _read_pairs(spec: PairFile, table: Table, drop: Dropping) -> tuple[Rows, np.ndarray, list[str]]:
+    """The pairs of a file, two samples each; d*, ``(n,)``; a report."""
+    path, label = str(table), spec.label
+    _require_label(spec, table)
+    columns = [*spec.feature_names, *spec.feature_names_prime]
+    table.require(columns, "dataset.x, dataset.x_prime")
+    chunks = checked_chunks(table, columns, [label], drop_missing="missing" in drop, hint=drop.hint("missing"))
+    rows = Rows.gather(chunks, path, samples=2)
+    report = [f"{path}: {len(rows.numbers) + rows.missing:,} pairs of {spec.dim} features"]
+    if rows.missing:
+        report.append(f"left out: {rows.missing:,} pairs in which a value is missing")
+    distance = _distances(rows, path, label)
+    other = f"with another {label}"
+    kept, left_out = rows.first_of_equals(path, drop, distance, kind="pairs", conflict=other, conflicting=other)
+    report += left_out
+    rows, distance = rows.keep(kept), distance[kept]
+    if (distance == 0).all() or (distance > 0).all():
+        kind = "of one entity" if distance[0] == 0 else "of different entities"
+        raise UserError(f"{path}, column {label}: every pair is {kind}; both kinds are needed")
+    return rows, distance, report
+
+
+def _require_label(spec: PairFile, table: Table) -> None:
+    if spec.label not in table.columns and f"{spec.label}_0" in table.columns:
+        raise UserError(f"{table}: {spec.label} must be one number for each pair, an array of shape (n,)")
+    table.require([spec.label], "dataset.label")
 
 
 def _notes(hashes: np.ndarray, entity: np.ndarray, distance: np.ndarray) -> list[str]:

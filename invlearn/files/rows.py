@@ -13,7 +13,7 @@ from torch import Tensor
 from invlearn.errors import UserError
 from invlearn.files.columns import Checked
 from invlearn.files.scaler import Scale
-from invlearn.files.table import PIECE
+from invlearn.files.table import CHUNK
 
 __all__ = ["Dropping", "Rows", "row_hashes"]
 
@@ -64,11 +64,11 @@ class Rows:
     centre: np.ndarray
 
     @classmethod
-    def gather(cls, pieces: Iterable[Checked], name: str, *, samples: int = 1) -> Rows:
-        """Put the pieces of a file together.
+    def gather(cls, chunks: Iterable[Checked], name: str, *, samples: int = 1) -> Rows:
+        """Put the chunks of a file together.
 
         Args:
-            pieces: Its rows.
+            chunks: Its rows.
             name: Of the file, for messages.
             samples: How many a row has, of equally many features.
 
@@ -76,38 +76,38 @@ class Rows:
             UserError: It has no rows.
         """
         numbers, values, hashes, others, missing, centre = [], [], [], [], 0, None
-        for piece in pieces:
-            found = piece.features.reshape(-1, piece.features.shape[1] // samples)
+        for chunk in chunks:
+            found = chunk.features.reshape(-1, chunk.features.shape[1] // samples)
             if centre is None and len(found):
                 centre = np.median(found, axis=0)
-            numbers.append(piece.rows)
+            numbers.append(chunk.rows)
             hashes.append(row_hashes(found))
             values.append((found - (0.0 if centre is None else centre)).astype(np.float32))
-            others.append(piece.others)
-            missing += piece.dropped
+            others.append(chunk.others)
+            missing += chunk.dropped
         if centre is None:
             raise UserError(f"{name} has no rows" + (" without a missing value" if missing else ""))
         table = pd.concat(others, ignore_index=True)
         return cls(*map(np.concatenate, (numbers, values, hashes)), table, missing, centre)
 
-    def keep(self, places: np.ndarray) -> Rows:
-        """Some of the rows, by their places."""
-        if len(places) == len(self.numbers):
+    def keep(self, indices: np.ndarray) -> Rows:
+        """Some of the rows, by their indices."""
+        if len(indices) == len(self.numbers):
             return self
         samples = len(self.values) // len(self.numbers)
-        of_samples = (places[:, None] * samples + np.arange(samples)).ravel()
+        of_samples = (indices[:, None] * samples + np.arange(samples)).ravel()
         return replace(
             self,
-            numbers=self.numbers[places],
+            numbers=self.numbers[indices],
             values=self.values[of_samples],
             hashes=self.hashes[of_samples],
-            others=self.others.iloc[places].reset_index(drop=True),
+            others=self.others.iloc[indices].reset_index(drop=True),
         )
 
     def first_of_equals(
         self, path: str, drop: Dropping, label: np.ndarray, *, kind: str, conflict: str, conflicting: str
     ) -> tuple[np.ndarray, list[str]]:
-        """Places of the rows that equal no earlier one, and what a report says of the others, in lines.
+        """Indices of the rows that equal no earlier one, and what a report says of the others, in lines.
 
         Args:
             path: The file, for messages.
@@ -134,10 +134,10 @@ class Rows:
         return firsts, [f"left out: {len(repeated):,} {kind} that equal an earlier one{told}"]
 
     def scaled(self, scale: Scale) -> Tensor:
-        """The samples under a scale, ``(m, d)``; they take the place of ``values``, which may be most of the memory."""
-        for start in range(0, len(self.values), PIECE):
-            piece = self.values[start : start + PIECE]
-            piece[:] = scale(piece.astype(np.float64) + self.centre)
+        """The samples under a scale, ``(m, d)``; they replace ``values``, which may be most of the memory."""
+        for start in range(0, len(self.values), CHUNK):
+            chunk = self.values[start : start + CHUNK]
+            chunk[:] = scale(chunk.astype(np.float64) + self.centre)
         return torch.from_numpy(self.values)
 
 

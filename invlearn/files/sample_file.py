@@ -1,47 +1,34 @@
-"""What files of entities and files of pairs have in common: where they are, their scale, their splits."""
+"""What files of entities and files of pairs have in common: settings, scale, splits."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
-from invlearn.errors import UserError
+from invlearn.data import Dataset, Split
 from invlearn.files.notes import notes_on, shortened
-from invlearn.files.rows import Dropping, Rows
+from invlearn.files.rows import Rows
 from invlearn.files.scaler import Scale, Scaling, scale_of
-from invlearn.files.table import Table, fingerprint
+from invlearn.files.table import Table
 from invlearn.seeding import seeded_generator
 
-__all__ = ["Contents", "Drop", "SampleFile", "split_at_random"]
+__all__ = ["Drop", "Prepared", "SampleFile", "split_at_random"]
 
 Drop = Literal["missing", "duplicates", "singletons"]
 
 
-class Contents(NamedTuple):
-    """What a file holds."""
-
-    examples: EntitySamples | LabelledPairs
-    """Its samples, scaled."""
-    scale: Scale
-    """How."""
-    report: list[str]
-    """What was found, in lines."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class SampleFile(ABC):
-    """A file of the user's. It is read when something of it is asked for, and not before.
+    """A file of the user's: what it is, and how it is to be read. Nothing here opens it; ``prepare`` does.
 
-    What is ``auto`` is worked out from the file once and stored with the run, so that a trained run needs no file.
+    What is ``auto`` is worked out from the file by ``prepare`` and stored with the run, so that a trained run needs no
+    file.
 
     Args:
         path: The file: CSV, Parquet, NPZ or NPY.
@@ -61,8 +48,9 @@ class SampleFile(ABC):
 
     Raises:
         ValueError: A setting is out of range.
-        UserError: The file cannot be used; it names row and column.
     """
+
+    kind: ClassVar[Literal["entities", "pairs"]]
 
     path: str
     drop: Sequence[Drop] = ()
@@ -83,87 +71,41 @@ class SampleFile(ABC):
             raise ValueError("valid_share and test_share leave nothing to train on")
         if self.size < 2:
             raise ValueError(f"size must be at least 2, got {self.size}")
-        self._settle(**{**vars(self), "path": str(Path(self.path).absolute())})  # tuples of all lists, to be hashed
-        if self.fingerprint == "auto":
-            self._settle(fingerprint=fingerprint(Path(self.path)))
-        self.choose_features()
-        if not self.feature_columns:
-            raise ValueError("features must name at least one column")
-        if twice := next((name for name in self.feature_columns if self.feature_columns.count(name) > 1), None):
-            raise ValueError(f"features: {twice} is named twice")
-        self._check_scale()
-        if "auto" in self._scaling.values():
-            self._settle(**vars(self.contents.scale))
-
-    def _check_scale(self) -> None:
-        for name, value in self._scaling.items():
-            if value == "auto":
-                continue
+        for name, value in self._given_scale.items():
             if not np.isfinite(value).all() or (name == "factor" and not np.greater(value, 0).all()):
                 raise ValueError(f"{name} must be finite" + (", and above 0" if name == "factor" else ""))
+        if self.has_features:
+            self._check_features()
+
+    def _check_features(self) -> None:
+        names = self.feature_names
+        if not names:
+            raise ValueError("features must name at least one column")
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"features: {twice} is named twice")
+        for name, value in self._given_scale.items():
             if np.ndim(value) and len(value) != self.dim:
                 raise ValueError(f"{name} must be one number, or one for each of {self.dim} features, got {len(value)}")
 
-    def _settle(self, **values: object) -> None:
-        for name, value in values.items():
-            object.__setattr__(self, name, tuple(value) if isinstance(value, list) else value)
-
+    @property
     @abstractmethod
-    def choose_features(self) -> None:
-        """Settle which columns are features, where a prefix or ``auto`` says so."""
+    def has_features(self) -> bool:
+        """Whether the features are listed by name."""
 
     @property
     @abstractmethod
-    def feature_columns(self) -> list[str]:
-        """The columns of a sample."""
-
-    @abstractmethod
-    def read(self) -> Contents:
-        """Read the file.
-
-        Raises:
-            UserError: It cannot be used; it names row and column.
-        """
-
-    @abstractmethod
-    def held_out(self, path: str, drop: Dropping) -> Contents:
-        """What another file of this kind holds, scaled likewise, all of it to test with.
-
-        Args:
-            path: The file.
-            drop: What may be left out of it.
-
-        Raises:
-            UserError: It cannot be used; it names row and column.
-        """
-
-    @cached_property
-    def contents(self) -> Contents:
-        """What the file holds, read once.
-
-        Raises:
-            UserError: It cannot be used, or is not the file that the run was started with.
-        """
-        if not Path(self.path).exists():
-            raise UserError(f"{self.path}: there is no such file; if it has moved, say so with train dataset.path=...")
-        if fingerprint(Path(self.path)) != self.fingerprint:
-            raise UserError(f"{self.path} has changed since the run was started")
-        return _read_once(self)
+    def feature_names(self) -> list[str]:
+        """The columns of a sample; they must be listed by name."""
 
     @property
-    def report(self) -> list[str]:
-        """What is in the file, in lines."""
-        return self.contents.report
-
-    @property
-    def redraws(self) -> bool:
-        """Training examples are drawn anew for each epoch."""
-        return True
+    def is_settled(self) -> bool:
+        """Whether nothing is left to be worked out from the file."""
+        return self.has_features and len(self._given_scale) == 2 and self.fingerprint != "auto"
 
     @property
     def dim(self) -> int:
         """Number of features d."""
-        return len(self.feature_columns)
+        return len(self.feature_names)
 
     @property
     def scale(self) -> Scale:
@@ -172,24 +114,17 @@ class SampleFile(ABC):
         assert self.factor != "auto"
         return Scale(self.offset, self.factor)
 
-    def on(self, device: torch.device | str) -> EntitySamples | LabelledPairs:
-        """What the file holds, on a device."""
-        return self.contents.examples.on(device)
-
-    def pairs(self, split: Split, seed: int) -> Pairs:
-        """Pairs of a split, see ``EntitySamples`` and ``LabelledPairs``."""
-        return self.contents.examples.pairs(split, seed)
-
-    def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
-        """Two samples each of up to 1,000 test entities, ``(n, d)`` twice."""
-        return self.contents.examples.orbits(seed)
+    @property
+    def _given_scale(self) -> dict[str, float | Sequence[float]]:
+        found = {"offset": self.offset, "factor": self.factor}
+        return {name: value for name, value in found.items() if value != "auto"}
 
     def chosen_scale(self, rows: Rows, training: np.ndarray) -> Scale:
         """The scale as far as it was given, else that of the training rows."""
-        if "auto" not in self._scaling.values():
+        if len(self._given_scale) == 2:
             return self.scale
         found = scale_of(rows.values[training], self.scaling, centre=rows.centre)
-        return Scale(*(getattr(found, name) if mine == "auto" else mine for name, mine in self._scaling.items()))
+        return Scale(**{"offset": found.offset, "factor": found.factor, **self._given_scale})
 
     def feature_lines(self, table: Table, rows: Rows, entity: np.ndarray | None, used: Sequence[str]) -> list[str]:
         """What a report says of the features: all that a user has to look at before training.
@@ -200,22 +135,26 @@ class SampleFile(ABC):
             entity: Their entities, ``(n,)``, where these are known.
             used: Columns that are used as something else.
         """
-        names = self.feature_columns
+        names = self.feature_names
         lines = [f"features: {shortened(names)}"]
         if left := [name for name in table.columns if name not in (*names, *used)]:
             lines.append(f"no features: {shortened(left)}")
-        notes = notes_on(rows.values, names, self.scaling, centre=rows.centre, entity=entity)
-        return [*lines, *notes]
-
-    @property
-    def _scaling(self) -> dict[str, Any]:
-        return {"offset": self.offset, "factor": self.factor}
+        return [*lines, *notes_on(rows.values, names, self.scaling, centre=rows.centre, entity=entity)]
 
 
-@lru_cache(maxsize=1)
-def _read_once(file: SampleFile) -> Contents:
-    """Read a file, unless it is the one that was read last, under the same settings: a sweep has many runs."""
-    return file.read()
+@dataclass(frozen=True)
+class Prepared:
+    """Data to train on, or to measure on.
+
+    Args:
+        spec: What they are; a file's settings have no ``auto`` left.
+        dataset: What examples are drawn from.
+        report: What was found in the file, in lines.
+    """
+
+    spec: SampleFile | Dataset
+    dataset: Dataset
+    report: Sequence[str] = ()
 
 
 def split_at_random(count: int, valid_share: float, test_share: float, seed: int) -> dict[Split, Tensor]:

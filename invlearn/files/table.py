@@ -1,39 +1,34 @@
-"""Files of named columns, read piece by piece: CSV, Parquet, NPZ and NPY."""
+"""Tables: files of named columns, read and written chunk by chunk."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-import warnings
+import os
+import weakref
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from pkgutil import iter_modules
+from typing import BinaryIO, ClassVar, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from invlearn.errors import UserError, nearest
 
-__all__ = ["FORMATS", "Piece", "Table", "fingerprint", "open_table"]
+__all__ = ["CHUNK", "SEPARATORS", "Chunk", "FileTable", "Table", "open_table", "readable", "table_writer"]
 
-PIECE = 65_536
+CHUNK = 65_536
 """Rows read at a time."""
 
 SEPARATORS = "commas separate fields in .csv, tabs in .tsv"
 """What to know of files whose fields do not come apart."""
 
-LOOKED_AT = 1_000
-"""Rows of a CSV file that tell which of its columns are numbers."""
 
-MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
-"""What counts as a missing number in a CSV file."""
-
-
-class Piece(NamedTuple):
+class Chunk(NamedTuple):
     """Some rows of a table."""
 
     first_row: int
@@ -43,20 +38,7 @@ class Piece(NamedTuple):
 
 
 class Table(ABC):
-    """A file of named columns. Nothing in it can run code.
-
-    Args:
-        path: The file.
-
-    Raises:
-        UserError: It cannot be read, or has no columns.
-    """
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __str__(self) -> str:
-        return str(self.path)
+    """Named columns, of a file or a data frame."""
 
     @cached_property
     @abstractmethod
@@ -69,8 +51,8 @@ class Table(ABC):
         """Names of those that hold numbers, and are not the row numbers that pandas writes along."""
 
     @abstractmethod
-    def pieces(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Piece]:
-        """The rows, in their order and in pieces.
+    def chunks(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Chunk]:
+        """The rows, in their order and in chunks.
 
         Args:
             columns: Columns to read.
@@ -96,184 +78,137 @@ class Table(ABC):
         return ""
 
 
-class _Csv(Table):
-    def __init__(self, path: Path):
-        super().__init__(path)
-        self.separator = "\t" if ".tsv" in path.suffixes else ","
+class FileTable(Table):
+    """A file of named columns. It is opened once; nothing in it can run code.
 
-    def _read(self, **options: Any) -> Any:
-        return pd.read_csv(
-            self.path, sep=self.separator, keep_default_na=False, low_memory=False, encoding="utf-8-sig", **options
-        )
+    A new format is a module of ``invlearn.files.formats`` with a ``FORMAT``, a subclass of this.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UserError: It cannot be read, or has no columns.
+    """
+
+    endings: ClassVar[tuple[str, ...]]
+    """How the names of such files end."""
+    writes: ClassVar[bool] = False
+    """Whether ``write`` is there."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        with readable(path):
+            self.file: BinaryIO = path.open("rb")
+            weakref.finalize(self, self.file.close)
+            self.open()
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def open(self) -> None:
+        """Look at what is at the head of ``self.file``."""
+        return
 
     @cached_property
-    def _head(self) -> pd.DataFrame:
-        with _readable(self.path), warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            head = self._read(nrows=LOOKED_AT, dtype=str, index_col=False)
-        if twice := [name for name in head.columns if name.endswith(".1") and name[:-2] in head.columns]:
-            raise UserError(f"{self}: there are two columns {twice[0][:-2]}")
-        return head
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change with the file's content."""
+        with readable(self.path):
+            self.file.seek(0)
+            digest = hashlib.file_digest(self.file, "sha256").hexdigest()[:16]
+            self.file.seek(0)
+        return digest
+
+    @classmethod
+    @contextmanager
+    def write(cls, path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+        """Write a file; yields a function that appends rows, which all have the same columns."""
+        raise NotImplementedError
+        yield
+
+
+class _Frame(Table):
+    """A data frame."""
+
+    def __init__(self, frame: pd.DataFrame):
+        self.frame = frame.rename(columns=str)
+        if not self.frame.columns.is_unique:
+            twice = self.frame.columns[self.frame.columns.duplicated()][0]
+            raise UserError(f"{self}: there are two columns {twice}")
+
+    def __str__(self) -> str:
+        return "the data frame"
 
     @cached_property
     def columns(self) -> list[str]:
-        return list(map(str, self._head.columns))
-
-    def _hint(self, column: str) -> str:
-        other = next((sign for sign in ";\t,|" if len(self.columns) == 1 and sign in self.columns[0]), None)
-        if other:
-            return f"; its header holds no {self.separator!r} but {other!r}: {SEPARATORS}"
-        return super()._hint(column)
+        return list(self.frame.columns)
 
     @cached_property
     def numeric(self) -> list[str]:
-        # One word in a column of numbers is a mistake in the file; it does not make the column text.
-        named = [name for place, name in enumerate(self.columns) if name != f"Unnamed: {place}"]
-        return [name for name in named if _mostly_numbers(self._head[name])]
+        return [name for name in self.columns if self.frame[name].dtype.kind in "iuf"]
 
-    def pieces(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Piece]:
-        numbers = [name for name in columns if name not in text]
-        options = {"na_values": dict.fromkeys(numbers, MISSING), "dtype": dict.fromkeys(text, str)}
-        with _readable(self.path), warnings.catch_warnings():
-            # Without index_col=False a first row of too many fields would become row names; with it, they are lost.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            pieces = self._read(usecols=list(columns), chunksize=PIECE, index_col=False, **options)
-            first_row = 1
-            with pieces:
-                for frame in pieces:
-                    yield Piece(first_row, frame[list(columns)])
-                    first_row += len(frame)
+    def chunks(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Chunk]:
+        for start in range(0, len(self.frame), CHUNK):
+            yield Chunk(start + 1, self.frame[list(columns)].iloc[start : start + CHUNK])
 
 
-class _Parquet(Table):
-    def __init__(self, path: Path):
-        super().__init__(path)
-        try:
-            from pyarrow import parquet
-        except ImportError as error:
-            raise UserError(f"{path}: Parquet needs pyarrow: pip install 'invlearn[data]'") from error
-        with _readable(path):
-            self.file = parquet.ParquetFile(path, pre_buffer=False)  # which would keep all of the file in memory
-
-    @cached_property
-    def columns(self) -> list[str]:
-        return list(self.file.schema_arrow.names)
-
-    @cached_property
-    def numeric(self) -> list[str]:
-        numbers = self._of_type("integer", "floating", "decimal")
-        return [name for name in numbers if not re.fullmatch(r"__index_level_\d+__", name)]
-
-    def _of_type(self, *kinds: str) -> list[str]:
-        from pyarrow import types
-
-        tests = [getattr(types, f"is_{kind}") for kind in kinds]
-        return [field.name for field in self.file.schema_arrow if any(is_kind(field.type) for is_kind in tests)]
-
-    @property
-    def remark(self) -> str:
-        lists = self._of_type("list", "large_list", "fixed_size_list")
-        return f"; {lists[0]} holds lists: write a column for each of their numbers" if lists else ""
-
-    def pieces(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Piece]:
-        first_row = 1
-        with _readable(self.path):
-            for batch in self.file.iter_batches(PIECE, columns=list(columns)):
-                frame = batch.select(list(columns)).to_pandas(ignore_metadata=True)
-                yield Piece(first_row, frame)
-                first_row += len(frame)
-
-
-class _Arrays(Table):
-    """Arrays of one length: ``x`` of shape (n, d) gives columns ``x_0`` to ``x_{d-1}``, one of shape (n,) a column."""
-
-    def __init__(self, path: Path):
-        super().__init__(path)
-        with _readable(path):
-            if path.suffix == ".npz":
-                with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                    self.arrays = {name: archive[name] for name in archive.files}
-            else:
-                array = np.load(path, allow_pickle=False, mmap_mode="r")
-                fields = array.dtype.names
-                self.arrays = {name: array[name] for name in fields} if fields else {"x": array}
-        for name, array in self.arrays.items():
-            if not isinstance(array, np.ndarray):
-                raise UserError(f"{path}: {name} is no array")
-            if array.ndim not in (1, 2):
-                raise UserError(f"{path}: {name} has shape {array.shape}; it must be (rows,) or (rows, columns)")
-        lengths = {name: len(array) for name, array in self.arrays.items()}
-        if len(set(lengths.values())) > 1:
-            listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
-            raise UserError(f"{path}: its arrays differ in their number of rows: {listed}")
-
-    @cached_property
-    def _places(self) -> dict[str, tuple[str, int | None]]:
-        places: dict[str, tuple[str, int | None]] = {}
-        for name, array in self.arrays.items():
-            indices = [None] if array.ndim == 1 else range(array.shape[1])
-            found = {name if index is None else f"{name}_{index}": (name, index) for index in indices}
-            if twice := next((column for column in found if column in places), None):
-                raise UserError(f"{self}: there are two columns {twice}, of arrays {places[twice][0]} and {name}")
-            places |= found
-        return places
-
-    @cached_property
-    def columns(self) -> list[str]:
-        return list(self._places)
-
-    @cached_property
-    def numeric(self) -> list[str]:
-        return [name for name, (array, _) in self._places.items() if self.arrays[array].dtype.kind in "iuf"]
-
-    def pieces(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Piece]:
-        length = len(next(iter(self.arrays.values())))
-        for start in range(0, length, PIECE):
-            cut = {
-                name: self.arrays[array][start : start + PIECE][... if index is None else (slice(None), index)]
-                for name, (array, index) in ((name, self._places[name]) for name in columns)
-            }
-            yield Piece(start + 1, pd.DataFrame(cut))
-
-
-FORMATS: dict[str, type[Table]] = {
-    ".csv": _Csv,
-    ".csv.gz": _Csv,
-    ".tsv": _Csv,
-    ".tsv.gz": _Csv,
-    ".parquet": _Parquet,
-    ".npz": _Arrays,
-    ".npy": _Arrays,
-}
-"""Reader of each kind of file, by the end of its name."""
-
-
-def open_table(path: str | Path) -> Table:
-    """Open a file of named columns, whose format the end of its name tells.
+def open_table(source: str | Path | pd.DataFrame) -> Table:
+    """Open a file of named columns, whose format the end of its name tells; a data frame is one already.
 
     Raises:
         UserError: There is no such file, its format is unknown, it is empty, damaged, or holds Python objects.
     """
-    path = Path(path)
-    _check_file(path)
-    ending = next((ending for ending in sorted(FORMATS, key=len, reverse=True) if path.name.endswith(ending)), None)
-    if ending is None:
-        raise UserError(f"{path}: files of this kind cannot be read; choose from: {', '.join(FORMATS)}")
-    table = FORMATS[ending](path)
+    if isinstance(source, pd.DataFrame):
+        table: Table = _Frame(source)
+    else:
+        path = Path(source)
+        _check_file(path)
+        table = _format_of(path, _formats(), "read")(path)
     if not table.columns:
-        raise UserError(f"{path} has no columns")
+        raise UserError(f"{table} has no columns")
     return table
 
 
-def fingerprint(path: Path) -> str:
-    """Sixteen hexadecimal digits that change with the file's content.
+@contextmanager
+def table_writer(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Open a table for writing; what the end of its name says is its format. It is there whole or not at all.
+
+    Args:
+        path: The file; one that is there is replaced once the new one is whole.
+
+    Yields:
+        A function that appends rows; they all have the same columns.
 
     Raises:
-        UserError: There is no such file, or nothing in it.
+        UserError: The format is unknown, or the file cannot be written.
     """
-    _check_file(path)
-    with _readable(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    form = _format_of(path, [form for form in _formats() if form.writes], "written")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"{path}: there is no such folder")
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        with form.write(temporary) as append:
+            yield append
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@cache
+def _formats() -> list[type[FileTable]]:
+    """The formats that there is a module for."""
+    from invlearn.files import formats
+
+    return [import_module(f"{formats.__name__}.{found.name}").FORMAT for found in iter_modules(formats.__path__)]
+
+
+def _format_of(path: Path, formats: Sequence[type[FileTable]], done: str) -> type[FileTable]:
+    for form in formats:
+        if path.name.endswith(form.endings):
+            return form
+    known = ", ".join(ending for form in formats for ending in form.endings)
+    raise UserError(f"{path}: files of this kind cannot be {done}; choose from: {known}")
 
 
 def _check_file(path: Path) -> None:
@@ -286,7 +221,7 @@ def _check_file(path: Path) -> None:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Name the file where a library says that it cannot be read."""
     try:
         yield
@@ -307,9 +242,3 @@ def _readable(path: Path) -> Iterator[None]:
     except (OSError, EOFError, zipfile.BadZipFile, KeyError, NotImplementedError) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path} cannot be read, or is damaged: {message}") from error
-
-
-def _mostly_numbers(values: pd.Series) -> bool:
-    given = values[~values.isin(MISSING)]
-    # A column without a single value cannot tell; as a feature it is refused by name.
-    return bool(pd.to_numeric(given, errors="coerce").notna().mean() > 0.5) if len(given) else True

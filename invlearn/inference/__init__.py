@@ -1,1 +1,21 @@
-"""What a trained run is used for: codes, matches, scores, exports."""
+"""What a trained run is used for, on files or data frames: codes, partners, scores, exports."""
+
+from invlearn.inference.embed import embed, embed_chunks
+from invlearn.inference.evaluate import Evaluation, evaluate, measure
+from invlearn.inference.export import export_run
+from invlearn.inference.match import Matcher, Rule, match, match_pairs
+from invlearn.runs.trained import load_run
+
+__all__ = [
+    "Evaluation",
+    "Matcher",
+    "Rule",
+    "embed",
+    "embed_chunks",
+    "evaluate",
+    "export_run",
+    "load_run",
+    "match",
+    "match_pairs",
+    "measure",
+]

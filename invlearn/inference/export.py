@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
-from invlearn.runs.directory import write_atomically
 from invlearn.runs.trained import TrainedRun
+from invlearn.storage import write_atomically
 
-__all__ = ["FORMATS", "Encoder", "export_run"]
+__all__ = ["FORMATS", "export_run"]
 
 TOLERANCE = 1e-5
 """Largest difference of a code, relative to the size of codes, with which an export passes."""
@@ -29,31 +30,17 @@ CHECKED = 257
 Codes = tuple[np.ndarray, np.ndarray]
 
 
-class Encoder(nn.Module):
-    """The encoder of one replica, from samples as they come to both parts of their code.
+class _InSinglePrecision(nn.Module):
+    """An encoder from float32 to float32, as other programs have it."""
 
-    Args:
-        run: A trained run.
-        replica: Which replica.
-    """
-
-    offset: Tensor
-    factor: Tensor
-
-    def __init__(self, run: TrainedRun, replica: int):
+    def __init__(self, encoder: InvariantEncoder):
         super().__init__()
-        self.network = run.model(replica).encoder
-        self.dtype = run.experiment.dtype
-        self.cut = run.experiment.loss.invariant_features
-        offset, factor = (run.scale.offset, run.scale.factor) if run.scale else (0.0, 1.0)
-        self.register_buffer("offset", torch.tensor(offset, dtype=torch.float64))
-        self.register_buffer("factor", torch.tensor(factor, dtype=torch.float64))
+        self.encoder = encoder
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map samples ``(n, d)``, float32, to invariant and variant codes, float32."""
-        scaled = ((x.double() - self.offset) / self.factor).to(self.dtype)  # in double: offsets may be large
-        z = self.network(scaled[None])[0].float()
-        return z[:, : self.cut], z[:, self.cut :]
+        """Map samples ``(n, d)`` to invariant and variant codes."""
+        z_invariant, z_variant = self.encoder(x)
+        return z_invariant.float(), z_variant.float()
 
 
 def export_run(run: TrainedRun, path: Path, form: str, *, replica: int | None = None) -> float:
@@ -71,19 +58,17 @@ def export_run(run: TrainedRun, path: Path, form: str, *, replica: int | None = 
     Raises:
         UserError: A package is missing, or the codes differ by more than rounding; no file is written then.
     """
-    chosen = run.best_replica if replica is None else replica
-    encoder = Encoder(run, chosen).eval()
-    features = getattr(run.experiment.dataset, "feature_columns", None)
+    encoder = run.encoder(replica)
     about = {
         "run": run.directory.title(),
-        "input": f"x: float32 (n, {run.experiment.dataset.dim}), not scaled",
-        "features": json.dumps(features),
+        "input": f"x: float32 (n, {encoder.dim}), not scaled",
+        "features": json.dumps(encoder.feature_names),
         "output": "z_invariant, z_variant: float32",
     }
     write, load = FORMATS[form]
-    content = write(encoder, run.experiment.dataset.dim, about)
-    x = _samples(run)
-    expected, got = run.encode(x, replica=chosen), load(content)(x)
+    content = write(_InSinglePrecision(encoder).eval(), encoder.dim, about)
+    x = _samples(encoder)
+    expected, got = encoder.encode(x), load(content)(x)
     difference = max(float(np.abs(one - other).max(initial=0)) for one, other in zip(expected, got, strict=True))
     size = max(1.0, *(float(np.abs(part).max(initial=0)) for part in expected))
     if not difference <= TOLERANCE * size:
@@ -92,13 +77,13 @@ def export_run(run: TrainedRun, path: Path, form: str, *, replica: int | None = 
     return difference
 
 
-def _samples(run: TrainedRun) -> np.ndarray:
+def _samples(encoder: InvariantEncoder) -> np.ndarray:
     """Samples as they could come: float32, as an export takes them."""
-    values = np.random.default_rng(0).standard_normal((CHECKED, run.experiment.dataset.dim))
-    return (run.scale.undo(values) if run.scale else values).astype(np.float32)
+    values = torch.from_numpy(np.random.default_rng(0).standard_normal((CHECKED, encoder.dim)))
+    return (encoder.scaler.undo(values) if encoder.scaler else values).float().numpy()
 
 
-def _write_onnx(encoder: Encoder, dim: int, about: dict[str, str]) -> bytes:
+def _write_onnx(encoder: nn.Module, dim: int, about: dict[str, str]) -> bytes:
     try:
         import onnx
         import onnxscript  # noqa: F401 - torch.onnx needs it
@@ -134,7 +119,7 @@ def _load_onnx(content: bytes) -> Callable[[np.ndarray], Codes]:
     return codes
 
 
-def _write_torch(encoder: Encoder, dim: int, about: dict[str, str]) -> bytes:
+def _write_torch(encoder: nn.Module, dim: int, about: dict[str, str]) -> bytes:
     buffer = io.BytesIO()
     with _quiet():
         program = torch.export.export(encoder, (torch.zeros(2, dim),), dynamic_shapes={"x": {0: torch.export.Dim("n")}})

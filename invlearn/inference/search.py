@@ -63,26 +63,26 @@ class NearestCodes:
         Args:
             queries: ``(m, C)``.
             k: At most n, without ``own``.
-            own: Where queries are codes of the gallery, their places, ``(m,)``: none is found for itself.
+            own: Where queries are codes of the gallery, their indices, ``(m,)``: none is found for itself.
 
         Returns:
-            Distances ``(m, k)`` and places in the gallery ``(m, k)``; infinity and -1 where an approximate search found
+            Distances ``(m, k)`` and indices in the gallery ``(m, k)``; infinity and -1 where an approximate search found
             fewer.
         """
         centred = np.ascontiguousarray(queries, dtype=np.float32) - self.centre
-        _, places = self.index.search(centred, k if own is None else k + 1)
-        places = _without(places, own)
+        _, indices = self.index.search(centred, k if own is None else k + 1)
+        indices = _without(indices, own)
         if self.agreement is None and len(self.codes) > EXHAUSTIVE and len(queries):
             first = None if own is None else own[:CHECKED]
-            self.agreement = self._agreement(centred[:CHECKED], places[:CHECKED, 0], first)
-        return self._distances(centred, places), places
+            self.agreement = self._agreement(centred[:CHECKED], indices[:CHECKED, 0], first)
+        return self._distances(centred, indices), indices
 
-    def _distances(self, centred: np.ndarray, places: np.ndarray) -> np.ndarray:
+    def _distances(self, centred: np.ndarray, indices: np.ndarray) -> np.ndarray:
         """Distances anew, by differences: those that faiss gives have no digits left where they are small."""
-        distances = np.empty(places.shape, dtype=np.float32)
-        for rank in range(places.shape[1]):
-            distances[:, rank] = np.linalg.norm(centred - self.codes[places[:, rank]], axis=1)
-        return np.where(places < 0, np.inf, distances)
+        distances = np.empty(indices.shape, dtype=np.float32)
+        for rank in range(indices.shape[1]):
+            distances[:, rank] = np.linalg.norm(centred - self.codes[indices[:, rank]], axis=1)
+        return np.where(indices < 0, np.inf, distances)
 
     def _agreement(self, centred: np.ndarray, found: np.ndarray, own: np.ndarray | None) -> float:
         import faiss
@@ -92,10 +92,10 @@ class NearestCodes:
         return float((self._distances(centred, found[:, None]) <= nearest * 1.0001 + 1e-6).mean())
 
 
-def _without(places: np.ndarray, own: np.ndarray | None) -> np.ndarray:
+def _without(indices: np.ndarray, own: np.ndarray | None) -> np.ndarray:
     """What was found for each query but the query itself, or else but the last: ``(m, k + 1)`` to ``(m, k)``."""
     if own is None:
-        return places
-    left_out = places == own[:, None]
+        return indices
+    left_out = indices == own[:, None]
     left_out[~left_out.any(axis=1), -1] = True
-    return places[~left_out].reshape(len(places), -1)
+    return indices[~left_out].reshape(len(indices), -1)

@@ -1,16 +1,9 @@
-"""Training objectives: what a code should be, and how far a network is from it."""
+"""Training objectives, one file each: the outputs of a model in, one number a replica out."""
 
-from invlearn.losses.loss import HELD_OUT_ROWS, Examples, Loss, Outputs, Statistics, held_out_outputs
+from invlearn.losses.contrastive import ContrastiveLoss
+from invlearn.losses.info_nce import InfoNCELoss
+from invlearn.losses.loss import Loss, Outputs, Statistics
 from invlearn.losses.pairwise import PairwiseLoss
 from invlearn.losses.supervised_dft import SupervisedDFTLoss
 
-__all__ = [
-    "HELD_OUT_ROWS",
-    "Examples",
-    "Loss",
-    "Outputs",
-    "PairwiseLoss",
-    "Statistics",
-    "SupervisedDFTLoss",
-    "held_out_outputs",
-]
+__all__ = ["ContrastiveLoss", "InfoNCELoss", "Loss", "Outputs", "PairwiseLoss", "Statistics", "SupervisedDFTLoss"]

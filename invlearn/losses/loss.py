@@ -1,136 +1,114 @@
-"""What training needs of a loss."""
+"""What training needs of a loss: mostly its ``forward``."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
 
-import torch
 from torch import Tensor
 
-from invlearn.data import Dataset, Split
-from invlearn.nn import AutoEncoder
+from invlearn.data import Batch, DrawnPairs, Sampler
+from invlearn.encoder import InvariantEncoder
 
-__all__ = ["Examples", "Loss", "Outputs", "Statistics", "held_out_outputs"]
-
-Examples = Sequence[Tensor]
-"""Tensors of one split, each ``(R, N, ...)``, or ``(1, N, ...)`` where all replicas share one draw; x comes first."""
-
-Outputs = tuple[Tensor, ...]
-"""What a model makes of examples and a loss needs, each ``(R, N, ...)``."""
+__all__ = ["Loss", "Outputs", "Statistics"]
 
 Statistics = dict[str, Tensor]
-"""What a loss has to know of its training examples, each ``(R, ...)`` or ``(1, ...)``."""
-
-HELD_OUT_ROWS = 32_768
-"""Rows of all replicas together that a network is given at a time where no gradient is needed."""
+"""What has to be known of the training examples, each ``(R, ...)`` or ``(1, ...)``."""
 
 
+class Outputs(NamedTuple):
+    """What a model makes of a batch of B examples with k samples each."""
+
+    z_invariant: Tensor | None
+    """Invariant codes, ``(R, B, k, invariant)``; None where the encoder is not trained."""
+    z: Tensor | None
+    """Whole codes, ``(R, B, k, code)``."""
+    x_hat: Tensor | None
+    """Reconstructions, ``(R, B, k, d)``; None where the decoder is not trained."""
+
+
+@dataclass(kw_only=True)
 class Loss(ABC):
-    """A training objective with its code and its metrics.
+    """A training objective: the outputs of a model and a batch in, one number a replica out.
 
-    The same ``forward`` and ``terms`` serve a training batch and a whole held-out split, unless a loss trains on
-    something else than it is measured by.
+    A new loss is a subclass with a ``forward``, and a YAML that names it. Everything else has a default: it is trained
+    on the pairs that the dataset draws, and measured like any other.
+
+    Args:
+        dim: Number of features d of a sample; given by the dataset.
+        invariant: Features of the invariant part of the code, at least 1; ``auto`` is d.
+        variant: Features of the rest, for the decoder; ``auto`` is 2d where there is a decoder, else 0.
+
+    Raises:
+        ValueError: A setting is out of range.
     """
 
-    @property
-    def trains_encoder(self) -> bool:
-        """Whether the encoder's parameters are trained."""
-        return True
+    dim: int
+    invariant: int | Literal["auto"] = "auto"
+    variant: int | Literal["auto"] = "auto"
 
-    @property
-    def trains_decoder(self) -> bool:
-        """Whether the decoder's parameters are trained."""
-        return True
+    trains_encoder: ClassVar[bool] = True
+    """Whether ``forward`` reads codes."""
+    trains_decoder: ClassVar[bool] = True
+    """Whether ``forward`` reads reconstructions."""
+    unit_code: ClassVar[bool] = False
+    """Whether invariant codes are brought to length 1, in training and ever after."""
+    sampler: ClassVar[Sampler] = DrawnPairs()
+    """Draws the batches that ``forward`` is given."""
 
-    @property
-    def batch_size(self) -> int:
-        """Examples of a step that it works well with."""
-        return 128
+    def __post_init__(self) -> None:
+        if self.invariant == "auto":
+            self.invariant = self.dim
+        if self.variant == "auto":
+            self.variant = 2 * self.dim if self.trains_decoder else 0
+        if self.invariant < 1:
+            raise ValueError(f"invariant must be at least 1, got {self.invariant}")
+        if self.variant < 0:
+            raise ValueError(f"variant must be at least 0, got {self.variant}")
 
-    @property
-    def unit(self) -> str:
-        """What the batch size counts, in the plural."""
-        return "pairs"
-
-    @property
-    def smallest_batch(self) -> int:
-        """Examples of a step from which something can be learned."""
-        return 1
-
-    @property
     @abstractmethod
-    def code_features(self) -> int:
-        """Width of the code z."""
+    def forward(self, outputs: Outputs, batch: Any) -> Tensor:
+        """The loss of each replica, ``(R,)``, on a batch of ``sampler``'s.
 
-    @property
-    @abstractmethod
-    def invariant_features(self) -> int:
-        """Width of its invariant part, which comes first."""
-
-    def examples_per_epoch(self, dataset: Dataset) -> int:
-        """How many examples of a dataset an epoch goes through."""
-        return dataset.size
-
-    def check(self, dataset: Dataset) -> None:
-        """Refuse a dataset that has not what the loss learns from.
-
-        Raises:
-            ValueError: It says what is missing.
+        What ``at`` returns comes as keywords.
         """
-        return
 
-    @abstractmethod
-    def draw(self, dataset: Dataset, split: Split, seed: int) -> Examples:
-        """Examples of one replica to measure, each tensor ``(N, ...)``."""
+    def terms(self, outputs: Outputs, batch: Batch, **state: Tensor) -> dict[str, Tensor]:
+        """The total as ``loss``, and terms of it that are worth a column of metrics.csv, ``(R,)`` each."""
+        return {"loss": self.forward(outputs, batch, **state)}
 
-    def draw_training(self, dataset: Dataset, split: Split, seed: int) -> Examples:
-        """Examples of one replica to train on; by default the same."""
-        return self.draw(dataset, split, seed)
+    @property
+    def validation(self) -> Sampler:
+        """Draws what the best epoch is chosen on; by default as in training."""
+        return self.sampler
 
-    @abstractmethod
-    def fit(self, train: Examples) -> Statistics:
-        """Statistics of the training examples, as ``draw_training`` gives them; they are stored with the run."""
+    @property
+    def invariant_features(self) -> int:
+        """Width of the invariant part of the code, its first features."""
+        assert self.invariant != "auto"
+        return self.invariant
+
+    @property
+    def code_features(self) -> int:
+        """Width of the code."""
+        assert self.variant != "auto"
+        return self.invariant_features + self.variant
+
+    def run(self, encoder: InvariantEncoder, batch: Batch) -> Outputs:
+        """Encode the samples of a batch, and decode them as far as that is trained."""
+        z = encoder.network.encode(batch.samples())
+        x_hat = batch.arrange(encoder.network.decode(z)) if self.trains_decoder else None
+        z = batch.arrange(z)
+        return Outputs(encoder.invariant_part(z), z, x_hat)
+
+    def fit(self, train: Batch) -> Statistics:
+        """What the loss has to know of its training examples; stored with the run. By default nothing."""
+        return {}
 
     def at(self, progress: float, statistics: Statistics) -> Statistics:
-        """The statistics in force after a share ``progress`` (0 to 1) of the training; by default always the same.
+        """Keywords of ``forward`` after a share ``progress`` (0 to 1) of the training, from what ``fit`` found.
 
         Validation uses those at 1, so that all epochs are measured alike.
         """
-        return statistics
-
-    @abstractmethod
-    def forward(self, model: AutoEncoder, batch: Examples) -> Outputs:
-        """Run the model on a batch of examples."""
-
-    @abstractmethod
-    def terms(self, outputs: Outputs, examples: Examples, statistics: Statistics) -> dict[str, Tensor]:
-        """The terms of the loss, ``(R,)`` each, the total as ``loss``."""
-
-    def training_terms(self, model: AutoEncoder, batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
-        """The terms of the loss of a model on a training batch; by default those of any examples."""
-        return self.terms(self.forward(model, batch), batch, statistics)
-
-    @abstractmethod
-    def errors(self, outputs: Outputs, examples: Examples) -> dict[str, Tensor]:
-        """The mean squared errors worth following at each epoch, ``(R,)`` each."""
-
-    @abstractmethod
-    def evaluate(self, outputs: Outputs, examples: Examples) -> dict[str, Tensor]:
-        """The remaining metrics on held-out examples, ``(R,)`` each."""
-
-    @abstractmethod
-    def constants(self, examples: Examples, statistics: Statistics) -> dict[str, Tensor]:
-        """What the best constant prediction gets for each mean squared error, ``(R,)`` or ``(1,)`` each."""
-
-
-def held_out_outputs(loss: Loss, model: AutoEncoder, examples: Examples, replicas: int) -> Outputs:
-    """Outputs for a whole split, in pieces that keep the activations of ``replicas`` replicas small."""
-    rows = max(1, HELD_OUT_ROWS // replicas)
-    pieces: list[Outputs] = []
-    with torch.no_grad():
-        for start in range(0, examples[0].shape[1], rows):
-            cut = [part[:, start : start + rows] for part in examples]
-            batch = [part.expand(replicas, *part.shape[1:]) for part in cut]
-            pieces.append(loss.forward(model, batch))
-    return tuple(torch.cat(parts, dim=1) for parts in zip(*pieces, strict=True))
+        return {}

@@ -2,58 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from invlearn.data import Dataset, Spectral, Split
-from invlearn.losses.loss import Examples, Loss, Outputs, Statistics
-from invlearn.nn import AutoEncoder
+from invlearn.data import FourierCodes, Targets
+from invlearn.data.spectrum import BLOCKS, Code
+from invlearn.encoder import InvariantEncoder
+from invlearn.losses.functional import mean_squared_error
+from invlearn.losses.loss import Loss, Outputs
 
-__all__ = ["CODES", "SupervisedDFTLoss"]
-
-CODES = {
-    "modulus_phase": ("modulus", "phase"),
-    "modulus_sine_cosine": ("modulus", "sine", "cosine"),
-}
-"""The blocks of each code, in order, each d features wide."""
-
-_BLOCKS = {
-    "modulus": torch.abs,
-    "phase": torch.angle,
-    "sine": lambda spectrum: torch.sin(torch.angle(spectrum)),
-    "cosine": lambda spectrum: torch.cos(torch.angle(spectrum)),
-}
+__all__ = ["SupervisedDFTLoss"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class SupervisedDFTLoss(Loss):
     r"""Mean squared errors of the reconstruction and of the code against z* = DFT(x).
 
     .. math:: L = \mathrm{MSE}(x, g(f(x))) + λ \, \mathrm{MSE}(f(x), z^*)
 
-    A family other than ``shift`` uses its own spectrum in place of the DFT.
+    A family other than ``shift`` uses its own spectrum in place of the DFT. The invariant part of the code is the
+    modulus, d features.
 
     Args:
-        dim: Number of features d of a signal.
         weight: λ, the weight of the code (8 in the paper).
         code: ``modulus_phase`` (2d wide, the paper's experiment I) or ``modulus_sine_cosine`` (3d wide, II).
         objective: ``full``, both terms; ``encoder``, MSE(f(x), z*) alone; ``decoder``, MSE(x, g(z*)) alone (Figure 2).
 
     Raises:
         ValueError: ``weight`` is negative.
+
+    Reference:
+        Zhang & Arodz, Section 3.
     """
 
-    dim: int
     weight: float = 8.0
-    code: Literal["modulus_phase", "modulus_sine_cosine"] = "modulus_sine_cosine"
+    code: Code = "modulus_sine_cosine"
     objective: Literal["full", "encoder", "decoder"] = "full"
+    invariant: int = field(init=False, default=0)
+    variant: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         if self.weight < 0:
             raise ValueError(f"weight must not be negative, got {self.weight}")
+        self.invariant = self.dim
+        self.variant = (len(BLOCKS[self.code]) - 1) * self.dim
 
     @property
     def trains_encoder(self) -> bool:
@@ -66,78 +60,21 @@ class SupervisedDFTLoss(Loss):
         return self.objective != "encoder"
 
     @property
-    def unit(self) -> str:
-        """Signals, each with a code of its own."""
-        return "signals"
+    def sampler(self) -> FourierCodes:
+        """Signals with their codes."""
+        return FourierCodes(self.code)
 
-    @property
-    def code_features(self) -> int:
-        """Width of the code: d for each block."""
-        return len(CODES[self.code]) * self.dim
-
-    @property
-    def invariant_features(self) -> int:
-        """Width of the modulus, which is the first block."""
-        return self.dim
-
-    def check(self, dataset: Dataset) -> None:
-        """Refuse samples whose spectra nobody knows.
-
-        Raises:
-            ValueError: The dataset is no transformation family.
-        """
-        if not isinstance(dataset, Spectral):
-            raise ValueError("supervised_dft needs known spectra, which this dataset has not; loss=pairwise does not")
-
-    def draw(self, dataset: Dataset, split: Split, seed: int) -> Examples:
-        """Signals x ``(N, d)`` and their target codes z* ``(N, code)``."""
-        assert isinstance(dataset, Spectral)
-        x, spectrum = dataset.spectra(split, seed)
-        return x, torch.cat([_BLOCKS[block](spectrum) for block in CODES[self.code]], dim=-1)
-
-    def fit(self, train: Examples) -> Statistics:
-        """The mean signal and the mean code, which constant predictions use."""
-        x, target = train
-        return {"mean_sample": x.mean(1), "mean_code": target.mean(1)}
-
-    def forward(self, model: AutoEncoder, batch: Examples) -> Outputs:
-        """Squared errors of each signal ``(R, B, d)`` and of its code ``(R, B, code)``, as the objective has them."""
-        x, target = batch
-        if not self.trains_encoder:
-            return ((model.decode(target) - x).square(),)
-        z = model.encode(x)
-        code_error = (z - target).square()
-        if not self.trains_decoder:
-            return (code_error,)
-        return (model.decode(z) - x).square(), code_error
-
-    def terms(self, outputs: Outputs, examples: Examples, statistics: Statistics) -> dict[str, Tensor]:
-        """The objective, ``(R,)``."""
-        if self.objective != "full":
-            return {"loss": outputs[0].mean((1, 2))}
-        reconstruction, code_error = (squared.mean((1, 2)) for squared in outputs)
-        return {"loss": reconstruction + self.weight * code_error}
-
-    def errors(self, outputs: Outputs, examples: Examples) -> dict[str, Tensor]:
-        """Mean squared error of the reconstruction, of the code and of each of its blocks, ``(R,)`` each."""
-        errors: dict[str, Tensor] = {}
-        if self.trains_decoder:
-            errors["mse_reconstruction"] = outputs[0].mean((1, 2))
+    def run(self, encoder: InvariantEncoder, batch: Targets) -> Outputs:
+        """Encode and decode; the decoder alone starts from the true code."""
         if self.trains_encoder:
-            errors["mse_code"] = outputs[-1].mean((1, 2))
-            blocks = outputs[-1].split(self.dim, dim=-1)
-            errors |= {f"mse_{name}": block.mean((1, 2)) for name, block in zip(CODES[self.code], blocks, strict=True)}
-        return errors
+            return super().run(encoder, batch)
+        return Outputs(None, None, batch.arrange(encoder.network.decode(batch.code)))
 
-    def evaluate(self, outputs: Outputs, examples: Examples) -> dict[str, Tensor]:
-        """Nothing beyond ``errors``: there are no pairs here."""
-        return {}
-
-    def constants(self, examples: Examples, statistics: Statistics) -> dict[str, Tensor]:
-        """What the mean training signal and the mean training code get, ``(R,)`` or ``(1,)`` each."""
-        x, target = examples
-        reconstruction = (x - statistics["mean_sample"][:, None]).square()
-        code_error = (target - statistics["mean_code"][:, None]).square()
-        if self.objective == "full":
-            return self.errors((reconstruction, code_error), examples)
-        return self.errors((code_error if self.trains_encoder else reconstruction,), examples)
+    def forward(self, outputs: Outputs, batch: Targets) -> Tensor:
+        """The objective, ``(R,)``."""
+        reconstruction = None if outputs.x_hat is None else mean_squared_error(outputs.x_hat.squeeze(2), batch.x)
+        if outputs.z is None:
+            assert reconstruction is not None
+            return reconstruction
+        code = mean_squared_error(outputs.z.squeeze(2), batch.code)
+        return code if reconstruction is None else reconstruction + self.weight * code

@@ -1,8 +1,9 @@
 """Networks for stacks of replicas: activations are ``(R, B, C)``, parameters ``(R, in, out)``."""
 
-from invlearn.nn.autoencoder import AutoEncoder, LearningRates
+from invlearn.nn.autoencoder import AutoEncoder
 from invlearn.nn.extended import ExtendedAutoEncoder, ExtendedLayer, ExtendedNetwork, extended_features
 from invlearn.nn.linear import StackedLinear
+from invlearn.nn.stack import Stack
 from invlearn.nn.standard import StandardAutoEncoder, StandardNetwork
 
 __all__ = [
@@ -10,7 +11,7 @@ __all__ = [
     "ExtendedAutoEncoder",
     "ExtendedLayer",
     "ExtendedNetwork",
-    "LearningRates",
+    "Stack",
     "StackedLinear",
     "StandardAutoEncoder",
     "StandardNetwork",

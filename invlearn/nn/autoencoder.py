@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-__all__ = ["AutoEncoder", "LearningRates"]
-
-
-class LearningRates(NamedTuple):
-    """What tuning found for one kind of optimiser."""
-
-    peak: float
-    """Peak learning rate."""
-    input_factor: float
-    """How many times faster the encoder's first layer learns."""
+__all__ = ["AutoEncoder"]
 
 
 class AutoEncoder(nn.Module):
     """An encoder f and a decoder g, each a stack of replicas.
 
-    Args:
-        encoder: Maps signals ``(R, B, d)`` to codes ``(R, B, code)``.
-        decoder: Maps codes ``(R, B, code)`` to signals ``(R, B, d)``.
-    """
+    Any two modules that map stacks to stacks will do; :class:`invlearn.nn.Stack` makes one of ordinary modules.
 
-    learning_rates: Mapping[str, LearningRates] = {}
-    """What tuning found best, by the optimiser's name; ``optimizer.lr=auto`` takes it."""
+    Args:
+        encoder: Maps samples ``(R, B, d)`` to codes ``(R, B, code)``.
+        decoder: Maps codes ``(R, B, code)`` to samples ``(R, B, d)``.
+    """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module):
         super().__init__()
@@ -36,7 +25,7 @@ class AutoEncoder(nn.Module):
         self.decoder = decoder
 
     def encode(self, x_RBD: Tensor) -> Tensor:
-        """Codes z = f(x), ``(R, B, code)``; the loss says which features are the invariant part."""
+        """Codes z = f(x), ``(R, B, code)``."""
         return self.encoder(x_RBD)
 
     def decode(self, z_RBC: Tensor) -> Tensor:
@@ -46,3 +35,7 @@ class AutoEncoder(nn.Module):
     def forward(self, x_RBD: Tensor) -> Tensor:
         """Reconstructions g(f(x)), ``(R, B, d)``."""
         return self.decode(self.encode(x_RBD))
+
+    def fast_parameters(self) -> Iterable[nn.Parameter]:
+        """Parameters that learn ``trainer.input_lr_factor`` times faster than the others; by default none."""
+        return ()

@@ -2,18 +2,18 @@ r"""The extended layer, and auto-encoders built of it (Section 4)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from invlearn.nn.autoencoder import AutoEncoder, LearningRates
-from invlearn.nn.linear import StackedLinear, check_depth, check_size
+from invlearn.nn.autoencoder import AutoEncoder
+from invlearn.nn.linear import StackedLinear, check_depth, check_size, first_linear
 
 __all__ = ["ExtendedAutoEncoder", "ExtendedLayer", "ExtendedNetwork", "extended_features"]
 
-SMOOTHING = 0.01
+EPS = 0.01
 """Default ε, added under the root of the 2-norm: at X = 0 its value is √ε and every gradient is finite.
 
 The gradients of O3 and O4 grow to 1/√ε on samples near X = 0. With ε = 1e-8 that makes training chaotic (a rounding
@@ -22,7 +22,7 @@ and scores are as good: weights grow until √ε is as small beside X as the tas
 """
 
 
-def extended_features(x_RBK: Tensor, smoothing: float = SMOOTHING) -> Tensor:
+def extended_features(x_RBK: Tensor, eps: float = EPS) -> Tensor:
     r"""The four nonlinear parts of the extended layer, next to each other.
 
     .. math::
@@ -33,13 +33,13 @@ def extended_features(x_RBK: Tensor, smoothing: float = SMOOTHING) -> Tensor:
 
     Args:
         x_RBK: Linear features, ``(*, columns)``, an even number: Xe, then Xo.
-        smoothing: ε > 0.
+        eps: ε > 0.
 
     Returns:
         ``(*, 2 columns)``: the blocks O2, O3, O4 and O5.
     """
     even, odd = x_RBK.chunk(2, dim=-1)
-    norm = torch.sqrt(even * even + odd * odd + smoothing)
+    norm = torch.sqrt(even * even + odd * odd + eps)
     cosine, sine = even / norm, odd / norm
     return torch.cat([norm, cosine, sine, cosine * sine], dim=-1)
 
@@ -63,7 +63,7 @@ class ExtendedLayer(nn.Module):
         in_features: Width n of the input O1.
         columns: Columns of X = O1·W + b, an even number; the even columns are stored before the odd ones.
         generators: One generator per replica.
-        smoothing: ε > 0.
+        eps: ε > 0.
 
     Example:
         >>> layer = ExtendedLayer(10, 40, [torch.Generator()])
@@ -76,15 +76,20 @@ class ExtendedLayer(nn.Module):
         in_features: int,
         columns: int,
         generators: Sequence[torch.Generator],
-        smoothing: float = SMOOTHING,
+        eps: float = EPS,
     ):
         super().__init__()
-        self.smoothing = smoothing
+        self.eps = eps
         self.linear = StackedLinear(in_features, columns, generators, _even_columns_first)
 
     def forward(self, x_RBI: Tensor) -> Tensor:
         """Map ``(R, B, n)`` to ``(R, B, n + 2 columns)``."""
-        return torch.cat([x_RBI, extended_features(self.linear(x_RBI), self.smoothing)], dim=-1)
+        return torch.cat([x_RBI, extended_features(self.linear(x_RBI), self.eps)], dim=-1)
+
+    def extra_repr(self) -> str:
+        """Sizes of what goes in and out."""
+        _, features, columns = self.linear.affine.shape
+        return f"{features - 1}, {features - 1 + 2 * columns}, eps={self.eps:g}"
 
 
 class ExtendedNetwork(nn.Sequential):
@@ -97,7 +102,7 @@ class ExtendedNetwork(nn.Sequential):
         columns: Columns of each layer's X; ``input`` is the paper's n, the width of the layer's input, which triples
             the width each time. An odd number is rounded up by one.
         width: Project each layer's input to this width first (ours); ``None`` does not.
-        smoothing: ε > 0 of the 2-norm.
+        eps: ε > 0 of the 2-norm.
         generators: One generator per replica.
 
     Raises:
@@ -112,7 +117,7 @@ class ExtendedNetwork(nn.Sequential):
         depth: int,
         columns: int | Literal["input"],
         width: int | None,
-        smoothing: float = SMOOTHING,
+        eps: float = EPS,
         generators: Sequence[torch.Generator],
     ):
         check_depth(depth)
@@ -120,8 +125,8 @@ class ExtendedNetwork(nn.Sequential):
             raise ValueError(f"columns must be at least 1, got {columns}")
         if width is not None and width < 1:
             raise ValueError(f"width must be at least 1, got {width}")
-        if not smoothing > 0:
-            raise ValueError(f"smoothing must be above 0, got {smoothing}")
+        if not eps > 0:
+            raise ValueError(f"eps must be above 0, got {eps}")
         layer_columns: list[int] = []
         shapes: list[tuple[int, int]] = []
         features = in_features
@@ -141,7 +146,7 @@ class ExtendedNetwork(nn.Sequential):
         for count in layer_columns:
             if width is not None:
                 layers.append(StackedLinear(*next(remaining), generators, _scaled_uniform))
-            layers.append(ExtendedLayer(next(remaining)[0], count, generators, smoothing))
+            layers.append(ExtendedLayer(next(remaining)[0], count, generators, eps))
         super().__init__(*layers, StackedLinear(*next(remaining), generators, _scaled_uniform))
 
 
@@ -156,7 +161,7 @@ class ExtendedAutoEncoder(AutoEncoder):
         columns: Columns of each layer; ``auto`` is 6d, ``input`` is the paper's: as many as the layer's input.
         width: Project each layer's input to this width first (ours, so that depth can go to 20); ``None`` does not.
         decoder_depth: Extended layers of the decoder; ``auto`` is ``depth``.
-        smoothing: ε > 0, added under the root of the 2-norm.
+        eps: ε > 0, added under the root of the 2-norm.
 
     Raises:
         ValueError: A setting is out of range, or the network is too large.
@@ -172,20 +177,18 @@ class ExtendedAutoEncoder(AutoEncoder):
         columns: int | Literal["auto", "input"] = "auto",
         width: int | None = None,
         decoder_depth: int | Literal["auto"] = "auto",
-        smoothing: float = SMOOTHING,
+        eps: float = EPS,
     ):
         chosen_columns = 6 * dim if columns == "auto" else columns
         chosen_decoder_depth = depth if decoder_depth == "auto" else decoder_depth
-        settings = {"columns": chosen_columns, "width": width, "smoothing": smoothing, "generators": generators}
+        settings = {"columns": chosen_columns, "width": width, "eps": eps, "generators": generators}
         super().__init__(
             ExtendedNetwork(dim, code_features, depth=depth, **settings),
             ExtendedNetwork(code_features, dim, depth=chosen_decoder_depth, **settings),
         )
         self.depth, self.columns, self.width = depth, chosen_columns, width
         self.decoder_depth = chosen_decoder_depth
-        adam = LearningRates(min(0.01, 0.1 / dim), input_factor=10)
-        self.learning_rates = {
-            "adam": adam,
-            "adamw": adam,
-            "sgd": LearningRates(0.3, input_factor=1),
-        }
+
+    def fast_parameters(self) -> Iterable[nn.Parameter]:
+        """Those of the encoder's first layer: its weights must grow by a factor of ten, to those of a DFT."""
+        return first_linear(self.encoder).parameters()

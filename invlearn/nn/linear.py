@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MAX_PARAMETERS", "Initializer", "StackedLinear", "check_depth", "check_size"]
+__all__ = ["MAX_PARAMETERS", "Initializer", "StackedLinear", "check_depth", "check_size", "first_linear"]
 
 
 class Initializer(Protocol):
@@ -70,6 +70,16 @@ class StackedLinear(nn.Module):
         """Map ``(R, B, in)`` to ``(R, B, out)``."""
         bias, weight = self.affine.split([1, x_RBI.shape[-1]], dim=1)
         return torch.baddbmm(bias, x_RBI, weight)
+
+    def extra_repr(self) -> str:
+        """Sizes, as torch prints those of its own layers."""
+        replicas, inputs, outputs = self.affine.shape
+        return f"{inputs - 1}, {outputs}" + (f", replicas={replicas}" if replicas > 1 else "")
+
+
+def first_linear(network: nn.Module) -> StackedLinear:
+    """The layer that sees a network's input."""
+    return next(layer for layer in network.modules() if isinstance(layer, StackedLinear))
 
 
 def check_depth(depth: int) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from invlearn.nn.autoencoder import AutoEncoder, LearningRates
-from invlearn.nn.linear import StackedLinear, check_depth, check_size
+from invlearn.nn.autoencoder import AutoEncoder
+from invlearn.nn.linear import StackedLinear, check_depth, check_size, first_linear
 
 __all__ = ["Activation", "StandardAutoEncoder", "StandardNetwork"]
 
@@ -107,7 +107,7 @@ class StandardAutoEncoder(AutoEncoder):
         )
         self.depth, self.width, self.activation = depth, hidden_width, activation
         self.decoder_depth = chosen_decoder_depth
-        # conf/grid/tune.yaml; sigmoid's gradients are the smallest
-        sgd = 1.0 if activation == "sigmoid" else 0.3
-        adam = LearningRates(0.002, input_factor=1)
-        self.learning_rates = {"adam": adam, "adamw": adam, "sgd": LearningRates(sgd, input_factor=1)}
+
+    def fast_parameters(self) -> Iterable[nn.Parameter]:
+        """Those of the encoder's first layer."""
+        return first_linear(self.encoder).parameters()

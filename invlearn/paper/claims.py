@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from invlearn.runs.table import half_interval, with_interval
+from invlearn.report.tables import with_interval
+from invlearn.runs.table import half_interval
 
 __all__ = ["LOW", "Claim", "check_claims"]
 

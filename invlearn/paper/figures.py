@@ -17,13 +17,13 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import LineStyleType
 
 from invlearn.config import as_plain
-from invlearn.config.compose import Job, compose_sweep
 from invlearn.errors import UserError
-from invlearn.evaluation.replicas import METRICS
+from invlearn.evaluation.metrics import METRICS
 from invlearn.report.plots import COLORS, LABELS, draw_band, style
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.session import is_finished
 from invlearn.runs.table import read_runs
+from invlearn.sweeps.plan import Job, compose_sweep
 from invlearn.training.experiment import Experiment
 
 __all__ = ["FIGURES", "FigureData", "draw", "read_figure"]

@@ -67,7 +67,7 @@ def plot_curves(table: pd.DataFrame, title: str) -> Figure:
 
     Args:
         table: The rows of metrics.csv; every ``valid_mse_…`` column becomes a line, the median over replicas, with a
-            band from the lowest to the highest.
+            band from the lowest to the highest; without any, ``valid_loss`` does.
         title: What was trained.
     """
     with matplotlib.rc_context(style()):
@@ -76,7 +76,12 @@ def plot_curves(table: pd.DataFrame, title: str) -> Figure:
         for name, color in COLORS.items():
             if f"valid_mse_{name}" in table:
                 draw_band(axes, table, "epoch", f"valid_mse_{name}", color=color, label=LABELS[name])
-        axes.set(yscale="log", xlabel="epoch", ylabel="validation MSE", title=title)
+        has_errors = bool(axes.lines)
+        if not has_errors:
+            draw_band(axes, table, "epoch", "valid_loss", color=COLORS["invariance"], label="loss")
+        axes.set(
+            yscale="log", xlabel="epoch", ylabel="validation MSE" if has_errors else "validation loss", title=title
+        )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         replicas = len(set(table["replica"]))
         heading = f"median and range of {replicas} replicas" if replicas > 1 else None

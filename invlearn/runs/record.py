@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from invlearn.config import config_hash
-from invlearn.evaluation.replicas import calibrate_replicas, evaluate_replicas
+from invlearn.evaluation.evaluate import calibrate, evaluate
+from invlearn.evaluation.measured import HeldOut
 from invlearn.runs.directory import RunDirectory
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState
@@ -37,7 +38,7 @@ def opening_record(experiment: Experiment, directory: RunDirectory, device: torc
         if device.type == "cuda"
         else platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
-        "parameters": sum(p.numel() for p in experiment.model("meta").parameters()) // len(experiment.seeds),
+        "parameters": sum(p.numel() for p in experiment.encoder("meta").parameters()) // len(experiment.seeds),
         "started": earlier.get("started") or now(),
         "finished": None,
         "wall_seconds": None,
@@ -56,8 +57,10 @@ def opening_record(experiment: Experiment, directory: RunDirectory, device: torc
 def closing_record(experiment: Experiment, state: TrainingState, device: torch.device) -> dict[str, Any]:
     """Final metrics: those of each replica's best checkpoint on the test split."""
     state.model.load_state_dict(state.best)
-    metrics, constants = evaluate_replicas(experiment, state.model, state.statistics, device)
-    calibration = calibrate_replicas(experiment, state.model, device)
+    draws = experiment.draws(device)
+    held_out = HeldOut(draws, experiment.loss, "test", experiment.batch_size)
+    metrics, baselines = evaluate(held_out, state.encoder, state.statistics)
+    calibrations = calibrate(draws, state.encoder) if experiment.loss.trains_encoder else [None] * len(metrics)
     # One number per replica, as α is, or one for all of them.
     scalars = {name: value.tolist() for name, value in state.statistics.items() if value.ndim == 1}
     best = int(state.best_loss.argmin())
@@ -71,8 +74,8 @@ def closing_record(experiment: Experiment, state: TrainingState, device: torch.d
             "statistics": {name: values[replica % len(values)] for name, values in scalars.items()},
             # A replica that diverged at once has learned nothing worth a number.
             "metrics": metrics[replica] if state.best_epoch[replica] else dict.fromkeys(metrics[replica]),
-            "constants": constants[replica],
-            "calibration": calibration[replica],
+            "constants": baselines[replica],
+            "calibration": calibration.to_dict() if (calibration := calibrations[replica]) else None,
         }
         for replica, seed in enumerate(experiment.seeds)
     ]
@@ -81,7 +84,7 @@ def closing_record(experiment: Experiment, state: TrainingState, device: torch.d
         "epochs": experiment.epochs,
         "best_replica": best,
         "metrics": metrics[best],
-        "constants": constants[best],
+        "constants": baselines[best],
         "replicas": replicas,
     }
 

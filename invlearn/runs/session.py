@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,12 @@ from tqdm import tqdm
 
 from invlearn.config import SCALE, Settings, differences
 from invlearn.errors import Terminated, UserError
-from invlearn.runs.directory import RunDirectory, check_writable
+from invlearn.runs.directory import RunDirectory
 from invlearn.runs.record import closing_record, now, opening_record, peak_memory
+from invlearn.storage import check_writable
 from invlearn.training.checkpoint import load_checkpoint, restore_state, save_checkpoint, state_contents
 from invlearn.training.experiment import Experiment, resolve_device
+from invlearn.training.learner import prepare_training
 from invlearn.training.loop import TrainingState, train_epochs
 
 __all__ = ["describe_error", "is_finished", "run_experiment", "sigterm_raises"]
@@ -53,13 +56,13 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
 
 
 def _refuse_another(experiment: Experiment, directory: RunDirectory) -> None:
-    # A key that the stored config lacks, because it is older, counts at its default.
-    stored = Experiment.from_config(directory.config(), trust=experiment.targets)
-    changed = differences(stored.config, experiment.config)
-    if stored.epochs < experiment.epochs:
-        changed.pop("trainer.epochs")  # a larger number extends the run
-    path, path_here = (config["dataset"].get("path") for config in (stored.config, experiment.config))
-    if "dataset.fingerprint" in changed and path == path_here:
+    stored, config = directory.config(), experiment.config
+    changed = differences(stored, config, experiment.at_default)
+    epochs = stored.get("trainer", {}).get("epochs")
+    if isinstance(epochs, int) and epochs < experiment.epochs:
+        changed.pop("trainer.epochs", None)  # a larger number extends the run
+    path = config["dataset"].get("path")
+    if "dataset.fingerprint" in changed and stored["dataset"].get("path") == path:
         raise UserError(f"{path} has changed since the run in {directory} was started; choose another hydra.run.dir")
     if "dataset._target_" not in changed:
         for key in SCALE:
@@ -73,7 +76,8 @@ def _refuse_another(experiment: Experiment, directory: RunDirectory) -> None:
         raise UserError(f"{directory} holds a run of another config: {listed}")
 
 
-def _alike(old: float | list[float], new: float | list[float]) -> bool:
+def _alike(old: Any, new: Any) -> bool:
+    """Whether two scales differ in their last digits at most."""
     return np.shape(old) == np.shape(new) and np.allclose(old, new, rtol=1e-6, atol=0)
 
 
@@ -96,7 +100,7 @@ def run_experiment(
     if is_finished(experiment, directory):
         return
     check_writable(directory.path)
-    getattr(experiment.dataset, "report", None)  # a file that cannot be used is found before anything is written
+    _ = experiment.data  # a file that cannot be used is found before anything is written
     device = resolve_device(experiment.settings.device)
     directory.path.mkdir(parents=True, exist_ok=True)
     with (
@@ -150,9 +154,7 @@ class _Clock:
 
 
 def _train(experiment: Experiment, directory: RunDirectory, device: torch.device, clock: _Clock) -> TrainingState:
-    train = experiment.training_examples(device)
-    valid = experiment.examples("valid", device)
-    state = TrainingState.initial(experiment, train(0), device)
+    state, train, valid = prepare_training(experiment, device)
     if directory.last_checkpoint.is_file():
         contents = load_checkpoint(directory.last_checkpoint, device)
         restore_state(state, contents)

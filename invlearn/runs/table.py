@@ -1,4 +1,4 @@
-"""Many runs in one table: read run directories, average over seeds, print."""
+"""Many runs in one table: read run directories, average over seeds."""
 
 from __future__ import annotations
 
@@ -14,35 +14,27 @@ from scipy import special
 
 from invlearn.config import NOT_COMPARED, SCALE, flatten
 from invlearn.errors import UserError, nearest
+from invlearn.evaluation.metrics import METRICS
 from invlearn.runs.directory import RunDirectory
 
 __all__ = [
-    "_HIGHER_IS_BETTER",
     "aggregate",
     "find_runs",
     "half_interval",
     "read_results",
     "read_runs",
-    "render",
-    "with_interval",
 ]
 
-_HIGHER_IS_BETTER = ("auroc", "recall_at_1", "distance_spearman")
-"""Metrics of which more is better."""
-
 _SHOWN = (
-    "mse_invariance",
     "mse_modulus",
     "mse_code",
+    "mse_invariance",
     "mse_reconstruction",
     "invariance_ratio",
     "recall_at_1",
     "valid_loss",
 )
 """Metrics that a table shows where nobody chooses; the first that was measured orders it."""
-
-LONGEST = 40
-"""Characters of a key's value that a table shows."""
 
 _DERIVED = (*SCALE, "dataset.fingerprint")
 """Keys that follow from the file that others name."""
@@ -211,7 +203,8 @@ def aggregate(
         table[name] = values.mean()
         table[f"{name}_ci95"] = half_interval(values.std(), values.count())
     if metrics:
-        table = table.sort_values(metrics[0], ascending=metrics[0] not in _HIGHER_IS_BETTER, kind="stable")
+        first = METRICS.get(metrics[0])
+        table = table.sort_values(metrics[0], ascending=not (first and first.better == "higher"), kind="stable")
     return table.reset_index(drop=True)
 
 
@@ -234,58 +227,3 @@ def _telling_apart(text: pd.DataFrame, keys: list[str]) -> list[str]:
         if finer > groups:
             chosen, groups = [*chosen, key], finer
     return chosen
-
-
-def render(table: pd.DataFrame, style: str) -> str:
-    """A table of ``aggregate`` as text.
-
-    Args:
-        table: The table.
-        style: ``table`` (aligned), ``markdown`` or ``csv`` (all digits).
-    """
-    if style == "csv":
-        return table.to_csv(index=False).rstrip("\n")
-    shown = pd.DataFrame(index=table.index)
-    for name in map(str, table):
-        if name.endswith("_ci95"):
-            continue
-        if (half := table.get(f"{name}_ci95")) is not None:
-            shown[name] = list(map(with_interval, table[name], half))
-        else:
-            text = table[name].map(_short)
-            shown[name] = text.map(_ends) if "." in name else text
-    for name in ("failed", "missing"):
-        if name in shown and not np.any(table[name]):
-            del shown[name]
-    if style == "markdown":
-        lines = [list(shown), ["---"] * shown.shape[1], *shown.to_numpy().tolist()]
-        return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
-    return shown.to_string(index=False) if not shown.empty else "no runs"
-
-
-def _short(value: Any) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
-
-
-def _ends(value: str) -> str:
-    """The ends of a long value of a key, a path or a list: they tell it from others."""
-    return value if len(value) <= LONGEST else f"{value[: LONGEST // 3]}…{value[-LONGEST * 2 // 3 :]}"
-
-
-def with_interval(mean: float, half: float) -> str:
-    """A mean, rounded to the first digit of its interval.
-
-    Example:
-        >>> with_interval(0.99123, 0.0003)
-        '0.9912 ± 0.0003'
-        >>> with_interval(0.5, float("nan"))
-        '0.5'
-    """
-    if np.isnan(mean):
-        return "-"
-    if not np.isfinite(half) or half == 0 or mean == 0:
-        return f"{mean:.3g}" + (" ± 0" if half == 0 else "")
-    digits = int(np.floor(np.log10(abs(mean))) - np.floor(np.log10(half))) + 1
-    return f"{mean:.{max(digits, 1)}g} ± {half:.1g}"

@@ -12,12 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
 from invlearn.errors import UserError
-from invlearn.runs.directory import RunDirectory, write_atomically
+from invlearn.runs.directory import RunDirectory
+from invlearn.storage import write_atomically
 
 if TYPE_CHECKING:
     from invlearn.runs.trained import TrainedRun
+    from invlearn.training.experiment import Experiment
 
-__all__ = ["train"]
+__all__ = ["train", "train_experiment"]
 
 
 def train(config: DictConfig | Mapping[str, Any] | Sequence[str] = (), run_dir: str | Path | None = None) -> TrainedRun:
@@ -33,7 +35,6 @@ def train(config: DictConfig | Mapping[str, Any] | Sequence[str] = (), run_dir: 
     Raises:
         UserError: The config is wrong, or ``run_dir`` holds another run.
     """
-    from invlearn.runs.session import run_experiment
     from invlearn.runs.trained import load_run
     from invlearn.training.experiment import Experiment
 
@@ -45,10 +46,21 @@ def train(config: DictConfig | Mapping[str, Any] | Sequence[str] = (), run_dir: 
         run_dir = OmegaConf.select(config, "hydra.run.dir") if isinstance(config, DictConfig) else None
     directory = RunDirectory(run_dir or compose().hydra.run.dir)
     experiment = Experiment.from_config(as_plain(config))
+    train_experiment(experiment, directory)
+    return load_run(directory.path, trust=experiment.targets)
+
+
+def train_experiment(experiment: Experiment, directory: RunDirectory) -> None:
+    """Train what a config has been found to mean, and draw its curves.
+
+    Raises:
+        UserError: The directory holds another run, or every replica diverged.
+    """
+    from invlearn.runs.session import run_experiment
+
     run_experiment(experiment, directory, _draw_curves)
     if not directory.curves.exists():
         _draw_curves(directory)
-    return load_run(directory.path, trust=experiment.targets)
 
 
 def _draw_curves(directory: RunDirectory) -> None:

@@ -2,60 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import pandas as pd
 import torch
-from scipy import special
 from torch import Tensor
 
 from invlearn.data import Dataset
+from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
-from invlearn.evaluation.replicas import evaluate_replicas
+from invlearn.evaluation.calibration import Calibration, Threshold
+from invlearn.evaluation.evaluate import evaluate
+from invlearn.evaluation.measured import HeldOut
+from invlearn.files import Prepared, SampleFile, Scale
 from invlearn.nn import AutoEncoder
 from invlearn.runs.directory import RunDirectory
 from invlearn.training.checkpoint import load_checkpoint
 from invlearn.training.experiment import Experiment, resolve_device
 
 if TYPE_CHECKING:
-    from invlearn.files import Scale
+    import pandas as pd
 
-__all__ = ["Threshold", "TrainedRun", "load_run"]
-
-
-BLOCK = 2_048
-"""Rows that go through a network at a time: their activations stay in a core's cache, which makes it twice as fast."""
-
-
-class Threshold(NamedTuple):
-    """A code distance below which two samples count as the same entity, and what it does to validation pairs."""
-
-    distance: float
-    """The distance."""
-    false_positive_rate: float
-    """Share of different pairs that are closer, 0 to 1."""
-    true_positive_rate: float
-    """Share of same pairs that are closer."""
-    different_entities: int | None
-    """How many pairs of different entities that rests on; None for a run that is older than this number."""
-
-    def share(self, among: int, *, sure: float = 0.5) -> float:
-        """How many of the samples that have no partner among so many others are taken for one of them.
-
-        Args:
-            among: How many others a sample is compared with.
-            sure: Probability, by as many validation pairs as there were, that it is no more (the upper limit of Clopper
-                and Pearson); 0.5 is about what to expect.
-        """
-        of_pairs = self.false_positive_rate
-        if self.different_entities is not None:
-            closer = round(of_pairs * self.different_entities)
-            of_pairs = float(special.betaincinv(closer + 1, self.different_entities - closer, sure))
-        return 1 - (1 - of_pairs) ** among
+__all__ = ["TrainedRun", "load_run"]
 
 
 class TrainedRun:
@@ -73,7 +43,14 @@ class TrainedRun:
         self.experiment = experiment
         self.device = device
         self._contents = contents
-        self._models: dict[int, AutoEncoder] = {}
+        self._replicas: dict[int, InvariantEncoder] = {}
+        self.stack = experiment.encoder("meta").requires_grad_(False)
+        try:
+            self.stack.network.load_state_dict(contents["model"], assign=True)
+        except (KeyError, RuntimeError) as error:
+            raise UserError(f"{directory}: the checkpoint does not fit config.yaml") from error
+        if self.stack.scaler is not None:
+            self.stack.scaler.to(device)
 
     def __repr__(self) -> str:
         return f"TrainedRun({str(self.directory)!r}: {self.directory.title()}, {self.replicas} replicas)"
@@ -89,9 +66,14 @@ class TrainedRun:
         return self.directory.record().get("metrics") or {}
 
     @property
-    def family(self) -> Dataset:
-        """The transformation family the run was trained on."""
-        return self.experiment.dataset
+    def family(self) -> SampleFile | Dataset:
+        """The transformation family that the run was trained on, or the settings of its file."""
+        return self.experiment.spec
+
+    @property
+    def scale(self) -> Scale | None:
+        """How samples of a file are scaled before they are encoded."""
+        return self.experiment.spec.scale if isinstance(self.experiment.spec, SampleFile) else None
 
     @property
     def replicas(self) -> int:
@@ -103,18 +85,36 @@ class TrainedRun:
         """The replica with the lowest validation loss."""
         return int(self._contents["best_loss"].argmin())
 
-    @overload
-    def encode(self, x: np.ndarray, *, replica: int | None = None) -> tuple[np.ndarray, np.ndarray]: ...
+    def encoder(self, replica: int | None = None) -> InvariantEncoder:
+        """The encoder of one replica, by default the best by validation loss.
+
+        Raises:
+            UserError: There is no such replica.
+        """
+        chosen = self.best_replica if replica is None else replica
+        if not 0 <= chosen < self.replicas:
+            raise UserError(f"replica must be between 0 and {self.replicas - 1}, got {chosen}")
+        if chosen not in self._replicas:
+            self._replicas[chosen] = self.stack.replica(chosen)
+        return self._replicas[chosen]
+
+    def model(self, replica: int) -> AutoEncoder:
+        """The auto-encoder of one replica, a stack of one.
+
+        Raises:
+            UserError: There is no such replica.
+        """
+        return self.encoder(replica).network
+
     @overload
     def encode(self, x: Tensor, *, replica: int | None = None) -> tuple[Tensor, Tensor]: ...
     @overload
-    def encode(self, x: pd.DataFrame, *, replica: int | None = None) -> tuple[np.ndarray, np.ndarray]: ...
+    def encode(self, x: np.ndarray | pd.DataFrame, *, replica: int | None = None) -> tuple[np.ndarray, np.ndarray]: ...
     def encode(self, x: Any, *, replica: int | None = None) -> tuple[Any, Any]:
-        """Encode samples ``(n, d)``.
+        """Encode samples ``(n, d)``, as in the file that was trained on, if it was one.
 
         Args:
-            x: An array or a tensor, as in the file that was trained on, if it was one; the result is of the same kind.
-                Of a data frame the columns that were trained on are taken, by name, and arrays come out.
+            x: An array, a tensor or a data frame, see ``InvariantEncoder.encode``.
             replica: Which replica encodes, 0 to R-1; by default the best by validation loss.
 
         Returns:
@@ -123,19 +123,7 @@ class TrainedRun:
         Raises:
             ValueError: ``x`` has another shape, or holds what is no finite number.
         """
-        if isinstance(x, pd.DataFrame):
-            names = getattr(self.experiment.dataset, "feature_columns", list(x))
-            if absent := [name for name in names if name not in x]:
-                raise ValueError(f"x has no column {absent[0]}, a feature of this run")
-            x = x[names].to_numpy(dtype=np.float64, na_value=np.nan)
-        x = x if isinstance(x, Tensor) else np.asarray(x)
-        if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
-            raise ValueError(f"x must hold numbers, got an array of {x.dtype}")
-        if not bool((torch.isfinite(x) if isinstance(x, Tensor) else np.isfinite(x)).all()):
-            raise ValueError("x holds NaN or infinite values")
-        z = self._apply("encode", self._scaled(x), self.experiment.dataset.dim, replica)
-        cut = self.experiment.loss.invariant_features
-        return z[:, :cut], z[:, cut:]
+        return self.encoder(replica).encode(x)
 
     def decode(self, z_invariant: Any, z_variant: Any, *, replica: int | None = None) -> Any:
         """Reconstruct samples ``(n, d)`` from both parts of their codes, as ``encode`` returns them.
@@ -143,106 +131,52 @@ class TrainedRun:
         Raises:
             ValueError: The parts together have another shape.
         """
-        if isinstance(z_invariant, Tensor):
-            z = torch.cat([z_invariant, z_variant], dim=1)
-        else:
-            z = np.concatenate([z_invariant, z_variant], axis=1)
-        x = self._apply("decode", z, self.experiment.loss.code_features, replica)
-        return _on_arrays(self.scale.undo, x) if self.scale else x
+        return self.encoder(replica).decode(z_invariant, z_variant)
+
+    def calibration(self, replica: int | None = None) -> Calibration:
+        """Thresholds on code distances, of one replica, by default the best by validation loss.
+
+        Raises:
+            UserError: The run has none, or there is no such replica.
+        """
+        chosen = self.best_replica if replica is None else replica
+        if not 0 <= chosen < self.replicas:
+            raise UserError(f"replica must be between 0 and {self.replicas - 1}, got {chosen}")
+        if unfinished := self.directory.unfinished():
+            raise UserError(f"{self.directory} has no thresholds yet: it {unfinished}; invlearn resume finishes it")
+        stored = self.directory.record()["replicas"][chosen].get("calibration")
+        if stored is None:
+            raise UserError(f"{self.directory} has no thresholds: it learned no code, or is older than they are")
+        return Calibration.from_dict(stored)
 
     def threshold(self, rate: float, *, among: int = 1, replica: int | None = None) -> Threshold:
         """The invariant-code distance below which two samples count as the same entity.
 
         Args:
             rate: Share of samples, above 0 and below 1, that may be taken for the entity of one of ``among`` others
-                though it is that of none. Where validation pairs are too few to tell of so small a share, the distance
-                is the least among them, and the result's ``share`` is larger.
+                though it is that of none, see ``Calibration.threshold``.
             among: How many others a sample is compared with, at least 1.
             replica: Which replica encodes; by default the best by validation loss.
 
         Raises:
             UserError: The rate is out of range, or the run has no thresholds.
         """
-        if not 0 < rate < 1:
-            raise UserError(f"a false-positive rate must be above 0 and below 1, got {rate}")
-        if among < 1:
-            raise UserError(f"a sample must be compared with at least 1 other, got {among}")
-        record = self.directory.record()
-        chosen = self.best_replica if replica is None else replica
-        if not 0 <= chosen < self.replicas:
-            raise UserError(f"replica must be between 0 and {self.replicas - 1}, got {chosen}")
-        if unfinished := self.directory.unfinished():
-            raise UserError(f"{self.directory} has no thresholds yet: it {unfinished}; invlearn resume finishes it")
-        kept = record["replicas"][chosen].get("calibration")
-        if kept is None:
-            raise UserError(f"{self.directory} has no thresholds: it learned no code, or is older than they are")
-        # If k of so many pairs are too close, so are k / pairs * among of the samples, on average, at most.
-        allowed = [place for place, of_pairs in enumerate(kept["false_positive_rate"]) if of_pairs * among <= rate]
-        place = max(allowed, default=0)
-        return Threshold(
-            kept["threshold"][place],
-            kept["false_positive_rate"][place],
-            kept["true_positive_rate"][place],
-            kept.get("different_entities"),
-        )
+        try:
+            return self.calibration(replica).threshold(rate, among=among)
+        except UserError:
+            raise
+        except ValueError as error:
+            raise UserError(str(error)) from error
 
-    def evaluate(self, dataset: Dataset | None = None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def evaluate(self, data: Prepared | None = None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Measure every replica anew: metrics, and what a constant prediction gets.
 
         Args:
-            dataset: What to measure on, its test split; by default what the run was trained on.
+            data: What to measure on, its test split; by default what the run was trained on.
         """
-        model = self._with_parameters(self._contents["model"])
-        experiment = self.experiment if dataset is None else replace(self.experiment, dataset=dataset)
-        return evaluate_replicas(experiment, model, self._contents["statistics"], self.device)
-
-    @property
-    def scale(self) -> Scale | None:
-        """How samples of a file are scaled before they are encoded."""
-        return getattr(self.experiment.dataset, "scale", None)
-
-    def _scaled(self, x: Any) -> Any:
-        if self.scale is None or x.ndim != 2 or x.shape[1] != self.experiment.dataset.dim:
-            return x
-        return _on_arrays(self.scale, x)
-
-    def _apply(self, method: str, values: Any, width: int, replica: int | None) -> Any:
-        tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
-        if tensor.ndim != 2 or tensor.shape[1] != width:
-            raise ValueError(f"expected an array of shape (n, {width}), got {tuple(tensor.shape)}")
-        model = self.model(self.best_replica if replica is None else replica)
-        with torch.no_grad():
-            pieces = tensor.to(self.device, self.experiment.dtype).split(BLOCK)
-            result = torch.cat([getattr(model, method)(piece[None])[0] for piece in pieces])
-        return result.to(values.device) if isinstance(values, Tensor) else result.cpu().numpy()
-
-    def model(self, replica: int) -> AutoEncoder:
-        """The auto-encoder of one replica, a stack of one.
-
-        Raises:
-            UserError: There is no such replica.
-        """
-        if not 0 <= replica < self.replicas:
-            raise UserError(f"replica must be between 0 and {self.replicas - 1}, got {replica}")
-        if replica not in self._models:
-            one = {name: value[replica : replica + 1] for name, value in self._contents["model"].items()}
-            self._models[replica] = self._with_parameters(one)
-        return self._models[replica]
-
-    def _with_parameters(self, parameters: dict[str, Tensor]) -> AutoEncoder:
-        model = self.experiment.model("meta", replicas=len(next(iter(parameters.values())))).requires_grad_(False)
-        try:
-            model.load_state_dict(parameters, assign=True)
-        except RuntimeError as error:
-            raise UserError(f"{self.directory}: the checkpoint does not fit config.yaml") from error
-        return model
-
-
-def _on_arrays(function: Callable[[np.ndarray], np.ndarray], values: Any) -> Any:
-    """Apply what works on arrays to an array or a tensor."""
-    if isinstance(values, Tensor):
-        return torch.from_numpy(function(values.cpu().double().numpy())).to(values.device)
-    return function(np.asarray(values, dtype=np.float64))
+        experiment = self.experiment if data is None else self.experiment.on(data)
+        held_out = HeldOut(experiment.draws(self.device), experiment.loss, "test", experiment.batch_size)
+        return evaluate(held_out, self.stack, self._contents["statistics"])
 
 
 def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()) -> TrainedRun:

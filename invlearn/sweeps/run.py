@@ -1,4 +1,4 @@
-"""``invlearn train -m``: a sweep that goes on where it stopped."""
+"""Running a sweep: it goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from invlearn.config import config_hash
-from invlearn.config.compose import Job, Sweep, launch
+from invlearn.config.hydra import hydra_ready, launch_jobs
 from invlearn.errors import BusyError
-from invlearn.runs.directory import RunDirectory, write_atomically
+from invlearn.internals import optimise_without_compiler
+from invlearn.runs.directory import RunDirectory
 from invlearn.runs.session import describe_error, is_finished, sigterm_raises
 from invlearn.runs.train import train
+from invlearn.storage import write_atomically
+from invlearn.sweeps.plan import Job, Sweep
 from invlearn.training.experiment import Experiment
-from invlearn.training.fast import optimise_without_compiler
 
 __all__ = ["run_job", "run_sweep"]
 
 WORDS = {
     "finished": "finished",
-    "busy": "in the hands of another process",
-    "unfinished": "to continue",
-    "failed": "failed, to try again",
+    "busy": "locked by another process",
+    "unfinished": "resumable",
+    "failed": "failed, to be retried",
     "new": "new",
 }
 """The states of a run before a sweep, and how they are called."""
@@ -146,6 +148,12 @@ def _mark_planned(directory: RunDirectory, experiment: Experiment) -> bool:
         return False
 
 
+def _launch(sweep: Sweep, jobs: Sequence[Job]) -> None:
+    """Run jobs with the launcher that the sweep chooses; their errors are their own."""
+    with hydra_ready():
+        launch_jobs(sweep.config, [job.overrides for job in jobs], run_job)
+
+
 def _launch_all(sweep: Sweep, jobs: Sequence[Job]) -> None:
     """Launch jobs; where a process was killed and took the launcher down, launch what is left again.
 
@@ -154,7 +162,7 @@ def _launch_all(sweep: Sweep, jobs: Sequence[Job]) -> None:
     left, halted_before = list(jobs), set()
     while left:
         try:
-            launch(sweep, left, run_job)
+            _launch(sweep, left)
             return
         except Exception as error:
             halted = [job for job in left if _halted(job)]
@@ -167,7 +175,7 @@ def _launch_all(sweep: Sweep, jobs: Sequence[Job]) -> None:
         halted_before |= {job.folder for job in halted}
         for job in twice:
             try:
-                launch(sweep, [job], run_job)
+                _launch(sweep, [job])
             except Exception:
                 if not _halted(job):
                     raise
@@ -186,7 +194,8 @@ def _halted(job: Job) -> bool:
 
 def _report(sweep: Sweep) -> int:
     """Print the results, then what is missing."""
-    from invlearn.runs.table import aggregate, read_runs, render
+    from invlearn.report.tables import render
+    from invlearn.runs.table import aggregate, read_runs
 
     directories = [RunDirectory(job.folder) for job in sweep.jobs]
     # First the locks: a run that ends while we look counts as finished.

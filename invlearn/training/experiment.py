@@ -5,52 +5,72 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from invlearn.config import GROUPS, Settings, Trainer
-from invlearn.config.build import build, check_trusted
-from invlearn.data import Dataset, OfEntities, Split
+from invlearn.config.auto import by_kind, default_batch_size, default_epochs, default_rates
+from invlearn.config.build import build, check_trusted, defaults_of, effective, locate
+from invlearn.data import Dataset, Draws
+from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
-from invlearn.losses import Examples, Loss
-from invlearn.nn import AutoEncoder, LearningRates, StackedLinear
-from invlearn.seeding import derived_seed, seeded_generator
-from invlearn.training.fast import ParameterGroup
+from invlearn.files import Prepared, SampleFile, feature_names_of, kind_of, prepare, scaler_of
+from invlearn.losses import Loss
+from invlearn.nn import AutoEncoder, Stack
+from invlearn.seeding import seeded_generator
+from invlearn.training.optimizer import check_element_wise
 
 __all__ = ["Experiment", "resolve_device"]
+
+Prepare = Callable[[SampleFile | Dataset], Prepared]
 
 
 @dataclass(frozen=True)
 class Experiment:
     """A checked config and the objects it describes, before anything is drawn, allocated or written.
 
+    It is made once, and passed on.
+
     Args:
         config: The effective config: plain values, each ``auto`` that follows from sizes alone replaced by its value.
-        dataset: Where examples come from.
+        spec: Where examples come from: a transformation family, or the settings of a file.
         loss: What is minimised.
         trainer: How long and in what steps.
         settings: Seeds, device and arithmetic.
+        at_default: Keys of the config that are at their defaults.
+        prepared: The data, if they have been prepared.
     """
 
     config: dict[str, Any]
-    dataset: Dataset
+    spec: SampleFile | Dataset
     loss: Loss
     trainer: Trainer
     settings: Settings
+    at_default: frozenset[str]
+    prepared: Prepared | None = None
 
     @classmethod
     def from_config(
-        cls, config: Mapping[str, Any], *, dataset: Dataset | None = None, trust: Sequence[str] | None = None
+        cls,
+        config: Mapping[str, Any],
+        *,
+        prepared: Prepared | None = None,
+        trust: Sequence[str] | None = None,
+        prepare: Prepare = prepare,
     ) -> Experiment:
         """Check a plain config and build what it names.
 
+        A user's file is opened if something of the config depends on it; that of a trained run does not.
+
         Args:
             config: The config.
-            dataset: In place of the one that the config names.
+            prepared: Data in place of those that the config names.
             trust: Where the config was not typed by its user: classes, or packages, that it may name beside
                 invlearn's own.
+            prepare: Opens files, where one is to serve several runs.
 
         Raises:
             UserError: A key is unknown, missing, of the wrong type or out of range, or two do not go together.
@@ -66,39 +86,54 @@ class Experiment:
         top = {key: value for key, value in config.items() if key not in GROUPS}
         settings, top = build("", {**top, "_target_": "invlearn.config.Settings"})
         dataset_node: dict[str, Any] = {}
-        if dataset is None:
-            dataset, dataset_node = build("dataset", config["dataset"])
-        assert dataset is not None
-        loss, loss_node = build("loss", config["loss"], dim=dataset.dim)
-        try:
-            loss.check(dataset)
-        except ValueError as error:
-            raise UserError(f"loss: {error}") from error
+        spec = prepared.spec if prepared else None
+        if spec is None:
+            spec, dataset_node = build("dataset", config["dataset"])
+            if isinstance(spec, SampleFile) and not spec.is_settled:
+                prepared = prepare(spec)
+                spec = prepared.spec
+                dataset_node = effective(dataset_node, spec)
+            elif not isinstance(spec, SampleFile):
+                prepared = prepare(spec)
+        kind = kind_of(spec)
+        loss, loss_node = build("loss", by_kind("loss", config["loss"], kind), dim=spec.dim)
+        if prepared:
+            try:
+                loss.sampler.check(prepared.dataset)
+            except ValueError as error:
+                raise UserError(f"loss: {error}") from error
+        sizes = (spec.dim, loss.code_features)
         with torch.device("meta"):
-            sizes = (dataset.dim, loss.code_features, [torch.Generator("cpu")])
-            model, model_node = build("model", config["model"], *sizes)
+            network, model_node = _network(by_kind("model", config["model"], kind), *sizes, [torch.Generator("cpu")])
         optimizer_node = {"lr": "auto", **config["optimizer"]}
-        trainer_node = {"epochs": "auto", "batch_size": "auto", "input_lr_factor": "auto", **config["trainer"]}
-        if optimizer_node["lr"] == "auto":
-            optimizer_node["lr"] = _tuned(model, optimizer_node).peak
-        if trainer_node["input_lr_factor"] == "auto":
-            trainer_node["input_lr_factor"] = _tuned(model, optimizer_node).input_factor
+        trainer_node = {**defaults_of(Trainer), **config["trainer"]}
+        if "auto" in (optimizer_node["lr"], trainer_node["input_lr_factor"]):
+            names = [str(node.get("_target_")).rpartition(".")[2] for node in (config["model"], optimizer_node)]
+            peak, factor = default_rates(*names, spec.dim, model_node.get("activation"))
+            optimizer_node["lr"] = peak if optimizer_node["lr"] == "auto" else optimizer_node["lr"]
+            if trainer_node["input_lr_factor"] == "auto":
+                trainer_node["input_lr_factor"] = factor
         if trainer_node["batch_size"] == "auto":
-            trainer_node["batch_size"] = loss.batch_size
+            trainer_node["batch_size"] = default_batch_size(loss.sampler.kind)
         if trainer_node["epochs"] == "auto":
-            trainer_node["epochs"] = default_epochs(dataset.dim)
+            trainer_node["epochs"] = default_epochs(spec.dim)
         _, optimizer_node = build("optimizer", optimizer_node, [nn.Parameter(torch.zeros(1))])
+        check_element_wise(optimizer_node)
         trainer, trainer_node = build("trainer", trainer_node)
-        _check_batch_size(trainer_node["batch_size"], loss, dataset)
-        effective = {
+        nodes = {
             "dataset": dataset_node,
             "model": model_node,
             "loss": loss_node,
             "optimizer": optimizer_node,
             "trainer": trainer_node,
-            **{key: value for key, value in top.items() if key != "_target_"},
         }
-        return cls(effective, dataset, loss, trainer, settings)
+        at_default = {f"{group}.{key}" for group, node in nodes.items() for key in _at_default(config[group], node)}
+        at_default |= _at_default(config, top)
+        whole = {**nodes, **{key: value for key, value in top.items() if key != "_target_"}}
+        experiment = cls(whole, spec, loss, trainer, settings, frozenset(at_default), prepared)
+        if prepared:
+            experiment._check_batch_size()
+        return experiment
 
     @property
     def targets(self) -> list[str]:
@@ -125,10 +160,19 @@ class Experiment:
         """Examples of a step, whether given or ``auto``."""
         return self.config["trainer"]["batch_size"]
 
-    @property
+    @cached_property
+    def data(self) -> Prepared:
+        """The data; a file that was not opened yet is opened now.
+
+        Raises:
+            UserError: It cannot be used.
+        """
+        return self.prepared or prepare(self.spec)
+
+    @cached_property
     def examples_per_epoch(self) -> int:
         """Training examples of one pass."""
-        return self.loss.examples_per_epoch(self.dataset)
+        return self.loss.sampler.per_epoch(self.data.dataset)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -140,92 +184,93 @@ class Experiment:
         """Steps of the whole training."""
         return self.epochs * self.steps_per_epoch
 
-    def model(self, device: torch.device | str, *, replicas: int | None = None) -> AutoEncoder:
-        """Draw the initial stack of models, replica r from its own seed; on ``meta``, shapes alone.
+    def on(self, data: Prepared) -> Experiment:
+        """The same with other data."""
+        return replace(self, prepared=data)
+
+    def draws(self, device: torch.device | str) -> Draws:
+        """What its replicas draw from its data."""
+        return Draws(self.data.dataset, self.seeds, self.dtype, device)
+
+    def encoder(self, device: torch.device | str, *, replicas: int | None = None) -> InvariantEncoder:
+        """Draw the initial stack of encoders, replica r from its own seed; on ``meta``, shapes alone.
 
         Args:
-            device: Where the model is to be.
+            device: Where it is to be.
             replicas: Only the first of them; by default all.
+
+        Raises:
+            UserError: The network's parameters are no stack.
         """
         generators = [seeded_generator(seed, "weights") for seed in self.seeds[:replicas]]
         default = torch.get_default_dtype()
         torch.set_default_dtype(self.dtype)
         try:
             with torch.device("meta" if str(device) == "meta" else "cpu"):
-                sizes = (self.dataset.dim, self.loss.code_features, generators)
-                model, _ = build("model", self.config["model"], *sizes)
+                network, _ = _network(self.config["model"], self.spec.dim, self.loss.code_features, generators)
         finally:
             torch.set_default_dtype(default)
-        model.encoder.requires_grad_(self.loss.trains_encoder)
-        model.decoder.requires_grad_(self.loss.trains_decoder)
-        return model.to(device)
+        for name, parameter in network.named_parameters():
+            if not parameter.ndim or len(parameter) != len(generators):
+                raise UserError(
+                    f"model: {name} has shape {tuple(parameter.shape)}; parameters must be (replicas, ...), as "
+                    f"invlearn.nn.Stack makes them of ordinary modules"
+                )
+        network.encoder.requires_grad_(self.loss.trains_encoder)
+        network.decoder.requires_grad_(self.loss.trains_decoder)
+        return InvariantEncoder(
+            network.to(device),
+            dim=self.spec.dim,
+            invariant=self.loss.invariant_features,
+            code=self.loss.code_features,
+            scaler=scaler_of(self.spec),
+            unit_code=self.loss.unit_code,
+            feature_names=feature_names_of(self.spec),
+        )
 
-    def parameter_groups(self, model: AutoEncoder) -> list[ParameterGroup]:
-        """The trained parameters, in groups that share a learning rate."""
-        lr, factor = self.config["optimizer"]["lr"], self.config["trainer"]["input_lr_factor"]
-        first = next(layer for layer in model.encoder.modules() if isinstance(layer, StackedLinear))
-        members: dict[float, list[nn.Parameter]] = {}
-        for parameter in filter(lambda parameter: parameter.requires_grad, model.parameters()):
-            peak = lr * factor if any(parameter is own for own in first.parameters()) else lr
-            members.setdefault(peak, []).append(parameter)
-        return [ParameterGroup(parameters, peak) for peak, parameters in members.items()]
-
-    def optimizer(self, groups: Sequence[ParameterGroup]) -> torch.optim.Optimizer:
-        """The optimiser over groups of parameters; the peak rate of each stands under ``peak_lr``.
-
-        Optimisers work element by element, so a stack of replicas is as good as one run.
-        """
-        nodes = [{"params": [group.flat], "peak_lr": group.peak_lr} for group in groups]
-        return build("optimizer", self.config["optimizer"], nodes)[0]
-
-    def examples(self, split: Split, device: torch.device | str) -> Examples:
-        """Draw a split on the device: tensors ``(R, N, ...)``, or ``(1, N, ...)`` where ``dataset.seed`` is set."""
-        return self._stack(lambda dataset, seed: self.loss.draw(dataset, split, seed), device)
-
-    def training_examples(self, device: torch.device | str, *, split: Split = "train") -> Callable[[int], Examples]:
-        """What to train on in an epoch, from 0 on: the same examples always, or new ones where the dataset redraws.
-
-        Args:
-            device: Where they are to be.
-            split: The split they are drawn from.
-        """
-        there = replace(self, dataset=self.dataset.on(device))
-
-        def draw(dataset: Dataset, seed: int) -> Examples:
-            return self.loss.draw_training(dataset, split, seed)
-
-        if self.dataset.redraws:
-            return lambda epoch: there._stack(
-                lambda dataset, seed: draw(dataset, derived_seed(seed, "epoch", epoch)), device
+    def _check_batch_size(self) -> None:
+        sampler, batch_size = self.loss.sampler, self.batch_size
+        if batch_size < sampler.smallest_batch:
+            raise UserError(
+                f"trainer.batch_size must be at least {sampler.smallest_batch} {sampler.unit} for this loss, "
+                f"got {batch_size}"
             )
-        examples = there._stack(draw, device)
-        return lambda epoch: examples
+        if batch_size > self.examples_per_epoch:
+            raise UserError(
+                f"a step takes trainer.batch_size={batch_size} {sampler.unit}, and an epoch draws only "
+                f"{self.examples_per_epoch:,} with dataset.size={self.data.dataset.size}: raise that, or lower the "
+                f"batch size"
+            )
 
-    def pairs(self, split: Split, device: torch.device | str) -> Examples:
-        """Draw pairs of a split, whatever the loss learns from: x, x' and d*, ``(R, N, ...)``."""
-        return self._stack(lambda dataset, seed: dataset.pairs(split, seed), device)
 
-    def orbits(self, device: torch.device | str) -> Examples:
-        """Draw two samples each of up to 1,000 test entities, ``(R, n, d)`` twice, for ``recall_at_1``."""
-        return self._stack(lambda dataset, seed: dataset.orbits(seed), device)
+def _network(
+    node: Mapping[str, Any], dim: int, code: int, generators: Sequence[torch.Generator]
+) -> tuple[AutoEncoder, dict[str, Any]]:
+    """The auto-encoder that a config names, and its effective config.
 
-    def labelled(self, split: Split, device: torch.device | str, *, most: int) -> Examples:
-        """Draw up to so many samples of a split and their entities: ``(R, n, d)`` and ``(R, n)``, R perhaps 1."""
+    One whose constructor takes no generators knows no replicas: its ``encoder`` and ``decoder`` are stacked.
+    """
+    target = locate("model", node.get("_target_"))
+    if "generators" in target.__init__.__code__.co_varnames:
+        return build("model", node, dim, code, generators)
+    built, settled = build("model", node, dim, code)
+    del built
 
-        def draw(dataset: Dataset, seed: int) -> Examples:
-            assert isinstance(dataset, OfEntities)
-            return dataset.labelled(split, seed, most=most)
+    def part(name: str) -> Stack:
+        return Stack(lambda: getattr(build("model", node, dim, code)[0], name), generators)
 
-        return self._stack(draw, device)
+    return AutoEncoder(part("encoder"), part("decoder")), settled
 
-    def _stack(self, draw: Callable[[Dataset, int], Examples], device: torch.device | str) -> Examples:
-        seeds = self.seeds if self.dataset.seed is None else [self.dataset.seed]
-        dataset = self.dataset.on(device)
-        draws = [tuple(self._cast(part) for part in draw(dataset, seed)) for seed in seeds]
-        return tuple(torch.stack(parts).to(device) for parts in zip(*draws, strict=True))
 
-    def _cast(self, part: Tensor) -> Tensor:
-        return part.to(self.dtype) if part.is_floating_point() else part
+def _at_default(given: Mapping[str, Any], settled: Mapping[str, Any]) -> set[str]:
+    """Keys of a config group that are at the defaults of its constructor, as they were given or as they are now."""
+    target = settled.get("_target_")
+    if target is None:
+        return set()
+    defaults = {key: list(value) if value == () else value for key, value in defaults_of(locate("", target)).items()}
+    return {
+        key for key, default in defaults.items() if given.get(key, default) == default or settled.get(key) == default
+    }
 
 
 def resolve_device(name: str) -> torch.device:
@@ -245,26 +290,3 @@ def resolve_device(name: str) -> torch.device:
     if (device.index or 0) >= count:
         raise UserError(f"device={name}: torch finds {count or 'no'} CUDA device{'' if count == 1 else 's'} here")
     return device
-
-
-def _check_batch_size(batch_size: int, loss: Loss, dataset: Dataset) -> None:
-    if batch_size < (least := loss.smallest_batch):
-        raise UserError(f"trainer.batch_size must be at least {least} {loss.unit} for this loss, got {batch_size}")
-    if batch_size > (count := loss.examples_per_epoch(dataset)):
-        raise UserError(
-            f"a step takes trainer.batch_size={batch_size} {loss.unit}, and an epoch draws only {count:,} "
-            f"with dataset.size={dataset.size}: raise that, or lower the batch size"
-        )
-
-
-def default_epochs(dim: int) -> int:
-    """Passes over the training examples that the default networks need at d features."""
-    return max(30, 3 * dim // 2)
-
-
-def _tuned(model: AutoEncoder, optimizer: Mapping[str, Any]) -> LearningRates:
-    name = str(optimizer.get("_target_")).rpartition(".")[2].lower()
-    if name not in model.learning_rates:
-        untuned = f"{type(model).__name__} has not been tuned with {name}"
-        raise UserError(f"optimizer.lr and trainer.input_lr_factor must be given: {untuned}")
-    return model.learning_rates[name]

@@ -10,11 +10,17 @@ import torch
 from torch import Tensor
 
 from invlearn.config import Trainer
-from invlearn.losses import Examples, Loss, Statistics, held_out_outputs
+from invlearn.data import Batch
+from invlearn.encoder import InvariantEncoder
+from invlearn.evaluation.baselines import training_facts
+from invlearn.evaluation.measured import HeldOut, Measured
+from invlearn.internals import take_step
+from invlearn.losses import Loss, Statistics
 from invlearn.nn import AutoEncoder
 from invlearn.seeding import seeded_generator
 from invlearn.training.experiment import Experiment
-from invlearn.training.fast import GraphedSteps, Objective, ParameterGroup, clip_gradients, fast_objective, take_step
+from invlearn.training.fast import GraphedSteps, Objective, ParameterGroup, clip_gradients, fast_objective
+from invlearn.training.optimizer import make_optimizer, parameter_groups
 
 __all__ = ["TrainingState", "learning_rate_factor", "train_epoch", "train_epochs", "train_step"]
 
@@ -29,14 +35,14 @@ class TrainingState:
     Legend: R replicas.
     """
 
-    model: AutoEncoder
+    encoder: InvariantEncoder
     groups: list[ParameterGroup]
     """The trained parameters."""
     objective: Objective
     """What gives them gradients."""
     optimizer: torch.optim.Optimizer
     statistics: Statistics
-    """What the loss knows of the training examples."""
+    """What is known of the training examples."""
     best: dict[str, Tensor]
     """Parameters of each replica at its best validation loss."""
     best_loss: Tensor
@@ -54,23 +60,31 @@ class TrainingState:
     """For each column of metrics.csv, one list of R numbers per epoch."""
 
     @classmethod
-    def initial(cls, experiment: Experiment, train: Examples, device: torch.device) -> TrainingState:
+    def initial(cls, experiment: Experiment, train: Batch, device: torch.device) -> TrainingState:
         """The state before the first epoch."""
-        model = experiment.model(device)
-        groups = experiment.parameter_groups(model)
+        encoder, loss = experiment.encoder(device), experiment.loss
+        lr, factor = experiment.config["optimizer"]["lr"], experiment.config["trainer"]["input_lr_factor"]
+        groups = parameter_groups(encoder.network, lr, factor)
         replicas = len(experiment.seeds)
+        fitted = loss.fit(train)
+        facts = training_facts(loss, train, loss.at(1.0, fitted), experiment.draws(device))
         return cls(
-            model=model,
+            encoder=encoder,
             groups=groups,
-            objective=_objective(experiment, model, train),
-            optimizer=experiment.optimizer(groups),
-            statistics=experiment.loss.fit(train),
-            best={name: value.clone() for name, value in model.state_dict().items()},
+            objective=_objective(experiment, encoder, train),
+            optimizer=make_optimizer(experiment.config["optimizer"], groups),
+            statistics={**fitted, **facts},
+            best={name: value.clone() for name, value in encoder.network.state_dict().items()},
             best_loss=torch.full((replicas,), torch.inf, dtype=experiment.dtype, device=device),
             best_epoch=torch.zeros(replicas, dtype=torch.long, device=device),
             last_epoch=torch.zeros(replicas, dtype=torch.long, device=device),
             diverged=torch.zeros(replicas, dtype=torch.bool, device=device),
         )
+
+    @property
+    def model(self) -> AutoEncoder:
+        """The network of the encoder, which is what is trained."""
+        return self.encoder.network
 
     def active(self, patience: int | None) -> Tensor:
         """Replicas still training, ``(R,)``: not diverged, and within ``patience`` of their best epoch."""
@@ -81,8 +95,8 @@ class TrainingState:
 def train_epochs(
     state: TrainingState,
     experiment: Experiment,
-    train: Callable[[int], Examples],
-    valid: Examples,
+    train: Callable[[int], Batch],
+    valid: HeldOut,
     on_steps: Callable[[int], object] = lambda steps: None,
 ) -> Iterator[TrainingState]:
     """Train from ``state`` to the last epoch, yielding the state after each.
@@ -97,14 +111,13 @@ def train_epochs(
         valid: Validation examples.
         on_steps: Called with the number of steps done since the last call.
     """
-    loss, trainer = experiment.loss, experiment.trainer
+    trainer = experiment.trainer
     while state.epoch < experiment.epochs and bool((active := state.active(trainer.patience)).any()):
         means = train_epoch(state, experiment, train(state.epoch), on_steps)
         last_step = (state.epoch + 1) * experiment.steps_per_epoch - 1
         rate = experiment.config["optimizer"]["lr"] * learning_rate_factor(last_step, experiment.total_steps, trainer)
-        outputs = held_out_outputs(loss, state.model, valid, len(experiment.seeds))
-        final = loss.at(1.0, state.statistics)
-        errors = {**loss.terms(outputs, valid, final), **loss.errors(outputs, valid)}
+        measured = Measured(valid, state.encoder, state.statistics)
+        errors = {**measured.terms, **measured.compute(every_epoch=True)}
         _close_epoch(
             state,
             active,
@@ -120,7 +133,7 @@ def train_epochs(
 def train_epoch(
     state: TrainingState,
     experiment: Experiment,
-    train: Examples,
+    train: Batch,
     on_steps: Callable[[int], object] = lambda steps: None,
 ) -> dict[str, Tensor]:
     """Take all steps of the state's next epoch and return the mean of each term of the loss, ``(R,)``."""
@@ -143,7 +156,7 @@ def train_epoch(
 
 
 def _train_epoch_graphed(
-    state: TrainingState, experiment: Experiment, train: Examples, on_steps: Callable[[int], object]
+    state: TrainingState, experiment: Experiment, train: Batch, on_steps: Callable[[int], object]
 ) -> dict[str, Tensor]:
     """The same with all that differs between steps laid out beforehand, for a device that then needs no host."""
     first, count, total = state.epoch * experiment.steps_per_epoch, experiment.steps_per_epoch, experiment.total_steps
@@ -152,7 +165,7 @@ def _train_epoch_graphed(
     statistics = [experiment.loss.at(step / total, state.statistics) for step in steps]
     if state.graphed is None:
 
-        def step(batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
+        def step(batch: Batch, statistics: Statistics) -> dict[str, Tensor]:
             return train_step(state, experiment, batch, statistics)
 
         parts = {"optimizer": state.optimizer, "groups": state.groups, "examples": train}
@@ -165,9 +178,7 @@ def _train_epoch_graphed(
 
 
 @torch.no_grad()
-def train_step(
-    state: TrainingState, experiment: Experiment, batch: Examples, statistics: Statistics
-) -> dict[str, Tensor]:
+def train_step(state: TrainingState, experiment: Experiment, batch: Batch, statistics: Statistics) -> dict[str, Tensor]:
     """Take one step on a batch ``(R, B, ...)`` and return the terms of the loss before it, ``(R,)`` each."""
     terms = state.objective(batch, statistics)
     clip_gradients(state.groups, experiment.trainer.clip)
@@ -175,21 +186,21 @@ def train_step(
     return terms
 
 
-def _objective(experiment: Experiment, model: AutoEncoder, train: Examples) -> Objective:
-    plain = _plain_objective(experiment.loss, model)
+def _objective(experiment: Experiment, encoder: InvariantEncoder, train: Batch) -> Objective:
+    plain = _plain_objective(experiment.loss, encoder)
     if experiment.settings.engine == "plain":
         return plain
-    copies = math.prod(train[0].shape[2:-1])  # of groups, (R, N, k, d)
-    return fast_objective(experiment.loss, model, experiment.batch_size, copies) or plain
+    samples = math.prod(train.x.shape[2:-1])  # of entities, (R, N, k, d)
+    return fast_objective(experiment.loss, encoder.network, experiment.batch_size, samples) or plain
 
 
-def _plain_objective(loss: Loss, model: AutoEncoder) -> Objective:
-    """The loss with gradients by autograd: any loss, any network, and what ``invlearn.training.fast`` is tested against."""
+def _plain_objective(loss: Loss, encoder: InvariantEncoder) -> Objective:
+    """The loss with gradients by autograd: any loss, any network, and what the fast path is tested against."""
 
-    def objective(batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
+    def objective(batch: Batch, statistics: Statistics) -> dict[str, Tensor]:
         with torch.enable_grad():
-            terms = loss.training_terms(model, batch, statistics)
-            model.zero_grad(set_to_none=False)
+            terms = loss.terms(loss.run(encoder, batch), batch, **statistics)
+            encoder.network.zero_grad(set_to_none=False)
             terms["loss"].sum().backward()  # replicas share no parameter, so each gets its own gradient
         return {name: term.detach() for name, term in terms.items()}
 
@@ -204,7 +215,7 @@ def learning_rate_factor(step: int, total_steps: int, trainer: Trainer) -> float
     return warmup * 0.5 * (1 + math.cos(math.pi * step / total_steps))
 
 
-def _order(train: Examples, experiment: Experiment, epoch: int) -> Tensor:
+def _order(train: Batch, experiment: Experiment, epoch: int) -> Tensor:
     """Rows of each batch in each replica's own order, ``(R, steps, B)``, counted over all replicas' examples in turn.
 
     A smaller last batch is left out.
@@ -219,12 +230,12 @@ def _order(train: Examples, experiment: Experiment, epoch: int) -> Tensor:
     return order_RN[:, : experiment.steps_per_epoch * batch_size].unflatten(1, (-1, batch_size))
 
 
-def _shuffled(train: Examples, experiment: Experiment, epoch: int) -> Iterator[list[Examples]]:
+def _shuffled(train: Batch, experiment: Experiment, epoch: int) -> Iterator[list[Batch]]:
     """One epoch's batches, ``GATHER`` at a time."""
     flat = [part.flatten(0, 1) for part in train]
     for rows in _order(train, experiment, epoch).split(GATHER, dim=1):
         gathered = [part.index_select(0, rows.flatten()).unflatten(0, rows.shape) for part in flat]
-        yield list(zip(*(part.unbind(1) for part in gathered), strict=True))
+        yield [type(train)(*parts) for parts in zip(*(part.unbind(1) for part in gathered), strict=True)]
 
 
 def _close_epoch(state: TrainingState, active: Tensor, row: dict[str, Tensor]) -> None:

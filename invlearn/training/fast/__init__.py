@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from invlearn.losses import Examples, Loss, Statistics
+from invlearn.data import Batch
+from invlearn.losses import Loss, Statistics
 from invlearn.nn import AutoEncoder
 from invlearn.training.fast.graphs import GraphedSteps
 from invlearn.training.fast.objectives import hand_derived
-from invlearn.training.fast.parameters import ParameterGroup, clip_gradients, optimise_without_compiler, take_step
+from invlearn.training.fast.parameters import ParameterGroup, clip_gradients
 from invlearn.training.fast.passes import is_known
 
 __all__ = [
@@ -19,26 +20,24 @@ __all__ = [
     "ParameterGroup",
     "clip_gradients",
     "fast_objective",
-    "optimise_without_compiler",
-    "take_step",
 ]
 
-Objective = Callable[[Examples, Statistics], dict[str, Tensor]]
-"""From a batch ``(R, B, ...)`` and the loss's statistics to the terms of the loss, ``(R,)`` each.
+Objective = Callable[[Batch, Statistics], dict[str, Tensor]]
+"""From a batch ``(R, B, ...)`` and what the loss is given beside it to the terms of the loss, ``(R,)`` each.
 
 It leaves the gradients of the trained parameters in their ``grad``."""
 
 
-def fast_objective(loss: Loss, model: AutoEncoder, batch: int, copies: int = 1) -> Objective | None:
+def fast_objective(loss: Loss, model: AutoEncoder, batch: int, samples: int = 1) -> Objective | None:
     """The loss with hand-derived gradients, or None if the loss, a layer, or the order of layers is not known here.
 
     Args:
         loss: The loss.
         model: Its trained parameters have gradients already, which are overwritten.
         batch: Examples B of a batch.
-        copies: Samples of each, where examples are groups.
+        samples: Samples of each.
     """
     plain = type(model).encode is AutoEncoder.encode and type(model).decode is AutoEncoder.decode
     if not (plain and is_known(model.encoder) and is_known(model.decoder)):
         return None
-    return hand_derived(loss, model, batch, copies)
+    return hand_derived(loss, model, batch, samples)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from invlearn.losses import Examples, Statistics
+from invlearn.data import Batch
+from invlearn.losses import Statistics
 from invlearn.training.fast.parameters import ParameterGroup
 
 __all__ = ["GraphedSteps"]
 
-Step = Callable[[Examples, Statistics], dict[str, Tensor]]
+Step = Callable[[Batch, Statistics], dict[str, Tensor]]
 """Takes a step of training on a batch, and returns the terms of the loss before it, ``(R,)`` each."""
 
 WARM_UPS = 3
@@ -42,11 +43,12 @@ class GraphedSteps:
         *,
         optimizer: torch.optim.Optimizer,
         groups: Sequence[ParameterGroup],
-        examples: Examples,
+        examples: Batch,
         rows: Tensor,
         statistics: Statistics,
     ):
         self.step, self.optimizer, self.groups = step, optimizer, groups
+        self.kind = type(examples)
         self.examples = [part.flatten(0, 1) for part in examples]
         self.rows = torch.empty_like(rows)
         steps, device = rows.shape[1], rows.device
@@ -62,7 +64,7 @@ class GraphedSteps:
                 group["capturable"] = device.type == "cuda"
 
     def run(
-        self, examples: Examples, rows: Tensor, factors: Sequence[float], statistics: Sequence[Statistics]
+        self, examples: Batch, rows: Tensor, factors: Sequence[float], statistics: Sequence[Statistics]
     ) -> dict[str, Tensor]:
         """Take the steps of an epoch.
 
@@ -94,7 +96,7 @@ class GraphedSteps:
 
     def _one(self) -> None:
         rows = self.rows.index_select(1, self.counter).squeeze(1)
-        batch = [part.index_select(0, rows.flatten()).unflatten(0, rows.shape) for part in self.examples]
+        batch = self.kind(*(part.index_select(0, rows.flatten()).unflatten(0, rows.shape) for part in self.examples))
         factor = self.factors.index_select(0, self.counter).squeeze(0)
         for group in self.optimizer.param_groups:
             torch.mul(factor, group["peak_lr"], out=group["lr"])

@@ -11,9 +11,9 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from invlearn.evaluation.metrics import closeness
-from invlearn.losses import Examples, Loss, PairwiseLoss, Statistics, SupervisedDFTLoss
-from invlearn.losses.groups import pair_targets, squared_distances
+from invlearn.data import Batch
+from invlearn.losses import Loss, PairwiseLoss, Statistics, SupervisedDFTLoss
+from invlearn.losses.functional import closeness, pair_targets, squared_distances
 from invlearn.nn import AutoEncoder
 from invlearn.training.fast.passes import Memory, NetworkPass
 
@@ -42,7 +42,7 @@ class HandDerived(ABC, Generic[AnyLoss]):
             self.squares = torch.empty_like(self.decoder.y)
 
     @abstractmethod
-    def __call__(self, batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
+    def __call__(self, batch: Batch, statistics: Statistics) -> dict[str, Tensor]:
         """Fill the gradients for a batch ``(R, B, ...)``; the terms of the loss, ``(R,)`` each."""
 
     def reconstruct(self, z: Tensor, x: Tensor) -> Tensor:
@@ -63,12 +63,12 @@ class _Pairwise(HandDerived[PairwiseLoss]):
     def __init__(self, loss: PairwiseLoss, model: AutoEncoder, batch: int, samples: int):
         super().__init__(loss, model, batch, samples)
         self.x, self.x_prime = self.encoder.x.split(batch, dim=-1)
-        self.z_inv, self.z_inv_prime = self.encoder.y[:, : loss.invariant].split(batch, dim=-1)
-        self.z_grad, self.z_prime_grad = self.encoder.y_grad[:, : loss.invariant].split(batch, dim=-1)
+        self.z_inv, self.z_inv_prime = self.encoder.y[:, : loss.invariant_features].split(batch, dim=-1)
+        self.z_grad, self.z_prime_grad = self.encoder.y_grad[:, : loss.invariant_features].split(batch, dim=-1)
         self.difference = torch.empty_like(self.z_inv, memory_format=torch.contiguous_format)
         self.products = torch.empty_like(self.difference)
 
-    def __call__(self, batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
+    def __call__(self, batch: Batch, statistics: Statistics) -> dict[str, Tensor]:
         loss, encoder = self.loss, self.encoder
         self.x.copy_(batch[0].mT)
         self.x_prime.copy_(batch[1].mT)
@@ -96,7 +96,7 @@ class _PairwiseInBatch(HandDerived[PairwiseLoss]):
     S = -8αwrc² is symmetric, since a pair counts in both orders.
     """
 
-    def __call__(self, batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
+    def __call__(self, batch: Batch, statistics: Statistics) -> dict[str, Tensor]:
         x, entity, reference = batch
         loss, encoder, k = self.loss, self.encoder, x.shape[2]
         encoder.x.copy_(x.flatten(1, 2).mT)
@@ -106,12 +106,12 @@ class _PairwiseInBatch(HandDerived[PairwiseLoss]):
 
         alpha = statistics["alpha"][:, None, None]
         weights, distance_sq = pair_targets(entity, reference, k)
-        z = encoder.y[:, : loss.invariant]
+        z = encoder.y[:, : loss.invariant_features]
         z = z - z.mean(-1, keepdim=True)
         ours = closeness(squared_distances(z.mT), loss.delta, alpha)
         residual = ours - closeness(distance_sq, loss.delta, alpha)
         slope = (weights * residual).mul_(ours.square_()).mul_(alpha * (-8 * loss.weight))
-        grad = encoder.y_grad[:, : loss.invariant]
+        grad = encoder.y_grad[:, : loss.invariant_features]
         grad.addcmul_(z, slope.sum(-1)[:, None]).sub_(z @ slope)
         encoder.backward(to_input=False)
         invariance = residual.square_().mul_(weights).sum((1, 2))
@@ -119,7 +119,7 @@ class _PairwiseInBatch(HandDerived[PairwiseLoss]):
 
 
 class _SupervisedDFT(HandDerived[SupervisedDFTLoss]):
-    def __call__(self, batch: Examples, statistics: Statistics) -> dict[str, Tensor]:
+    def __call__(self, batch: Batch, statistics: Statistics) -> dict[str, Tensor]:
         x, target = batch[0].mT, batch[1].mT
         loss = self.loss
         if not loss.trains_encoder:
@@ -139,17 +139,17 @@ class _SupervisedDFT(HandDerived[SupervisedDFTLoss]):
         return {"loss": total + weight * residual.square_().mean((1, 2))}
 
 
-def hand_derived(loss: Loss, model: AutoEncoder, batch: int, copies: int) -> HandDerived | None:
+def hand_derived(loss: Loss, model: AutoEncoder, batch: int, samples: int) -> HandDerived | None:
     """A loss with its gradients, or None where they do not stand here.
 
     Args:
         loss: The loss.
         model: Its trained parameters have gradients.
         batch: Examples B of a batch.
-        copies: Samples of each, where they are groups.
+        samples: Samples of each.
     """
     if type(loss) is PairwiseLoss and loss.pairs == "batch":
-        return _PairwiseInBatch(loss, model, batch, batch * copies)
+        return _PairwiseInBatch(loss, model, batch, batch * samples)
     if type(loss) is PairwiseLoss:
         return _Pairwise(loss, model, batch, 2 * batch)
     if type(loss) is SupervisedDFTLoss:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ParameterGroup", "clip_gradients", "optimise_without_compiler", "take_step"]
+__all__ = ["ParameterGroup", "clip_gradients"]
 
 
 class ParameterGroup:
@@ -59,21 +58,3 @@ def clip_gradients(groups: Sequence[ParameterGroup], max_norm: float | None) -> 
         scale_R1 = (max_norm / (torch.stack(norms).norm(dim=0) + 1e-6)).clamp(max=1.0)[:, None]
     for grad in pieces:
         grad.mul_(scale_R1)
-
-
-def take_step(optimizer: torch.optim.Optimizer) -> None:
-    """The optimiser's step without its hooks and its marks for profilers, which cost as much as a small layer."""
-    inspect.unwrap(type(optimizer).step)(optimizer)
-
-
-def optimise_without_compiler() -> None:
-    """Keep torch.optim from importing torch's compiler, a second or more, in a process that compiles nothing.
-
-    It does so only to hide four methods of ``Optimizer`` from the compiler: the first call of each looks for the hidden
-    method, and imports the compiler where there is none yet. For the command line alone; a library must not do this to
-    the process it is in.
-    """
-    for method in vars(torch.optim.Optimizer).values():
-        hidden = getattr(method, "__wrapped__", None)
-        if hidden is not None and method.__module__ == torch.optim.Optimizer.__module__:
-            hidden.__dynamo_disable = hidden

@@ -133,9 +133,9 @@ def _extended(layer: ExtendedLayer, values: _Values, memory: Memory) -> _Layer:
     even, odd = linear.out.split(half, dim=-2)
     norm, unit, cosine, sine, product = parts(values.value)
     norm_grad, unit_grad, cosine_grad, sine_grad, product_grad = parts(values.grad)
-    scratch, smoothing = memory.shared("scratch", half), even.new_tensor(layer.smoothing)
+    scratch, eps = memory.shared("scratch", half), even.new_tensor(layer.eps)
     forward = [
-        partial(torch.addcmul, smoothing, even, even, out=scratch),
+        partial(torch.addcmul, eps, even, even, out=scratch),
         partial(scratch.addcmul_, odd, odd),
         partial(torch.sqrt, scratch, out=norm),
         partial(torch.div, pairs(linear.out), norm.unsqueeze(-3), out=pairs(unit)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 
+from invlearn.evaluation.metrics import METRICS
 from invlearn.runs.directory import RunDirectory
 
 __all__ = ["metrics_table", "summary"]
@@ -33,15 +34,17 @@ def metrics_table(metrics: list[dict], constants: list[dict], best: int) -> str:
     header = f"{'test':26}{'best' if many else 'run':>10}{'median' if many else '':>10}{'constant':>10}"
     rows = [header]
     for name, value in metrics[best].items():
-        if value is None or name in ("loss", "collapsed", "recall_among"):
+        metric = METRICS.get(name)
+        if value is None or metric is None or not metric.shown:
             continue
         known = [replica[name] for replica in metrics if replica[name] is not None]
-        digits = 4 if name in ("auroc", "recall_at_1") else 2  # 0.998 is not 1
-        median = f"{statistics.median(known):10.{digits}g}" if many else " " * 10
+        median = f"{statistics.median(known):10.{metric.digits}g}" if many else " " * 10
         constant = constants[best].get(name)
         if name == "recall_at_1" and (entities := metrics[best].get("recall_among")):
             name = f"{name} among {entities:,}"  # noqa: PLW2901
-        rows.append(f"{name:26}{value:10.{digits}g}{median}" + (f"{constant:10.2g}" if constant is not None else ""))
+        rows.append(
+            f"{name:26}{value:10.{metric.digits}g}{median}" + (f"{constant:10.2g}" if constant is not None else "")
+        )
     if collapsed := sum(bool(replica.get("collapsed")) for replica in metrics):
         rows.append(f"the code has collapsed in {collapsed} of {len(metrics)}: different entities share one code")
     return "\n".join(rows)

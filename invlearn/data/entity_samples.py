@@ -1,4 +1,4 @@
-"""Samples of known entities: pairs and groups of them are drawn as training goes on."""
+"""Samples of known entities: pairs and batches are drawn as training goes on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from invlearn.data.dataset import GALLERY, Groups, Pairs, Split
+from invlearn.data.batches import EntityBatch, Pairs
+from invlearn.data.dataset import GALLERY, Split
 from invlearn.seeding import seeded_generator
 
-__all__ = ["EntitySamples", "groups_for", "observed_distance"]
+__all__ = ["EntitySamples", "observed_distance"]
 
 ELEMENTS = 2**24
 """Numbers at most in what is compared at a time."""
@@ -33,9 +34,9 @@ class EntitySamples:
         entity: The entity of each, ``(n,)``, numbered from 0.
         splits: Entities of each split; those of different splits need not be disjoint, but should be.
         distance: d* of different entities. ``binary``: 1. ``observed``: the smallest distance between samples of theirs
-            (ours), of ``copies`` samples each where they have more.
-        copies: Samples of an entity that are looked at together, at least 2.
-        size: Training pairs of an epoch, drawn anew for each; an eighth as many groups.
+            (ours), of ``samples_per_entity`` samples each where they have more.
+        samples_per_entity: Samples of an entity that are looked at together, at least 2.
+        size: Training pairs of an epoch, drawn anew for each; an eighth as many entities.
         valid_size: Validation pairs.
         test_size: Test pairs.
         seed: What pairs are drawn from.
@@ -48,23 +49,27 @@ class EntitySamples:
     entity: Tensor
     splits: Mapping[Split, Tensor]
     distance: Literal["observed", "binary"] = "binary"
-    copies: int = 4
+    samples_per_entity: int = 4
     size: int = 20_000
     valid_size: int = 10_000
     test_size: int = 10_000
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.copies < 2:
-            raise ValueError(f"copies must be at least 2, got {self.copies}")
+        if self.samples_per_entity < 2:
+            raise ValueError(f"samples_per_entity must be at least 2, got {self.samples_per_entity}")
         for split, entities in self.splits.items():
             if len(entities) < 2:
                 raise ValueError(f"entities: {len(entities)} in the {split} split, where two are needed at least")
 
     @property
-    def group_count(self) -> int:
-        """Training groups of an epoch."""
-        return groups_for(self.size)
+    def entities_per_epoch(self) -> int:
+        """In batches of 16, as many steps as ``size`` pairs in batches of 128."""
+        return max(1, self.size // 8)
+
+    def check_entities(self) -> None:
+        """Entities can always be compared."""
+        return
 
     @property
     def redraws(self) -> bool:
@@ -87,7 +92,7 @@ class EntitySamples:
 
     @cached_property
     def _starts(self) -> Tensor:
-        """Place in ``_by_entity`` of each entity's first sample, ``(E,)``."""
+        """Index in ``_by_entity`` of each entity's first sample, ``(E,)``."""
         return self._counts.cumsum(0) - self._counts
 
     @cached_property
@@ -113,7 +118,7 @@ class EntitySamples:
         first = _cycled(torch.arange(len(entities)), n // 2, generator)
         step = torch.randint(1, len(entities), first.shape, generator=generator)
         others = [entities[first], entities[(first + step) % len(entities)]]
-        drawn = [self._draw(entity, self._looked_at, generator).to(self.samples.device) for entity in others]
+        drawn = [self._draw(entity, self._drawn_per_entity, generator).to(self.samples.device) for entity in others]
 
         x, x_prime = self.samples.new_empty(n, self.dim), self.samples.new_empty(n, self.dim)
         distance = self.samples.new_zeros(n)
@@ -122,16 +127,16 @@ class EntitySamples:
         distance[1::2] = self._distance(*drawn)
         return Pairs(x, x_prime, distance)
 
-    def groups(self, split: Split, seed: int) -> Groups:
-        """Entities of a split with ``copies`` samples each, all of a small entity's repeatedly; see ``Groups``."""
-        n = {"train": self.group_count, "valid": self.valid_size, "test": self.test_size}[split]
+    def entities(self, split: Split, seed: int) -> EntityBatch:
+        """Entities of a split with ``samples_per_entity`` samples each; those that have fewer repeat theirs."""
+        n = {"train": self.entities_per_epoch, "valid": self.valid_size, "test": self.test_size}[split]
         generator = seeded_generator(seed, "groups", split)
         entity = _cycled(self.splits[split], n, generator)
-        x = self.samples[self._draw(entity, self._looked_at, generator).to(self.samples.device)]
-        return Groups(x, entity.to(x.device), x if self.distance == "observed" else x[..., :0])
+        x = self.samples[self._draw(entity, self._drawn_per_entity, generator).to(self.samples.device)]
+        return EntityBatch(x, entity.to(x.device), x if self.distance == "observed" else x[..., :0])
 
     def labelled(self, split: Split, seed: int, *, most: int) -> tuple[Tensor, Tensor]:
-        """Up to ``copies`` samples each of entities of a split, ``(n, d)``, and their entities ``(n,)``.
+        """Up to ``samples_per_entity`` samples each of entities of a split, ``(n, d)``, and their entities ``(n,)``.
 
         Args:
             split: The split.
@@ -139,7 +144,7 @@ class EntitySamples:
             most: How many samples at most, 4 or more.
         """
         generator = seeded_generator(seed, "labelled", split)
-        k = min(self._looked_at, most // 2)
+        k = min(self._drawn_per_entity, most // 2)
         entities = self.splits[split]
         entities = entities[torch.randperm(len(entities), generator=generator)]
         taken = self._counts[entities].clamp(max=k)
@@ -163,31 +168,31 @@ class EntitySamples:
         return several if len(several) else entities
 
     @cached_property
-    def _looked_at(self) -> int:
-        return max(2, min(self.copies, int(self._counts.max())))
+    def _drawn_per_entity(self) -> int:
+        return max(2, min(self.samples_per_entity, int(self._counts.max())))
 
     def _draw(self, entity: Tensor, k: int, generator: torch.Generator) -> Tensor:
         """Rows of k samples of each entity, ``(N, k)``, different ones as far as it has them, then those again."""
         counts = self._counts[entity]
         chosen: list[Tensor] = []
         for index in range(k):
-            place = (torch.rand(len(entity), generator=generator, dtype=torch.float64) * (counts - index)).long()
-            # The place-th of those not chosen yet: step over each that was, the smallest first.
+            pick = (torch.rand(len(entity), generator=generator, dtype=torch.float64) * (counts - index)).long()
+            # The pick-th of those not chosen yet: step over each that was, the smallest first.
             if chosen:
                 for taken in torch.stack(chosen).sort(0).values:
-                    place += (place >= taken).long()
-            chosen.append(place)
+                    pick += (pick >= taken).long()
+            chosen.append(pick)
             if index:
                 again = torch.stack(chosen).gather(0, (index % counts)[None])[0]
-                chosen[-1] = torch.where(index < counts, place, again)
+                chosen[-1] = torch.where(index < counts, pick, again)
         return self._by_entity[self._starts[entity][:, None] + torch.stack(chosen, dim=1)]
 
     def _distance(self, rows: Tensor, rows_prime: Tensor) -> Tensor:
         """d* of different entities, from the rows of samples of both, ``(N, k)`` each."""
         if self.distance == "binary":
             return self.samples.new_ones(len(rows))
-        pieces = max(1, rows.shape[1] * rows_prime.shape[1] * self.dim * len(rows) // ELEMENTS)
-        halves = zip(rows.tensor_split(pieces), rows_prime.tensor_split(pieces), strict=True)
+        chunks = max(1, rows.shape[1] * rows_prime.shape[1] * self.dim * len(rows) // ELEMENTS)
+        halves = zip(rows.tensor_split(chunks), rows_prime.tensor_split(chunks), strict=True)
         return torch.cat([observed_distance(self.samples[one], self.samples[other]) for one, other in halves])
 
 
@@ -204,11 +209,6 @@ def observed_distance(x: Tensor, x_prime: Tensor) -> Tensor:
     # The default's faster formula leaves noise where distances are small.
     distances = torch.cdist(x, x_prime, compute_mode="donot_use_mm_for_euclid_dist")
     return distances.flatten(-2).amin(-1).clamp(min=CLOSEST)
-
-
-def groups_for(size: int) -> int:
-    """Groups of an epoch of so many pairs: in batches of 16, as many steps as with pairs in batches of 128."""
-    return max(1, size // 8)
 
 
 def _cycled(values: Tensor, n: int, generator: torch.Generator) -> Tensor:

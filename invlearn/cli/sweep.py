@@ -1,0 +1,47 @@
+"""``invlearn train -m``: check every run of a sweep, then train what is not yet finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from invlearn.sweeps.plan import compose_sweep
+
+__all__ = ["sweep"]
+
+
+def sweep(overrides: Sequence[str], *, config_dir: str | None, config_name: str, dry_run: bool) -> int:
+    """Compose a sweep, check all its runs before anything is written, and run it.
+
+    Returns:
+        0; 1 if runs failed or were not started.
+    """
+    planned = compose_sweep(overrides, config_dir=config_dir, config_name=config_name)
+
+    from invlearn.cli.train import check, say
+    from invlearn.files import prepare
+
+    prepared = _remembering(prepare)
+    checked = [check(job.config, job.folder, elsewhere=planned.is_queued, prepare=prepared) for job in planned.jobs]
+    if dry_run:
+        from invlearn.cli.plan import describe_runs
+
+        print(describe_runs([(job.folder, run) for job, (run, _) in zip(planned.jobs, checked, strict=True)]))
+        return 0
+    say(dict.fromkeys(line for run, finished in checked if not finished for line in run.data.report))
+
+    from invlearn.sweeps.run import run_sweep
+
+    return run_sweep(planned, checked)
+
+
+def _remembering(prepare: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Opens a file again only after another one: runs of a sweep are often on the same."""
+    last: list[tuple[Any, Any]] = []
+
+    def prepared(spec: Any) -> Any:
+        if not last or last[0][0] != spec:
+            last[:] = [(spec, prepare(spec))]
+        return last[0][1]
+
+    return prepared

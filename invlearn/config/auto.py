@@ -1,0 +1,70 @@
+"""What ``auto`` stands for where no constructor can know: the rules of conf/auto.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import yaml
+
+from invlearn.config.folder import conf_dir
+from invlearn.errors import UserError
+
+__all__ = ["by_kind", "default_batch_size", "default_epochs", "default_rates"]
+
+
+@cache
+def _rules() -> dict[str, Any]:
+    return yaml.safe_load((conf_dir() / "auto.yaml").read_text(encoding="utf-8"))
+
+
+def by_kind(group: str, node: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """A config group with each ``auto`` replaced that depends on the kind of the dataset.
+
+    Args:
+        group: ``model`` or ``loss``.
+        node: Its config. Where no rule is for this kind, the key is left to the constructor's default.
+        kind: ``family``, ``entities`` or ``pairs``.
+    """
+    settled = dict(node)
+    for key in node:
+        if node[key] == "auto" and (rule := _rules().get(f"{group}.{key}")) is not None:
+            del settled[key]
+            if kind in rule:
+                settled[key] = rule[kind]
+    return settled
+
+
+def default_batch_size(kind: str) -> int:
+    """Examples of a step, by the kind of batches that the loss is given."""
+    return _rules()["trainer.batch_size"][kind]
+
+
+def default_epochs(dim: int) -> int:
+    """Passes over the training examples that networks need at d features."""
+    rule = _rules()["trainer.epochs"]
+    return max(rule["least"], int(rule["per_feature"] * dim))
+
+
+def default_rates(model: str, optimizer: str, dim: int, activation: str | None) -> tuple[float, float]:
+    """Peak learning rate, and how many times faster the first layer learns.
+
+    Args:
+        model: Class of the auto-encoder.
+        optimizer: Class of the optimiser.
+        dim: Features d.
+        activation: Of the auto-encoder, if it has one.
+
+    Raises:
+        UserError: Nothing is known of this optimiser.
+    """
+    rules = _rules()["optimizer.lr"]
+    rule = rules.get(model, rules["any other"]).get(optimizer)
+    if rule is None:
+        untuned = f"{model} has not been tuned with {optimizer}"
+        raise UserError(f"optimizer.lr and trainer.input_lr_factor must be given: {untuned}")
+    peak = rule.get(activation, rule["peak"])
+    if "per_feature" in rule:
+        peak = min(peak, rule["per_feature"] / dim)
+    return peak, rule.get("input_factor", 1.0)

@@ -1,0 +1,86 @@
+"""What the replicas of a run draw from a dataset, stacked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from invlearn.data.batches import Batch
+from invlearn.data.dataset import Dataset, HasLabels, Split
+from invlearn.data.samplers import Sampler
+from invlearn.seeding import derived_seed
+
+__all__ = ["Draws"]
+
+Parts = TypeVar("Parts", bound=tuple[Tensor, ...])
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws of R replicas, tensors ``(R, N, ...)``, or ``(1, N, ...)`` where the dataset's seed makes all share one.
+
+    Args:
+        dataset: What is drawn from.
+        replica_seeds: A seed for each replica.
+        dtype: Of what holds real numbers.
+        device: Where it is to be.
+    """
+
+    dataset: Dataset
+    replica_seeds: Sequence[int]
+    dtype: torch.dtype
+    device: torch.device | str = "cpu"
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """The seeds of the draws."""
+        return self.replica_seeds if self.dataset.seed is None else [self.dataset.seed]
+
+    def examples(self, sampler: Sampler, split: Split) -> Batch:
+        """Examples of a split, to be measured on."""
+        return self._stack(lambda dataset, seed: sampler.draw(dataset, split, seed))
+
+    def training(self, sampler: Sampler, *, split: Split = "train") -> Callable[[int], Batch]:
+        """What to train on in an epoch, from 0 on: the same examples always, or new ones where the dataset redraws.
+
+        Args:
+            sampler: Draws them.
+            split: The split they are drawn from.
+        """
+        if self.dataset.redraws:
+            return lambda epoch: self._stack(
+                lambda dataset, seed: sampler.draw(dataset, split, derived_seed(seed, "epoch", epoch))
+            )
+        examples = self.examples(sampler, split)
+        return lambda epoch: examples
+
+    def orbits(self) -> tuple[Tensor, Tensor]:
+        """Two samples each of up to 1,000 test entities, for ``recall_at_1``."""
+        return self._stack(lambda dataset, seed: dataset.orbits(seed))
+
+    def labelled(self, split: Split, *, most: int) -> tuple[Tensor, Tensor]:
+        """Up to so many samples of a split and their entities."""
+
+        def draw(dataset: Dataset, seed: int) -> tuple[Tensor, Tensor]:
+            assert isinstance(dataset, HasLabels)
+            return dataset.labelled(split, seed, most=most)
+
+        return self._stack(draw)
+
+    def _stack(self, draw: Callable[[Dataset, int], Parts]) -> Parts:
+        dataset = self.dataset.on(self.device)
+        draws = [tuple(map(self._cast, first := draw(dataset, seed))) for seed in self.seeds]
+        stacked = (torch.stack(parts).to(self.device) for parts in zip(*draws, strict=True))
+        return _like(first, stacked)
+
+    def _cast(self, part: Tensor) -> Tensor:
+        return part.to(self.dtype) if part.is_floating_point() else part
+
+
+def _like(batch: Parts, parts: Iterable[Tensor]) -> Parts:
+    """Other tensors in a tuple of the same kind."""
+    return type(batch)._make(parts) if hasattr(batch, "_make") else type(batch)(parts)  # pyright: ignore

@@ -1,0 +1,247 @@
+"""The invariant encoder: from a sample as it comes to the two parts of its code, and back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from invlearn.nn import AutoEncoder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["InvariantEncoder", "Projection", "Scaler"]
+
+BLOCK = 2_048
+"""Rows that go through a network at a time: their activations stay in a core's cache, which makes it twice as fast."""
+
+
+class Scaler(nn.Module):
+    """x ↦ (x - offset) / factor, in double precision: offsets may be large.
+
+    Args:
+        offset: A number, or one for each feature.
+        factor: A number above 0, or one for each feature.
+    """
+
+    offset: Tensor
+    factor: Tensor
+
+    def __init__(self, offset: float | Sequence[float] = 0.0, factor: float | Sequence[float] = 1.0):
+        super().__init__()
+        self.register_buffer("offset", torch.tensor(offset, dtype=torch.float64))
+        self.register_buffer("factor", torch.tensor(factor, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale samples ``(*, d)`` of any precision to float64."""
+        return (x.double() - self.offset) / self.factor
+
+    def undo(self, x: Tensor) -> Tensor:
+        """Bring scaled samples ``(*, d)`` back to where they were."""
+        return x.double() * self.factor + self.offset
+
+    def extra_repr(self) -> str:
+        """What it does, where that is two numbers."""
+        if self.offset.ndim or self.factor.ndim:
+            return "for each feature its own"
+        return f"offset={self.offset.item():.4g}, factor={self.factor.item():.4g}"
+
+
+class Projection(nn.Module):
+    """x ↦ (x - mean) Vᵀ, onto the rows of V.
+
+    Args:
+        components: V, orthonormal rows, ``(r, d)``.
+        mean: ``(d,)``.
+    """
+
+    components: Tensor
+    mean: Tensor
+
+    def __init__(self, components: Tensor, mean: Tensor):
+        super().__init__()
+        self.register_buffer("components", components.double())
+        self.register_buffer("mean", mean.double())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Project samples ``(*, d)`` to ``(*, r)``."""
+        return (x.double() - self.mean) @ self.components.T
+
+    def undo(self, x: Tensor) -> Tensor:
+        """The samples ``(*, d)`` nearest to the mean that project to ``(*, r)``."""
+        return x.double() @ self.components + self.mean
+
+    def extra_repr(self) -> str:
+        """Its sizes."""
+        r, d = self.components.shape
+        return f"{d}, {r}"
+
+
+class InvariantEncoder(nn.Module):
+    r"""A scaler, perhaps a projection, a network, and the split of its code.
+
+    .. math:: z = f((x - o) / s), \quad z_{inv} = (z_1, \dots, z_I), \quad z_{var} = (z_{I+1}, \dots, z_C)
+
+    It is what training ends with, what a run stores, and what is used after it. A stack of R replicas trains together;
+    ``replica(r)`` is one of them, and only one can ``encode``.
+
+    Args:
+        network: The auto-encoder, a stack.
+        dim: Features d of a sample.
+        invariant: Width I of the invariant part of the code.
+        code: Width C of the code.
+        scaler: Brings samples to the size that the network was trained on; by default they are left as they are.
+        projection: Comes between the scaler and the network.
+        unit_code: Whether invariant codes are brought to length 1.
+        feature_names: Columns of a data frame that are a sample's features, in their order.
+
+    Example:
+        >>> from invlearn.nn import StandardAutoEncoder
+        >>> network = StandardAutoEncoder(4, 12, [torch.Generator()], depth=1)
+        >>> z_invariant, z_variant = InvariantEncoder(network, dim=4, invariant=4, code=12).encode(torch.zeros(7, 4))
+        >>> z_invariant.shape, z_variant.shape
+        (torch.Size([7, 4]), torch.Size([7, 8]))
+    """
+
+    def __init__(
+        self,
+        network: AutoEncoder,
+        *,
+        dim: int,
+        invariant: int,
+        code: int,
+        scaler: Scaler | None = None,
+        projection: Projection | None = None,
+        unit_code: bool = False,
+        feature_names: Sequence[str] | None = None,
+    ):
+        super().__init__()
+        self.scaler = scaler
+        self.projection = projection
+        self.network = network
+        self.dim, self.invariant, self.code = dim, invariant, code
+        self.unit_code = unit_code
+        self.feature_names = None if feature_names is None else list(feature_names)
+
+    @property
+    def replicas(self) -> int:
+        """Replicas R of the stack."""
+        return len(next(self.network.parameters()))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Arithmetic of the network."""
+        return next(self.network.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.network.parameters()).device
+
+    def replica(self, index: int) -> InvariantEncoder:
+        """One replica, a stack of one; it shares the memory of its parameters with this one."""
+        slices = {
+            id(parameter): nn.Parameter(parameter.detach()[index : index + 1], requires_grad=False)
+            for parameter in self.network.parameters()
+        }
+        return InvariantEncoder(
+            copy.deepcopy(self.network, slices),
+            dim=self.dim,
+            invariant=self.invariant,
+            code=self.code,
+            scaler=self.scaler,
+            projection=self.projection,
+            unit_code=self.unit_code,
+            feature_names=self.feature_names,
+        )
+
+    def invariant_part(self, z: Tensor) -> Tensor:
+        """z_inv of whole codes ``(*, code)``, ``(*, invariant)``."""
+        z_invariant = z[..., : self.invariant]
+        return normalize(z_invariant, dim=-1) if self.unit_code else z_invariant
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map samples ``(n, d)`` to invariant codes ``(n, I)`` and variant codes ``(n, C - I)``, for a stack of one."""
+        for step in filter(None, (self.scaler, self.projection)):
+            x = step(x)
+        z = self.network.encode(x.to(self.dtype)[None])[0]
+        return self.invariant_part(z), z[:, self.invariant :]
+
+    @overload
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]: ...
+    @overload
+    def encode(self, x: np.ndarray | pd.DataFrame) -> tuple[np.ndarray, np.ndarray]: ...
+    def encode(self, x: Any) -> tuple[Any, Any]:
+        """Encode samples ``(n, d)``, without gradients.
+
+        Args:
+            x: A tensor or an array; the result is of the same kind. Of a data frame the columns that were trained on
+                are taken, by name, and arrays come out.
+
+        Returns:
+            The invariant codes ``(n, I)`` and the variant codes ``(n, C - I)``.
+
+        Raises:
+            ValueError: ``x`` has another shape, holds what is no finite number, or this is a stack of several.
+        """
+        if hasattr(x, "columns"):
+            x = self._features_of(x)
+        x = x if isinstance(x, Tensor) else np.asarray(x)
+        if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
+            raise ValueError(f"x must hold numbers, got an array of {x.dtype}")
+        if not bool((torch.isfinite(x) if isinstance(x, Tensor) else np.isfinite(x)).all()):
+            raise ValueError("x holds NaN or infinite values")
+        if self.replicas > 1:
+            raise ValueError(f"this is a stack of {self.replicas} replicas; replica(r) is one of them")
+        return _in_blocks(self, x, self.dim, self.device)
+
+    def decode(self, z_invariant: Any, z_variant: Any) -> Any:
+        """Reconstruct samples ``(n, d)`` from both parts of their codes, as ``encode`` returns them.
+
+        Raises:
+            ValueError: The parts together have another shape, or codes of length 1 cannot be decoded.
+        """
+        if self.unit_code:
+            raise ValueError("codes of length 1 cannot be decoded")
+        if isinstance(z_invariant, Tensor):
+            z = torch.cat([z_invariant, z_variant], dim=1)
+        else:
+            z = np.concatenate([z_invariant, z_variant], axis=1)
+
+        def reconstructed(codes: Tensor) -> tuple[Tensor]:
+            x = self.network.decode(codes.to(self.dtype)[None])[0]
+            for step in filter(None, (self.projection, self.scaler)):
+                x = step.undo(x)
+            return (x,)
+
+        (x,) = _in_blocks(reconstructed, z, self.code, self.device)
+        return x
+
+    def _features_of(self, frame: pd.DataFrame) -> np.ndarray:
+        names = self.feature_names or list(frame)
+        if absent := [name for name in names if name not in frame]:
+            raise ValueError(f"x has no column {absent[0]}, a feature of this run")
+        return frame[names].to_numpy(dtype=np.float64, na_value=np.nan)
+
+    def extra_repr(self) -> str:
+        """How the code is split."""
+        return f"invariant={self.invariant}" + (", unit_code=True" if self.unit_code else "")
+
+
+def _in_blocks(
+    function: Callable[[Tensor], tuple[Tensor, ...]], values: Any, width: int, device: torch.device
+) -> tuple[Any, ...]:
+    """Apply a function of rows block by block, to an array or a tensor; results are of the same kind."""
+    tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+    if tensor.ndim != 2 or tensor.shape[1] != width:
+        raise ValueError(f"expected an array of shape (n, {width}), got {tuple(tensor.shape)}")
+    with torch.no_grad():
+        parts = zip(*(function(block.to(device)) for block in tensor.split(BLOCK)), strict=True)
+        results = [torch.cat(part).to(tensor.device) for part in parts]
+    return tuple(results if isinstance(values, Tensor) else (result.numpy() for result in results))

@@ -1,0 +1,83 @@
+"""The final numbers of a run: metrics and baselines of every replica, and its calibration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from invlearn.data import DrawnPairs, Draws, HasLabels, Pairs
+from invlearn.encoder import InvariantEncoder
+from invlearn.evaluation.calibration import Calibration
+from invlearn.evaluation.measured import HeldOut, Measured, encode_stack
+from invlearn.evaluation.metrics import METRICS
+from invlearn.losses import Statistics
+from invlearn.losses.functional import code_distance
+
+__all__ = ["calibrate", "evaluate"]
+
+CALIBRATED = 2_048
+"""Validation samples at most whose pairs tell where the threshold is."""
+
+
+def evaluate(
+    held_out: HeldOut, encoder: InvariantEncoder, statistics: Statistics
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Metrics of each replica, and beside them what a constant prediction gets.
+
+    Args:
+        held_out: What to measure on.
+        encoder: The whole stack.
+        statistics: What is known of the training examples.
+
+    Returns:
+        Two lists of R dicts of floats (``collapsed``: bool); None for a metric that does not apply.
+    """
+    measured = Measured(held_out, encoder, statistics)
+    values = {**measured.terms, **measured.compute()}
+    blank = dict.fromkeys(METRICS)
+    baselines = _rows(measured.baselines(), encoder.replicas)
+    return [{**blank, **row} for row in _rows(values, encoder.replicas)], baselines
+
+
+def calibrate(draws: Draws, encoder: InvariantEncoder) -> list[Calibration | None]:
+    """Code distances below which two samples count as the same entity, for each replica, from validation data.
+
+    They come from all pairs of samples where it is known which are of one entity, else from given pairs.
+
+    Args:
+        draws: The validation data are drawn here.
+        encoder: The whole stack; its encoder was trained.
+    """
+    return [Calibration.fit(*pairs) for pairs in _compared(draws, encoder)]
+
+
+def _compared(draws: Draws, encoder: InvariantEncoder) -> Iterator[tuple[Tensor, Tensor, int]]:
+    """Of each replica: code distances ``(N,)``, whether pairs are the same, and how many pairs of others there are."""
+    if isinstance(draws.dataset, HasLabels):
+        x, entity = draws.labelled("valid", most=CALIBRATED)
+        codes = encode_stack(encoder, x)
+        first, second = torch.triu_indices(x.shape[1], x.shape[1], offset=1, device=x.device)
+        for z, e in zip(codes, entity.expand(len(codes), -1), strict=True):
+            distances = torch.cdist(z, z, compute_mode="donot_use_mm_for_euclid_dist")
+            # Pairs of samples of the same two entities stand or fall together.
+            yield distances[first, second], e[first] == e[second], math.comb(len(e.unique()), 2)
+    else:
+        pairs = draws.examples(DrawnPairs(), "valid")
+        assert isinstance(pairs, Pairs)
+        codes = [encode_stack(encoder, part) for part in (pairs.x, pairs.x_prime)]
+        same = (pairs.distance == 0).expand(encoder.replicas, -1)
+        for distances, of_one in zip(code_distance(*codes), same, strict=True):
+            yield distances, of_one, int((~of_one).sum())
+
+
+def _rows(values: dict[str, Tensor], replicas: int) -> list[dict[str, Any]]:
+    """A dict of ``(R,)`` or ``(1,)`` tensors as one dict of numbers per replica, None for what is not finite."""
+    columns = {name: value.expand(replicas).tolist() for name, value in values.items()}
+    return [
+        {name: numbers[replica] if math.isfinite(numbers[replica]) else None for name, numbers in columns.items()}
+        for replica in range(replicas)
+    ]

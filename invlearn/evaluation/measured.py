@@ -1,0 +1,219 @@
+"""An encoder on held-out data: everything that metrics are computed from, computed once, when it is asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from invlearn.data import Batch, DrawnPairs, Draws, FourierCodes, Pairs, Split, Targets
+from invlearn.data.spectrum import BLOCKS
+from invlearn.encoder import InvariantEncoder
+from invlearn.evaluation.metric import Metric
+from invlearn.evaluation.metrics import METRICS
+from invlearn.losses import Loss, Outputs, Statistics
+from invlearn.losses.functional import code_distance
+
+__all__ = ["HELD_OUT_ROWS", "HeldOut", "Measured", "encode_stack"]
+
+HELD_OUT_ROWS = 32_768
+"""Rows of all replicas together that a network is given at a time where no gradient is needed."""
+
+
+class HeldOut:
+    """Examples of a split to measure on, drawn when they are asked for.
+
+    Args:
+        draws: What they are drawn from.
+        loss: Says what it is validated on.
+        split: The split.
+        batch_size: Entities that a loss on batches of entities compares with each other.
+    """
+
+    def __init__(self, draws: Draws, loss: Loss, split: Split, batch_size: int):
+        self.draws, self.loss, self.split, self.batch_size = draws, loss, split, batch_size
+
+    @cached_property
+    def examples(self) -> Batch:
+        """What the loss is validated on."""
+        return self.draws.examples(self.loss.validation, self.split)
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """Pairs, whatever the loss is validated on."""
+        if isinstance(self.examples, Pairs):
+            return self.examples
+        pairs = self.draws.examples(DrawnPairs(), self.split)
+        assert isinstance(pairs, Pairs)
+        return pairs
+
+    @cached_property
+    def orbits(self) -> tuple[Tensor, Tensor]:
+        """Two samples of each of some entities."""
+        return self.draws.orbits()
+
+
+class Measured:
+    """A stack of R encoders on held-out examples.
+
+    Args:
+        held_out: The examples.
+        encoder: The stack.
+        statistics: What is known of the training examples.
+    """
+
+    def __init__(self, held_out: HeldOut, encoder: InvariantEncoder, statistics: Statistics):
+        self.held_out, self.loss, self.encoder = held_out, held_out.loss, encoder
+        self.statistics = statistics
+        self.state = self.loss.at(1.0, statistics)
+
+    def has(self, metric: Metric, *, drawn: bool = False) -> bool:
+        """Whether there is all that a metric needs.
+
+        Args:
+            metric: The metric.
+            drawn: Only the examples that the loss is validated on count.
+        """
+        there = {*self.state, *self.terms, *self.blocks}
+        there |= {"code"} if self.blocks else set()
+        there |= {"decoder"} if self.loss.trains_decoder else set()
+        if self.loss.trains_encoder:
+            there |= {"encoder"}
+            if not drawn:
+                there |= {"pairs", "orbits"}
+            elif isinstance(self.examples, Pairs):
+                there |= {"pairs"}
+        return there.issuperset(metric.needs)
+
+    def compute(self, *, every_epoch: bool = False) -> dict[str, Tensor]:
+        """All metrics that apply, or those that are followed during training, ``(R,)`` or ``(1,)`` each."""
+        return {
+            name: metric.compute(self)
+            for name, metric in METRICS.items()
+            if (metric.every_epoch or not every_epoch) and self.has(metric, drawn=every_epoch)
+        }
+
+    def baselines(self) -> dict[str, Tensor]:
+        """What the best constant prediction gets, for each metric for which that says something."""
+        return {
+            name: metric.baseline(self)
+            for name, metric in METRICS.items()
+            if metric.baseline and self.has(metric) and set(metric.facts) <= set(self.statistics)
+        }
+
+    @property
+    def examples(self) -> Batch:
+        """What the loss is validated on."""
+        return self.held_out.examples
+
+    @property
+    def pairs(self) -> Pairs:
+        """Pairs, ``(R, N, ...)`` or ``(1, N, ...)`` each."""
+        return self.held_out.pairs
+
+    @property
+    def targets(self) -> Targets:
+        """Signals with their codes."""
+        assert isinstance(self.examples, Targets)
+        return self.examples
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Blocks of a code that is known in advance, in order."""
+        sampler = self.loss.validation
+        return BLOCKS[sampler.code] if isinstance(sampler, FourierCodes) else ()
+
+    @cached_property
+    def terms(self) -> dict[str, Tensor]:
+        """The loss and its terms, ``(R,)`` each."""
+        with torch.no_grad():
+            if self.loss.validation.kind != "entities":
+                return self.loss.terms(self.outputs, self.examples, **self.state)
+            batches = [
+                self.loss.terms(self.loss.run(self.encoder, batch), batch, **self.state)
+                for batch in _split(self.examples, self.held_out.batch_size, self.encoder.replicas)
+            ]
+        return {name: torch.stack([terms[name] for terms in batches]).mean(0) for name in batches[0]}
+
+    @cached_property
+    def outputs(self) -> Outputs:
+        """Outputs for all examples."""
+        return self._run(self.examples)
+
+    @property
+    def x(self) -> Tensor:
+        """The samples of all examples, ``(R, N, k, d)``."""
+        return self.examples.arrange(self.examples.samples())
+
+    @property
+    def x_hat(self) -> Tensor:
+        """Their reconstructions."""
+        assert self.outputs.x_hat is not None
+        return self.outputs.x_hat
+
+    @property
+    def z(self) -> Tensor:
+        """Codes of signals, ``(R, N, code)``."""
+        assert self.outputs.z is not None
+        return self.outputs.z.squeeze(2)
+
+    @cached_property
+    def pair_codes(self) -> tuple[Tensor, Tensor]:
+        """Invariant codes of both samples of the pairs, ``(R, N, invariant)``."""
+        outputs = self.outputs if self.pairs is self.examples else self._run(self.pairs)
+        assert outputs.z_invariant is not None
+        z, z_prime = outputs.z_invariant.unbind(2)
+        return z, z_prime
+
+    @cached_property
+    def code_distance(self) -> Tensor:
+        """d̂ of the pairs, ``(R, N)``."""
+        return code_distance(*self.pair_codes)
+
+    @property
+    def distance(self) -> Tensor:
+        """d* of the pairs, ``(R, N)``."""
+        return self.pairs.distance.expand(self.encoder.replicas, -1)
+
+    @property
+    def same(self) -> Tensor:
+        """Which pairs are of one entity, ``(R, N)``."""
+        return self.distance == 0
+
+    @cached_property
+    def queries(self) -> Tensor:
+        """Codes of one sample of each of some entities, ``(R, n, invariant)``."""
+        return encode_stack(self.encoder, self.held_out.orbits[0])
+
+    @cached_property
+    def gallery(self) -> Tensor:
+        """Codes of another sample of each."""
+        return encode_stack(self.encoder, self.held_out.orbits[1])
+
+    def _run(self, examples: Batch) -> Outputs:
+        """Outputs for many examples, in pieces that keep the activations of all replicas small."""
+        rows = max(1, HELD_OUT_ROWS // self.encoder.replicas)
+        with torch.no_grad():
+            pieces = [self.loss.run(self.encoder, b) for b in _split(examples, rows, self.encoder.replicas)]
+        return Outputs(*(None if parts[0] is None else torch.cat(parts, dim=1) for parts in zip(*pieces, strict=True)))
+
+
+def _split(examples: Batch, rows: int, replicas: int) -> list[Batch]:
+    """Examples in batches of so many, for each replica."""
+    batches = []
+    for start in range(0, examples.x.shape[1], rows):
+        parts = [part[:, start : start + rows] for part in examples]
+        batches.append(type(examples)(*(part.expand(replicas, *part.shape[1:]) for part in parts)))
+    return batches
+
+
+def encode_stack(encoder: InvariantEncoder, x: Tensor) -> Tensor:
+    """Invariant codes of scaled samples ``(R, N, d)`` or ``(1, N, d)`` by all replicas, ``(R, N, invariant)``."""
+    rows = max(1, HELD_OUT_ROWS // encoder.replicas)
+    with torch.no_grad():
+        pieces = [
+            encoder.invariant_part(encoder.network.encode(piece.expand(encoder.replicas, -1, -1)))
+            for piece in x.split(rows, dim=1)
+        ]
+    return torch.cat(pieces, dim=1)

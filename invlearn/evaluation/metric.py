@@ -1,0 +1,45 @@
+"""What a metric is: a name, how it is computed, and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from invlearn.evaluation.measured import Measured
+
+__all__ = ["Metric"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One number of each replica on held-out data.
+
+    A new metric is a module of ``invlearn.evaluation.metrics`` with a list ``METRICS``.
+
+    Args:
+        name: Its key in run.json.
+        compute: From what was measured to ``(R,)`` or ``(1,)``; NaN where it is 0/0 or has nothing to measure.
+        needs: What there must be: ``encoder``, ``decoder`` (that it was trained), ``pairs``, ``orbits`` (which every
+            dataset has for a trained encoder), ``code`` and its blocks ``modulus``, ``phase``, ``sine``, ``cosine``
+            (known in advance), ``alpha`` (of equation (2)), a term of the loss. Where one is missing, the metric is null.
+        baseline: What the best constant prediction gets, ``(R,)`` or ``(1,)``, where that says something.
+        facts: Of the training data, that the baseline needs.
+        better: Whether less or more is better.
+        digits: How many are printed.
+        every_epoch: Whether it is followed during training, on the examples that the loss is validated on.
+        shown: Whether the table at the end of a run has a line for it.
+    """
+
+    name: str
+    compute: Callable[[Measured], Tensor]
+    needs: tuple[str, ...]
+    baseline: Callable[[Measured], Tensor] | None = None
+    facts: tuple[str, ...] = ()
+    better: Literal["lower", "higher"] = "lower"
+    digits: int = 2
+    every_epoch: bool = False
+    shown: bool = True

@@ -1,0 +1,106 @@
+"""CSV and TSV, compressed or not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from invlearn.errors import UserError
+from invlearn.files.table import CHUNK, SEPARATORS, Chunk, FileTable, readable
+
+__all__ = ["FORMAT"]
+
+LOOKED_AT = 1_000
+"""Rows that tell which of the columns are numbers."""
+
+MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
+"""What counts as a missing number."""
+
+
+class _Csv(FileTable):
+    endings = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+    writes = True
+
+    def _read(self, **options: Any) -> Any:
+        self.file.seek(0)
+        return pd.read_csv(
+            self.file,
+            sep=self._separator,
+            compression="gzip" if self.path.suffix == ".gz" else None,
+            keep_default_na=False,
+            low_memory=False,
+            encoding="utf-8-sig",
+            **options,
+        )
+
+    @property
+    def _separator(self) -> str:
+        return _separator(self.path)
+
+    @cached_property
+    def _head(self) -> pd.DataFrame:
+        with readable(self.path), warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            head = self._read(nrows=LOOKED_AT, dtype=str, index_col=False)
+        if twice := [name for name in head.columns if name.endswith(".1") and name[:-2] in head.columns]:
+            raise UserError(f"{self}: there are two columns {twice[0][:-2]}")
+        return head
+
+    @cached_property
+    def columns(self) -> list[str]:
+        return list(map(str, self._head.columns))
+
+    def _hint(self, column: str) -> str:
+        other = next((sign for sign in ";\t,|" if len(self.columns) == 1 and sign in self.columns[0]), None)
+        if other:
+            return f"; its header holds no {self._separator!r} but {other!r}: {SEPARATORS}"
+        return super()._hint(column)
+
+    @cached_property
+    def numeric(self) -> list[str]:
+        # One word in a column of numbers is a mistake in the file; it does not make the column text.
+        named = [name for index, name in enumerate(self.columns) if name != f"Unnamed: {index}"]
+        return [name for name in named if _mostly_numbers(self._head[name])]
+
+    def chunks(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Chunk]:
+        numbers = [name for name in columns if name not in text]
+        options = {"na_values": dict.fromkeys(numbers, MISSING), "dtype": dict.fromkeys(text, str)}
+        with readable(self.path), warnings.catch_warnings():
+            # Without index_col=False a first row of too many fields would become row names; with it, they are lost.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            first_row = 1
+            for frame in self._read(usecols=list(columns), chunksize=CHUNK, index_col=False, **options):
+                yield Chunk(first_row, frame[list(columns)])
+                first_row += len(frame)
+
+    @classmethod
+    @contextmanager
+    def write(cls, path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+        """Write a file; yields a function that appends rows."""
+        first = True
+
+        def append(frame: pd.DataFrame) -> None:
+            nonlocal first
+            frame.to_csv(path, sep=_separator(path), index=False, header=first, mode="w" if first else "a")
+            first = False
+
+        yield append
+
+
+def _separator(path: Path) -> str:
+    return "\t" if ".tsv" in path.suffixes else ","
+
+
+def _mostly_numbers(values: pd.Series) -> bool:
+    given = values[~values.isin(MISSING)]
+    # A column without a single value cannot tell; as a feature it is refused by name.
+    return bool(pd.to_numeric(given, errors="coerce").notna().mean() > 0.5) if len(given) else True
+
+
+FORMAT = _Csv

@@ -1,0 +1,95 @@
+"""From the settings of a dataset to data: the one place where a user's file is opened to be trained on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from invlearn.data import Dataset, HasLabels, LabelledPairs
+from invlearn.encoder import Scaler
+from invlearn.errors import UserError
+from invlearn.files.entity_file import EntityFile, entities_held_out, prepare_entities
+from invlearn.files.pair_file import PairFile, pairs_held_out, prepare_pairs
+from invlearn.files.rows import Dropping
+from invlearn.files.sample_file import Prepared, SampleFile
+from invlearn.files.table import FileTable, Table, open_table
+
+__all__ = ["feature_names_of", "held_out", "kind_of", "prepare", "scaler_of"]
+
+
+def prepare(spec: SampleFile | Dataset) -> Prepared:
+    """Open a user's file once, check it, divide and scale its samples; a transformation family is ready as it is.
+
+    Raises:
+        UserError: The file cannot be used, or is not the one that a run was started with; it names row and column.
+    """
+    if not isinstance(spec, SampleFile):
+        return Prepared(spec, spec)
+    path = Path(spec.path).absolute()
+    if spec.fingerprint != "auto" and not path.exists():
+        raise UserError(f"{path}: there is no such file; if it has moved, say so with train dataset.path=...")
+    table = open_table(path)
+    assert isinstance(table, FileTable)
+    if spec.fingerprint not in ("auto", table.fingerprint):
+        raise UserError(f"{path} has changed since the run was started")
+    spec = replace(spec, path=str(path), fingerprint=table.fingerprint)
+    try:
+        if isinstance(spec, EntityFile):
+            return prepare_entities(spec, table)
+        assert isinstance(spec, PairFile)
+        return prepare_pairs(spec, table)
+    except UserError:
+        raise
+    except ValueError as error:  # opens with the setting that it is about
+        raise UserError(f"dataset.{error}") from error
+
+
+def held_out(spec: SampleFile | Dataset, table: Table, *, entity: str | None, drop: Dropping) -> Prepared:
+    """Samples or pairs of another table, all of them to test a run with.
+
+    Args:
+        spec: What the run was trained on.
+        table: The table.
+        entity: Column that names the entity; None is as in training.
+        drop: What may be left out of it.
+
+    Raises:
+        UserError: The file cannot be used; it names row and column.
+    """
+    if isinstance(spec, PairFile) and entity is None:
+        return pairs_held_out(spec, table, drop)
+    if isinstance(spec, SampleFile):
+        if entity in spec.feature_names:
+            raise UserError(f"evaluate: --entity {entity} names a feature of this run")
+        if isinstance(spec, EntityFile):
+            return entities_held_out(replace(spec, entity=entity or spec.entity), table, drop)
+    if entity is None:
+        raise UserError("evaluate: say with --entity which column of the file names the entity")
+    table.require([entity], "--entity")
+    if isinstance(spec, SampleFile):
+        features, scale = spec.feature_names, {"offset": spec.offset, "factor": spec.factor}
+    else:
+        features, scale = [name for name in table.numeric if name != entity], {"offset": 0.0, "factor": 1.0}
+        if len(features) != spec.dim:
+            raise UserError(f"{table}: {len(features)} features, but the run has {spec.dim}")
+    return entities_held_out(EntityFile(path=str(table), entity=entity, features=features, **scale), table, drop)
+
+
+def kind_of(spec: SampleFile | Dataset) -> Literal["family", "entities", "pairs"]:
+    """What is known of the data: a family of transformations, samples of entities, or pairs alone."""
+    if isinstance(spec, SampleFile):
+        return spec.kind
+    if isinstance(spec, LabelledPairs):
+        return "pairs"
+    return "entities" if isinstance(spec, HasLabels) else "family"
+
+
+def scaler_of(spec: SampleFile | Dataset) -> Scaler | None:
+    """How samples are scaled before a network sees them; those of families are not."""
+    return Scaler(spec.scale.offset, spec.scale.factor) if isinstance(spec, SampleFile) else None
+
+
+def feature_names_of(spec: SampleFile | Dataset) -> list[str] | None:
+    """The columns of a sample, where it comes from a file."""
+    return spec.feature_names if isinstance(spec, SampleFile) else None

@@ -1,0 +1,79 @@
+"""Which columns of a table are features for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from invlearn.errors import UserError
+from invlearn.files import Table, choose_columns
+from invlearn.files.pair_file import PairFile
+from invlearn.runs.trained import TrainedRun
+
+__all__ = ["Columns", "columns_of", "columns_of_pairs"]
+
+Choice = str | Sequence[str] | None
+"""Names, or a prefix; None takes those of the run's own file, or all that hold numbers."""
+
+
+class Columns(NamedTuple):
+    """Columns of a table."""
+
+    features: list[str]
+    """Those that are features; of a row with several samples, one sample after the other."""
+    others: list[str]
+    """The others."""
+
+
+def columns_of(
+    run: TrainedRun, table: Table, choice: Choice = None, *, option: str = "--features", without: Sequence[str] = ()
+) -> Columns:
+    """Columns of a table that are features for a run, and those that are not.
+
+    Args:
+        run: The run.
+        table: The table.
+        choice: What chooses the features.
+        option: Who chooses them, for messages.
+        without: Columns that are no features.
+
+    Raises:
+        UserError: They are not there, or not as many as the run's.
+    """
+    trained = run.stack.feature_names
+    if choice is None:
+        choice = trained or "auto"
+        if trained and not set(trained) <= set(table.columns):
+            missing = next(name for name in trained if name not in table.columns)
+            raise UserError(f"{table}: there is no column {missing}, a feature of this run; {option} names others")
+    # One name alone is a column if there is one, and else a prefix.
+    choice = [choice] if isinstance(choice, str) and choice in table.columns else choice
+    chosen = choose_columns(table, choice, option, without=without)
+    if isinstance(choice, str):  # a prefix says nothing of their order
+        spec = run.experiment.spec
+        prime = spec.feature_names_prime if isinstance(spec, PairFile) else []
+        for names in (trained or [], prime):
+            if set(names) == set(chosen):
+                chosen = list(names)
+    if len(chosen) != run.stack.dim:
+        raise UserError(f"{table}: {len(chosen)} features, but the run has {run.stack.dim}; choose them with {option}")
+    return Columns(chosen, [name for name in table.columns if name not in chosen])
+
+
+def columns_of_pairs(run: TrainedRun, table: Table, x: str | Sequence[str], x_prime: str | Sequence[str]) -> Columns:
+    """Columns of a table of pairs: the features of x, then those of x', and the others.
+
+    Args:
+        run: The run.
+        table: The table.
+        x: Names, or a prefix.
+        x_prime: Likewise; it may begin as ``x`` does.
+
+    Raises:
+        UserError: They are not there, or not as many as the run's.
+    """
+    if x == x_prime:
+        raise UserError(f"--pairs: {x} names both samples")
+    second = columns_of(run, table, x_prime, option="--pairs").features
+    first = columns_of(run, table, x, option="--pairs", without=second).features
+    return Columns([*first, *second], [name for name in table.columns if name not in (*first, *second)])

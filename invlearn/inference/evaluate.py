@@ -1,0 +1,73 @@
+"""Measuring a run anew, on its own test data or on others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from invlearn.errors import UserError
+from invlearn.files import Dropping, SampleFile, held_out, open_table
+from invlearn.files.table import FileTable
+from invlearn.inference.embed import Source
+from invlearn.runs.trained import TrainedRun
+
+__all__ = ["Evaluation", "evaluate", "measure"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of every replica.
+
+    Args:
+        metrics: A dict for each replica; None for what does not apply.
+        baselines: What the best constant prediction gets.
+        report: What was found in the file, in lines.
+        is_training_file: Whether that is the file that was trained on.
+    """
+
+    metrics: list[dict[str, Any]]
+    baselines: list[dict[str, Any]]
+    report: Sequence[str] = ()
+    is_training_file: bool = False
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each replica; baselines as ``baseline.<metric>``."""
+        baselines = pd.DataFrame(self.baselines).add_prefix("baseline.")
+        return pd.concat([pd.DataFrame(self.metrics), baselines], axis=1).rename_axis("replica")
+
+
+def evaluate(
+    run: TrainedRun, table: Source | None = None, *, entity: str | None = None, drop: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Metrics of every replica's best checkpoint, a row each; what a constant gets as ``baseline.<metric>``.
+
+    Args:
+        run: A trained run.
+        table: Samples or pairs, as in training; by default the run's own test data.
+        entity: Column that names the entity; by default as in training.
+        drop: What to leave out of the table instead of refusing it: ``missing``, ``duplicates``, ``singletons``.
+
+    Raises:
+        UserError: The table cannot be used; it names file, row and column.
+
+    Example:
+        ``evaluate(invlearn.load_run("outputs/mine"), "new.csv")["recall_at_1"]``
+    """
+    return measure(run, table, entity=entity, drop=drop).to_frame()
+
+
+def measure(
+    run: TrainedRun, table: Source | None = None, *, entity: str | None = None, drop: Sequence[str] = ()
+) -> Evaluation:
+    """The same with what was found in the table."""
+    if table is None:
+        if entity is not None:
+            raise UserError("evaluate: --entity names a column of a file; give the file too")
+        return Evaluation(*run.evaluate())
+    opened, spec = open_table(table), run.experiment.spec
+    known = isinstance(opened, FileTable) and isinstance(spec, SampleFile) and opened.fingerprint == spec.fingerprint
+    data = held_out(spec, opened, entity=entity, drop=Dropping(drop, "--drop {}"))
+    return Evaluation(*run.evaluate(data), data.report, known)

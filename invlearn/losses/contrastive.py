@@ -1,0 +1,47 @@
+"""The contrastive loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from invlearn.data import EntityBatch, EntityBatches
+from invlearn.losses.functional import squared_distances
+from invlearn.losses.loss import Loss, Outputs
+
+__all__ = ["ContrastiveLoss"]
+
+
+@dataclass(kw_only=True)
+class ContrastiveLoss(Loss):
+    r"""Pulls samples of one entity together, and pushes others apart up to a margin; codes have length 1.
+
+    .. math:: L = \mathrm{mean}_{same} \, d + \mathrm{mean}_{different} \, \max(0, m - d)
+
+    over all pairs of a batch of entities that are not yet as they should be. Nothing is reconstructed.
+
+    Args:
+        margin: m > 0, how far apart different samples are to be.
+
+    Reference:
+        Hadsell, Chopra, LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006,
+        http://yann.lecun.com/exdb/publis/pdf/hadsell-chopra-lecun-06.pdf
+    """
+
+    margin: float = 1.0
+    trains_decoder = False
+    unit_code = True
+    sampler = EntityBatches()
+
+    def forward(self, outputs: Outputs, batch: EntityBatch) -> Tensor:
+        """The loss of each replica, ``(R,)``."""
+        z = outputs.z_invariant.flatten(1, 2)
+        distance = squared_distances(z).clamp(min=1e-12).sqrt()  # the root's gradient at 0 is infinite
+        pulls = distance * batch.same_pairs()
+        pushes = (self.margin - distance).relu() * batch.different_pairs()
+        return _mean_of_positive(pulls) + _mean_of_positive(pushes)
+
+
+def _mean_of_positive(values: Tensor) -> Tensor:
+    return values.sum((1, 2)) / (values > 0).sum((1, 2)).clamp(min=1)

@@ -1,0 +1,155 @@
+"""The arithmetic that losses and metrics share, as plain functions of tensors.
+
+Legend: R replicas, N pairs or entities, k samples of an entity, S = N·k samples, C code, D reference.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "closeness",
+    "code_distance",
+    "entity_distances",
+    "example_pairs",
+    "invariance_loss",
+    "mean_over",
+    "mean_squared_error",
+    "pair_targets",
+    "reconstruction_error",
+    "squared_distances",
+]
+
+EXACT = "donot_use_mm_for_euclid_dist"
+"""The faster formula for distances leaves noise where they are small."""
+
+
+def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean of the squared difference over all but the first dimension: ``(R, N, C)`` to ``(R,)``."""
+    return (prediction - target).square().flatten(1).mean(1)
+
+
+def reconstruction_error(x_hat: Tensor, x: Tensor) -> Tensor:
+    """Mean squared error of reconstructions ``(R, B, k, d)``, ``(R,)``.
+
+    Where an example has several samples, each example's own mean comes first: the order in which rounding was done
+    when the numbers on record were measured.
+    """
+    squared = (x_hat - x).square()
+    return squared.flatten(1).mean(1) if squared.shape[2] == 1 else squared.mean(-1).mean(-1).mean(1)
+
+
+def mean_over(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of ``values`` where ``mask`` holds, both ``(R, N)``, to ``(R,)``; NaN where it holds nowhere."""
+    return torch.where(mask, values, 0).sum(-1) / mask.sum(-1)
+
+
+def code_distance(z: Tensor, z_prime: Tensor) -> Tensor:
+    """Distance d̂ = ‖z - z'‖ of invariant codes, ``(R, N, C)`` to ``(R, N)`` (Section 5)."""
+    return torch.linalg.vector_norm(z - z_prime, dim=-1)
+
+
+def closeness(distance_sq: Tensor, delta: Tensor | float, alpha: Tensor | float) -> Tensor:
+    """1/(δ + α d²) of squared distances d², ``(R, N)``; α is a number or ``(R, 1)``.
+
+    Its mean over training pairs is the closeness of the single d̂ that has the least mean ℓ: what an encoder must beat.
+    """
+    return 1 / (delta + alpha * distance_sq)
+
+
+def invariance_loss(
+    distance_sq: Tensor, code_distance_sq: Tensor, delta: Tensor | float, alpha: Tensor | float
+) -> Tensor:
+    r"""The invariance term of each pair.
+
+    .. math:: \ell = \left( \frac{1}{δ + α d^2} - \frac{1}{δ + α \hat d^2} \right)^2
+
+    Args:
+        distance_sq: Squared true distances d*², ``(R, N)``.
+        code_distance_sq: Squared code distances d̂², ``(R, N)``.
+        delta: δ > 0.
+        alpha: α > 0, a number or ``(R, 1)``.
+
+    Returns:
+        ℓ, ``(R, N)``, between 0 and 1/δ².
+
+    Reference:
+        Zhang & Arodz, equation (2).
+    """
+    return (closeness(distance_sq, delta, alpha) - closeness(code_distance_sq, delta, alpha)).square()
+
+
+def squared_distances(z: Tensor) -> Tensor:
+    """Squared distances between codes, ``(R, S, C)`` to ``(R, S, S)``; they lose digits where codes are far from 0."""
+    squares = z.square().sum(-1)
+    return torch.baddbmm(squares[:, :, None] + squares[:, None, :], z, z.mT, alpha=-2).clamp(min=0)
+
+
+def entity_distances(entity: Tensor, reference: Tensor) -> Tensor:
+    """d* between all entities of a batch, ``(R, N, N)``: exactly 0 where both are one.
+
+    Args:
+        entity: The entity's number, ``(R, N)``.
+        reference: ``(R, N, q, D)``, see ``invlearn.data.EntityBatch``.
+    """
+    different = entity[:, :, None] != entity[:, None, :]
+    q = reference.shape[2]
+    if reference.shape[-1] == 0:
+        return different.to(reference.dtype)
+    points = reference.flatten(1, 2)
+    apart = torch.cdist(points, points, compute_mode=EXACT).unflatten(2, (-1, q)).unflatten(1, (-1, q)).amin((2, 4))
+    return torch.where(different, apart, 0)
+
+
+def pair_weights(same: Tensor, k: int, dtype: torch.dtype) -> Tensor:
+    """What each pair of samples weighs, ``(R, S, S)``: half for all same pairs together, half for all different ones.
+
+    Args:
+        same: Whether two entities are one, ``(R, N, N)``.
+        k: Samples of each.
+        dtype: Of the weights.
+    """
+    same = same.repeat_interleave(k, 1).repeat_interleave(k, 2)
+    with_another = same.to(dtype)
+    with_another.diagonal(dim1=1, dim2=2).zero_()  # a sample and itself are no pair
+    counts = with_another.sum((1, 2), keepdim=True)
+    others = (~same).to(dtype).sum((1, 2), keepdim=True)
+    return torch.where(same, with_another / (2 * counts), 0.5 / others)
+
+
+def pair_targets(entity: Tensor, reference: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """What each pair of samples of a batch weighs, and its squared d*, ``(R, S, S)`` both.
+
+    Args:
+        entity: The entity's number, ``(R, N)``.
+        reference: ``(R, N, q, D)``.
+        k: Samples of each entity.
+    """
+    distance = entity_distances(entity, reference)
+    weights = pair_weights(distance == 0, k, distance.dtype)
+    return weights, distance.square().repeat_interleave(k, 1).repeat_interleave(k, 2)
+
+
+def example_pairs(x: Tensor, entity: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A few of the pairs of a batch of entities: of each entity one of its own, and one with the next entity.
+
+    Args:
+        x: ``(R, N, k, d)``.
+        entity: ``(R, N)``.
+        reference: ``(R, N, q, D)``.
+
+    Returns:
+        x and x', ``(R, 2N, d)`` each, and d*, ``(R, 2N)``.
+    """
+    if reference.shape[-1]:
+        apart = torch.cdist(reference, reference.roll(1, 1), compute_mode=EXACT).flatten(-2).amin(-1)
+    else:
+        apart = torch.ones_like(x[:, :, 0, 0])
+    distance = torch.where(entity == entity.roll(1, 1), 0, apart)
+    first, second, other = x[:, :, 0], x[:, :, 1], x.roll(1, 1)[:, :, -1]
+    return (
+        torch.cat([first, first], dim=1),
+        torch.cat([second, other], dim=1),
+        torch.cat([torch.zeros_like(distance), distance], dim=1),
+    )

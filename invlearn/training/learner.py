@@ -1,0 +1,44 @@
+"""Learning by gradient descent, in memory: from an experiment to an encoder and its history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from invlearn.data import Batch
+from invlearn.evaluation.measured import HeldOut
+from invlearn.training.experiment import Experiment
+from invlearn.training.loop import TrainingState, train_epochs
+
+__all__ = ["learn", "prepare_training"]
+
+
+def prepare_training(
+    experiment: Experiment, device: torch.device | str
+) -> tuple[TrainingState, Callable[[int], Batch], HeldOut]:
+    """The state before the first epoch, training examples of each epoch, and what is validated on."""
+    draws = experiment.draws(device)
+    train = draws.training(experiment.loss.sampler)
+    valid = HeldOut(draws, experiment.loss, "valid", experiment.batch_size)
+    return TrainingState.initial(experiment, train(0), torch.device(device)), train, valid
+
+
+def learn(experiment: Experiment, device: torch.device | str = "cpu") -> TrainingState:
+    """Train to the end, without a folder.
+
+    Args:
+        experiment: What is to be trained.
+        device: Where.
+
+    Returns:
+        The last state; its ``encoder`` has the parameters of each replica's best epoch.
+
+    Example:
+        ``z_invariant, _ = learn(Experiment.from_config(config)).encoder.encode(x)``
+    """
+    state, train, valid = prepare_training(experiment, device)
+    for _ in train_epochs(state, experiment, train, valid):
+        pass
+    state.model.load_state_dict(state.best)
+    return state
