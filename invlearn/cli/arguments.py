@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["Parser", "names_or_prefix", "refuse_overwriting"]
 
 
-def names_or_prefix(value: str | None) -> str | list[str] | None:
+def names_or_prefix(value: str) -> str | list[str]:
     """What ``--features`` chooses: names with commas between, or else a prefix."""
-    return value.split(",") if value and "," in value else value
+    return value.split(",") if "," in value else value
 
 
 def refuse_overwriting(output: Path, *sources: Path | None) -> None:
@@ -48,7 +48,10 @@ class Parser(ArgumentParser):
     def add_encoding(self) -> None:
         """Add the options of everything that encodes files."""
         self.add_argument(
-            "--features", metavar="COLUMNS", help="names with commas between, or a prefix; by default as in training"
+            "--features",
+            type=names_or_prefix,
+            metavar="COLUMNS",
+            help="names with commas between, or a prefix; by default as in training",
         )
         self.add_argument("--drop-missing", action="store_true", help="leave out rows in which a feature is missing")
         self.add_argument("--replica", type=int, help="which replica encodes; by default the best by validation loss")

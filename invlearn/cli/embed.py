@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from invlearn.cli.arguments import Parser, names_or_prefix, refuse_overwriting
+from invlearn.cli.arguments import Parser, refuse_overwriting
 
 __all__ = ["main"]
 
@@ -29,10 +29,10 @@ def main(argv: list[str]) -> int:
     chunks = embed_chunks(
         run,
         arguments.file,
-        names_or_prefix(arguments.features),
-        arguments.variant,
-        arguments.drop_missing,
-        arguments.replica,
+        features=arguments.features,
+        variant=arguments.variant,
+        drop_missing=arguments.drop_missing,
+        replica=arguments.replica,
     )
     codes = run.stack.code if arguments.variant else run.stack.invariant
     count = width = 0

@@ -32,6 +32,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--pairs",
         nargs=2,
+        type=names_or_prefix,
         metavar=("X", "X_PRIME"),
         help="columns of the two samples in a row of A: prefixes, or names with commas between, as in x_ x_prime_",
     )
@@ -73,7 +74,7 @@ def _search(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
         k=arguments.k,
         fpr=arguments.fpr,
         threshold=arguments.threshold,
-        features=names_or_prefix(arguments.features),
+        features=arguments.features,
         drop_missing=arguments.drop_missing,
         replica=arguments.replica,
     )
@@ -96,7 +97,7 @@ def _compare(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
 
     options = {"replica": arguments.replica}
     rule = Rule.of(run, fpr=arguments.fpr, threshold=arguments.threshold, among=1, **options)
-    x, x_prime = map(names_or_prefix, arguments.pairs)
+    x, x_prime = arguments.pairs
     count = same = 0
     with table_writer(arguments.output) as append:
         options["drop_missing"] = arguments.drop_missing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -18,7 +18,7 @@ from invlearn.runs.directory import RunDirectory
 from invlearn.storage import check_writable
 
 if TYPE_CHECKING:
-    from invlearn.training.experiment import Experiment
+    from invlearn.training.experiment import Experiment, Prepare
 
 # torch is imported where it is used: help and completion must answer at once.
 
@@ -110,7 +110,7 @@ def report(directory: RunDirectory) -> None:
 
 
 def check(
-    config: DictConfig, folder: Path, *, elsewhere: bool = False, prepare: Callable | None = None
+    config: DictConfig, folder: Path, *, elsewhere: bool = False, prepare: Prepare | None = None
 ) -> tuple[Experiment, bool]:
     """Check a run before anything is written: what it is, and whether it is already finished.
 
@@ -128,7 +128,8 @@ def check(
     from invlearn.training.experiment import Experiment, resolve_device
 
     optimise_without_compiler()
-    experiment = Experiment.from_config(as_plain(config), **({"prepare": prepare} if prepare else {}))
+    plain = as_plain(config)
+    experiment = Experiment.from_config(plain, prepare=prepare) if prepare else Experiment.from_config(plain)
     if not elsewhere:
         resolve_device(experiment.settings.device)
     check_writable(folder)

@@ -137,7 +137,7 @@ def launch_jobs(config: DictConfig, jobs: Sequence[list[str]], task: Task) -> No
 
 
 def show(arguments: Namespace, parser: ArgumentParser, config_name: str, overrides: Sequence[str]) -> None:
-    """Print what Hydra's own flags ask for: ``--cfg``, ``--info``, ``--hydra-help``, completion; Hydra must be ready."""
+    """Print what ``--cfg``, ``--info``, ``--hydra-help`` or completion ask for; Hydra must be ready."""
     hydra, overrides = _hydra(), list(overrides)
     if arguments.cfg:
         hydra.show_cfg(config_name, overrides, arguments.cfg, arguments.package, arguments.resolve)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invlearn.data import DrawnPairs, Draws, EntityBatch, Pairs, Targets
 from invlearn.data.batches import Batch
-from invlearn.losses import Loss, Statistics
+from invlearn.losses import Loss, PairwiseLoss, Statistics
 from invlearn.losses.functional import closeness, example_pairs
 
 __all__ = ["training_facts"]
@@ -32,6 +32,6 @@ def training_facts(loss: Loss, train: Batch, state: Statistics, draws: Draws) ->
         facts["mean_sample"] = (x.mean(1) + x_prime.mean(1)) / 2
     squared = distance.square()
     facts["mean_closeness"] = closeness(squared, 1.0, 1.0).mean(1)
-    if "alpha" in state:
+    if isinstance(loss, PairwiseLoss):
         facts["mean_closeness_trained"] = closeness(squared, loss.delta, state["alpha"][:, None]).mean(1)
     return facts

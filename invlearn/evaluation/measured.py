@@ -32,7 +32,8 @@ class HeldOut:
     """
 
     def __init__(self, draws: Draws, loss: Loss, split: Split, batch_size: int):
-        self.draws, self.loss, self.split, self.batch_size = draws, loss, split, batch_size
+        self.draws, self.loss, self.batch_size = draws, loss, batch_size
+        self.split: Split = split
 
     @cached_property
     def examples(self) -> Batch:
@@ -149,20 +150,17 @@ class Measured:
     @property
     def x_hat(self) -> Tensor:
         """Their reconstructions."""
-        assert self.outputs.x_hat is not None
         return self.outputs.x_hat
 
     @property
     def z(self) -> Tensor:
         """Codes of signals, ``(R, N, code)``."""
-        assert self.outputs.z is not None
         return self.outputs.z.squeeze(2)
 
     @cached_property
     def pair_codes(self) -> tuple[Tensor, Tensor]:
         """Invariant codes of both samples of the pairs, ``(R, N, invariant)``."""
         outputs = self.outputs if self.pairs is self.examples else self._run(self.pairs)
-        assert outputs.z_invariant is not None
         z, z_prime = outputs.z_invariant.unbind(2)
         return z, z_prime
 
@@ -196,7 +194,7 @@ class Measured:
         rows = max(1, HELD_OUT_ROWS // self.encoder.replicas)
         with torch.no_grad():
             pieces = [self.loss.run(self.encoder, b) for b in _split(examples, rows, self.encoder.replicas)]
-        return Outputs(*(None if parts[0] is None else torch.cat(parts, dim=1) for parts in zip(*pieces, strict=True)))
+        return Outputs(*(torch.cat(parts, dim=1) for parts in zip(*pieces, strict=True)))
 
 
 def _split(examples: Batch, rows: int, replicas: int) -> list[Batch]:

@@ -13,6 +13,7 @@ from invlearn.files.entity_file import EntityFile, entities_held_out, prepare_en
 from invlearn.files.pair_file import PairFile, pairs_held_out, prepare_pairs
 from invlearn.files.rows import Dropping
 from invlearn.files.sample_file import Prepared, SampleFile
+from invlearn.files.scaler import Scale
 from invlearn.files.table import FileTable, Table, open_table
 
 __all__ = ["feature_names_of", "held_out", "kind_of", "prepare", "scaler_of"]
@@ -68,12 +69,13 @@ def held_out(spec: SampleFile | Dataset, table: Table, *, entity: str | None, dr
         raise UserError("evaluate: say with --entity which column of the file names the entity")
     table.require([entity], "--entity")
     if isinstance(spec, SampleFile):
-        features, scale = spec.feature_names, {"offset": spec.offset, "factor": spec.factor}
+        features, scale = spec.feature_names, spec.scale
     else:
-        features, scale = [name for name in table.numeric if name != entity], {"offset": 0.0, "factor": 1.0}
+        features, scale = [name for name in table.numeric if name != entity], Scale(0.0, 1.0)
         if len(features) != spec.dim:
             raise UserError(f"{table}: {len(features)} features, but the run has {spec.dim}")
-    return entities_held_out(EntityFile(path=str(table), entity=entity, features=features, **scale), table, drop)
+    like = EntityFile(path=str(table), entity=entity, features=features, offset=scale.offset, factor=scale.factor)
+    return entities_held_out(like, table, drop)
 
 
 def kind_of(spec: SampleFile | Dataset) -> Literal["family", "entities", "pairs"]:

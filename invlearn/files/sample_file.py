@@ -84,8 +84,10 @@ class SampleFile(ABC):
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"features: {twice} is named twice")
         for name, value in self._given_scale.items():
-            if np.ndim(value) and len(value) != self.dim:
-                raise ValueError(f"{name} must be one number, or one for each of {self.dim} features, got {len(value)}")
+            if np.ndim(value) and np.size(value) != self.dim:
+                raise ValueError(
+                    f"{name} must be one number, or one for each of {self.dim} features, got {np.size(value)}"
+                )
 
     @property
     @abstractmethod
@@ -116,8 +118,12 @@ class SampleFile(ABC):
 
     @property
     def _given_scale(self) -> dict[str, float | Sequence[float]]:
-        found = {"offset": self.offset, "factor": self.factor}
-        return {name: value for name, value in found.items() if value != "auto"}
+        given: dict[str, float | Sequence[float]] = {}
+        if self.offset != "auto":
+            given["offset"] = self.offset
+        if self.factor != "auto":
+            given["factor"] = self.factor
+        return given
 
     def chosen_scale(self, rows: Rows, training: np.ndarray) -> Scale:
         """The scale as far as it was given, else that of the training rows."""

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property
 from importlib import import_module
+from io import BufferedReader
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import BinaryIO, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import pandas as pd
 
@@ -98,7 +99,7 @@ class FileTable(Table):
     def __init__(self, path: Path):
         self.path = path
         with readable(path):
-            self.file: BinaryIO = path.open("rb")
+            self.file: BufferedReader = path.open("rb")
             weakref.finalize(self, self.file.close)
             self.open()
 

@@ -47,12 +47,14 @@ def embed(
     Example:
         ``codes = embed(invlearn.load_run("outputs/mine"), "new.csv")``
     """
-    return pd.concat(embed_chunks(run, table, features, variant, drop_missing, replica), ignore_index=True)
+    options = {"variant": variant, "drop_missing": drop_missing, "replica": replica}
+    return pd.concat(embed_chunks(run, table, features=features, **options), ignore_index=True)
 
 
 def embed_chunks(
     run: TrainedRun,
     table: Source,
+    *,
     features: Choice = None,
     variant: bool = False,
     drop_missing: bool = False,

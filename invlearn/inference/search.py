@@ -66,8 +66,8 @@ class NearestCodes:
             own: Where queries are codes of the gallery, their indices, ``(m,)``: none is found for itself.
 
         Returns:
-            Distances ``(m, k)`` and indices in the gallery ``(m, k)``; infinity and -1 where an approximate search found
-            fewer.
+            Distances ``(m, k)`` and indices in the gallery ``(m, k)``; infinity and -1 where an approximate search
+            found fewer.
         """
         centred = np.ascontiguousarray(queries, dtype=np.float32) - self.centre
         _, indices = self.index.search(centred, k if own is None else k + 1)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
-from invlearn.data import Batch, DrawnPairs, Sampler
+from invlearn.data import DrawnPairs, Sampler
 from invlearn.encoder import InvariantEncoder
 
-__all__ = ["Loss", "Outputs", "Statistics"]
+__all__ = ["Loss", "Outputs", "Statistics", "nothing"]
 
 Statistics = dict[str, Tensor]
 """What has to be known of the training examples, each ``(R, ...)`` or ``(1, ...)``."""
@@ -20,12 +20,12 @@ Statistics = dict[str, Tensor]
 class Outputs(NamedTuple):
     """What a model makes of a batch of B examples with k samples each."""
 
-    z_invariant: Tensor | None
-    """Invariant codes, ``(R, B, k, invariant)``; None where the encoder is not trained."""
-    z: Tensor | None
-    """Whole codes, ``(R, B, k, code)``."""
-    x_hat: Tensor | None
-    """Reconstructions, ``(R, B, k, d)``; None where the decoder is not trained."""
+    z_invariant: Tensor
+    """Invariant codes, ``(R, B, k, invariant)``; empty where the encoder is not trained."""
+    z: Tensor
+    """Whole codes, ``(R, B, k, code)``; likewise."""
+    x_hat: Tensor
+    """Reconstructions, ``(R, B, k, d)``; empty where the decoder is not trained."""
 
 
 @dataclass(kw_only=True)
@@ -40,6 +40,12 @@ class Loss(ABC):
         invariant: Features of the invariant part of the code, at least 1; ``auto`` is d.
         variant: Features of the rest, for the decoder; ``auto`` is 2d where there is a decoder, else 0.
 
+    Attributes:
+        trains_encoder: Whether ``forward`` reads codes.
+        trains_decoder: Whether ``forward`` reads reconstructions.
+        unit_code: Whether invariant codes are brought to length 1, in training and ever after.
+        sampler: Draws the batches that ``forward`` is given.
+
     Raises:
         ValueError: A setting is out of range.
     """
@@ -47,15 +53,10 @@ class Loss(ABC):
     dim: int
     invariant: int | Literal["auto"] = "auto"
     variant: int | Literal["auto"] = "auto"
-
-    trains_encoder: ClassVar[bool] = True
-    """Whether ``forward`` reads codes."""
-    trains_decoder: ClassVar[bool] = True
-    """Whether ``forward`` reads reconstructions."""
-    unit_code: ClassVar[bool] = False
-    """Whether invariant codes are brought to length 1, in training and ever after."""
-    sampler: ClassVar[Sampler] = DrawnPairs()
-    """Draws the batches that ``forward`` is given."""
+    trains_encoder: bool = field(init=False, default=True, repr=False)
+    trains_decoder: bool = field(init=False, default=True, repr=False)
+    unit_code: bool = field(init=False, default=False, repr=False)
+    sampler: Sampler = field(init=False, default=DrawnPairs(), repr=False)
 
     def __post_init__(self) -> None:
         if self.invariant == "auto":
@@ -69,12 +70,16 @@ class Loss(ABC):
 
     @abstractmethod
     def forward(self, outputs: Outputs, batch: Any) -> Tensor:
-        """The loss of each replica, ``(R,)``, on a batch of ``sampler``'s.
+        """The loss of each replica, ``(R,)``.
 
-        What ``at`` returns comes as keywords.
+        Args:
+            outputs: What the model makes of the batch.
+            batch: What ``sampler`` drew.
+
+        What ``at`` returns comes as keywords; by default there are none.
         """
 
-    def terms(self, outputs: Outputs, batch: Batch, **state: Tensor) -> dict[str, Tensor]:
+    def terms(self, outputs: Outputs, batch: Any, **state: Any) -> dict[str, Tensor]:
         """The total as ``loss``, and terms of it that are worth a column of metrics.csv, ``(R,)`` each."""
         return {"loss": self.forward(outputs, batch, **state)}
 
@@ -95,14 +100,14 @@ class Loss(ABC):
         assert self.variant != "auto"
         return self.invariant_features + self.variant
 
-    def run(self, encoder: InvariantEncoder, batch: Batch) -> Outputs:
+    def run(self, encoder: InvariantEncoder, batch: Any) -> Outputs:
         """Encode the samples of a batch, and decode them as far as that is trained."""
         z = encoder.network.encode(batch.samples())
-        x_hat = batch.arrange(encoder.network.decode(z)) if self.trains_decoder else None
+        x_hat = batch.arrange(encoder.network.decode(z)) if self.trains_decoder else nothing(z)
         z = batch.arrange(z)
         return Outputs(encoder.invariant_part(z), z, x_hat)
 
-    def fit(self, train: Batch) -> Statistics:
+    def fit(self, train: Any) -> Statistics:
         """What the loss has to know of its training examples; stored with the run. By default nothing."""
         return {}
 
@@ -112,3 +117,8 @@ class Loss(ABC):
         Validation uses those at 1, so that all epochs are measured alike.
         """
         return {}
+
+
+def nothing(like: Tensor) -> Tensor:
+    """An output that is not there, for the replicas of one that is, ``(R, 0)``."""
+    return like.new_empty(len(like), 0)

@@ -57,6 +57,7 @@ class PairwiseLoss(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.sampler = EntityBatches() if self.pairs == "batch" else DrawnPairs()
         if self.alpha_growth == "auto":
             self.alpha_growth = 30.0 if self.alpha == "auto" else 1.0
         if self.weight < 0:
@@ -67,11 +68,6 @@ class PairwiseLoss(Loss):
             raise ValueError(f"alpha must be above 0, got {self.alpha}")
         if not self.alpha_growth > 0:
             raise ValueError(f"alpha_growth must be above 0, got {self.alpha_growth}")
-
-    @property
-    def sampler(self) -> Sampler:
-        """Pairs, or batches of entities."""
-        return EntityBatches() if self.pairs == "batch" else DrawnPairs()
 
     @property
     def validation(self) -> Sampler:
@@ -92,17 +88,21 @@ class PairwiseLoss(Loss):
         risen = min(1.0, max(0.0, (progress - 0.4) / 0.4))
         return {"alpha": statistics["alpha"] * self.alpha_growth**risen}
 
-    def forward(self, outputs: Outputs, batch: Pairs | EntityBatch, *, alpha: Tensor) -> Tensor:
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride] - alpha is what at returns
+        self, outputs: Outputs, batch: Pairs | EntityBatch, *, alpha: Tensor
+    ) -> Tensor:
         """Reconstruction and λ times the invariance term, ``(R,)``, at an α ``(R,)``."""
         return self.terms(outputs, batch, alpha=alpha)["loss"]
 
-    def terms(self, outputs: Outputs, batch: Pairs | EntityBatch, *, alpha: Tensor) -> dict[str, Tensor]:
+    def terms(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, outputs: Outputs, batch: Pairs | EntityBatch, *, alpha: Tensor
+    ) -> dict[str, Tensor]:
         """The total, and the invariance term as ``loss_invariance``."""
-        assert outputs.z_invariant is not None
-        assert outputs.x_hat is not None
         reconstruction = reconstruction_error(outputs.x_hat, batch.arrange(batch.samples()))
-        of_batch = _of_drawn if isinstance(batch, Pairs) else _of_all
-        invariance = of_batch(outputs.z_invariant, batch, self.delta, alpha)
+        if isinstance(batch, Pairs):
+            invariance = _of_drawn(outputs.z_invariant, batch, self.delta, alpha)
+        else:
+            invariance = _of_all(outputs.z_invariant, batch, self.delta, alpha)
         return {"loss": reconstruction + self.weight * invariance, "loss_invariance": invariance}
 
 

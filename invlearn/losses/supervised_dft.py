@@ -11,7 +11,7 @@ from invlearn.data import FourierCodes, Targets
 from invlearn.data.spectrum import BLOCKS, Code
 from invlearn.encoder import InvariantEncoder
 from invlearn.losses.functional import mean_squared_error
-from invlearn.losses.loss import Loss, Outputs
+from invlearn.losses.loss import Loss, Outputs, nothing
 
 __all__ = ["SupervisedDFTLoss"]
 
@@ -40,41 +40,30 @@ class SupervisedDFTLoss(Loss):
     weight: float = 8.0
     code: Code = "modulus_sine_cosine"
     objective: Literal["full", "encoder", "decoder"] = "full"
-    invariant: int = field(init=False, default=0)
-    variant: int = field(init=False, default=0)
+    invariant: int | Literal["auto"] = field(init=False, default="auto")
+    variant: int | Literal["auto"] = field(init=False, default="auto")
 
     def __post_init__(self) -> None:
         if self.weight < 0:
             raise ValueError(f"weight must not be negative, got {self.weight}")
         self.invariant = self.dim
         self.variant = (len(BLOCKS[self.code]) - 1) * self.dim
-
-    @property
-    def trains_encoder(self) -> bool:
-        """Whether the objective has a code term."""
-        return self.objective != "decoder"
-
-    @property
-    def trains_decoder(self) -> bool:
-        """Whether the objective has a reconstruction term."""
-        return self.objective != "encoder"
-
-    @property
-    def sampler(self) -> FourierCodes:
-        """Signals with their codes."""
-        return FourierCodes(self.code)
+        self.trains_encoder = self.objective != "decoder"
+        self.trains_decoder = self.objective != "encoder"
+        self.sampler = FourierCodes(self.code)
 
     def run(self, encoder: InvariantEncoder, batch: Targets) -> Outputs:
         """Encode and decode; the decoder alone starts from the true code."""
         if self.trains_encoder:
             return super().run(encoder, batch)
-        return Outputs(None, None, batch.arrange(encoder.network.decode(batch.code)))
+        x_hat = batch.arrange(encoder.network.decode(batch.code))
+        return Outputs(nothing(x_hat), nothing(x_hat), x_hat)
 
     def forward(self, outputs: Outputs, batch: Targets) -> Tensor:
         """The objective, ``(R,)``."""
-        reconstruction = None if outputs.x_hat is None else mean_squared_error(outputs.x_hat.squeeze(2), batch.x)
-        if outputs.z is None:
-            assert reconstruction is not None
+        if self.objective == "encoder":
+            return mean_squared_error(outputs.z.squeeze(2), batch.code)
+        reconstruction = mean_squared_error(outputs.x_hat.squeeze(2), batch.x)
+        if self.objective == "decoder":
             return reconstruction
-        code = mean_squared_error(outputs.z.squeeze(2), batch.code)
-        return code if reconstruction is None else reconstruction + self.weight * code
+        return reconstruction + self.weight * mean_squared_error(outputs.z.squeeze(2), batch.code)

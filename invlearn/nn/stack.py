@@ -50,7 +50,7 @@ class Stack(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(R, B, ...)`` to ``(R, B, ...)``."""
-        parameters = {name: self.get_parameter(flat) for flat, name in self._names.items()}
+        parameters: dict[str, Tensor] = {name: self.get_parameter(flat) for flat, name in self._names.items()}
 
         def one(of_replica: dict[str, Tensor], x_B: Tensor) -> Tensor:
             return functional_call(self._plan[0], of_replica, (x_B,))

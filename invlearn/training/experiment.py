@@ -104,21 +104,8 @@ class Experiment:
                 raise UserError(f"loss: {error}") from error
         sizes = (spec.dim, loss.code_features)
         with torch.device("meta"):
-            network, model_node = _network(by_kind("model", config["model"], kind), *sizes, [torch.Generator("cpu")])
-        optimizer_node = {"lr": "auto", **config["optimizer"]}
-        trainer_node = {**defaults_of(Trainer), **config["trainer"]}
-        if "auto" in (optimizer_node["lr"], trainer_node["input_lr_factor"]):
-            names = [str(node.get("_target_")).rpartition(".")[2] for node in (config["model"], optimizer_node)]
-            peak, factor = default_rates(*names, spec.dim, model_node.get("activation"))
-            optimizer_node["lr"] = peak if optimizer_node["lr"] == "auto" else optimizer_node["lr"]
-            if trainer_node["input_lr_factor"] == "auto":
-                trainer_node["input_lr_factor"] = factor
-        if trainer_node["batch_size"] == "auto":
-            trainer_node["batch_size"] = default_batch_size(loss.sampler.kind)
-        if trainer_node["epochs"] == "auto":
-            trainer_node["epochs"] = default_epochs(spec.dim)
-        _, optimizer_node = build("optimizer", optimizer_node, [nn.Parameter(torch.zeros(1))])
-        check_element_wise(optimizer_node)
+            _, model_node = _network(by_kind("model", config["model"], kind), *sizes, [torch.Generator("cpu")])
+        optimizer_node, trainer_node = _schedule(config, model_node, spec.dim, loss)
         trainer, trainer_node = build("trainer", trainer_node)
         nodes = {
             "dataset": dataset_node,
@@ -260,6 +247,25 @@ def _network(
         return Stack(lambda: getattr(build("model", node, dim, code)[0], name), generators)
 
     return AutoEncoder(part("encoder"), part("decoder")), settled
+
+
+def _schedule(
+    config: Mapping[str, Any], model_node: Mapping[str, Any], dim: int, loss: Loss
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Optimiser and trainer, with each ``auto`` settled, and the optimiser checked."""
+    optimizer, trainer = {"lr": "auto", **config["optimizer"]}, {**defaults_of(Trainer), **config["trainer"]}
+    if "auto" in (optimizer["lr"], trainer["input_lr_factor"]):
+        names = (str(node.get("_target_")).rpartition(".")[2] for node in (config["model"], optimizer))
+        rates = default_rates(next(names), next(names), dim, model_node.get("activation"))
+        for node, key, rate in zip((optimizer, trainer), ("lr", "input_lr_factor"), rates, strict=True):
+            node[key] = rate if node[key] == "auto" else node[key]
+    if trainer["batch_size"] == "auto":
+        trainer["batch_size"] = default_batch_size(loss.sampler.kind)
+    if trainer["epochs"] == "auto":
+        trainer["epochs"] = default_epochs(dim)
+    _, optimizer = build("optimizer", optimizer, [nn.Parameter(torch.zeros(1))])
+    check_element_wise(optimizer)
+    return optimizer, trainer
 
 
 def _at_default(given: Mapping[str, Any], settled: Mapping[str, Any]) -> set[str]:

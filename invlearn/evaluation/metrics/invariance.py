@@ -76,8 +76,10 @@ def _trained(measured: Measured) -> Tensor:
 
 
 def _trained_of_constant(measured: Measured) -> Tensor:
+    from invlearn.losses import PairwiseLoss
     from invlearn.losses.functional import closeness
 
+    assert isinstance(measured.loss, PairwiseLoss)
     alpha = measured.state["alpha"][:, None]
     trained = closeness(measured.pairs.distance.square(), measured.loss.delta, alpha)
     return (trained - measured.statistics["mean_closeness_trained"][:, None]).square().mean(1)

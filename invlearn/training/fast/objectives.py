@@ -6,12 +6,11 @@ Called with a batch, an objective fills every parameter's gradient and returns t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from invlearn.data import Batch
 from invlearn.losses import Loss, PairwiseLoss, Statistics, SupervisedDFTLoss
 from invlearn.losses.functional import closeness, pair_targets, squared_distances
 from invlearn.nn import AutoEncoder
@@ -42,7 +41,7 @@ class HandDerived(ABC, Generic[AnyLoss]):
             self.squares = torch.empty_like(self.decoder.y)
 
     @abstractmethod
-    def __call__(self, batch: Batch, statistics: Statistics) -> dict[str, Tensor]:
+    def __call__(self, batch: Any, statistics: Statistics) -> dict[str, Tensor]:
         """Fill the gradients for a batch ``(R, B, ...)``; the terms of the loss, ``(R,)`` each."""
 
     def reconstruct(self, z: Tensor, x: Tensor) -> Tensor:
@@ -68,7 +67,7 @@ class _Pairwise(HandDerived[PairwiseLoss]):
         self.difference = torch.empty_like(self.z_inv, memory_format=torch.contiguous_format)
         self.products = torch.empty_like(self.difference)
 
-    def __call__(self, batch: Batch, statistics: Statistics) -> dict[str, Tensor]:
+    def __call__(self, batch: Any, statistics: Statistics) -> dict[str, Tensor]:
         loss, encoder = self.loss, self.encoder
         self.x.copy_(batch[0].mT)
         self.x_prime.copy_(batch[1].mT)
@@ -96,7 +95,7 @@ class _PairwiseInBatch(HandDerived[PairwiseLoss]):
     S = -8αwrc² is symmetric, since a pair counts in both orders.
     """
 
-    def __call__(self, batch: Batch, statistics: Statistics) -> dict[str, Tensor]:
+    def __call__(self, batch: Any, statistics: Statistics) -> dict[str, Tensor]:
         x, entity, reference = batch
         loss, encoder, k = self.loss, self.encoder, x.shape[2]
         encoder.x.copy_(x.flatten(1, 2).mT)
@@ -119,7 +118,7 @@ class _PairwiseInBatch(HandDerived[PairwiseLoss]):
 
 
 class _SupervisedDFT(HandDerived[SupervisedDFTLoss]):
-    def __call__(self, batch: Batch, statistics: Statistics) -> dict[str, Tensor]:
+    def __call__(self, batch: Any, statistics: Statistics) -> dict[str, Tensor]:
         x, target = batch[0].mT, batch[1].mT
         loss = self.loss
         if not loss.trains_encoder:
