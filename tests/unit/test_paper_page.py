@@ -12,7 +12,7 @@ from invlearn.cli import main
 from invlearn.paper.figures import FIGURES
 from invlearn.runs.table import with_interval
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "outputs" / "reference"
 PAGE = (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8")
 

@@ -21,7 +21,7 @@ from invlearn.evaluation.replicas import calibrate_replicas
 from invlearn.runs.trained import Threshold
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_epochs
-from tests.own_data import entity_table, write
+from tests.support.own_data import entity_table, write
 
 
 def samples_of(counts: list[int], **settings: Any) -> EntitySamples:

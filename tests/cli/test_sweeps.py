@@ -1,32 +1,18 @@
-"""Sweeps through the command line: skipped, continued, tried again, killed."""
+"""Sweeps through the command line: skipped, continued, tried again."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from invlearn.cli import main
 from invlearn.runs.directory import RunDirectory
-from tests.integration.sweeping import (
-    SMALL,
-    TWELVE,
-    assert_every_run_was_completed_once,
-    assert_no_epoch_was_trained_twice,
-    kill_five_times,
-    metrics_of,
-    records_of,
-    runs_of,
-    stamp,
-    sweep_command,
-)
+from tests.support.errors import assert_error_line, assert_line, counts
+from tests.support.sweeping import SMALL, records_of, runs_of
 
 
 def train(*words: str) -> int:
@@ -41,10 +27,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_adding_values_trains_only_the_new_ones(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("model.depth=1,2") == 0
-    assert "2 runs in outputs/sweeps/s: 2 new" in capsys.readouterr().out
+    told = capsys.readouterr().out.splitlines()[0]
+    assert_line(told, 2, "outputs/sweeps/s")
+    assert counts(told) == {"new": 2}
     before = {name: (run / "run.json").stat().st_mtime_ns for name, run in runs_of(here).items()}
     assert train("model.depth=1,2,3") == 0
-    assert "3 runs in outputs/sweeps/s: 2 finished, 1 new" in capsys.readouterr().out
+    told = capsys.readouterr().out.splitlines()[0]
+    assert_line(told, 3, "outputs/sweeps/s")
+    assert counts(told) == {"finished": 2, "new": 1}
     after = {name: (run / "run.json").stat().st_mtime_ns for name, run in runs_of(here).items()}
     assert len(after) == 3
     assert {name: after[name] for name in before} == before
@@ -67,12 +57,12 @@ def test_a_failing_run_costs_no_other_and_is_tried_again(
     statuses = {("depth=2" in name, record["status"]) for name, record in records_of(here).items()}
     assert statuses == {(False, "completed"), (True, "failed")}
     (failed,) = [run for name, run in runs_of(here).items() if "depth=2" in name]
-    assert f"failed: {failed.name}: RuntimeError: a bug; see {failed.relative_to(here)}/train.log" in shown
+    assert_line(shown, "failed", failed.name, "RuntimeError: a bug", f"{failed.relative_to(here)}/train.log")
     assert "Traceback" in (failed / "train.log").read_text()
     assert json.loads((failed / "run.json").read_text())["error"] == "RuntimeError: a bug"
     monkeypatch.setattr(run, "train_epochs", intact)
     assert train("model.depth=1,2,3") == 0
-    assert "2 finished, 1 failed, to try again" in capsys.readouterr().out
+    assert counts(capsys.readouterr().out.splitlines()[0]) == {"finished": 2, "failed": 1}
     assert {record["status"] for record in records_of(here).values()} == {"completed"}
 
 
@@ -80,9 +70,9 @@ def test_on_error_stop_starts_no_more(here: Path, capsys: pytest.CaptureFixture[
     words = ("seed=0,1,2", "optimizer.lr=1e30", "trainer.clip=null")
     assert train(*words, "on_error=stop") == 1
     assert [record["status"] for record in records_of(here).values()] == ["failed", "planned", "planned"]
-    assert "2 not trained; the same command without on_error=stop trains them" in capsys.readouterr().out
+    assert_line(capsys.readouterr().out, 2, "on_error=stop")
     assert train(*words) == 1
-    assert "1 failed, to try again, 2 new" in capsys.readouterr().out
+    assert counts(capsys.readouterr().out.splitlines()[0]) == {"failed": 1, "new": 2}
     assert {record["status"] for record in records_of(here).values()} == {"failed"}
 
 
@@ -94,14 +84,14 @@ def test_a_wrong_value_or_another_config_stops_a_sweep_before_it_starts(
     assert train("seed=0", "hydra.sweep.subdir=same") == 0
     capsys.readouterr()
     assert train("seed=1", "hydra.sweep.subdir=same") == 2
-    assert "outputs/sweeps/s/same holds a run of another config: seed (0 there, 1 here)" in capsys.readouterr().err
+    assert_error_line(capsys.readouterr().err, file="outputs/sweeps/s/same", differs={"seed": (0, 1)})
 
 
 def test_two_runs_for_one_folder_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("seed=0,1", "hydra.sweep.subdir=same") == 2
-    assert capsys.readouterr().err == "invlearn: outputs/sweeps/s/same would hold two runs that differ in seed (0, 1)\n"
+    assert_error_line(capsys.readouterr().err, file="outputs/sweeps/s/same", differs={"seed": (0, 1)})
     assert train("seed=0,1", "hydra.sweep.subdir=${hydra.job.num}") == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    assert_error_line(capsys.readouterr().err, key=["hydra.sweep.subdir", "hydra.job.num"])
     assert not (here / "outputs").exists()
 
 
@@ -176,89 +166,17 @@ def test_names_are_readable_and_never_too_long(here: Path) -> None:
     assert len(run.name) == 200
 
 
-def test_two_processes_never_train_the_same_run_twice(tmp_path: Path) -> None:
-    command = sweep_command(*SMALL, "trainer.epochs=10", "seed=0,1,2,3")
-    both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    shown = [process.communicate(timeout=300)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], shown
-    for run in runs_of(tmp_path).values():
-        assert_no_epoch_was_trained_twice(run)
-    assert {record["status"] for record in records_of(tmp_path).values()} == {"completed"}
-
-
-def test_a_run_in_training_is_left_to_its_process(invlearn, tmp_path: Path) -> None:
-    words = ["train", *SMALL, "trainer.epochs=2000", "hydra.run.dir=here"]
-    process = subprocess.Popen([sys.executable, "-m", "invlearn", *words], cwd=tmp_path, stdout=subprocess.DEVNULL)
-    try:
-        while not (tmp_path / "here" / "checkpoints" / "last.pt").exists():
-            assert process.poll() is None
-            time.sleep(0.05)
-        second = invlearn(*words)
-        assert second.returncode == 2
-        assert second.stderr == "invlearn: here is being trained by another process\n"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def test_an_interrupted_sweep_says_how_to_go_on(tmp_path: Path) -> None:
-    command = sweep_command(*SMALL, "trainer.epochs=2000", "seed=0,1")
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while stamp(tmp_path) == 0:
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    _, shown = process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert shown == "invlearn: interrupted; the same command goes on\n"
-    assert [record["status"] for record in records_of(tmp_path).values()] == ["interrupted", "planned"]
-
-
 def test_a_launcher_that_is_not_installed_is_named(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "hydra_plugins.hydra_submitit_launcher", None)
     monkeypatch.delitem(sys.modules, "hydra_plugins.hydra_submitit_launcher.submitit_launcher", raising=False)
     assert train("seed=0,1", "hydra/launcher=slurm") == 2
-    assert capsys.readouterr().err == "invlearn: hydra/launcher=slurm is not installed: pip install 'invlearn[slurm]'\n"
-    assert train("seed=0,1", "hydra/launcher=jobllib") == 2
-    shown = capsys.readouterr().err
-    assert shown == "invlearn: hydra/launcher=jobllib: there is no such launcher; did you mean 'joblib'?\n"
-    assert train("seed=0,1", "hydra/sweeper=optuna") == 2
-    assert "other sweepers are not supported" in capsys.readouterr().err
-    assert not (here / "outputs").exists()
-
-
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_a_sweep_killed_five_times_ends_as_an_undisturbed_one(launcher: str, tmp_path: Path) -> None:
-    undisturbed, disturbed = tmp_path / "a", tmp_path / "b"
-    undisturbed.mkdir()
-    disturbed.mkdir()
-    subprocess.run(sweep_command(*TWELVE), cwd=undisturbed, check=True, capture_output=True)
-    command = sweep_command(*TWELVE, f"hydra/launcher={launcher}")
-    kill_five_times(command, disturbed, 1.5, also=lambda: None)
-    done = subprocess.run(command, cwd=disturbed, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert_every_run_was_completed_once(disturbed, metrics_of(undisturbed))
-
-
-def test_a_worker_that_is_killed_fails_alone(tmp_path: Path) -> None:
-    """A process that the system kills, for its memory perhaps, takes joblib down, but not the other runs."""
-    (tmp_path / "killer.py").write_text(
-        "import os, signal\n"
-        "from invlearn.data import Shift\n\n\n"
-        "class Killer(Shift):\n"
-        "    def pairs(self, split, seed):\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    assert_error_line(
+        capsys.readouterr().err, key="hydra/launcher", value="slurm", suggests="pip install 'invlearn[slurm]'"
     )
-    (tmp_path / "mine" / "dataset").mkdir(parents=True)
-    (tmp_path / "mine" / "dataset" / "killer.yaml").write_text("_target_: killer.Killer\n")
-    words = ["--config-dir", "mine", "dataset=killer,shift", "seed=0,1,2", "trainer.epochs=5"]
-    words += [word.replace("dataset.", "++dataset.") for word in SMALL]
-    command = sweep_command(*words, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stderr
-    statuses = {(("killer" in name), record["status"]) for name, record in records_of(tmp_path).items()}
-    assert statuses == {(True, "failed"), (False, "completed")}
-    assert done.stdout.count("its process was killed") == 3
+    assert train("seed=0,1", "hydra/launcher=jobllib") == 2
+    assert_error_line(capsys.readouterr().err, key="hydra/launcher", value="jobllib", suggests="joblib")
+    assert train("seed=0,1", "hydra/sweeper=optuna") == 2
+    assert_error_line(capsys.readouterr().err, key="hydra/sweeper")
+    assert not (here / "outputs").exists()

@@ -17,7 +17,7 @@ import yaml
 import invlearn
 from invlearn.cli import main
 from invlearn.errors import UserError
-from tests.own_data import entity_table, write
+from tests.support.own_data import entity_table, write
 
 
 class Evil:

@@ -19,7 +19,7 @@ from invlearn.config import as_plain
 from invlearn.config.compose import compose
 from invlearn.sklearn import InvariantEncoder
 from invlearn.training.experiment import Experiment
-from tests.own_data import entity_table, write
+from tests.support.own_data import entity_table, write
 
 
 def samples(entities: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

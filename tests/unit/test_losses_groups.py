@@ -14,7 +14,7 @@ from invlearn.data import Shift
 from invlearn.losses.groups import group_distances, invariance_of_groups, pairs_of_groups
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_epochs
-from tests.own_data import entity_table, pair_table, write
+from tests.support.own_data import entity_table, pair_table, write
 
 CPU = torch.device("cpu")
 

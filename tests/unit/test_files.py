@@ -18,7 +18,7 @@ from invlearn.data import EntitySamples, LabelledPairs
 from invlearn.files import EntityFile, PairFile, open_table, table_writer
 from invlearn.files.rows import row_hashes
 from invlearn.files.scaler import Scaling, scale_of
-from tests.own_data import entity_table, pair_table, write
+from tests.support.own_data import entity_table, pair_table, write
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "tsv", "parquet", "npz"])

@@ -14,6 +14,7 @@ from benchmarks import gpu
 from benchmarks.peers.invlearn_stack import Peer
 from benchmarks.problem import Case, Problem
 
+pytestmark = pytest.mark.slow
 PEERS = {"pytorch_loop": "torch", "lightning_trainer": "lightning", "jax_scan": "jax"}
 SCRIPT = """
 import importlib, json, sys
@@ -29,7 +30,7 @@ def losses(*words: str) -> list[list[float]]:
     """Mean losses of two epochs of 50 steps, in a process of its own: jax is set up once for each."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *words],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         timeout=300,

@@ -17,7 +17,7 @@ from invlearn.config.build import locate
 from invlearn.config.compose import compose, conf_dir
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_step
-from tests.own_data import entity_table, pair_table, write
+from tests.support.own_data import entity_table, pair_table, write
 
 CPU = torch.device("cpu")
 OPTIONS = {

@@ -10,6 +10,8 @@ import pytest
 from examples import amount, cycle, digits, leaves
 from examples.problem import scores
 
+pytestmark = pytest.mark.slow
+
 
 def needs_aeon() -> bool:
     try:

@@ -1,17 +1,23 @@
-"""SIGKILL at any moment costs nothing but time."""
+"""SIGKILL at any moment costs nothing but time, and SIGINT and SIGTERM are recorded."""
 
 from __future__ import annotations
 
 import json
 import random
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import torch
 from omegaconf import OmegaConf
+
+from tests.support.errors import assert_error_line
+
+pytestmark = pytest.mark.slow
 
 COMMAND = [sys.executable, "-m", "invlearn", "train", "dataset=twopart", "dataset.size=4096", "dataset.valid_size=256"]
 COMMAND += ["dataset.test_size=256", "trainer.epochs=120", "replicas=2", "hydra.run.dir=run"]
@@ -67,3 +73,27 @@ def test_a_run_killed_five_times_ends_with_the_same_bits(tmp_path: Path) -> None
         assert torch.equal(value, best[1]["model"][name])
     assert not list((disturbed / "run").rglob(".*.tmp"))
     assert (disturbed / "run" / "curves.png").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_polite_interruption_is_recorded_and_continued(tiny: list[str], tmp_path: Path, number, status: int) -> None:
+    words = ["train", *tiny, "trainer.epochs=2000", "hydra.run.dir=here"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "invlearn", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    checkpoint = tmp_path / "here" / "checkpoints" / "last.pt"
+    wait_for(checkpoint.exists)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert_error_line(errors, suggests="invlearn resume here")
+    record = json.loads((tmp_path / "here" / "run.json").read_text())
+    assert record["status"] == "interrupted"
+    assert record["metrics"] is None
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -13,7 +13,7 @@ import invlearn
 from invlearn.errors import UserError
 from invlearn.inference import export
 from invlearn.inference.export import export_run
-from tests.own_data import entity_table, write
+from tests.support.own_data import entity_table, write
 
 ALONE = {
     "onnx": """
