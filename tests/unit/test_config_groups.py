@@ -17,6 +17,7 @@ from invlearn.config.build import locate
 from invlearn.config.compose import compose, conf_dir
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_step
+from tests.support.errors import naming
 from tests.support.own_data import entity_table, pair_table, write
 
 CPU = torch.device("cpu")
@@ -46,7 +47,7 @@ def test_every_dataset_model_and_loss_train_together(dataset: str, model: str, l
     file = [f"dataset.path={write(OWN[dataset], tmp_path / 'own.csv')}"] if dataset in OWN else []
     overrides = [f"dataset={dataset}", *file, f"model={model}", f"loss={loss}"]
     if file and loss == "supervised_dft":
-        with pytest.raises(ValueError, match="needs known spectra"):
+        with pytest.raises(ValueError, match=naming(key="loss", also=["supervised_dft"], suggests="loss=pairwise")):
             losses_of_two_steps(overrides)
     else:
         first, second = losses_of_two_steps(overrides)

@@ -1,4 +1,4 @@
-"""Samples of entities and given pairs: what is drawn from them, and the thresholds that they tell."""
+"""Samples of entities and given pairs: what is drawn from them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
 from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
 from invlearn.data.entities import observed_distance
-from invlearn.evaluation.replicas import calibrate_replicas
-from invlearn.runs.trained import Threshold
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_epochs
+from tests.support.errors import naming
 from tests.support.own_data import entity_table, write
 
 
@@ -54,42 +51,6 @@ def test_labelled_samples_are_drawn() -> None:
     draws = [data.labelled("valid", seed, most=16)[0][:, 1] for seed in (0, 0, 1)]
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
-
-
-def test_thresholds_are_those_of_all_pairs_of_validation_samples(tmp_path: Path) -> None:
-    file = write(entity_table(100), tmp_path / "own.csv")
-    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "dataset.valid_share=0.3", "replicas=2"]
-    experiment = Experiment.from_config(as_plain(compose(words)))
-    model = experiment.model("cpu")
-    for replica, found in enumerate(calibrate_replicas(experiment, model, torch.device("cpu"))):
-        assert found is not None
-        x, entity = (part[0] for part in experiment.labelled("valid", "cpu", most=2_048))
-        with torch.no_grad():
-            z = model.encode(x[None].expand(2, -1, -1))[replica, :, : experiment.loss.invariant_features]
-        pairs = list(itertools.combinations(range(len(z)), 2))
-        distances = np.array([float(torch.linalg.vector_norm(z[i] - z[j])) for i, j in pairs])
-        same = np.array([bool(entity[i] == entity[j]) for i, j in pairs])
-        assert found["different_entities"] == 30 * 29 / 2
-        assert found["false_positive_rate"][:2] == [0.0, 0.005]  # one in 435 is the least that these tell
-        for rate, threshold, share in zip(
-            found["false_positive_rate"], found["threshold"], found["true_positive_rate"], strict=True
-        ):
-            closer = distances[~same] < threshold * (1 - 1e-5)
-            assert closer.mean() <= rate
-            assert (distances[~same] < threshold * (1 + 1e-5)).sum() > rate * (
-                ~same
-            ).sum() - 1  # and no smaller one does
-            assert share == pytest.approx((distances[same] < threshold).mean(), abs=1e-3)
-
-
-@pytest.mark.parametrize("sure", [0.5, 0.95])
-@pytest.mark.parametrize(("closer", "pairs"), [(0, 50), (3, 300)])
-def test_a_share_is_the_limit_of_clopper_and_pearson(closer: int, pairs: int, sure: float) -> None:
-    threshold = Threshold(0.1, closer / pairs, 0.9, pairs)
-    limit = stats.binomtest(closer, pairs).proportion_ci(2 * sure - 1 if sure > 0.5 else 0, "exact").high
-    assert threshold.share(1, sure=sure) == pytest.approx(limit)
-    assert threshold.share(10, sure=sure) == pytest.approx(1 - (1 - limit) ** 10)
-    assert Threshold(0.1, 0.2, 0.9, None).share(2, sure=sure) == pytest.approx(0.36)  # of an older run
 
 
 @given(counts=st.lists(st.integers(1, 6), min_size=2, max_size=9), seed=st.integers(0, 99), n=st.integers(2, 60))
@@ -175,7 +136,7 @@ def test_given_pairs_are_taken_as_they_are_and_all_before_any_again() -> None:
     assert torch.equal(drawn.x_prime, drawn.x + 0.5)
     assert data.pairs("test", 3).x[:, 0].tolist() == [8, 9]
     assert [part[:, 0].tolist() for part in data.orbits(0)] == [[8], [8.5]]
-    with pytest.raises(ValueError, match="the train split has none of different entities"):
+    with pytest.raises(ValueError, match=naming(also=["train", "different"])):
         LabelledPairs(given=pairs, splits={"train": rows[::2]}, entity=rows)
 
 

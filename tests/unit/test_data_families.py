@@ -5,6 +5,7 @@ from __future__ import annotations
 import cmath
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from invlearn.data import PermutationCycle, Shift, ShiftScale, TransformationFam
 from invlearn.data.family import roll_rows, shift_distance
 from invlearn.data.spectrum import dft
 from invlearn.seeding import seeded_generator
+from tests.support.errors import names, naming
 
 FAMILIES = [Shift, TwoPart, PermutationCycle, ShiftScale]
 DIMS = [4, 10, 64]
@@ -221,16 +223,16 @@ def test_cycle_is_stored_and_can_be_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "named"),
     [
-        (lambda: Shift(dim=1), "dim must be at least 2"),
-        (lambda: TwoPart(dim=7), "dim must be even"),
-        (lambda: Shift(size=1), "size must be at least 2"),
-        (lambda: PermutationCycle(dim=3, cycle=[0, 1, 1]), "cycle must be a permutation"),
-        (lambda: ShiftScale(min_scale=0.0), "min_scale must be above 0"),
-        (lambda: ShiftScale(min_scale=3.0), "min_scale must be above 0 and at most max_scale"),
+        (lambda: Shift(dim=1), names(key="dim", value=[2, 1])),
+        (lambda: TwoPart(dim=7), names(key="dim", value=7, also=["even"])),
+        (lambda: Shift(size=1), names(key="size", value=[2, 1])),
+        (lambda: PermutationCycle(dim=3, cycle=[0, 1, 1]), names(key="cycle")),
+        (lambda: ShiftScale(min_scale=0.0), names(key=["min_scale", "max_scale"], value=0)),
+        (lambda: ShiftScale(min_scale=3.0), names(key=["min_scale", "max_scale"], value=0)),
     ],
 )
-def test_bad_settings_are_named(make, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_bad_settings_are_named(make, named: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=naming(**named)):
         make()

@@ -18,6 +18,7 @@ from invlearn.data import EntitySamples, LabelledPairs
 from invlearn.files import EntityFile, PairFile, open_table, table_writer
 from invlearn.files.rows import row_hashes
 from invlearn.files.scaler import Scaling, scale_of
+from tests.support.errors import assert_line, has_line, naming
 from tests.support.own_data import entity_table, pair_table, write
 
 
@@ -65,7 +66,7 @@ def test_an_identifier_of_digits_is_what_was_written(tmp_path: Path) -> None:
     table.loc[table["id"] == "001", "id"] = "1"
     table.loc[table["id"] == "002", "id"] = "01"
     data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id")
-    assert "36 samples of 12 entities, 3 of each" in data.report
+    assert_line("\n".join(data.report), "36 samples", "12 entities", 3)
 
 
 def test_what_may_be_left_out_is_and_is_reported(tmp_path: Path) -> None:
@@ -76,11 +77,12 @@ def test_what_may_be_left_out_is_and_is_reported(tmp_path: Path) -> None:
     file = write(table, tmp_path / "samples.csv")
     data = EntityFile(path=str(file), entity="id", drop=["missing", "duplicates", "singletons"])
     report = "\n".join(data.report)
-    assert "120 rows, 4 features\nfeatures: f0, f1, f2, f3\n" in report
-    assert "left out: 1 rows in which a value is missing" in report
-    assert "left out: 1 rows that equal an earlier one" in report
-    assert "left out: 1 entities with one row" in report
-    assert "117 samples of 40 entities, 2 to 3 of each" in report
+    assert_line(report, "120 rows", "4 features")
+    assert_line(report, "features", "f0", "f1", "f2", "f3")
+    left_out = [line for line in data.report if has_line(line, "left out")]
+    for line, reason in zip(left_out, ("missing", "equal", "entities"), strict=True):
+        assert_line(line, 1, reason)
+    assert_line(report, "117 samples", "40 entities", 2, 3)
 
 
 def test_a_trained_dataset_needs_no_file_until_it_is_asked(tmp_path: Path) -> None:
@@ -91,10 +93,10 @@ def test_a_trained_dataset_needs_no_file_until_it_is_asked(tmp_path: Path) -> No
     later = EntityFile(path=str(file), entity="id", **settled)
     assert later.dim == 4
     assert later.scale == data.scale
-    with pytest.raises(ValueError, match="there is no such file"):
+    with pytest.raises(ValueError, match=naming(file=file)):
         later.pairs("train", 0)
     write(entity_table(seed=1), file)
-    with pytest.raises(ValueError, match="has changed since the run was started"):
+    with pytest.raises(ValueError, match=naming(file=file, also=["changed"])):
         EntityFile(path=str(file), entity="id", **settled).pairs("train", 0)
 
 
@@ -120,7 +122,7 @@ def test_where_all_is_linked_entities_are_divided_and_crossing_pairs_left_out(tm
         rows.append((*entities[one], *(entities[other] + shift), float(one != other)))
     table = pd.DataFrame(rows, columns=pair_table(4).columns).drop_duplicates()
     data = PairFile(path=str(write(table, tmp_path / "pairs.csv")))
-    assert any("different pairs whose entities are in two splits" in line for line in data.report)
+    assert_line("\n".join(data.report), "left out", "different pairs", "splits")
     examples = data.contents.examples
     assert isinstance(examples, LabelledPairs)
     seen = [
@@ -149,14 +151,14 @@ def test_a_feature_far_larger_than_the_others_changes_no_row_and_nothing_of_itse
     seconds = 1.7e9 + 86_400.0 * np.random.default_rng(1).permutation(len(table))
     table["f2"] = seconds
     data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id", scaling=scaling)
-    assert f"{len(table)} samples of" in "\n".join(data.report)  # no rows pass for equal
+    assert_line("\n".join(data.report), f"{len(table)} samples")  # no rows pass for equal
     features = data.feature_columns
     examples = data.contents.examples
     assert isinstance(examples, EntitySamples)
     x = data.scale.undo(examples.samples.double().numpy())
     assert np.abs(x[:, features.index("f2")] - seconds).max() < 100  # of two million
     if scaling == "common":
-        assert "note: f2: varying up to" in "\n".join(data.report)  # the others have gone
+        assert_line("\n".join(data.report), "note", "f2", "varying")  # the others have gone
     else:
         written = pd.read_csv(data.path)[features].to_numpy()
         assert np.abs(x - written)[:, [name != "f2" for name in features]].max() < 1e-5
@@ -171,7 +173,7 @@ def test_a_feature_far_larger_than_the_others_changes_no_row_and_nothing_of_itse
 def test_equal_values_have_no_scale(n: int) -> None:
     values = np.full((n, 2), 0.1)
     for scaling in ("common", "per_feature"):
-        with pytest.raises(ValueError, match="scaling: all values"):
+        with pytest.raises(ValueError, match=naming(key="scaling")):
             scale_of(values, scaling)
     scale = scale_of(values, "common", centre=np.array([0.0, 1.0]))
     assert (scale.offset, scale.factor) == pytest.approx((0.6, 0.5))
@@ -192,6 +194,12 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         assert pd.concat(pieces)["b"].tolist() == ["007", ""]
 
 
+def note_on(report: str, *tokens: object) -> list[str]:
+    """The features that the one note with these tokens names."""
+    (note,) = (line for line in report.splitlines() if has_line(line, "note", *tokens))
+    return [name for name in ("f0", "f1", "f2", "f3", "f4", "f5", "number") if has_line(note, name)]
+
+
 def test_a_report_names_what_is_odd_about_features(tmp_path: Path) -> None:
     table = entity_table().assign(f4=3.0)
     table["f2"] *= 1e6
@@ -200,17 +208,14 @@ def test_a_report_names_what_is_odd_about_features(tmp_path: Path) -> None:
     table.loc[5, "f3"] = -999
     data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id")
     report = "\n".join(data.report)
-    assert "note: the same value everywhere in f4" in report
-    assert (
-        "note: f2, f3, f5, number: varying up to 1e+06 times as much as others; dataset.scaling=per_feature" in report
-    )
-    assert "note: f5 varies by 3e+01 around 1e+08: single precision" in report
-    assert "note: number: hardly varying within an entity, and much between them" in report
-    assert "note: f3: values such as -999, where half of the values are between" in report
-    assert "note: f5: lying up to" in report
-    assert "times as far from the other features as features vary; dataset.scaling=per_feature" in report
-    assert "no features: place" in report
-    assert "note: what is measured on valid and test entities rests on few" in report
+    assert note_on(report, "same value") == ["f4"]
+    assert note_on(report, "varying", "1e+06 times", "dataset.scaling=per_feature") == ["f2", "f3", "f5", "number"]
+    assert note_on(report, "3e+01", "1e+08", "single precision") == ["f5"]
+    assert note_on(report, "within an entity") == ["number"]
+    assert note_on(report, -999) == ["f3"]
+    assert note_on(report, "times", "far", "other features", "dataset.scaling=per_feature") == ["f5"]
+    assert_line(report, "no features", "place")
+    assert_line(report, "note", "valid", "test", "few")
     scaled = EntityFile(path=data.path, entity="id", scaling="per_feature")
     examples = scaled.contents.examples
     assert isinstance(examples, EntitySamples)
@@ -219,17 +224,17 @@ def test_a_report_names_what_is_odd_about_features(tmp_path: Path) -> None:
 
 def test_a_report_has_no_note_where_nothing_is_odd(tmp_path: Path) -> None:
     file = write(entity_table(400), tmp_path / "samples.csv")
-    assert "note:" not in "\n".join(EntityFile(path=str(file), entity="id").report)
+    assert not has_line("\n".join(EntityFile(path=str(file), entity="id").report), "note")
     table = pair_table(4_000)
     table["d"] = (table["d"] > 0).astype(float)
-    assert "note:" not in "\n".join(PairFile(path=str(write(table, tmp_path / "pairs.csv"))).report)
+    assert not has_line("\n".join(PairFile(path=str(write(table, tmp_path / "pairs.csv"))).report), "note")
 
 
 def test_entities_that_differ_by_spaces_or_capitals_are_counted(tmp_path: Path) -> None:
     table = entity_table()
     table["id"] = [*(f"{name} " for name in table["id"][:1]), *table["id"][1:]]
     data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id", drop=["singletons"])
-    assert "note: 1 entities differ from another only by spaces or capitals in column id" in data.report
+    assert_line("\n".join(data.report), "note", 1, "spaces", "capitals", "column id")
 
 
 def test_columns_are_left_out_on_request(tmp_path: Path) -> None:
@@ -252,7 +257,7 @@ def test_an_index_of_parquet_is_a_column(tmp_path: Path) -> None:
     table.set_index("id").to_parquet(tmp_path / "samples.parquet")
     data = EntityFile(path=str(tmp_path / "samples.parquet"), entity="id")
     assert data.feature_columns == ["f0", "f1", "f2", "f3"]
-    assert "40 entities" in "\n".join(data.report)
+    assert_line("\n".join(data.report), "40 entities")
 
 
 def test_pairs_are_put_in_one_order_by_their_names(tmp_path: Path) -> None:
@@ -275,6 +280,6 @@ def test_a_report_names_what_is_odd_about_pairs(tmp_path: Path) -> None:
     table = pd.concat([table, swapped[2:3].assign(d=1.0)])
     table["d"] *= 1000
     report = "\n".join(PairFile(path=str(write(table, tmp_path / "pairs.csv"))).report)
-    assert "note: x equals x' in 1 of 60 same pairs" in report
-    assert "note: 1 different pairs are of samples that same pairs make one entity" in report
-    assert "note: different pairs are 1.5e+03 apart (median), where about 1 is learned best" in report
+    assert_line(report, "note", "x", "x'", 1, 60, "same pairs")
+    assert_line(report, "note", 1, "different pairs", "same pairs")
+    assert_line(report, "note", "different pairs", "1.5e+03", "median", 1)

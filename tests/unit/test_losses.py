@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cmath
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from invlearn.evaluation import metrics
 from invlearn.losses import PairwiseLoss, SupervisedDFTLoss, held_out_outputs
 from invlearn.nn import ExtendedAutoEncoder
 from invlearn.seeding import seeded_generator
+from tests.support.errors import names, naming
 
 DIM, REPLICAS = 5, 2
 
@@ -182,17 +184,17 @@ def test_held_out_outputs_do_not_depend_on_the_pieces(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "named"),
     [
-        (lambda: PairwiseLoss(5, weight=-1.0), "weight must not be negative"),
-        (lambda: PairwiseLoss(5, delta=0.0), "delta must be above 0"),
-        (lambda: PairwiseLoss(5, alpha=0.0), "alpha must be above 0"),
-        (lambda: PairwiseLoss(5, alpha_growth=0.0), "alpha_growth must be above 0"),
-        (lambda: PairwiseLoss(5, invariant=0), "invariant must be at least 1"),
-        (lambda: PairwiseLoss(5, variant=-1), "variant must be at least 0"),
-        (lambda: SupervisedDFTLoss(dim=5, weight=-1.0), "weight must not be negative"),
+        (lambda: PairwiseLoss(5, weight=-1.0), names(key="weight", value=-1.0)),
+        (lambda: PairwiseLoss(5, delta=0.0), names(key="delta", value=[0, 0.0])),
+        (lambda: PairwiseLoss(5, alpha=0.0), names(key="alpha", value=[0, 0.0])),
+        (lambda: PairwiseLoss(5, alpha_growth=0.0), names(key="alpha_growth", value=[0, 0.0])),
+        (lambda: PairwiseLoss(5, invariant=0), names(key="invariant", value=[1, 0])),
+        (lambda: PairwiseLoss(5, variant=-1), names(key="variant", value=[0, -1])),
+        (lambda: SupervisedDFTLoss(dim=5, weight=-1.0), names(key="weight", value=-1.0)),
     ],
 )
-def test_bad_settings_are_named(make, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_bad_settings_are_named(make, named: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=naming(**named)):
         make()

@@ -14,6 +14,7 @@ from invlearn.data import Shift
 from invlearn.losses.groups import group_distances, invariance_of_groups, pairs_of_groups
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_epochs
+from tests.support.errors import naming
 from tests.support.own_data import entity_table, pair_table, write
 
 CPU = torch.device("cpu")
@@ -89,5 +90,5 @@ def test_a_batch_of_entities_trains(dataset: str, tmp_path, tiny: list[str]) -> 
 def test_a_batch_needs_entities(tiny: list[str], tmp_path) -> None:
     file = write(pair_table(), tmp_path / "pairs.csv")
     for words in (["dataset.distance=orbit", *tiny], ["dataset=pairs", f"dataset.path={file}"]):
-        with pytest.raises(ValueError, match="pairs must be drawn"):
+        with pytest.raises(ValueError, match=naming(also=["pairs", "batch"], suggests="drawn")):
             Experiment.from_config(as_plain(compose([*words, "loss.pairs=batch"])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from invlearn.nn import (
 )
 from invlearn.nn.extended import SMOOTHING
 from invlearn.seeding import seeded_generator
+from tests.support.errors import names, naming
 
 
 def generators(*seeds: int) -> list[torch.Generator]:
@@ -130,15 +132,18 @@ def test_decoder_depth_is_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("settings", "named"),
     [
-        ({"depth": 0}, "depth must be between 1 and 1000"),
-        ({"columns": 0}, "columns must be at least 1"),
-        ({"width": 0}, "width must be at least 1"),
-        ({"smoothing": 0.0}, "smoothing must be above 0"),
-        ({"columns": "input", "depth": 8}, r"a network of [\d,]+ parameters is over the limit of 50,000,000"),
+        ({"depth": 0}, names(key="depth", value=[1, 1000, 0])),
+        ({"columns": 0}, names(key="columns", value=[1, 0])),
+        ({"width": 0}, names(key="width", value=[1, 0])),
+        ({"smoothing": 0.0}, names(key="smoothing", value=[0, 0.0])),
+        (
+            {"columns": "input", "depth": 8},
+            names(key=["depth", "width", "columns"], value="50,000,000", also=["parameters"]),
+        ),
     ],
 )
-def test_bad_sizes_are_named(settings: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_bad_sizes_are_named(settings: dict, named: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=naming(**named)):
         ExtendedAutoEncoder(10, 30, generators(0), **settings)

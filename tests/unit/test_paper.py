@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +10,11 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from invlearn.cli import main
-from invlearn.config.compose import compose_sweep, conf_dir
+from invlearn.config.compose import compose_sweep
 from invlearn.errors import UserError
 from invlearn.paper.claims import LOW, Claim, check_claims
-from invlearn.paper.figures import FIGURES, draw, read_figure
+from invlearn.paper.figures import draw
+from tests.support.errors import naming
 
 SIZES = {"modulus": 1, "phase": 7, "sine": 11, "cosine": 13, "code": 5, "reconstruction": 0.5, "invariance": 1}
 BLOCKS = tuple(SIZES)
@@ -182,80 +180,15 @@ def test_pairwise_figures_have_a_panel_for_each_family() -> None:
     assert colors[:2] == ["#d62728", "#1f5fbf"]  # red and blue, as in the paper
 
 
-@pytest.mark.parametrize("name", FIGURES)
-@pytest.mark.parametrize("preset", ["smoke", "quick", "paper"])
-def test_every_grid_composes(name: str, preset: str) -> None:
-    jobs = compose_sweep([f"+grid={name}", f"preset={preset}"]).jobs
-    assert len({job.folder for job in jobs}) == len(jobs) > 0
-    assert {job.folder.parent.as_posix() for job in jobs} == {f"outputs/sweeps/figures-{preset}"}
-    seeds = {job.config.replicas for job in jobs}
-    assert seeds == {"smoke": {2}, "quick": {3}, "paper": {5}}[preset]
-
-
-def test_grids_share_what_they_have_in_common() -> None:
-    folders = {name: {job.folder for job in compose_sweep([f"+grid={name}", "preset=quick"]).jobs} for name in FIGURES}
-    assert len(folders["fig1"] & folders["fig2"]) == 10
-    assert len(folders["fig1"] & folders["fig3"]) == 10
-
-
 def test_what_is_typed_replaces_what_a_grid_says() -> None:
     jobs = compose_sweep(["+grid=fig4", "preset=smoke", "model.depth=3", "sweep=mine", "seed=7"]).jobs
     assert {job.config.model.depth for job in jobs} == {3}
     assert {job.config.seed for job in jobs} == {7}
     assert {job.folder.parent.as_posix() for job in jobs} == {"outputs/sweeps/mine"}
     assert {job.config.sweep for job in jobs} == {"mine"}
-    with pytest.raises(UserError, match="grid=fig4 needs a preset; choose from: smoke, quick, paper"):
+    with pytest.raises(
+        UserError, match=naming(key="grid", value="fig4", suggests=["preset", "smoke", "quick", "paper"])
+    ):
         compose_sweep(["+grid=fig4"])
-    with pytest.raises(UserError, match="grid=fgi4: there is no such grid; did you mean 'fig4'"):
+    with pytest.raises(UserError, match=naming(key="grid", value="fgi4", suggests="fig4")):
         compose_sweep(["+grid=fgi4"])
-
-
-def test_every_grid_is_a_command_that_help_shows(capsys: pytest.CaptureFixture[str]) -> None:
-    for file in (conf_dir() / "grid").glob("*.yaml"):
-        assert f"# invlearn train -m +grid={file.stem} preset=quick" in file.read_text()
-    assert main(["train", "--help"]) == 0
-    assert "grid=fig1|fig2|fig3|fig4|fig5|tune" in capsys.readouterr().out
-
-
-def test_figures_and_claims_from_the_command_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["figure", "fig4", "--preset", "smoke"]) == 2
-    assert "none of its 4 runs is finished; first invlearn train -m +grid=fig4 preset=smoke" in capsys.readouterr().err
-    assert main(["figure", "fig6"]) == 2
-    assert "there is no such figure" in capsys.readouterr().err
-    assert main(["train", "-m", "+grid=fig4", "preset=smoke", "model.depth=1"]) == 0
-    capsys.readouterr()
-    assert main(["figure", "fig4", "--preset", "smoke"]) == 0
-    shown = capsys.readouterr()
-    assert shown.out == "outputs/figures/smoke/fig4.png\n"
-    assert "2 runs are missing" in shown.err
-    assert shown.err.count("model.depth=2") == 2
-    folder = tmp_path / "outputs" / "figures" / "smoke"
-    assert {path.name for path in folder.iterdir()} == {"fig4.csv", "fig4.png", "fig4.pdf"}
-    data = read_figure("fig4", "smoke")
-    assert len(data.table) == 4  # two families, two seeds
-    assert (folder / "fig4.csv").read_text() == data.table.to_csv(index=False)
-    run = next(Path("outputs/sweeps/figures-smoke").glob("*dataset=shift*/run.json"))
-    assert data.table["mse_invariance"][0] == json.loads(run.read_text())["replicas"][0]["metrics"]["mse_invariance"]
-    outputs = []
-    for source in (["--preset", "smoke"], ["--tables", str(folder)]):
-        assert main(["claims", *source, "--format", "csv"]) == 0
-        outputs.append(capsys.readouterr().out)
-    assert outputs[0] == outputs[1]
-    assert outputs[0].count("does not hold") == 2
-    (folder / "fig1.csv").write_text("")
-    assert main(["claims", "--tables", str(folder)]) == 2
-    assert "a table cannot be read: No columns to parse" in capsys.readouterr().err
-    (folder / "fig1.csv").unlink()
-    assert main(["claims", "--tables", str(tmp_path)]) == 2
-    assert "holds none of fig1.csv to fig5.csv" in capsys.readouterr().err
-    config = run.with_name("config.yaml")
-    stored = config.read_text()
-    config.write_text(stored.replace("weight: 8.0", "weight: 7.0"))  # an older default, say
-    assert len(read_figure("fig4", "smoke").missing) == 3
-    config.write_text(stored)
-    before = (folder / "fig4.pdf").read_bytes()
-    assert main(["figure", "fig4", "--preset", "smoke"]) == 0
-    assert (folder / "fig4.pdf").read_bytes() == before

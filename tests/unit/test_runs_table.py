@@ -4,39 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
 import invlearn
-from invlearn.cli import main
 from invlearn.errors import UserError
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.table import aggregate, find_runs, half_interval, read_results, read_runs, render, with_interval
+from tests.support.errors import assert_line, naming
+from tests.support.runs import write_run
 
-
-def write_run(folder: Path, depth: int, seeds: dict[int, float | None], status: str = "completed", **more) -> None:
-    folder.mkdir(parents=True)
-    replicas = [
-        {"seed": seed, "diverged": value is None, "metrics": {"mse_invariance": value, "auroc": value}}
-        for seed, value in seeds.items()
-    ]
-    record = {"status": status, "seeds": list(seeds), **({"replicas": replicas} if status == "completed" else {})}
-    directory = RunDirectory(folder)
-    directory.write_record(record)
-    directory.write_config(
-        {
-            "dataset": {"_target_": "invlearn.data.Shift", "dim": 10},
-            "model": {"_target_": "invlearn.nn.ExtendedAutoEncoder", "depth": depth, "columns": 6 * depth, **more},
-            "seed": next(iter(seeds)),
-            "replicas": len(seeds),
-            "device": "cpu",
-        }
-    )
+FILES = ("config.yaml", "run.json")
 
 
 def test_one_row_per_configuration_best_first(tmp_path: Path) -> None:
@@ -102,9 +85,9 @@ def test_rows_can_be_merged_and_metrics_chosen(tmp_path: Path) -> None:
     assert table["auroc"].tolist() == [0.7, 0.7]
     assert table["seeds"].tolist() == [1, 1]
     assert len(read_results([tmp_path])) == 3
-    with pytest.raises(UserError, match=r"--by model\.dpeth: no run has this key; did you mean 'model\.depth'\?"):
+    with pytest.raises(UserError, match=naming(key="--by", value="model.dpeth", suggests="model.depth")):
         read_results([tmp_path], by=["model.dpeth"])
-    with pytest.raises(UserError, match="--metric auorc: no run has measured it; did you mean 'auroc'"):
+    with pytest.raises(UserError, match=naming(key="--metric", value="auorc", suggests="auroc")):
         read_results([tmp_path], metrics=["auorc"])
 
 
@@ -152,61 +135,29 @@ def test_intervals_of_arrays() -> None:
     np.testing.assert_allclose(half[1:], stats.t.ppf(0.975, count[1:] - 1) / np.sqrt(count[1:]))
 
 
-def test_damaged_and_foreign_directories_are_named_and_skipped(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for index, name in enumerate(("good", "corrupt", "half", "list", "yaml", "keys", "text")):
-        write_run(tmp_path / name, index, {0: 1.0})
-    (tmp_path / "corrupt" / "run.json").write_text('{"status": "comp')
-    (tmp_path / "half" / "config.yaml").unlink()
-    (tmp_path / "list" / "run.json").write_text("[1]")
-    (tmp_path / "yaml" / "config.yaml").write_text("a: [")
-    (tmp_path / "keys" / "run.json").write_text("{}")
-    text = tmp_path / "text" / "run.json"
-    text.write_text(text.read_text().replace("1.0", '"abc"'))
-    assert "abc" in text.read_text()
-    (tmp_path / "foreign").mkdir()
-    (tmp_path / "foreign" / "thesis.txt").write_text("mine")
-    assert main(["results", str(tmp_path), "--format", "csv"]) == 0
-    shown = capsys.readouterr()
-    assert shown.out.count("\n") == 2
-    named = {line.split(f"{tmp_path}/")[1].split("/")[0].split(":")[0] for line in shown.err.splitlines()}
-    assert named == {"corrupt", "foreign", "half", "keys", "list", "text", "yaml"}
-
-
-def test_formats_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_run(tmp_path / "a", 2, {0: 1.0, 1: 3.0})
-    write_run(tmp_path / "b", 3, {0: 0.5})
-    runs = [str(tmp_path / "a"), str(tmp_path / "b")]
-    assert main(["results", *runs, "--metric", "mse_invariance"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].split() == ["2", "2", "2", "±", "1e+01"]
-    assert main(["results", *runs, "--format", "markdown", "--metric", "mse_invariance"]) == 0
-    assert capsys.readouterr().out.splitlines()[2:] == ["| 3 | 1 | 0.5 |", "| 2 | 2 | 2 ± 1e+01 |"]
-    for style, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet)):
-        file = tmp_path / f"table.{style}"
-        assert main(["results", *runs, "--format", style, "-o", str(file)]) == 0
-        pd.testing.assert_frame_equal(read(file), read_results(runs))
-    assert main(["results", *runs, "--format", "parquet"]) == 2
-    assert "needs a file: -o FILE" in capsys.readouterr().err
-    assert main(["results", str(tmp_path / "nowhere")]) == 2
-    (tmp_path / "empty").mkdir()
-    assert main(["results", str(tmp_path / "empty")]) == 2
-    assert "there are no runs in" in capsys.readouterr().err
-
-
 def test_nothing_to_show_is_said() -> None:
-    assert render(aggregate(read_runs([])), "table") == "no runs"
+    shown = render(aggregate(read_runs([])), "table")
+    assert len(shown.splitlines()) == 1
+    assert_line(shown, "no", "runs")
 
 
-def test_a_thousand_runs_take_about_a_second(tmp_path: Path) -> None:
+def test_a_thousand_runs_are_each_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_run(tmp_path / "a", 0, {0: 1.0, 1: 3.0})
     config, record = ((tmp_path / "a" / name).read_text() for name in ("config.yaml", "run.json"))
     for index in range(1000):
         (folder := tmp_path / f"run{index}").mkdir()
         (folder / "config.yaml").write_text(config.replace("depth: 0", f"depth: {index // 4}"))
         (folder / "run.json").write_text(json.dumps({**json.loads(record), "seeds": [2 * index, 2 * index + 1]}))
-    start = time.perf_counter()
+    opened: Counter[Path] = Counter()
+    open_path = Path.open
+
+    def counted(path: Path, *args: Any, **settings: Any) -> Any:
+        opened[path] += 1
+        return open_path(path, *args, **settings)
+
+    monkeypatch.setattr(Path, "open", counted)
     table = aggregate(read_runs(find_runs([tmp_path])))
-    assert time.perf_counter() - start < 5  # a second on an idle machine
+    files = {tmp_path / run / name for run in ("a", *(f"run{index}" for index in range(1000))) for name in FILES}
+    assert dict(opened) == dict.fromkeys(files, 1)
     assert len(table) == 250
     assert set(table["seeds"]) == {8}

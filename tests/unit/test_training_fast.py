@@ -66,24 +66,6 @@ def test_gradients_are_those_of_autograd(tiny: list[str], model: str, loss: str,
             torch.testing.assert_close(grad, expected, rtol=1e-9, atol=1e-13)
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("loss", ["pairwise", "full"])
-def test_both_engines_train_alike(tiny: list[str], model: str, loss: str) -> None:
-    overrides = [*tiny, *MODELS[model], *LOSSES[loss], "dataset.size=2560", "trainer.epochs=15", "dtype=float64"]
-    overrides += ["trainer.warmup_steps=50", "optimizer.lr=0.003", "replicas=2"]  # 300 steps
-    histories = []
-    for engine in ("auto", "plain"):
-        experiment = experiment_of(*overrides, f"engine={engine}")
-        train, valid = experiment.training_examples(CPU), experiment.examples("valid", CPU)
-        state = TrainingState.initial(experiment, train(0), CPU)
-        assert state.objective.__module__.startswith("invlearn.training.fast") == (engine == "auto")
-        for _ in train_epochs(state, experiment, train, valid):
-            pass
-        histories.append(state.history)
-    for name, values in histories[1].items():
-        assert torch.tensor(histories[0][name]) == pytest.approx(torch.tensor(values), rel=1e-6), name
-
-
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize("data_seed", ["null", "3"])
 def test_graphed_steps_are_those_of_the_loop(tiny: list[str], optimizer: str, data_seed: str) -> None:
