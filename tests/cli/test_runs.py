@@ -73,15 +73,19 @@ def test_the_same_command_goes_on_only_with_the_same_data(tmp_path: Path, capsys
     words = ["train", "dataset=entities", f"dataset.path={file}", "dataset.entity=id", f"hydra.run.dir={run}"]
     words += ["dataset.size=256", "trainer.epochs=1"]
     assert main(words) == 0
+    capsys.readouterr()
+    trained = (run / "checkpoints" / "last.pt").stat().st_mtime_ns
     moved = file.rename(tmp_path / "moved.csv")
     assert main([*words[:2], f"dataset.path={moved}", *words[3:]]) == 0
     assert_line(capsys.readouterr().out, run.name, "finished")
+    assert (run / "checkpoints" / "last.pt").stat().st_mtime_ns == trained
     config = (run / "config.yaml").read_text()
     for key in ("offset", "factor"):  # an earlier version was another in the last digits
         config = re.sub(rf"(?<=  {key}: )\S+", lambda number: repr(float(number[0]) * (1 + 1e-9)), config)
     (run / "config.yaml").write_text(config)
     assert main([*words[:2], f"dataset.path={moved}", *words[3:]]) == 0
     assert_line(capsys.readouterr().out, run.name, "finished")
+    assert (run / "checkpoints" / "last.pt").stat().st_mtime_ns == trained
     assert main(["train", "dataset.size=256", "trainer.epochs=1", "trainer.batch_size=16", words[-3]]) == 2
     assert_error_line(capsys.readouterr().err, file=run, key="dataset._target_")
     write(entity_table(seed=1), moved)

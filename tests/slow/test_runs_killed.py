@@ -16,6 +16,7 @@ import torch
 from omegaconf import OmegaConf
 
 from tests.support.errors import assert_error_line
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -36,14 +37,12 @@ def assert_nothing_is_half_written(run: Path) -> None:
             assert read(run / name) is not None
 
 
-def wait_for_change(file: Path) -> None:
+def wait_for_change(file: Path, process: subprocess.Popen) -> None:
     def stamp() -> int | None:
         return file.stat().st_mtime_ns if file.exists() else None
 
-    before, deadline = stamp(), time.monotonic() + 60
-    while stamp() == before:
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+    before = stamp()
+    wait_until(lambda: stamp() != before, process, pause=0.002)
 
 
 def test_a_run_killed_five_times_ends_with_the_same_bits(tmp_path: Path) -> None:
@@ -56,7 +55,7 @@ def test_a_run_killed_five_times_ends_with_the_same_bits(tmp_path: Path) -> None
     for _ in range(5):
         process = subprocess.Popen(COMMAND, cwd=disturbed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(chance.randint(1, 3)):
-            wait_for_change(last)
+            wait_for_change(last, process)
         time.sleep(chance.uniform(0, 0.3))
         process.kill()
         process.wait()
@@ -82,7 +81,7 @@ def test_a_polite_interruption_is_recorded_and_continued(tiny: list[str], tmp_pa
         [sys.executable, "-m", "invlearn", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
     checkpoint = tmp_path / "here" / "checkpoints" / "last.pt"
-    wait_for(checkpoint.exists)
+    wait_until(checkpoint.exists, process)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == status
@@ -90,10 +89,3 @@ def test_a_polite_interruption_is_recorded_and_continued(tiny: list[str], tmp_pa
     record = json.loads((tmp_path / "here" / "run.json").read_text())
     assert record["status"] == "interrupted"
     assert record["metrics"] is None
-
-
-def wait_for(condition, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from tests.support.sweeping import (
     stamp,
     sweep_command,
 )
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -45,9 +45,7 @@ def test_a_run_in_training_is_left_to_its_process(invlearn, tmp_path: Path) -> N
     words = ["train", *SMALL, "trainer.epochs=2000", "hydra.run.dir=here"]
     process = subprocess.Popen([sys.executable, "-m", "invlearn", *words], cwd=tmp_path, stdout=subprocess.DEVNULL)
     try:
-        while not (tmp_path / "here" / "checkpoints" / "last.pt").exists():
-            assert process.poll() is None
-            time.sleep(0.05)
+        wait_until((tmp_path / "here" / "checkpoints" / "last.pt").exists, process)
         second = invlearn(*words)
         assert second.returncode == 2
         assert_error_line(second.stderr, file="here", also=["process"])
@@ -59,9 +57,7 @@ def test_a_run_in_training_is_left_to_its_process(invlearn, tmp_path: Path) -> N
 def test_an_interrupted_sweep_says_how_to_go_on(tmp_path: Path) -> None:
     command = sweep_command(*SMALL, "trainer.epochs=2000", "seed=0,1")
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while stamp(tmp_path) == 0:
-        assert process.poll() is None
-        time.sleep(0.05)
+    wait_until(lambda: stamp(tmp_path) != 0, process)
     process.send_signal(signal.SIGTERM)
     _, shown = process.communicate(timeout=60)
     assert process.returncode == 143

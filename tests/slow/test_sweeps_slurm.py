@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from tests.support.sweeping import (
     runs_of,
     sweep_command,
 )
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -58,14 +58,6 @@ def jobs(state: str) -> list[str]:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
 
 
-def wait_for(condition, process: subprocess.Popen | None = None) -> None:
-    deadline = time.monotonic() + 180
-    while not condition():
-        assert time.monotonic() < deadline
-        assert process is None or process.poll() is None
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize("how", ["its time limit or a preemption", "an operator"])
 def test_a_job_that_is_requeued_ends_as_one_that_was_not(slurm: None, tmp_path: Path, how: str) -> None:
     undisturbed, disturbed = tmp_path / "a", tmp_path / "b"
@@ -77,18 +69,22 @@ def test_a_job_that_is_requeued_ends_as_one_that_was_not(slurm: None, tmp_path: 
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=disturbed, stdout=log, stderr=subprocess.STDOUT)
 
-    wait_for(lambda: any((run / "checkpoints" / "last.pt").exists() for run in runs_of(disturbed).values()), process)
+    wait_until(lambda: any((run / "checkpoints" / "last.pt").exists() for run in runs_of(disturbed).values()), process)
     (job,) = jobs("RUNNING")
     if how == "an operator":
         subprocess.run(["scontrol", "requeue", job], check=True)
     else:
         subprocess.run(["scancel", "--signal=USR2", job], check=True)  # what submitit has Slurm send ahead
-    deadline = time.monotonic() + 180
-    while process.poll() is None and time.monotonic() < deadline:
+
+    def ended() -> bool:
         for waiting in jobs("PENDING"):  # Slurm would hold it back for two minutes
             subprocess.run(["scontrol", "update", f"JobId={waiting}", "StartTime=now"], check=False)
-        time.sleep(1)
-    process.kill()
+        return process.poll() is not None
+
+    try:
+        wait_until(ended, pause=1)
+    finally:
+        process.kill()
     assert process.returncode == 0, (tmp_path / "log").read_text()
     assert metrics_of(disturbed) == metrics_of(undisturbed)
     (run,) = runs_of(disturbed).values()
@@ -106,7 +102,7 @@ def test_a_sweep_on_slurm_killed_five_times_ends_as_an_undisturbed_one(slurm: No
     def kill_the_jobs() -> None:
         subprocess.run(["scancel", "--user=root", "--signal=KILL"], check=True)
         subprocess.run(["scancel", "--user=root"], check=True)
-        wait_for(lambda: not jobs("RUNNING"))
+        wait_until(lambda: not jobs("RUNNING"))
 
     kill_five_times(command, disturbed, 1.5, also=kill_the_jobs)
     done = subprocess.run(command, cwd=disturbed, check=False, capture_output=True, text=True)
@@ -117,11 +113,11 @@ def test_a_sweep_on_slurm_killed_five_times_ends_as_an_undisturbed_one(slurm: No
 def test_a_second_start_leaves_running_jobs_alone(slurm: None, tmp_path: Path) -> None:
     command = sweep_command("seed=0,1", "trainer.epochs=600", *SMALL, "hydra/launcher=slurm")
     first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(lambda: any((run / "checkpoints" / "last.pt").exists() for run in runs_of(tmp_path).values()), first)
+    wait_until(lambda: any((run / "checkpoints" / "last.pt").exists() for run in runs_of(tmp_path).values()), first)
     first.kill()  # the one that waits; its jobs go on
     first.wait()
     second = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert second.returncode == 0, second.stdout + second.stderr
-    wait_for(lambda: {record["status"] for record in records_of(tmp_path).values()} == {"completed"})
+    wait_until(lambda: {record["status"] for record in records_of(tmp_path).values()} == {"completed"})
     for run in runs_of(tmp_path).values():
         assert_no_epoch_was_trained_twice(run)

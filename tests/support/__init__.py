@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.support.sweeping")
+pytest.register_assert_rewrite("tests.support.sweeping", "tests.support.waiting")

@@ -17,7 +17,7 @@ def token(value: object, *, within: bool = False) -> str:
     """A pattern for a name or a number as a whole; within a dotted name or a path also, if wanted."""
     if isinstance(value, re.Pattern):
         return value.pattern
-    before = r"(?<![\w\-])" if within else r"(?<![\w.\-])"
+    before = r"(?<![\w\-])(?<!\d\.)" if within else r"(?<![\w.\-])"
     after = r"(?![\w\-]|[.,]\w)" if isinstance(value, int | float) else r"(?![\w\-]|\.\w)"
     text = re.escape(str(value))
     return (before if re.match(r"[\w.\-]", str(value)) else "") + text + (after if re.search(r"\w$", text) else "")

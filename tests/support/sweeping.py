@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.waiting import wait_until
+
 SMALL = ["dataset.size=1024", "dataset.valid_size=64", "dataset.test_size=64", "dataset.dim=4"]
 TWELVE = ["model.depth=1,2,3", "seed=0,1,2,3", "trainer.epochs=60", *SMALL]
 """Twelve runs of a second or two each."""
@@ -41,12 +43,10 @@ def kill_five_times(command: list[str], folder: Path, seconds: float, also: Call
         process = subprocess.Popen(
             command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        before, deadline = stamp(folder), time.monotonic() + 120
-        while stamp(folder) == before:
-            assert time.monotonic() < deadline
-            if process.poll() is not None:  # on a fast machine
-                return
-            time.sleep(0.05)
+        before = stamp(folder)
+        wait_until(lambda: stamp(folder) != before or process.poll() is not None, pause=0.05)  # noqa: B023
+        if process.poll() is not None:  # on a fast machine
+            return
         time.sleep(chance.uniform(0, seconds))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

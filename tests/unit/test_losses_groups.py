@@ -74,6 +74,7 @@ def test_a_batch_of_entities_trains(dataset: str, tmp_path, tiny: list[str]) -> 
         "replicas=2",
         "trainer.warmup_steps=5",
         "loss.alpha_growth=1",
+        "trainer.epochs=8",
     ]
     if dataset == "entities":
         file = write(entity_table(), tmp_path / "samples.csv")
@@ -84,7 +85,7 @@ def test_a_batch_of_entities_trains(dataset: str, tmp_path, tiny: list[str]) -> 
     for _ in train_epochs(state, experiment, train, valid):
         pass
     first, last = state.history["train_loss"][0], state.history["train_loss"][-1]
-    assert all(after < before for before, after in zip(first, last, strict=True))
+    assert all(after < 0.7 * before for before, after in zip(first, last, strict=True))
 
 
 def test_a_batch_needs_entities(tiny: list[str], tmp_path) -> None:
