@@ -1,0 +1,85 @@
+"""Help and completion: quick, and of every command, group and key."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from invlearn.config.compose import conf_dir
+
+CLEAN_ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("COMP_")}
+
+
+def test_help_names_every_command_group_and_key(invlearn) -> None:
+    for words in (["--help"], []):
+        shown = invlearn(*words)
+        assert shown.returncode == 0
+        assert all(command in shown.stdout for command in ("train", "resume", "evaluate"))
+    text = invlearn("train", "--help").stdout
+    for file in conf_dir().rglob("*.yaml"):
+        folders = file.relative_to(conf_dir()).parts[:-1]
+        if folders and folders[0] not in ("preset", "grid", "own"):  # these set keys of others
+            for line in file.read_text().splitlines():
+                if re.match(r"(?!defaults:)[a-z]\w*:", line):
+                    key = f"{'.'.join(folders)}.{line.partition(':')[0]}="
+                    shown_lines = [row.strip() for row in text.splitlines() if row.strip().startswith(key)]
+                    assert shown_lines, f"{key} has no line of help"
+                    assert all(len(row.split(maxsplit=1)) == 2 for row in shown_lines), key
+    assert re.search(r"dataset=.*permcycle.*\bdefault\W+shift\n", text)
+    lines_of_entities = (r"optimizer=adamw", r"loss=pairwise\b.*\bpairs=batch", r"model=extended\b.*\bsmoothing=4\.0")
+    assert re.search(r"\b.*\n.*\b".join(lines_of_entities), text)
+    for key in ("seed", "replicas", "device", "dtype", "preset=paper|quick|smoke"):
+        assert f"  {key}" in text
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["train", "--help"], ["nonsense"]])
+def test_quick_answers_import_no_torch(words: list[str]) -> None:
+    code = f"import sys; from invlearn.cli import main; main({words!r}); print('torch' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("invlearn ", {"train", "resume", "evaluate"}),
+        ("invlearn tr", {"train"}),
+        ("invlearn train dataset=", {"dataset=twopart", "dataset=shift", "dataset=permcycle", "dataset=shiftscale"}),
+        ("invlearn train model=standard model.a", {"model.activation="}),
+        ("invlearn evaluate out", set()),
+    ],
+)
+def test_completion(line: str, expected: set[str], tmp_path: Path) -> None:
+    code = "import sys; from invlearn.cli import main; sys.argv = ['invlearn', '-sc', 'query=bash']; main()"
+    code += "; print('torch' in sys.modules)"
+    environment = {**CLEAN_ENVIRONMENT, "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    shown = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    *answer, torch_loaded = shown.stdout.split()
+    assert expected <= set(answer)
+    assert expected or not answer
+    assert torch_loaded == "False"
+
+
+@pytest.mark.skipif(not Path("/bin/bash").exists(), reason="no bash")
+def test_completion_in_a_real_bash(tmp_path: Path) -> None:
+    program = tmp_path / "invlearn"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m invlearn "$@"\n')
+    program.chmod(0o755)
+    script = """
+        eval "$(invlearn -sc install=bash)"
+        COMP_LINE='invlearn train model.de' COMP_POINT=23 COMP_CWORD=2
+        hydra_bash_completion
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    environment = {**CLEAN_ENVIRONMENT, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    shown = subprocess.run(
+        ["/bin/bash", "-c", script], env=environment, capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert {"model.depth=", "model.decoder_depth="} <= set(shown.stdout.split())

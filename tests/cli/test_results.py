@@ -1,0 +1,57 @@
+"""Many runs in one table, through the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from invlearn.cli import main
+from invlearn.runs.table import read_results
+from tests.support.errors import assert_error_line
+from tests.support.runs import write_run
+
+
+def test_damaged_and_foreign_directories_are_named_and_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index, name in enumerate(("good", "corrupt", "half", "list", "yaml", "keys", "text")):
+        write_run(tmp_path / name, index, {0: 1.0})
+    (tmp_path / "corrupt" / "run.json").write_text('{"status": "comp')
+    (tmp_path / "half" / "config.yaml").unlink()
+    (tmp_path / "list" / "run.json").write_text("[1]")
+    (tmp_path / "yaml" / "config.yaml").write_text("a: [")
+    (tmp_path / "keys" / "run.json").write_text("{}")
+    text = tmp_path / "text" / "run.json"
+    text.write_text(text.read_text().replace("1.0", '"abc"'))
+    assert "abc" in text.read_text()
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.txt").write_text("mine")
+    assert main(["results", str(tmp_path), "--format", "csv"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.count("\n") == 2
+    named = {line.split(f"{tmp_path}/")[1].split("/")[0].split(":")[0] for line in shown.err.splitlines()}
+    assert named == {"corrupt", "foreign", "half", "keys", "list", "text", "yaml"}
+
+
+def test_formats_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "a", 2, {0: 1.0, 1: 3.0})
+    write_run(tmp_path / "b", 3, {0: 0.5})
+    runs = [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert main(["results", *runs, "--metric", "mse_invariance"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["2", "2", "2", "±", "1e+01"]
+    assert main(["results", *runs, "--format", "markdown", "--metric", "mse_invariance"]) == 0
+    assert capsys.readouterr().out.splitlines()[2:] == ["| 3 | 1 | 0.5 |", "| 2 | 2 | 2 ± 1e+01 |"]
+    for style, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet)):
+        file = tmp_path / f"table.{style}"
+        assert main(["results", *runs, "--format", style, "-o", str(file)]) == 0
+        pd.testing.assert_frame_equal(read(file), read_results(runs))
+    assert main(["results", *runs, "--format", "parquet"]) == 2
+    assert_error_line(capsys.readouterr().err, value="parquet", suggests="-o")
+    assert main(["results", str(tmp_path / "nowhere")]) == 2
+    assert_error_line(capsys.readouterr().err, file=tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert main(["results", str(tmp_path / "empty")]) == 2
+    *_, line = capsys.readouterr().err.splitlines(keepends=True)
+    assert_error_line(line, file=tmp_path / "empty")

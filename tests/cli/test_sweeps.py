@@ -1,0 +1,182 @@
+"""Sweeps through the command line: skipped, continued, tried again."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from invlearn.cli import main
+from invlearn.runs.directory import RunDirectory
+from tests.support.errors import assert_error_line, assert_line, counts
+from tests.support.sweeping import SMALL, records_of, runs_of
+
+
+def train(*words: str) -> int:
+    return main(["train", "-m", "sweep=s", *SMALL, "trainer.epochs=2", *words])
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_adding_values_trains_only_the_new_ones(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("model.depth=1,2") == 0
+    told = capsys.readouterr().out.splitlines()[0]
+    assert_line(told, 2, "outputs/sweeps/s")
+    assert counts(told) == {"new": 2}
+    before = {name: (run / "run.json").stat().st_mtime_ns for name, run in runs_of(here).items()}
+    assert train("model.depth=1,2,3") == 0
+    told = capsys.readouterr().out.splitlines()[0]
+    assert_line(told, 3, "outputs/sweeps/s")
+    assert counts(told) == {"finished": 2, "new": 1}
+    after = {name: (run / "run.json").stat().st_mtime_ns for name, run in runs_of(here).items()}
+    assert len(after) == 3
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_failing_run_costs_no_other_and_is_tried_again(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from invlearn.runs import session as run
+
+    def broken(state, experiment, *rest):
+        if experiment.config["model"]["depth"] == 2:
+            raise RuntimeError("a bug\nin many lines")
+        return intact(state, experiment, *rest)
+
+    intact = run.train_epochs
+    monkeypatch.setattr(run, "train_epochs", broken)
+    assert train("model.depth=1,2,3") == 1
+    shown = capsys.readouterr().out
+    statuses = {("depth=2" in name, record["status"]) for name, record in records_of(here).items()}
+    assert statuses == {(False, "completed"), (True, "failed")}
+    (failed,) = [run for name, run in runs_of(here).items() if "depth=2" in name]
+    assert_line(shown, "failed", failed.name, "RuntimeError: a bug", f"{failed.relative_to(here)}/train.log")
+    assert "Traceback" in (failed / "train.log").read_text()
+    assert json.loads((failed / "run.json").read_text())["error"] == "RuntimeError: a bug"
+    monkeypatch.setattr(run, "train_epochs", intact)
+    assert train("model.depth=1,2,3") == 0
+    assert counts(capsys.readouterr().out.splitlines()[0]) == {"finished": 2, "failed": 1}
+    assert {record["status"] for record in records_of(here).values()} == {"completed"}
+
+
+def test_on_error_stop_starts_no_more(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("seed=0,1,2", "optimizer.lr=1e30", "trainer.clip=null")
+    assert train(*words, "on_error=stop") == 1
+    assert [record["status"] for record in records_of(here).values()] == ["failed", "planned", "planned"]
+    assert_line(capsys.readouterr().out, 2, "on_error=stop")
+    assert train(*words) == 1
+    assert counts(capsys.readouterr().out.splitlines()[0]) == {"failed": 1, "new": 2}
+    assert {record["status"] for record in records_of(here).values()} == {"failed"}
+
+
+def test_a_wrong_value_or_another_config_stops_a_sweep_before_it_starts(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("model.depth=1,0") == 2
+    assert not (here / "outputs").exists()
+    assert train("seed=0", "hydra.sweep.subdir=same") == 0
+    capsys.readouterr()
+    assert train("seed=1", "hydra.sweep.subdir=same") == 2
+    assert_error_line(capsys.readouterr().err, file="outputs/sweeps/s/same", differs={"seed": (0, 1)})
+
+
+def test_two_runs_for_one_folder_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("seed=0,1", "hydra.sweep.subdir=same") == 2
+    assert_error_line(capsys.readouterr().err, file="outputs/sweeps/s/same", differs={"seed": (0, 1)})
+    assert train("seed=0,1", "hydra.sweep.subdir=${hydra.job.num}") == 2
+    assert_error_line(capsys.readouterr().err, key=["hydra.sweep.subdir", "hydra.job.num"])
+    assert not (here / "outputs").exists()
+
+
+def test_the_sweeps_folder_may_depend_on_a_swept_key(here: Path) -> None:
+    assert train("model.depth=1,2", "hydra.sweep.dir=out/${model.depth}") == 0
+    assert len(list(here.glob("out/1/*/run.json"))) == len(list(here.glob("out/2/*/run.json"))) == 1
+
+
+def test_whatever_a_grid_sets_holds_for_its_runs(here: Path) -> None:
+    (here / "mine" / "grid").mkdir(parents=True)
+    (here / "mine" / "grid" / "pair.yaml").write_text(
+        "# @package _global_\nsweep: s\nreplicas: 2\ngrid:\n  smoke:\n    - model.depth=1,2\n"
+    )
+    assert main(["train", "-m", "--config-dir", "mine", "+grid=pair", "preset=smoke", *SMALL]) == 0
+    assert [record["seeds"] for record in records_of(here).values()] == [[0, 1], [0, 1]]
+    assert main(["train", "--config-dir", "mine", "+grid=pair", "preset=smoke"]) == 2
+
+
+def test_a_run_that_another_process_finished_meanwhile_stays_finished(here: Path) -> None:
+    from invlearn.cli.train import check
+    from invlearn.config.compose import compose_sweep
+    from invlearn.sweeps.run import _mark_planned
+
+    assert train("seed=0") == 0
+    (job,) = compose_sweep(["sweep=s", *SMALL, "trainer.epochs=2", "seed=0"]).jobs
+    before = records_of(here)
+    assert not _mark_planned(RunDirectory(job.folder), check(job.config, job.folder)[0])
+    assert records_of(here) == before
+
+
+def test_looking_at_a_lock_keeps_nobody_from_training(tmp_path: Path) -> None:
+    directory, stop = RunDirectory(tmp_path), threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            _ = directory.is_locked
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        for _ in range(100):
+            with directory.locked():
+                pass
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def test_a_failure_before_training_is_written_down_too(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from invlearn.runs import session as run
+
+    def broken(name: str) -> None:
+        raise RuntimeError(f"no driver for {name}")
+
+    monkeypatch.setattr(run, "resolve_device", broken)
+    assert train("seed=0,1") == 1
+    assert {(record["status"], record["error"]) for record in records_of(here).values()} == {
+        ("failed", "RuntimeError: no driver for auto")
+    }
+    assert capsys.readouterr().out.count("failed: ") == 4  # as it happens, and in the end
+
+
+def test_names_are_readable_and_never_too_long(here: Path) -> None:
+    assert train("model.depth=1", "hydra.sweep.dir=elsewhere") == 0
+    (run,) = [path for path in (here / "elsewhere").iterdir() if path.is_dir()]
+    assert "model.depth=1" in run.name.split(",")
+    long = f"hydra.sweep.subdir={'x' * 300}"
+    assert train("model.depth=1", long, "hydra.sweep.dir=long") == 0
+    (run,) = [path for path in (here / "long").iterdir() if path.is_dir()]
+    assert len(run.name) == 200
+
+
+def test_a_launcher_that_is_not_installed_is_named(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "hydra_plugins.hydra_submitit_launcher", None)
+    monkeypatch.delitem(sys.modules, "hydra_plugins.hydra_submitit_launcher.submitit_launcher", raising=False)
+    assert train("seed=0,1", "hydra/launcher=slurm") == 2
+    assert_error_line(
+        capsys.readouterr().err, key="hydra/launcher", value="slurm", suggests="pip install 'invlearn[slurm]'"
+    )
+    assert train("seed=0,1", "hydra/launcher=jobllib") == 2
+    assert_error_line(capsys.readouterr().err, key="hydra/launcher", value="jobllib", suggests="joblib")
+    assert train("seed=0,1", "hydra/sweeper=optuna") == 2
+    assert_error_line(capsys.readouterr().err, key="hydra/sweeper")
+    assert not (here / "outputs").exists()

@@ -1,0 +1,5 @@
+"""What several tests share."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.support.sweeping", "tests.support.waiting")

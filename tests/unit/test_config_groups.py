@@ -1,0 +1,124 @@
+"""Every YAML of a dataset, model, loss, optimiser or preset composes, builds what it names, and trains."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from invlearn.config import as_plain, flatten
+from invlearn.config.build import locate
+from invlearn.config.compose import compose, conf_dir
+from invlearn.training.experiment import Experiment
+from invlearn.training.loop import TrainingState, train_step
+from tests.support.errors import naming
+from tests.support.own_data import entity_table, pair_table, write
+
+CPU = torch.device("cpu")
+OPTIONS = {
+    group: sorted(file.stem for file in (conf_dir() / group).glob("*.yaml"))
+    for group in ("dataset", "model", "loss", "optimizer", "trainer", "preset")
+}
+
+
+def losses_of_two_steps(overrides: list[str]) -> list[float]:
+    experiment = Experiment.from_config(as_plain(compose([*overrides, "dataset.size=256", "trainer.batch_size=32"])))
+    examples = experiment.training_examples(CPU)(0)
+    state = TrainingState.initial(experiment, examples, CPU)
+    for group in state.optimizer.param_groups:
+        group["lr"] = group["peak_lr"] / 100
+    batch = [part[:, :32] for part in examples]
+    return [train_step(state, experiment, batch, state.statistics)["loss"].item() for _ in range(2)]
+
+
+OWN = {"entities": entity_table().rename(columns={"id": "entity"}), "pairs": pair_table()}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "model", "loss"), list(itertools.product(OPTIONS["dataset"], OPTIONS["model"], OPTIONS["loss"]))
+)
+def test_every_dataset_model_and_loss_train_together(dataset: str, model: str, loss: str, tmp_path: Path) -> None:
+    file = [f"dataset.path={write(OWN[dataset], tmp_path / 'own.csv')}"] if dataset in OWN else []
+    overrides = [f"dataset={dataset}", *file, f"model={model}", f"loss={loss}"]
+    if file and loss == "supervised_dft":
+        with pytest.raises(ValueError, match=naming(key="loss", also=["supervised_dft"], suggests="loss=pairwise")):
+            losses_of_two_steps(overrides)
+    else:
+        first, second = losses_of_two_steps(overrides)
+        assert second < first
+
+
+@pytest.mark.parametrize("dataset", OWN)
+def test_own_data_bring_defaults_that_what_is_typed_replaces(dataset: str) -> None:
+    def chosen(*overrides: str) -> dict[str, Any]:
+        return flatten(as_plain(compose([f"dataset={dataset}", "dataset.path=own.csv", *overrides])))
+
+    config = chosen()
+    assert (config["model.smoothing"], config["optimizer.weight_decay"]) == (4.0, 0.5)
+    assert config["loss.pairs"] == ("batch" if dataset == "entities" else "drawn")
+    config = chosen("model.smoothing=0.1", "optimizer.weight_decay=0.2", "loss.pairs=drawn", "preset=smoke")
+    assert (config["model.smoothing"], config["optimizer.weight_decay"], config["loss.pairs"]) == (0.1, 0.2, "drawn")
+    assert chosen("optimizer=sgd")["optimizer._target_"] == "torch.optim.SGD"
+    assert chosen("optimizer=adam")["optimizer._target_"] == "torch.optim.Adam"
+    assert "model.smoothing" not in chosen("model=standard")
+
+
+@pytest.mark.parametrize("preset", OPTIONS["preset"])
+@pytest.mark.parametrize("model", OPTIONS["model"])
+def test_every_preset_composes_with_either_model(preset: str, model: str) -> None:
+    first, second = losses_of_two_steps([f"preset={preset}", f"model={model}", "loss=supervised_dft"])
+    assert second < first
+
+
+def test_the_papers_preset_is_the_papers() -> None:
+    config = as_plain(compose(["preset=paper", "loss=supervised_dft"]))
+    assert config["optimizer"]["_target_"] == "torch.optim.SGD"
+    assert (config["trainer"]["batch_size"], config["model"]["columns"]) == (128, "input")
+    assert (config["dataset"]["size"], config["dataset"]["test_size"], config["loss"]["weight"]) == (60_000, 10_000, 8)
+    standard = Experiment.from_config(as_plain(compose(["preset=paper", "model=standard", "dataset.dim=20"])))
+    assert standard.config["model"]["width"] == 160
+
+
+@pytest.mark.parametrize(
+    ("group", "option"), [(group, option) for group in OPTIONS if group != "preset" for option in OPTIONS[group]]
+)
+def test_a_yaml_mirrors_its_constructor(group: str, option: str) -> None:
+    node = OmegaConf.to_container(OmegaConf.load(conf_dir() / group / f"{option}.yaml"))
+    assert isinstance(node, dict)
+    node.pop("defaults", None)  # Hydra's: what it chooses of other groups
+    target = locate(group, node["_target_"])
+    parameters = inspect.signature(target).parameters
+    keys = {str(key) for key in node} - {"_target_"}
+    assert keys <= set(parameters)
+    if node["_target_"].startswith("invlearn."):
+        given_elsewhere = {"dim", "code_features", "generators"} if group in ("model", "loss") else set()
+        assert keys == set(parameters) - given_elsewhere
+        for key in keys:
+            default = parameters[key].default
+            if default is inspect.Parameter.empty:
+                assert node[key] == "???"
+            else:
+                assert node[key] == (list(default) if default == () else default), f"{group}.{key} has two defaults"
+
+
+@pytest.mark.parametrize("file", sorted(conf_dir().rglob("*.yaml")), ids=lambda file: file.stem)
+def test_a_yaml_opens_with_its_command(file: Path) -> None:
+    head = [line for line in file.read_text().splitlines() if line.startswith("#") and "@package" not in line]
+    assert re.match(r"# (invlearn train|Part of)", head[0])
+
+
+def test_every_auto_is_settled_by_sizes_or_by_training_examples() -> None:
+    experiment = Experiment.from_config(as_plain(compose(["dataset=permcycle"])))
+    assert [key for key, value in flatten(experiment.config).items() if value == "auto"] == [
+        "loss.alpha",
+        "device",
+        "engine",
+    ]
+    again = Experiment.from_config(experiment.config)
+    assert again.config == experiment.config

@@ -1,0 +1,87 @@
+"""The run directory: atomic files, strict JSON, errors that name the file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from invlearn.errors import UserError
+from invlearn.runs.directory import RunDirectory, check_writable, write_atomically
+from tests.support.errors import naming
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "deep" / "file"
+    write_atomically(file, b"old")
+    assert file.read_bytes() == b"old"
+
+    def power_cut(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(file, b"new")
+    assert file.read_bytes() == b"old"
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_files_are_as_readable_as_any_other(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "ours", b"")
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_the_record_is_strict_json(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.write_record({"metrics": {"a": float("nan"), "b": [float("inf"), 1.5]}, "status": "completed"})
+    text = (tmp_path / "run.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail) == {
+        "metrics": {"a": None, "b": [None, 1.5]},
+        "status": "completed",
+    }
+    assert run.record()["status"] == "completed"
+
+
+def test_the_config_comes_back_as_it_was(tmp_path: Path) -> None:
+    config = {"model": {"depth": 2, "width": None, "lr": 1e-05}, "cycle": [2, 0, 1], "name": "1e3", "flag": True}
+    RunDirectory(tmp_path).write_config(config)
+    assert RunDirectory(tmp_path).config() == config
+
+
+def test_metrics_come_back_to_the_last_bit(tmp_path: Path) -> None:
+    table = pd.DataFrame({"epoch": [1, 2], "loss": [0.1 + 0.2, float("nan")]})
+    RunDirectory(tmp_path).write_metrics(table)
+    assert RunDirectory(tmp_path).metrics().equals(table)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("run.json", "{"),
+        ("run.json", "[]"),
+        ("run.json", None),
+        ("config.yaml", "a: ["),
+        ("config.yaml", "- 1"),
+        ("config.yaml", None),
+    ],
+)
+def test_damage_is_named(tmp_path: Path, name: str, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    run = RunDirectory(tmp_path)
+    with pytest.raises(UserError, match=naming(file=[name, tmp_path])):
+        run.record() if name == "run.json" else run.config()
+
+
+def test_whether_a_folder_can_be_written_is_found_without_a_trace(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=naming(file=[tmp_path / "file" / "run", tmp_path / "file"])):
+        check_writable(tmp_path / "file" / "run")
+    with pytest.raises(UserError, match=naming(file="/proc/nowhere/run")):
+        check_writable(Path("/proc/nowhere/run"))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

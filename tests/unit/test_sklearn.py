@@ -1,0 +1,141 @@
+"""The transformer, as scikit-learn and its users expect it."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from invlearn.config import as_plain
+from invlearn.config.compose import compose
+from invlearn.sklearn import InvariantEncoder
+from invlearn.training.experiment import Experiment
+from tests.support.errors import names, naming
+from tests.support.own_data import entity_table, write
+
+
+def samples(entities: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    table = entity_table(entities=entities, copies=4, dim=5, seed=seed)
+    return table.filter(like="f").to_numpy(), table["id"].to_numpy(str)
+
+
+# sklearn's checks report what they do not apply to.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_scikit_learn_accepts_it() -> None:
+    results = check_estimator(InvariantEncoder(epochs=3), on_fail=None)
+    assert [result["check_name"] for result in results if result["status"] == "failed"] == []
+    assert len(results) > 40
+
+
+def test_codes_of_unseen_entities_tell_them_apart() -> None:
+    encoder = InvariantEncoder(random_state=0).fit(*samples(300))
+    X, y = samples(100, seed=1)
+    codes = encoder.transform(X)
+    assert codes.shape == (400, 5)
+    assert encoder.score(X, y) > 0.9
+    again = pickle.loads(pickle.dumps(encoder))
+    assert np.array_equal(again.transform(X), codes)
+    assert encoder.get_feature_names_out().tolist() == [f"invariantencoder{index}" for index in range(5)]
+
+
+def test_a_seed_decides_everything() -> None:
+    X, y = samples()
+    one, same, other = (InvariantEncoder(epochs=1, random_state=seed).fit(X, y).transform(X) for seed in (0, 0, 1))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_it_works_in_a_pipeline_and_a_grid_search() -> None:
+    X, y = samples()
+    pipeline = make_pipeline(StandardScaler(), InvariantEncoder(epochs=1, random_state=0))
+    search = GridSearchCV(pipeline, {"invariantencoder__model": ["extended", "standard"]}, cv=2)
+    search.fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_estimator_.transform(X).shape == (240, 5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"model": "extendedd"}, names(key="model", value="'extendedd'", suggests="extended")),
+        ({"epochs": 0}, names(key="trainer.epochs", value=[1, 0])),
+        ({"invariant": 0}, names(key="loss.invariant", value=[1, 0])),
+        ({"validation_fraction": 1.0}, names(key="validation_fraction", value=[0, 1, 1.0])),
+        ({"settings": {"model.dpeth": 3}}, names(key="model.dpeth", suggests="depth")),
+        ({"settings": {"dataset.size": 9}}, names(key="dataset.size", also=["settings"])),
+        ({"device": "tpu"}, names(key="device", value="'tpu'", suggests=["auto", "cpu"])),
+    ],
+)
+def test_wrong_settings_are_named(settings: dict, named: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=naming(**named)):
+        InvariantEncoder(**settings).fit(*samples(10))
+
+
+def test_other_settings_reach_the_run() -> None:
+    encoder = InvariantEncoder(epochs=1, invariant=3, settings={"model.columns": 8, "loss.variant": 2}, pairs="batch")
+    encoder.fit(*samples(20))
+    assert encoder.model_.columns == 8
+    assert encoder.transform(samples(5)[0]).shape == (20, 3)
+
+
+def test_unlike_features_get_a_warning() -> None:
+    X, y = samples(20)
+    with pytest.warns(UserWarning, match=naming(also=["feature 1", "times"])):
+        InvariantEncoder(epochs=1).fit(X + np.eye(X.shape[1])[1] * 1000, y)
+
+
+def test_groups_are_chosen_by_name_in_settings() -> None:
+    config = InvariantEncoder(settings={"optimizer": "sgd", "optimizer.lr": 0.1, "trainer.input_lr_factor": 1})._config(
+        0
+    )
+    assert config["optimizer"]["_target_"] == "torch.optim.SGD"
+    assert config["optimizer"]["lr"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"modle.depth": 3}, names(key="modle.depth", suggests="model")),
+        ({"model.dpeth": 3}, names(key="model.dpeth", suggests="depth")),
+        ({"optimizer": "adm"}, names(key="optimizer", value="'adm'", suggests="adam")),
+        ({"replicas": 3}, names(key="replicas", value=[1, 3])),
+        ({"dataset.size": 3}, names(key="dataset.size", also=["settings"])),
+    ],
+)
+def test_settings_that_are_none_are_named(settings: dict[str, Any], named: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=naming(**named)):
+        InvariantEncoder(settings=settings).fit(*samples(20))
+
+
+def test_without_two_samples_of_an_entity_there_is_a_warning() -> None:
+    X, _ = samples(10)
+    with pytest.warns(UserWarning, match=naming(also=["entity", "two samples"])):
+        InvariantEncoder(epochs=1).fit(X, np.arange(len(X)))
+
+
+def test_frames_are_scored_without_a_warning() -> None:
+    table = entity_table(entities=20)
+    encoder = InvariantEncoder(epochs=1).fit(table.filter(like="f"), table["id"])
+    assert 0 <= encoder.score(table.filter(like="f"), table["id"]) <= 1
+    with pytest.raises(ValueError, match=naming(key="y", also=["type"])):
+        encoder.fit(table.filter(like="f"), np.array([1, "a"] * 30, dtype=object))
+
+
+def test_its_defaults_are_those_of_a_file_of_entities(tmp_path: Path) -> None:
+    file = write(entity_table(), tmp_path / "own.csv")
+    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "trainer.epochs=30"]
+    of_file = Experiment.from_config(as_plain(compose(words))).config
+    of_encoder = InvariantEncoder()._config(0)
+    for group in ("model", "loss", "optimizer"):
+        for key, value in of_encoder[group].items():
+            assert value in ("auto", of_file[group][key]), (group, key)
+    signature = inspect.signature(InvariantEncoder).parameters
+    assert signature["distance"].default == of_file["dataset"]["distance"]
