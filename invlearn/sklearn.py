@@ -61,6 +61,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     Attributes:
         encoder_: The ``invlearn.encoder.InvariantEncoder`` that was trained, in double precision on the CPU.
+        model_: Its network, a stack of one.
         scale_: How samples are scaled.
         n_features_in_: Features d.
         n_iter_: The epoch that was best.
@@ -144,6 +145,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         experiment = Experiment.from_config(self._config(seed), prepared=Prepared(dataset, dataset))
         self.encoder_, self.n_iter_ = _trained(experiment)
         self.encoder_.scaler = Scaler(self.scale_.offset, self.scale_.factor)
+        self.model_ = self.encoder_.network
         self._n_features_out = self.encoder_.invariant
         return self
 

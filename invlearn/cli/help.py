@@ -40,7 +40,7 @@ def _groups() -> list[Path]:
 def _defaults() -> dict[str, str]:
     """The options that conf/train.yaml chooses."""
     lines = (conf_dir() / "train.yaml").read_text(encoding="utf-8").splitlines()
-    chosen = (line.strip(" -").partition(": ") for line in lines if line.startswith("  - "))
+    chosen = (line.partition("  # ")[0].strip(" -").partition(": ") for line in lines if line.startswith("  - "))
     return {group: option for group, _, option in chosen if option != "null"}
 
 

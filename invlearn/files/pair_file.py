@@ -51,7 +51,7 @@ class PairFile(SampleFile):
 
     def __post_init__(self) -> None:
         if self.x == self.x_prime:
-            raise ValueError(f"x and x_prime are both {self.x}")
+            raise ValueError(f"x and dataset.x_prime are both {self.x}")
         super().__post_init__()
 
     @property
@@ -74,9 +74,10 @@ class PairFile(SampleFile):
     def _check_features(self) -> None:
         columns = [*self.x, *self.x_prime, self.label]
         if twice := next((name for name in columns if columns.count(name) > 1), None):
-            raise ValueError(f"x, dataset.x_prime, dataset.label: {twice} is named twice")
+            raise ValueError(f"x and dataset.x_prime and dataset.label: {twice} is named twice")
         if len(self.x) != len(self.x_prime):
-            raise ValueError(f"x has {len(self.x)} columns and dataset.x_prime has {len(self.x_prime)} in {self.path}")
+            widths = f"x has {len(self.x)} columns and x' has {len(self.x_prime)} (dataset.x_prime)"
+            raise ValueError(f"{widths} in {self.path}")
         super()._check_features()
 
 

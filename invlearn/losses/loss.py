@@ -50,7 +50,7 @@ class Loss(ABC):
         ValueError: A setting is out of range.
     """
 
-    dim: int
+    dim: int = field(kw_only=False)
     invariant: int | Literal["auto"] = "auto"
     variant: int | Literal["auto"] = "auto"
     trains_encoder: bool = field(init=False, default=True, repr=False)

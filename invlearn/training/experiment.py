@@ -116,6 +116,8 @@ class Experiment:
         }
         at_default = {f"{group}.{key}" for group, node in nodes.items() for key in _at_default(config[group], node)}
         at_default |= _at_default(config, top)
+        if config["optimizer"].get("lr", "auto") == "auto":  # our default, not torch's
+            at_default |= {"optimizer.lr"}
         whole = {**nodes, **{key: value for key, value in top.items() if key != "_target_"}}
         experiment = cls(whole, spec, loss, trainer, settings, frozenset(at_default), prepared)
         if prepared:

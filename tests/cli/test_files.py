@@ -197,7 +197,10 @@ def test_an_array_of_distances_must_be_one_number_a_pair(capsys, tmp_path: Path,
         (["dataset.path={file}", "dataset.offset=[1,2]"], names(key="dataset.offset", value=[4, 2])),
         (["dataset.path={file}", "dataset.without=[400]"], names(key="dataset.without", value="[400]")),
         (["dataset.path={file}", "dataset.without=[f9]"], names(key="dataset.without", column="f9", suggests="f0")),
-        (["dataset.path={file}", "dataset.copies=1"], names(key="dataset.copies", value=[2, 1])),
+        (
+            ["dataset.path={file}", "dataset.samples_per_entity=1"],
+            names(key="dataset.samples_per_entity", value=[2, 1]),
+        ),
         (
             ["dataset.path={file}", "dataset.drop=[nan]"],
             names(key="dataset.drop", value="[nan]", suggests=["missing", "duplicates", "singletons"]),

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from invlearn.cli import main
-from invlearn.config.compose import conf_dir
-from invlearn.runs.table import with_interval
+from invlearn.config.folder import conf_dir
+from invlearn.report.tables import with_interval
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "outputs" / "reference"

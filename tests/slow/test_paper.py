@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from invlearn.cli import main
-from invlearn.config.compose import compose_sweep
 from invlearn.paper.figures import FIGURES, read_figure
+from invlearn.sweeps.plan import compose_sweep
 from tests.support.errors import assert_error_line, assert_line
 
 pytestmark = pytest.mark.slow

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from invlearn.training.loop import TrainingState, train_epochs
-from tests.unit.test_training_fast import CPU, LOSSES, MODELS, experiment_of
+from invlearn.training.learner import prepare_training
+from invlearn.training.loop import train_epochs
+from tests.support.training import CPU, experiment_of
+from tests.unit.test_training_fast import LOSSES, MODELS
 
 pytestmark = pytest.mark.slow
 
@@ -19,8 +21,7 @@ def test_both_engines_train_alike(tiny: list[str], model: str, loss: str) -> Non
     histories = []
     for engine in ("auto", "plain"):
         experiment = experiment_of(*overrides, f"engine={engine}")
-        train, valid = experiment.training_examples(CPU), experiment.examples("valid", CPU)
-        state = TrainingState.initial(experiment, train(0), CPU)
+        state, train, valid = prepare_training(experiment, CPU)
         assert state.objective.__module__.startswith("invlearn.training.fast") == (engine == "auto")
         for _ in train_epochs(state, experiment, train, valid):
             pass

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from omegaconf import OmegaConf
 
 from invlearn.config import as_plain, flatten
 from invlearn.config.build import locate
-from invlearn.config.compose import compose, conf_dir
+from invlearn.config.compose import compose
+from invlearn.config.folder import conf_dir
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_step
 from tests.support.errors import naming
 from tests.support.own_data import entity_table, pair_table, write
+from tests.support.training import CPU, examples_of
 
-CPU = torch.device("cpu")
 OPTIONS = {
     group: sorted(file.stem for file in (conf_dir() / group).glob("*.yaml"))
     for group in ("dataset", "model", "loss", "optimizer", "trainer", "preset")
@@ -29,12 +29,13 @@ OPTIONS = {
 
 def losses_of_two_steps(overrides: list[str]) -> list[float]:
     experiment = Experiment.from_config(as_plain(compose([*overrides, "dataset.size=256", "trainer.batch_size=32"])))
-    examples = experiment.training_examples(CPU)(0)
+    examples = examples_of(experiment)
     state = TrainingState.initial(experiment, examples, CPU)
     for group in state.optimizer.param_groups:
         group["lr"] = group["peak_lr"] / 100
-    batch = [part[:, :32] for part in examples]
-    return [train_step(state, experiment, batch, state.statistics)["loss"].item() for _ in range(2)]
+    batch = type(examples)(*(part[:, :32] for part in examples))
+    given = experiment.loss.at(0.0, state.statistics)
+    return [train_step(state, experiment, batch, given)["loss"].item() for _ in range(2)]
 
 
 OWN = {"entities": entity_table().rename(columns={"id": "entity"}), "pairs": pair_table()}
@@ -46,7 +47,10 @@ OWN = {"entities": entity_table().rename(columns={"id": "entity"}), "pairs": pai
 def test_every_dataset_model_and_loss_train_together(dataset: str, model: str, loss: str, tmp_path: Path) -> None:
     file = [f"dataset.path={write(OWN[dataset], tmp_path / 'own.csv')}"] if dataset in OWN else []
     overrides = [f"dataset={dataset}", *file, f"model={model}", f"loss={loss}"]
-    if file and loss == "supervised_dft":
+    if dataset == "pairs" and loss in ("contrastive", "info_nce"):
+        with pytest.raises(ValueError, match=naming(key="loss", also=["entities"])):
+            losses_of_two_steps(overrides)
+    elif file and loss == "supervised_dft":
         with pytest.raises(ValueError, match=naming(key="loss", also=["supervised_dft"], suggests="loss=pairwise")):
             losses_of_two_steps(overrides)
     else:
@@ -55,18 +59,20 @@ def test_every_dataset_model_and_loss_train_together(dataset: str, model: str, l
 
 
 @pytest.mark.parametrize("dataset", OWN)
-def test_own_data_bring_defaults_that_what_is_typed_replaces(dataset: str) -> None:
+def test_own_data_bring_defaults_that_what_is_typed_replaces(dataset: str, tmp_path: Path) -> None:
+    path = f"dataset.path={write(OWN[dataset], tmp_path / 'own.csv')}"
+
     def chosen(*overrides: str) -> dict[str, Any]:
-        return flatten(as_plain(compose([f"dataset={dataset}", "dataset.path=own.csv", *overrides])))
+        return flatten(Experiment.from_config(as_plain(compose([f"dataset={dataset}", path, *overrides]))).config)
 
     config = chosen()
-    assert (config["model.smoothing"], config["optimizer.weight_decay"]) == (4.0, 0.5)
+    assert (config["model.eps"], config["optimizer.weight_decay"]) == (4.0, 0.5)
     assert config["loss.pairs"] == ("batch" if dataset == "entities" else "drawn")
-    config = chosen("model.smoothing=0.1", "optimizer.weight_decay=0.2", "loss.pairs=drawn", "preset=smoke")
-    assert (config["model.smoothing"], config["optimizer.weight_decay"], config["loss.pairs"]) == (0.1, 0.2, "drawn")
+    config = chosen("model.eps=0.1", "optimizer.weight_decay=0.2", "loss.pairs=drawn", "trainer.batch_size=8")
+    assert (config["model.eps"], config["optimizer.weight_decay"], config["loss.pairs"]) == (0.1, 0.2, "drawn")
     assert chosen("optimizer=sgd")["optimizer._target_"] == "torch.optim.SGD"
     assert chosen("optimizer=adam")["optimizer._target_"] == "torch.optim.Adam"
-    assert "model.smoothing" not in chosen("model=standard")
+    assert "model.eps" not in chosen("model=standard")
 
 
 @pytest.mark.parametrize("preset", OPTIONS["preset"])
@@ -96,6 +102,7 @@ def test_a_yaml_mirrors_its_constructor(group: str, option: str) -> None:
     parameters = inspect.signature(target).parameters
     keys = {str(key) for key in node} - {"_target_"}
     assert keys <= set(parameters)
+    auto_rules = OmegaConf.load(conf_dir() / "auto.yaml")
     if node["_target_"].startswith("invlearn."):
         given_elsewhere = {"dim", "code_features", "generators"} if group in ("model", "loss") else set()
         assert keys == set(parameters) - given_elsewhere
@@ -103,6 +110,8 @@ def test_a_yaml_mirrors_its_constructor(group: str, option: str) -> None:
             default = parameters[key].default
             if default is inspect.Parameter.empty:
                 assert node[key] == "???"
+            elif f"{group}.{key}" in auto_rules:
+                assert node[key] == "auto"
             else:
                 assert node[key] == (list(default) if default == () else default), f"{group}.{key} has two defaults"
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
 from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
-from invlearn.data.entities import observed_distance
+from invlearn.data.entity_samples import observed_distance
 from invlearn.training.experiment import Experiment
-from invlearn.training.loop import TrainingState, train_epochs
+from invlearn.training.learner import learn
 from tests.support.errors import naming
 from tests.support.own_data import entity_table, write
 
@@ -33,14 +33,14 @@ def samples_of(counts: list[int], **settings: Any) -> EntitySamples:
 
 @given(counts=st.lists(st.integers(1, 9), min_size=2, max_size=9), seed=st.integers(0, 99), most=st.integers(4, 30))
 def test_samples_are_labelled_with_their_entities(counts: list[int], seed: int, most: int) -> None:
-    data = samples_of(counts, copies=5)
+    data = samples_of(counts, samples_per_entity=5)
     x, entity = data.labelled("valid", seed, most=most)
     assert torch.equal(x[:, 0].long(), entity)
     assert len(x) <= most
     assert len(x[:, 1].unique()) == len(x)  # none twice
     chosen = entity.unique()
     assert len(chosen) >= 2
-    most_of_one = min(data.copies, max(2, *counts), most // 2)
+    most_of_one = min(data.samples_per_entity, max(2, *counts), most // 2)
     assert entity.bincount()[chosen].tolist() == [min(counts[e], most_of_one) for e in chosen.tolist()]
     if sum(min(count, most_of_one) for count in counts) <= most:
         assert len(chosen) == len(counts)
@@ -67,12 +67,12 @@ def test_pairs_are_of_one_entity_and_of_two_in_turn(counts: list[int], seed: int
         of_both = [data.samples[data.samples[:, 0] == entity] for entity in (one, other)]
         naive = [torch.linalg.vector_norm(a - b) for a, b in itertools.product(*of_both)]
         assert d >= min(naive) - 1e-12
-        if max(counts) <= data.copies:  # all of their samples are looked at
+        if max(counts) <= data.samples_per_entity:  # all of their samples are looked at
             assert d == pytest.approx(float(min(naive)))
 
 
 def test_every_entity_and_sample_gets_its_turn() -> None:
-    data = samples_of([2, 3, 5, 40], size=2_000, copies=3)
+    data = samples_of([2, 3, 5, 40], size=2_000, samples_per_entity=3)
     x, x_prime, _ = data.pairs("train", 0)
     of_same = x[0::2, 0].long().bincount()
     assert of_same.tolist() == [250] * 4
@@ -85,15 +85,15 @@ def test_every_entity_and_sample_gets_its_turn() -> None:
 
 
 def test_groups_hold_different_samples_of_an_entity() -> None:
-    data = samples_of([2, 4, 7], size=240, copies=4, distance="observed")
-    x, entity, reference = data.groups("train", 0)
+    data = samples_of([2, 4, 7], size=240, samples_per_entity=4, distance="observed")
+    x, entity, reference = data.entities("train", 0)
     assert x.shape == (30, 4, 2)
     assert torch.equal(x[..., 0], entity[:, None].expand(-1, 4).double())
     assert torch.equal(reference, x)
     for group, of in zip(x[..., 1], entity, strict=True):
         assert len(group.unique()) == min(4, [2, 4, 7][int(of)])
-    assert samples_of([2, 4], distance="binary", size=32).groups("train", 0).reference.shape[-1] == 0
-    assert samples_of([1, 1]).groups("train", 0).x.shape[1] == 2  # a pair of each needs two, be it one twice
+    assert samples_of([2, 4], distance="binary", size=32).entities("train", 0).reference.shape[-1] == 0
+    assert samples_of([1, 1]).entities("train", 0).x.shape[1] == 2  # a pair of each needs two, be it one twice
 
 
 def test_draws_depend_on_the_seed_alone() -> None:
@@ -107,7 +107,7 @@ def test_draws_depend_on_the_seed_alone() -> None:
 def test_examples_are_drawn_where_the_samples_are() -> None:
     """No GPU is needed to see that nothing is left on the CPU: the meta device has shapes alone."""
     data = samples_of([3] * 8, size=50).on("meta")
-    for part in (*data.pairs("train", 0), *data.groups("train", 0), *data.orbits(0)):
+    for part in (*data.pairs("train", 0), *data.entities("train", 0), *data.orbits(0)):
         assert part.is_meta
     assert data.pairs("train", 0).x.shape == (50, 2)
 
@@ -147,15 +147,12 @@ def test_cuda_draws_the_same_examples_and_trains_on_them(tmp_path: Path) -> None
     words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "dataset.size=2560", "dtype=float64"]
     experiment = Experiment.from_config(as_plain(compose([*words, "trainer.epochs=2", "replicas=2"])))
     for epoch in (0, 1):
-        draws = [experiment.training_examples(device)(epoch) for device in ("cpu", "cuda")]
+        draws = [experiment.draws(device).training(experiment.loss.sampler)(epoch) for device in ("cpu", "cuda")]
         for ours, theirs in zip(*draws, strict=True):
             assert torch.equal(ours, theirs.cpu())
     states = []
     for device in (torch.device("cpu"), torch.device("cuda")):
-        train, valid = experiment.training_examples(device), experiment.examples("valid", device)
-        states.append(TrainingState.initial(experiment, train(0), device))
-        for _ in train_epochs(states[-1], experiment, train, valid):
-            pass
+        states.append(learn(experiment, device))
     ours, theirs = (state.model.state_dict() for state in states)
     for name, value in ours.items():
         torch.testing.assert_close(theirs[name].cpu(), value, rtol=1e-6, atol=1e-9)

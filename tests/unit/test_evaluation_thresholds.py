@@ -12,8 +12,8 @@ from scipy import stats
 
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
-from invlearn.evaluation.replicas import calibrate_replicas
-from invlearn.runs.trained import Threshold
+from invlearn.evaluation.calibration import Calibration, Threshold
+from invlearn.evaluation.evaluate import calibrate
 from invlearn.training.experiment import Experiment
 from tests.support.own_data import entity_table, write
 
@@ -22,10 +22,13 @@ def test_thresholds_are_those_of_all_pairs_of_validation_samples(tmp_path: Path)
     file = write(entity_table(100), tmp_path / "own.csv")
     words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "dataset.valid_share=0.3", "replicas=2"]
     experiment = Experiment.from_config(as_plain(compose(words)))
-    model = experiment.model("cpu")
-    for replica, found in enumerate(calibrate_replicas(experiment, model, torch.device("cpu"))):
-        assert found is not None
-        x, entity = (part[0] for part in experiment.labelled("valid", "cpu", most=2_048))
+    encoder, draws = experiment.encoder("cpu"), experiment.draws("cpu")
+    model = encoder.network
+    for replica, calibration in enumerate(calibrate(draws, encoder)):
+        assert calibration is not None
+        found = calibration.to_dict()
+        assert Calibration.from_dict(found) == calibration
+        x, entity = (part[0] for part in draws.labelled("valid", most=2_048))
         with torch.no_grad():
             z = model.encode(x[None].expand(2, -1, -1))[replica, :, : experiment.loss.invariant_features]
         pairs = list(itertools.combinations(range(len(z)), 2))

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invlearn.data import EntitySamples, LabelledPairs
-from invlearn.files import EntityFile, PairFile, open_table, table_writer
+from invlearn.files import EntityFile, PairFile, open_table, prepare, table_writer
 from invlearn.files.rows import row_hashes
 from invlearn.files.scaler import Scaling, scale_of
 from tests.support.errors import assert_line, has_line, naming
@@ -31,10 +31,12 @@ def test_a_file_is_read_alike_in_every_format(ending: str, tmp_path: Path) -> No
         np.savez(file, f=table.filter(like="f").to_numpy(), id=table["id"].to_numpy(str))
     else:
         table.to_csv(file, index=False, sep="\t" if ending == "tsv" else ",")
-    data = EntityFile(path=str(file), entity="id")
-    assert data.dim == 4
-    pairs = data.pairs("train", 0)
-    expected = EntityFile(path=str(write(table, tmp_path / "plain.csv")), entity="id").pairs("train", 0)
+    data = prepare(EntityFile(path=str(file), entity="id"))
+    assert data.spec.dim == 4
+    pairs = data.dataset.pairs("train", 0)
+    expected = prepare(EntityFile(path=str(write(table, tmp_path / "plain.csv")), entity="id")).dataset.pairs(
+        "train", 0
+    )
     torch.testing.assert_close(pairs.x, expected.x)
     assert torch.equal(pairs.distance == 0, expected.distance == 0)
 
@@ -42,8 +44,10 @@ def test_a_file_is_read_alike_in_every_format(ending: str, tmp_path: Path) -> No
 def test_splits_share_no_entity_and_scaling_is_that_of_training_samples(tmp_path: Path) -> None:
     table = entity_table(entities=60)
     table[["f0", "f1", "f2", "f3"]] = 1e6 + 5 * table[["f0", "f1", "f2", "f3"]]
-    data = EntityFile(path=str(write(table, tmp_path / "samples.parquet")), entity="id", valid_share=0.2, size=4_000)
-    examples = data.contents.examples
+    data = prepare(
+        EntityFile(path=str(write(table, tmp_path / "samples.parquet")), entity="id", valid_share=0.2, size=4_000)
+    )
+    examples = data.dataset
     assert isinstance(examples, EntitySamples)
     splits = examples.splits
     assert {split: len(part) for split, part in splits.items()} == {"train": 42, "valid": 12, "test": 6}
@@ -53,19 +57,21 @@ def test_splits_share_no_entity_and_scaling_is_that_of_training_samples(tmp_path
     assert training.std(correction=0).item() == pytest.approx(1, rel=1e-5)
     # A large offset costs no digits, and one factor is for all features.
     values = table[["f0", "f1", "f2", "f3"]].to_numpy()
-    assert isinstance(data.scale.offset, float)
-    assert isinstance(data.scale.factor, float)
-    assert data.scale(values) == pytest.approx((values - data.scale.offset) / data.scale.factor, abs=1e-6)
-    per_feature = EntityFile(path=data.path, entity="id", scaling="per_feature")
-    assert np.shape(per_feature.scale.offset) == (4,)
-    assert per_feature.scale.undo(per_feature.scale.double(values)) == pytest.approx(values)
+    assert isinstance(data.spec.scale.offset, float)
+    assert isinstance(data.spec.scale.factor, float)
+    assert data.spec.scale(values) == pytest.approx(
+        (values - data.spec.scale.offset) / data.spec.scale.factor, abs=1e-6
+    )
+    per_feature = prepare(EntityFile(path=data.spec.path, entity="id", scaling="per_feature"))
+    assert np.shape(per_feature.spec.scale.offset) == (4,)
+    assert per_feature.spec.scale.undo(per_feature.spec.scale.double(values)) == pytest.approx(values)
 
 
 def test_an_identifier_of_digits_is_what_was_written(tmp_path: Path) -> None:
     table = entity_table(entities=12)
     table.loc[table["id"] == "001", "id"] = "1"
     table.loc[table["id"] == "002", "id"] = "01"
-    data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id")
+    data = prepare(EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id"))
     assert_line("\n".join(data.report), "36 samples", "12 entities", 3)
 
 
@@ -75,7 +81,7 @@ def test_what_may_be_left_out_is_and_is_reported(tmp_path: Path) -> None:
     table.iloc[20] = table.iloc[10]
     table.loc[30, "id"] = "lonely"
     file = write(table, tmp_path / "samples.csv")
-    data = EntityFile(path=str(file), entity="id", drop=["missing", "duplicates", "singletons"])
+    data = prepare(EntityFile(path=str(file), entity="id", drop=["missing", "duplicates", "singletons"]))
     report = "\n".join(data.report)
     assert_line(report, "120 rows", "4 features")
     assert_line(report, "features", "f0", "f1", "f2", "f3")
@@ -87,17 +93,17 @@ def test_what_may_be_left_out_is_and_is_reported(tmp_path: Path) -> None:
 
 def test_a_trained_dataset_needs_no_file_until_it_is_asked(tmp_path: Path) -> None:
     file = write(entity_table(), tmp_path / "samples.csv")
-    data = EntityFile(path=str(file), entity="id")
-    settled = {name: getattr(data, name) for name in ("features", "offset", "factor", "fingerprint")}
+    data = prepare(EntityFile(path=str(file), entity="id"))
+    settled = {name: getattr(data.spec, name) for name in ("features", "offset", "factor", "fingerprint")}
     file.unlink()
     later = EntityFile(path=str(file), entity="id", **settled)
     assert later.dim == 4
-    assert later.scale == data.scale
+    assert later.scale == data.spec.scale
     with pytest.raises(ValueError, match=naming(file=file)):
-        later.pairs("train", 0)
+        prepare(later)
     write(entity_table(seed=1), file)
     with pytest.raises(ValueError, match=naming(file=file, also=["changed"])):
-        EntityFile(path=str(file), entity="id", **settled).pairs("train", 0)
+        prepare(later)
 
 
 def test_linked_pairs_stay_in_one_split(tmp_path: Path) -> None:
@@ -105,8 +111,8 @@ def test_linked_pairs_stay_in_one_split(tmp_path: Path) -> None:
     # Rows 4k to 4k+3 share a sample.
     for column in ("x_0", "x_1", "x_2", "x_3"):
         table[column] = table[column].to_numpy()[np.arange(400) // 4 * 4]
-    data = PairFile(path=str(write(table, tmp_path / "pairs.parquet")))
-    splits = data.contents.examples.splits
+    data = prepare(PairFile(path=str(write(table, tmp_path / "pairs.parquet"))))
+    splits = data.dataset.splits
     assert sum(map(len, splits.values())) == 400
     assert len(splits["valid"]) == len(splits["test"]) == 40
     for rows in splits.values():
@@ -121,9 +127,9 @@ def test_where_all_is_linked_entities_are_divided_and_crossing_pairs_left_out(tm
         shift = 1e-5 * index * (one == other)
         rows.append((*entities[one], *(entities[other] + shift), float(one != other)))
     table = pd.DataFrame(rows, columns=pair_table(4).columns).drop_duplicates()
-    data = PairFile(path=str(write(table, tmp_path / "pairs.csv")))
+    data = prepare(PairFile(path=str(write(table, tmp_path / "pairs.csv"))))
     assert_line("\n".join(data.report), "left out", "different pairs", "splits")
-    examples = data.contents.examples
+    examples = data.dataset
     assert isinstance(examples, LabelledPairs)
     seen = [
         {
@@ -150,23 +156,23 @@ def test_a_feature_far_larger_than_the_others_changes_no_row_and_nothing_of_itse
     table = entity_table()
     seconds = 1.7e9 + 86_400.0 * np.random.default_rng(1).permutation(len(table))
     table["f2"] = seconds
-    data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id", scaling=scaling)
+    data = prepare(EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id", scaling=scaling))
     assert_line("\n".join(data.report), f"{len(table)} samples")  # no rows pass for equal
-    features = data.feature_columns
-    examples = data.contents.examples
+    features = data.spec.feature_names
+    examples = data.dataset
     assert isinstance(examples, EntitySamples)
-    x = data.scale.undo(examples.samples.double().numpy())
+    x = data.spec.scale.undo(examples.samples.double().numpy())
     assert np.abs(x[:, features.index("f2")] - seconds).max() < 100  # of two million
     if scaling == "common":
         assert_line("\n".join(data.report), "note", "f2", "varying")  # the others have gone
     else:
-        written = pd.read_csv(data.path)[features].to_numpy()
+        written = pd.read_csv(data.spec.path)[features].to_numpy()
         assert np.abs(x - written)[:, [name != "f2" for name in features]].max() < 1e-5
     if scaling == "per_feature":
         train = torch.isin(examples.entity, examples.splits["train"])
         scaled = examples.samples[train]
-        torch.testing.assert_close(scaled.mean(0), torch.zeros(data.dim), atol=1e-5, rtol=0)
-        torch.testing.assert_close(scaled.std(0, correction=0), torch.ones(data.dim), atol=1e-5, rtol=0)
+        torch.testing.assert_close(scaled.mean(0), torch.zeros(data.spec.dim), atol=1e-5, rtol=0)
+        torch.testing.assert_close(scaled.std(0, correction=0), torch.ones(data.spec.dim), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("n", [3, 7])
@@ -190,8 +196,8 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         with table_writer(file) as append:
             append(pd.DataFrame({"a": [1], "b": ["007"]}))
             append(pd.DataFrame({"a": [2], "b": [""]}))
-        pieces = [piece.frame for piece in open_table(file).pieces(["a", "b"], text=["b"])]
-        assert pd.concat(pieces)["b"].tolist() == ["007", ""]
+        chunks = [chunk.frame for chunk in open_table(file).chunks(["a", "b"], text=["b"])]
+        assert pd.concat(chunks)["b"].tolist() == ["007", ""]
 
 
 def note_on(report: str, *tokens: object) -> list[str]:
@@ -206,7 +212,7 @@ def test_a_report_names_what_is_odd_about_features(tmp_path: Path) -> None:
     table["f5"] = 1e8 + np.arange(len(table))
     table["number"] = table["id"].astype(int) * 7.0
     table.loc[5, "f3"] = -999
-    data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id")
+    data = prepare(EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id"))
     report = "\n".join(data.report)
     assert note_on(report, "same value") == ["f4"]
     assert note_on(report, "varying", "1e+06 times", "dataset.scaling=per_feature") == ["f2", "f3", "f5", "number"]
@@ -216,30 +222,30 @@ def test_a_report_names_what_is_odd_about_features(tmp_path: Path) -> None:
     assert note_on(report, "times", "far", "other features", "dataset.scaling=per_feature") == ["f5"]
     assert_line(report, "no features", "place")
     assert_line(report, "note", "valid", "test", "few")
-    scaled = EntityFile(path=data.path, entity="id", scaling="per_feature")
-    examples = scaled.contents.examples
+    scaled = prepare(EntityFile(path=data.spec.path, entity="id", scaling="per_feature"))
+    examples = scaled.dataset
     assert isinstance(examples, EntitySamples)
-    assert bool((examples.samples[:, scaled.feature_columns.index("f4")] == 0).all())
+    assert bool((examples.samples[:, scaled.spec.feature_names.index("f4")] == 0).all())
 
 
 def test_a_report_has_no_note_where_nothing_is_odd(tmp_path: Path) -> None:
     file = write(entity_table(400), tmp_path / "samples.csv")
-    assert not has_line("\n".join(EntityFile(path=str(file), entity="id").report), "note")
+    assert not has_line("\n".join(prepare(EntityFile(path=str(file), entity="id")).report), "note")
     table = pair_table(4_000)
     table["d"] = (table["d"] > 0).astype(float)
-    assert not has_line("\n".join(PairFile(path=str(write(table, tmp_path / "pairs.csv"))).report), "note")
+    assert not has_line("\n".join(prepare(PairFile(path=str(write(table, tmp_path / "pairs.csv")))).report), "note")
 
 
 def test_entities_that_differ_by_spaces_or_capitals_are_counted(tmp_path: Path) -> None:
     table = entity_table()
     table["id"] = [*(f"{name} " for name in table["id"][:1]), *table["id"][1:]]
-    data = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id", drop=["singletons"])
+    data = prepare(EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id", drop=["singletons"]))
     assert_line("\n".join(data.report), "note", 1, "spaces", "capitals", "column id")
 
 
 def test_columns_are_left_out_on_request(tmp_path: Path) -> None:
     file = write(entity_table(), tmp_path / "samples.csv")
-    assert EntityFile(path=str(file), entity="id", without=["f2"]).feature_columns == ["f0", "f1", "f3"]
+    assert prepare(EntityFile(path=str(file), entity="id", without=["f2"])).spec.feature_names == ["f0", "f1", "f3"]
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
@@ -248,15 +254,15 @@ def test_row_numbers_that_pandas_writes_are_no_features(tmp_path: Path, ending: 
     table = entity_table()
     table = table[table["f0"] > -2].set_index(np.arange(len(table))[::-1])
     table.to_csv(file) if ending == "csv" else table.to_parquet(file)
-    assert EntityFile(path=str(file), entity="id").feature_columns == ["f0", "f1", "f2", "f3"]
+    assert prepare(EntityFile(path=str(file), entity="id")).spec.feature_names == ["f0", "f1", "f2", "f3"]
 
 
 def test_an_index_of_parquet_is_a_column(tmp_path: Path) -> None:
     table = entity_table()
     table["f3"] = pd.Series([Decimal(f"{value:.4f}") for value in table["f3"]], dtype=object)
     table.set_index("id").to_parquet(tmp_path / "samples.parquet")
-    data = EntityFile(path=str(tmp_path / "samples.parquet"), entity="id")
-    assert data.feature_columns == ["f0", "f1", "f2", "f3"]
+    data = prepare(EntityFile(path=str(tmp_path / "samples.parquet"), entity="id"))
+    assert data.spec.feature_names == ["f0", "f1", "f2", "f3"]
     assert_line("\n".join(data.report), "40 entities")
 
 
@@ -264,7 +270,7 @@ def test_pairs_are_put_in_one_order_by_their_names(tmp_path: Path) -> None:
     table = pair_table()
     shuffled = table[["d", *[f"x_prime_{index}" for index in (2, 0, 3, 1)], *[f"x_{index}" for index in range(4)]]]
     one, other = (
-        PairFile(path=str(write(frame, tmp_path / f"{place}.csv"))).pairs("train", 0)
+        prepare(PairFile(path=str(write(frame, tmp_path / f"{place}.csv")))).dataset.pairs("train", 0)
         for place, frame in enumerate((table, shuffled))
     )
     assert torch.equal(one.x_prime, other.x_prime)
@@ -279,7 +285,7 @@ def test_a_report_names_what_is_odd_about_pairs(tmp_path: Path) -> None:
     )
     table = pd.concat([table, swapped[2:3].assign(d=1.0)])
     table["d"] *= 1000
-    report = "\n".join(PairFile(path=str(write(table, tmp_path / "pairs.csv"))).report)
+    report = "\n".join(prepare(PairFile(path=str(write(table, tmp_path / "pairs.csv")))).report)
     assert_line(report, "note", "x", "x'", 1, 60, "same pairs")
     assert_line(report, "note", 1, "different pairs", "same pairs")
     assert_line(report, "note", "different pairs", "1.5e+03", "median", 1)

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import cmath
 import math
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from invlearn.data import Shift
-from invlearn.evaluation import metrics
-from invlearn.losses import PairwiseLoss, SupervisedDFTLoss, held_out_outputs
+from invlearn.data import Draws, EntityBatch, Pairs, Shift
+from invlearn.encoder import InvariantEncoder
+from invlearn.evaluation.baselines import training_facts
+from invlearn.evaluation.measured import HeldOut, Measured
+from invlearn.losses import (
+    ContrastiveLoss,
+    InfoNCELoss,
+    Loss,
+    Outputs,
+    PairwiseLoss,
+    SupervisedDFTLoss,
+    functional,
+)
 from invlearn.nn import ExtendedAutoEncoder
 from invlearn.seeding import seeded_generator
+from invlearn.training.learner import learn
 from tests.support.errors import names, naming
+from tests.support.training import experiment_of
 
 DIM, REPLICAS = 5, 2
 
@@ -26,15 +40,26 @@ def _double():
     torch.set_default_dtype(torch.float32)
 
 
-def model_for(loss) -> ExtendedAutoEncoder:
-    generators = [seeded_generator(seed) for seed in range(REPLICAS)]
-    return ExtendedAutoEncoder(DIM, loss.code_features, generators, depth=1, columns=6)
+def encoder_for(loss: Loss, seeds: Iterable[int] = range(REPLICAS)) -> InvariantEncoder:
+    generators = [seeded_generator(seed) for seed in seeds]
+    network = ExtendedAutoEncoder(DIM, loss.code_features, generators, depth=1, columns=6)
+    return InvariantEncoder(network, dim=DIM, invariant=loss.invariant_features, code=loss.code_features)
 
 
-def examples_for(loss, n: int = 40) -> list[torch.Tensor]:
-    dataset = Shift(dim=DIM, size=n, test_size=n)
-    draws = [loss.draw(dataset, "train", seed) for seed in range(REPLICAS)]
-    return [torch.stack(parts) for parts in zip(*draws, strict=True)]
+def held_out_for(loss: Loss, n: int = 40) -> HeldOut:
+    draws = Draws(Shift(dim=DIM, size=n, test_size=n), list(range(REPLICAS)), torch.float64)
+    return HeldOut(draws, loss, "train", batch_size=n)
+
+
+def examples_for(loss: Loss, n: int = 40) -> Any:
+    return held_out_for(loss, n).examples
+
+
+def measured_for(loss: Loss, n: int = 40) -> Measured:
+    held_out = held_out_for(loss, n)
+    fitted = loss.fit(held_out.examples)
+    facts = training_facts(loss, held_out.examples, loss.at(1.0, fitted), held_out.draws)
+    return Measured(held_out, encoder_for(loss), {**fitted, **facts})
 
 
 def naive_mse(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -44,11 +69,10 @@ def naive_mse(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def test_pairwise_loss_is_the_papers() -> None:
     loss = PairwiseLoss(DIM, weight=3.0, delta=0.7, alpha=0.3, invariant=4, variant=2)
-    model, examples = model_for(loss), examples_for(loss)
-    x, x_prime, distance = examples
+    measured = measured_for(loss)
+    model, (x, x_prime, distance) = measured.encoder.network, measured.examples
     assert loss.code_features == 6
-    outputs = loss.forward(model, examples)
-    terms = loss.terms(outputs, examples, loss.fit(examples))
+    terms, computed = measured.terms, measured.compute()
     z, z_prime = model.encode(x), model.encode(x_prime)
     for r in range(REPLICAS):
         per_pair = []
@@ -60,19 +84,16 @@ def test_pairwise_loss_is_the_papers() -> None:
         reconstruction, invariance = naive_mse(*both), sum(per_pair) / 40
         assert terms["loss"][r].item() == pytest.approx(reconstruction + 3 * invariance)
         assert terms["loss_invariance"][r].item() == pytest.approx(invariance)
-        errors = loss.errors(outputs, examples)
-        assert errors["mse_reconstruction"][r].item() == pytest.approx(reconstruction)
+        assert computed["mse_reconstruction"][r].item() == pytest.approx(reconstruction)
 
 
 def test_reported_invariance_error_is_at_alpha_one_whatever_was_trained() -> None:
     loss = PairwiseLoss(DIM, delta=0.5, alpha=0.01)
-    model, examples = model_for(loss), examples_for(loss)
-    outputs = loss.forward(model, examples)
-    z, z_prime = outputs[1], outputs[2]
-    code = metrics.code_distance(z, z_prime)
-    expected = metrics.invariance_loss(examples[2] ** 2, code**2, 1.0, 1.0).mean(1)
-    torch.testing.assert_close(loss.errors(outputs, examples)["mse_invariance"], expected)
-    values = loss.evaluate(outputs, examples)
+    measured = measured_for(loss)
+    values, (z, z_prime) = measured.compute(), measured.pair_codes
+    code = functional.code_distance(z, z_prime)
+    expected = functional.invariance_loss(measured.pairs.distance**2, code**2, 1.0, 1.0).mean(1)
+    torch.testing.assert_close(values["mse_invariance"], expected)
     halves = (values["mse_invariance_same"] + values["mse_invariance_different"]) / 2
     torch.testing.assert_close(halves, expected)
 
@@ -98,13 +119,15 @@ def test_alpha_rises_in_the_middle_of_the_training() -> None:
 
 def test_pairwise_evaluation_is_of_each_replica_alone() -> None:
     loss = PairwiseLoss(DIM)
-    model, examples = model_for(loss), examples_for(loss)
-    together = loss.evaluate(loss.forward(model, examples), examples)
+    measured = measured_for(loss)
+    together = {**measured.terms, **measured.compute()}
     for r in range(REPLICAS):
-        alone = ExtendedAutoEncoder(DIM, loss.code_features, [seeded_generator(r)], depth=1, columns=6)
-        own = [part[r : r + 1] for part in examples]
-        for name, value in loss.evaluate(loss.forward(alone, own), own).items():
-            assert together[name][r].item() == pytest.approx(value[0].item()), name
+        held_out = HeldOut(replace(measured.held_out.draws, replica_seeds=[r]), loss, "train", 40)
+        statistics = {name: value[r : r + 1] for name, value in measured.statistics.items()}
+        alone = Measured(held_out, encoder_for(loss, [r]), statistics)
+        for name, value in {**alone.terms, **alone.compute()}.items():
+            if name != "recall_among":
+                assert together[name][r].item() == pytest.approx(value[0].item()), name
 
 
 @pytest.mark.parametrize("code", ["modulus_phase", "modulus_sine_cosine"])
@@ -128,59 +151,111 @@ def test_supervised_objectives() -> None:
         objective: SupervisedDFTLoss(dim=DIM, objective=objective, weight=8.0)
         for objective in ("full", "encoder", "decoder")
     }
-    model, examples = model_for(losses["full"]), examples_for(losses["full"])
-    x, target = examples
+    full = measured_for(losses["full"])
+    model, (x, target) = full.encoder.network, full.targets
     z = model.encode(x)
     totals = {}
     for objective, loss in losses.items():
-        outputs = loss.forward(model, examples)
-        totals[objective] = loss.terms(outputs, examples, {})["loss"]
-        errors = loss.errors(outputs, examples)
+        measured = measured_for(loss)
+        totals[objective] = measured.terms["loss"]
+        errors = measured.compute(every_epoch=True)
         assert ("mse_modulus" in errors) == loss.trains_encoder == (objective != "decoder")
         assert ("mse_reconstruction" in errors) == loss.trains_decoder == (objective != "encoder")
     for r in range(REPLICAS):
         code_error = naive_mse(z[r], target[r])
         assert totals["encoder"][r].item() == pytest.approx(code_error)
         assert totals["decoder"][r].item() == pytest.approx(naive_mse(model.decode(target)[r], x[r]))
-        full = naive_mse(model.decode(z)[r], x[r]) + 8 * code_error
-        assert totals["full"][r].item() == pytest.approx(full)
+        expected = naive_mse(model.decode(z)[r], x[r]) + 8 * code_error
+        assert totals["full"][r].item() == pytest.approx(expected)
 
 
-def test_block_errors_are_of_their_own_block() -> None:
-    loss = SupervisedDFTLoss(dim=DIM)
-    squared = torch.cat([torch.full((1, 4, DIM), float(k)) for k in (1, 2, 3)], dim=-1)
-    errors = loss.errors((torch.full((1, 4, DIM), 9.0), squared), ())
-    assert {name: value.item() for name, value in errors.items()} == {
-        "mse_reconstruction": 9,
-        "mse_code": 2,
-        "mse_modulus": 1,
-        "mse_sine": 2,
-        "mse_cosine": 3,
-    }
+def test_block_errors_are_of_their_own_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = measured_for(SupervisedDFTLoss(dim=DIM))
+    off = torch.cat([torch.full((1, 1, DIM), float(k) ** 0.5) for k in (1, 2, 3)], dim=-1)
+    x, code = measured.targets
+    outputs = Outputs(code[:, :, None, :DIM], (code + off)[:, :, None], x[:, :, None] + 3)
+    monkeypatch.setattr(Measured, "outputs", outputs)
+    errors = measured.compute(every_epoch=True)
+    assert {name: value[0].item() for name, value in errors.items()} == pytest.approx(
+        {"mse_reconstruction": 9, "mse_code": 2, "mse_modulus": 1, "mse_sine": 2, "mse_cosine": 3}
+    )
 
 
 @pytest.mark.parametrize("loss", [PairwiseLoss(DIM), SupervisedDFTLoss(dim=DIM)])
-def test_constants_stand_beside_every_error(loss) -> None:
-    model, examples = model_for(loss), examples_for(loss)
-    statistics = loss.fit(examples)
-    errors = loss.errors(loss.forward(model, examples), examples)
-    constants = loss.constants(examples, statistics)
+def test_baselines_stand_beside_every_error(loss: Loss) -> None:
+    measured = measured_for(loss)
+    errors, baselines = measured.compute(every_epoch=True), measured.baselines()
     of_the_loss = {"loss_invariance"} if isinstance(loss, PairwiseLoss) else {"mse_code"}
-    assert set(errors) | of_the_loss <= set(constants)
+    assert set(errors) | of_the_loss | {"mse_invariance"} <= set(baselines)
     # The mean is the best constant, so on its own examples nothing else does better.
-    x = examples[0] if isinstance(loss, SupervisedDFTLoss) else torch.cat(examples[:2], dim=1)
-    assert constants["mse_reconstruction"].tolist() == pytest.approx(x.var(dim=1, correction=0).mean(-1).tolist())
+    x = measured.examples.samples()
+    assert baselines["mse_reconstruction"].tolist() == pytest.approx(x.var(dim=1, correction=0).mean(-1).tolist())
 
 
-def test_held_out_outputs_do_not_depend_on_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    loss = PairwiseLoss(DIM)
-    model, examples = model_for(loss), examples_for(loss, n=50)
-    monkeypatch.setattr("invlearn.losses.loss.HELD_OUT_ROWS", 33 * REPLICAS)
-    for held_out in (examples, [part[:1] for part in examples]):
-        pieces = held_out_outputs(loss, model, held_out, REPLICAS)
-        whole = loss.forward(model, [part.expand(REPLICAS, *part.shape[1:]) for part in held_out])
-        for part, expected in zip(pieces, whole, strict=True):
+def test_held_out_outputs_do_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = measured_for(PairwiseLoss(DIM), n=50)
+    monkeypatch.setattr("invlearn.evaluation.measured.HELD_OUT_ROWS", 33 * REPLICAS)
+    shared = replace(measured.held_out.draws, dataset=Shift(dim=DIM, size=50, test_size=50, seed=3))
+    for draws in (measured.held_out.draws, shared):
+        held_out = HeldOut(draws, measured.loss, "train", 50)
+        chunked = Measured(held_out, measured.encoder, measured.statistics)
+        batch = Pairs(*(part.expand(REPLICAS, *part.shape[1:]) for part in held_out.examples))
+        for part, expected in zip(chunked.outputs, measured.loss.run(measured.encoder, batch), strict=True):
             torch.testing.assert_close(part, expected)
+
+
+def entity_batch() -> tuple[Outputs, EntityBatch]:
+    """Codes of length 1 of five entities with three samples each, two of them the same."""
+    generator = torch.Generator().manual_seed(1)
+    z = torch.nn.functional.normalize(torch.randn(REPLICAS, 5, 3, 4, generator=generator), dim=-1)
+    entity = torch.tensor([3, 1, 4, 1, 5]).expand(REPLICAS, -1)
+    return Outputs(z, z, z[..., :0]), EntityBatch(z, entity, z[..., :0])
+
+
+def naive_pairs(batch: EntityBatch) -> tuple[list[list[int]], list[list[int]]]:
+    """For each sample, the others of its entity, and those of other entities."""
+    labels = batch.entity[0].repeat_interleave(3).tolist()
+    same = [[j for j in range(15) if j != i and labels[j] == labels[i]] for i in range(15)]
+    return same, [[j for j in range(15) if labels[j] != labels[i]] for i in range(15)]
+
+
+def test_contrastive_loss_is_that_of_a_loop() -> None:
+    outputs, batch = entity_batch()
+    result = ContrastiveLoss(4, margin=1.2).forward(outputs, batch)
+    same, different = naive_pairs(batch)
+    for r in range(REPLICAS):
+        z = outputs.z_invariant[r].flatten(0, 1).tolist()
+        pulls = [math.dist(z[i], z[j]) for i in range(15) for j in same[i]]
+        pushes = [p for i in range(15) for j in different[i] if (p := 1.2 - math.dist(z[i], z[j])) > 0]
+        assert result[r].item() == pytest.approx(sum(pulls) / len(pulls) + sum(pushes) / len(pushes))
+
+
+def test_info_nce_is_that_of_a_loop() -> None:
+    outputs, batch = entity_batch()
+    result = InfoNCELoss(4, temperature=0.3).forward(outputs, batch)
+    same, different = naive_pairs(batch)
+    for r in range(REPLICAS):
+        z = outputs.z_invariant[r].flatten(0, 1)
+        closeness = torch.exp(z @ z.T / 0.3).tolist()
+        terms = [
+            -math.log(closeness[i][j] / (closeness[i][j] + sum(closeness[i][k] for k in different[i])))
+            for i in range(15)
+            for j in same[i]
+        ]
+        assert result[r].item() == pytest.approx(sum(terms) / len(terms))
+
+
+@pytest.mark.parametrize("loss", ["contrastive", "info_nce"])
+def test_a_loss_on_batches_learns_entities_of_unit_codes(loss: str, tiny: list[str]) -> None:
+    words = [*tiny, "dataset.dim=4", "dataset.size=4000", f"loss={loss}", "trainer.epochs=12", "replicas=2"]
+    torch.set_default_dtype(torch.float32)
+    experiment = experiment_of(*words, "trainer.warmup_steps=50")
+    state = learn(experiment)
+    measured = Measured(HeldOut(experiment.draws("cpu"), experiment.loss, "test", 16), state.encoder, state.statistics)
+    assert measured.compute()["auroc"].min().item() > 0.97
+    z_invariant, z_variant = state.encoder.replica(1).encode(torch.randn(7, 4))
+    assert z_invariant.norm(dim=1).tolist() == pytest.approx([1.0] * 7, rel=1e-5)
+    assert z_variant.shape == (7, 0)
 
 
 @pytest.mark.parametrize(

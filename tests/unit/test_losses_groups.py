@@ -6,22 +6,21 @@ import itertools
 
 import pytest
 import torch
-from invlearn.losses.groups import group_distances, invariance_of_groups, pairs_of_groups
 from torch import Tensor
 
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
-from invlearn.data import Shift
+from invlearn.data import EntityBatch, Shift
+from invlearn.losses import Outputs, PairwiseLoss
+from invlearn.losses.functional import entity_distances, example_pairs
 from invlearn.training.experiment import Experiment
-from invlearn.training.loop import TrainingState, train_epochs
+from invlearn.training.learner import learn
 from tests.support.errors import naming
 from tests.support.own_data import entity_table, pair_table, write
 
-CPU = torch.device("cpu")
-
 
 def batch(replicas: int = 2) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Codes of six groups, two of them of one entity; its entities, its references, α."""
+    """Codes of six entities, two of them the same; its entities, its references, α."""
     generator = torch.Generator().manual_seed(0)
     z = torch.randn(replicas, 6, 3, 5, generator=generator, dtype=torch.float64)
     entity = torch.tensor([[4, 1, 2, 4, 0, 7]]).expand(replicas, -1)
@@ -31,7 +30,10 @@ def batch(replicas: int = 2) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def test_the_mean_over_all_pairs_is_that_of_a_loop() -> None:
     z, entity, reference, alpha = batch()
-    result = invariance_of_groups(z, entity, reference, 0.5, alpha)
+    x = z.new_zeros(2, 6, 3, 1)
+    loss = PairwiseLoss(1, delta=0.5, weight=1.0, pairs="batch")
+    outputs = Outputs(z, z, x)
+    result = loss.forward(outputs, EntityBatch(x, entity, reference), alpha=alpha[:, 0])
     for r in range(2):
         same, different = [], []
         for (n, i), (m, j) in itertools.product(itertools.product(range(6), range(3)), repeat=2):
@@ -51,14 +53,14 @@ def test_the_mean_over_all_pairs_is_that_of_a_loop() -> None:
 
 def test_without_references_different_entities_are_1_apart() -> None:
     _, entity, reference, _ = batch(1)
-    distance = group_distances(entity, reference[..., :0])
+    distance = entity_distances(entity, reference[..., :0])
     assert torch.equal(distance[0], (entity[0][:, None] != entity[0]).double())
 
 
-def test_pairs_of_groups_are_of_one_entity_and_of_two() -> None:
+def test_example_pairs_are_of_one_entity_and_of_two() -> None:
     family = Shift(dim=5, size=20)
-    groups = [part[None] for part in family.groups("train", 0)]
-    x, x_prime, distance = pairs_of_groups(*groups)
+    entities = [part[None] for part in family.entities("train", 0)]
+    x, x_prime, distance = example_pairs(*entities)
     assert torch.equal(distance == 0, (torch.arange(40) < 20)[None])
     expected = torch.linalg.vector_norm(family.invariant(x) - family.invariant(x_prime), dim=-1)
     assert distance[:, 20:].numpy() == pytest.approx(expected[:, 20:].numpy())
@@ -80,10 +82,7 @@ def test_a_batch_of_entities_trains(dataset: str, tmp_path, tiny: list[str]) -> 
         file = write(entity_table(), tmp_path / "samples.csv")
         overrides += ["dataset=entities", f"dataset.path={file}", "dataset.entity=id"]
     experiment = Experiment.from_config(as_plain(compose(overrides)))
-    train, valid = experiment.training_examples(CPU), experiment.examples("valid", CPU)
-    state = TrainingState.initial(experiment, train(0), CPU)
-    for _ in train_epochs(state, experiment, train, valid):
-        pass
+    state = learn(experiment)
     first, last = state.history["train_loss"][0], state.history["train_loss"][-1]
     assert all(after < 0.7 * before for before, after in zip(first, last, strict=True))
 

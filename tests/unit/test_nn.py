@@ -18,7 +18,7 @@ from invlearn.nn import (
     StandardNetwork,
     extended_features,
 )
-from invlearn.nn.extended import SMOOTHING
+from invlearn.nn.extended import EPS
 from invlearn.seeding import seeded_generator
 from tests.support.errors import names, naming
 
@@ -42,7 +42,7 @@ def test_extended_layer_is_the_formula_of_section_4() -> None:
     for row, output in zip(x[0], layer(x)[0], strict=True):
         linear = [sum(row[i] * weight[i, k] for i in range(3)) + bias[k] for k in range(4)]
         even, odd = linear[:2], linear[2:]
-        norm = [math.sqrt(e**2 + o**2 + SMOOTHING) for e, o in zip(even, odd, strict=True)]
+        norm = [math.sqrt(e**2 + o**2 + EPS) for e, o in zip(even, odd, strict=True)]
         cosine = [float(e / n) for e, n in zip(even, norm, strict=True)]
         sine = [float(o / n) for o, n in zip(odd, norm, strict=True)]
         expected = [*row.tolist(), *norm, *cosine, *sine, *(c * s for c, s in zip(cosine, sine, strict=True))]
@@ -137,7 +137,7 @@ def test_decoder_depth_is_its_own() -> None:
         ({"depth": 0}, names(key="depth", value=[1, 1000, 0])),
         ({"columns": 0}, names(key="columns", value=[1, 0])),
         ({"width": 0}, names(key="width", value=[1, 0])),
-        ({"smoothing": 0.0}, names(key="smoothing", value=[0, 0.0])),
+        ({"eps": 0.0}, names(key="eps", value=[0, 0.0])),
         (
             {"columns": "input", "depth": 8},
             names(key=["depth", "width", "columns"], value="50,000,000", also=["parameters"]),

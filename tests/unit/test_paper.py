@@ -10,10 +10,10 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from invlearn.config.compose import compose_sweep
 from invlearn.errors import UserError
 from invlearn.paper.claims import LOW, Claim, check_claims
 from invlearn.paper.figures import draw
+from invlearn.sweeps.plan import compose_sweep
 from tests.support.errors import assert_names, naming
 
 SIZES = {"modulus": 1, "phase": 7, "sine": 11, "cosine": 13, "code": 5, "reconstruction": 0.5, "invariance": 1}

@@ -9,20 +9,14 @@ import pytest
 import torch
 
 import invlearn
-from invlearn.config import GROUPS, as_plain
-from invlearn.config.compose import compose
+from invlearn.config import GROUPS
 from invlearn.errors import UserError
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.session import run_experiment
 from invlearn.runs.train import train
 from invlearn.training.experiment import Experiment
 from tests.support.errors import naming
-
-CPU = torch.device("cpu")
-
-
-def experiment_of(*overrides: str) -> Experiment:
-    return Experiment.from_config(as_plain(compose(overrides)))
+from tests.support.training import CPU, experiment_of
 
 
 def test_longer_training_extends_a_finished_run(tiny: list[str], tmp_path: Path) -> None:
@@ -90,15 +84,15 @@ def test_missing_curves_are_drawn_again(tiny: list[str], tmp_path: Path) -> None
 
 
 def test_a_replica_that_diverged_at_once_has_no_metrics(tiny: list[str], tmp_path: Path, monkeypatch) -> None:
-    initial = Experiment.model
+    initial = Experiment.encoder
 
     def with_nan(self: Experiment, device, **settings):
-        model = initial(self, device, **settings)
+        encoder = initial(self, device, **settings)
         if str(device) != "meta":
-            next(model.parameters()).data[1] = torch.nan
-        return model
+            next(encoder.parameters()).data[1] = torch.nan
+        return encoder
 
-    monkeypatch.setattr(Experiment, "model", with_nan)
+    monkeypatch.setattr(Experiment, "encoder", with_nan)
     record = train([*tiny, "replicas=3"], tmp_path).directory.record()
     assert [replica["diverged"] for replica in record["replicas"]] == [False, True, False]
     assert set(record["replicas"][1]["metrics"].values()) == {None}
@@ -135,7 +129,7 @@ def test_a_run_directory_is_complete(tiny: list[str], tmp_path: Path) -> None:
     assert record["metrics"] == run.metrics == record["replicas"][record["best_replica"]]["metrics"]
     losses = [replica["best_valid_loss"] for replica in record["replicas"]]
     assert losses[record["best_replica"]] == min(losses)
-    assert record["parameters"] == sum(p.numel() for p in run.experiment.model("meta").parameters()) / 2
+    assert record["parameters"] == sum(p.numel() for p in run.experiment.encoder("meta").parameters()) / 2
     table = run.directory.metrics()
     assert table.groupby("replica")["epoch"].apply(list).tolist() == [[1, 2], [1, 2]]
     assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -145,7 +139,7 @@ def test_load_run_encodes_decodes_and_measures(tiny: list[str], tmp_path: Path) 
     run = invlearn.train([*tiny, "dataset=permcycle", "replicas=2"], tmp_path)
     again = invlearn.load_run(tmp_path)
     assert torch.equal(again.family.order, run.family.order)  # type: ignore[attr-defined]
-    x = again.experiment.examples("test", CPU)[0][0]
+    x = again.experiment.draws(CPU).examples(again.experiment.loss.sampler, "test").x[0]
     x.numpy().flags.writeable = False
     z_inv, z_var = again.encode(x)
     assert z_inv.shape == (128, 10)

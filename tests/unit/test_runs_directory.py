@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from invlearn.errors import UserError
-from invlearn.runs.directory import RunDirectory, check_writable, write_atomically
+from invlearn.runs.directory import RunDirectory
+from invlearn.storage import check_writable, write_atomically
 from tests.support.errors import naming
 
 

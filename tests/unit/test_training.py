@@ -8,24 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from invlearn.config import Trainer, as_plain
-from invlearn.config.compose import compose
+from invlearn.config import Trainer
 from invlearn.errors import UserError
 from invlearn.training.checkpoint import load_checkpoint, restore_state, state_contents
 from invlearn.training.experiment import Experiment
+from invlearn.training.learner import learn, prepare_training
 from invlearn.training.loop import TrainingState, learning_rate_factor, train_epochs, train_step
 from tests.support.errors import naming
-
-CPU = torch.device("cpu")
-
-
-def experiment_of(*overrides: str) -> Experiment:
-    return Experiment.from_config(as_plain(compose(overrides)))
+from tests.support.training import CPU, examples_of, experiment_of
 
 
 def trained(experiment: Experiment) -> TrainingState:
-    train, valid = experiment.training_examples(CPU), experiment.examples("valid", CPU)
-    state = TrainingState.initial(experiment, train(0), CPU)
+    state, train, valid = prepare_training(experiment, CPU)
     for _ in train_epochs(state, experiment, train, valid):
         pass
     return state
@@ -47,13 +41,13 @@ def test_a_replica_gives_what_its_single_run_gives(tiny: list[str], model: str, 
 
 def test_replicas_differ_in_weights_data_and_order(tiny: list[str]) -> None:
     experiment = experiment_of(*tiny, "replicas=2")
-    x = experiment.examples("train", CPU)[0]
+    x = examples_of(experiment).x
     assert not torch.equal(x[0], x[1])
-    for parameter in experiment.model(CPU).encoder.parameters():
+    for parameter in experiment.encoder(CPU).network.encoder.parameters():
         if parameter.shape[1] > 1:  # biases start at 0
             assert not torch.equal(parameter[0], parameter[1])
     shared = experiment_of(*tiny, "replicas=2", "dataset.seed=3")
-    assert shared.examples("train", CPU)[0].shape[0] == 1
+    assert examples_of(shared).x.shape[0] == 1
     history = trained(shared).history["train_loss"]
     assert history[0][0] != history[0][1]
 
@@ -70,15 +64,15 @@ def test_training_learns_shift() -> None:
 
 def test_a_step_is_adam_on_the_clipped_gradient(tiny: list[str]) -> None:
     experiment = experiment_of(*tiny, "dtype=float64", "optimizer.lr=0.01", "trainer.clip=0.5", "loss=supervised_dft")
-    examples = experiment.examples("train", CPU)
+    examples = examples_of(experiment)
     state = TrainingState.initial(experiment, examples, CPU)
-    batch = [part[:, :128] for part in examples]
-    model = experiment.model(CPU)
-    loss = experiment.loss.terms(experiment.loss.forward(model, batch), batch, state.statistics)["loss"]
+    batch = type(examples)(*(part[:, :128] for part in examples))
+    encoder = experiment.encoder(CPU)
+    model, loss = encoder.network, experiment.loss.forward(experiment.loss.run(encoder, batch), batch)
     loss.sum().backward()
     nn.utils.clip_grad_norm_(model.parameters(), 0.5)
     torch.optim.Adam(model.parameters(), lr=0.01, betas=(0.9, 0.99)).step()
-    terms = train_step(state, experiment, batch, state.statistics)
+    terms = train_step(state, experiment, batch, {})
     torch.testing.assert_close(terms["loss"], loss.detach())
     for mine, expected in zip(state.model.parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(mine, expected)
@@ -96,9 +90,8 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
 
 def test_a_diverged_replica_is_frozen_and_the_others_go_on(tiny: list[str]) -> None:
     experiment = experiment_of(*tiny, "replicas=3", "trainer.epochs=3")
-    train, valid = experiment.training_examples(CPU), experiment.examples("valid", CPU)
+    state, train, valid = prepare_training(experiment, CPU)
     undisturbed = trained(experiment)
-    state = TrainingState.initial(experiment, train(0), CPU)
     epochs = train_epochs(state, experiment, train, valid)
     next(epochs)
     best = {name: value.clone() for name, value in state.best.items()}
@@ -140,7 +133,7 @@ def test_best_is_the_epoch_with_the_lowest_validation_loss(tiny: list[str]) -> N
 @pytest.mark.parametrize("objective", ["encoder", "decoder"])
 def test_an_objective_trains_its_own_network_alone(tiny: list[str], objective: str) -> None:
     experiment = experiment_of(*tiny, "loss=supervised_dft", f"loss.objective={objective}")
-    initial, state = experiment.model(CPU), trained(experiment)
+    initial, state = experiment.encoder(CPU).network, trained(experiment)
     for part in ("encoder", "decoder"):
         before, after = (next(getattr(model, part).parameters()) for model in (initial, state.model))
         assert torch.equal(before, after) == (part != objective)
@@ -148,9 +141,8 @@ def test_an_objective_trains_its_own_network_alone(tiny: list[str], objective: s
 
 def test_training_continues_from_a_stored_state_to_the_same_bits(tiny: list[str]) -> None:
     experiment = experiment_of(*tiny, "replicas=2", "trainer.epochs=4")
-    train, valid = experiment.training_examples(CPU), experiment.examples("valid", CPU)
     expected = trained(experiment)
-    state = TrainingState.initial(experiment, train(0), CPU)
+    state, train, valid = prepare_training(experiment, CPU)
     epochs = train_epochs(state, experiment, train, valid)
     next(epochs)
     next(epochs)
@@ -170,10 +162,7 @@ def test_training_continues_from_a_stored_state_to_the_same_bits(tiny: list[str]
 def test_cuda_gives_what_the_cpu_gives(tiny: list[str], engine: str) -> None:
     experiment = experiment_of(*tiny, "replicas=2", "dtype=float64", "trainer.epochs=4", f"engine={engine}")
     cuda = torch.device("cuda")
-    train, valid = experiment.training_examples(cuda), experiment.examples("valid", cuda)
-    state = TrainingState.initial(experiment, train(0), cuda)
-    for _ in train_epochs(state, experiment, train, valid):
-        pass
+    state = learn(experiment, cuda)
     for name, value in trained(experiment).model.state_dict().items():  # on the CPU
         torch.testing.assert_close(state.model.state_dict()[name].cpu(), value, rtol=1e-6, atol=1e-9)
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from invlearn.config import as_plain
-from invlearn.config.compose import compose
+from invlearn.data import Batch
 from invlearn.nn import AutoEncoder, ExtendedLayer, StackedLinear
 from invlearn.training.experiment import Experiment
 from invlearn.training.fast import ParameterGroup, clip_gradients, fast_objective
 from invlearn.training.fast.passes import is_known
-from invlearn.training.loop import TrainingState, train_epochs
+from invlearn.training.learner import learn
+from invlearn.training.loop import TrainingState
+from tests.support.training import CPU, examples_of, experiment_of
 
-CPU = torch.device("cpu")
 MODELS = {
     **{
         name: ["model=standard", f"model.activation={name}", "model.depth=3"]
@@ -35,13 +35,7 @@ LOSSES = {
 }
 
 
-def experiment_of(*overrides: str) -> Experiment:
-    return Experiment.from_config(as_plain(compose(overrides)))
-
-
-def gradients(
-    state: TrainingState, experiment: Experiment, batch: list[Tensor]
-) -> tuple[dict[str, Tensor], list[Tensor]]:
+def gradients(state: TrainingState, experiment: Experiment, batch: Batch) -> tuple[dict[str, Tensor], list[Tensor]]:
     statistics = experiment.loss.at(0.6, state.statistics)
     terms = state.objective(batch, statistics)
     grads = [torch.empty(0) if p.grad is None else p.grad.clone() for p in state.model.parameters()]
@@ -52,10 +46,10 @@ def gradients(
 def test_gradients_are_those_of_autograd(tiny: list[str], model: str, loss: str, replicas: int) -> None:
     overrides = [*tiny, *MODELS[model], *LOSSES[loss], f"replicas={replicas}", "dtype=float64"]
     fast, plain = (experiment_of(*overrides, f"engine={engine}") for engine in ("auto", "plain"))
-    examples = fast.training_examples(CPU)(0)
+    examples = examples_of(fast)
     states = [TrainingState.initial(experiment, examples, CPU) for experiment in (fast, plain)]
     for start in (0, fast.batch_size):  # twice: nothing of the first batch is left over in the second
-        batch = [part[:, start : start + fast.batch_size] for part in examples]
+        batch = type(examples)(*(part[:, start : start + fast.batch_size] for part in examples))
         (terms, grads), (expected_terms, expected_grads) = (
             gradients(state, experiment, batch) for state, experiment in zip(states, (fast, plain), strict=True)
         )
@@ -75,10 +69,7 @@ def test_graphed_steps_are_those_of_the_loop(tiny: list[str], optimizer: str, da
     states = []
     for engine in ("auto", "graph"):
         experiment = experiment_of(*overrides, f"engine={engine}")
-        train, valid = experiment.training_examples(CPU), experiment.examples("valid", CPU)
-        states.append(TrainingState.initial(experiment, train(0), CPU))
-        for _ in train_epochs(states[-1], experiment, train, valid):
-            pass
+        states.append(learn(experiment))
     loop, graphed = states
     assert graphed.graphed is not None
     for name, values in loop.history.items():

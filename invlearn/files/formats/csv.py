@@ -75,9 +75,10 @@ class _Csv(FileTable):
             # Without index_col=False a first row of too many fields would become row names; with it, they are lost.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             first_row = 1
-            for frame in self._read(usecols=list(columns), chunksize=CHUNK, index_col=False, **options):
-                yield Chunk(first_row, frame[list(columns)])
-                first_row += len(frame)
+            with self._read(usecols=list(columns), chunksize=CHUNK, index_col=False, **options) as frames:
+                for frame in frames:
+                    yield Chunk(first_row, frame[list(columns)])
+                    first_row += len(frame)
 
     @classmethod
     @contextmanager
