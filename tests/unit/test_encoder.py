@@ -1,0 +1,114 @@
+"""The invariant encoder: what it scales, splits, refuses, and how it comes apart into replicas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from invlearn.encoder import InvariantEncoder, Projection, Scaler
+from invlearn.nn import AutoEncoder, ExtendedAutoEncoder, Stack
+from tests.support.errors import naming
+
+DIM, CODE, INVARIANT = 5, 7, 3
+
+
+def encoder_of(replicas: int = 1, dim: int = DIM, **settings) -> InvariantEncoder:
+    generators = [torch.Generator().manual_seed(r) for r in range(replicas)]
+    network = ExtendedAutoEncoder(dim, CODE, generators, depth=1, columns=6)
+    settings = {"dim": DIM, **settings}
+    return InvariantEncoder(network, invariant=INVARIANT, code=CODE, **settings)
+
+
+def test_it_scales_then_projects_then_encodes_then_splits() -> None:
+    torch.manual_seed(0)
+    components = torch.linalg.qr(torch.randn(DIM, 3, dtype=torch.float64)).Q.T
+    projection = Projection(components, mean=torch.arange(5.0))
+    encoder = encoder_of(dim=3, scaler=Scaler(2.0, [1.0, 2, 3, 4, 5]), projection=projection)
+    x = torch.randn(9, DIM, dtype=torch.float64)
+    by_hand = (((x - 2) / torch.arange(1, 6)) - torch.arange(5)) @ components.T
+    z = encoder.network.encode(by_hand.float()[None])[0]
+    z_invariant, z_variant = encoder.encode(x)
+    torch.testing.assert_close(z_invariant, z[:, :INVARIANT])
+    torch.testing.assert_close(z_variant, z[:, INVARIANT:])
+    inside = projection.undo(projection(x))
+    torch.testing.assert_close(projection(inside), projection(x))
+    reconstructed = encoder.decode(z_invariant, z_variant)
+    scaled = projection.undo(encoder.network.decode(z[None])[0])
+    torch.testing.assert_close(reconstructed, scaled * torch.arange(1, 6) + 2)
+
+
+def test_arrays_tensors_and_frames_give_the_same_codes() -> None:
+    encoder = encoder_of(feature_names=list("abcde"), scaler=Scaler(1.0, 2.0))
+    x = np.random.default_rng(0).standard_normal((3_000, DIM))  # more than one block
+    of_array = encoder.encode(x)
+    of_tensor = encoder.encode(torch.from_numpy(x))
+    frame = pd.DataFrame(x, columns=list("abcde")).assign(other="x")[["other", *"edcba"]]
+    of_frame = encoder.encode(frame)
+    for array, tensor, column in zip(of_array, of_tensor, of_frame, strict=True):
+        assert isinstance(array, np.ndarray)
+        assert np.array_equal(array, tensor.numpy())
+        assert np.array_equal(array, column)
+    with pytest.raises(ValueError, match=naming(column="c")):
+        encoder.encode(frame.drop(columns="c"))
+
+
+def test_a_replica_is_that_slice_of_the_stack_and_shares_its_memory() -> None:
+    stack = encoder_of(3)
+    x = torch.randn(4, DIM)
+    whole = stack.network.encode(x.expand(3, -1, -1))
+    for replica in range(3):
+        one = stack.replica(replica)
+        assert one.replicas == 1
+        torch.testing.assert_close(torch.cat(one.encode(x), dim=1), whole[replica])
+        ours, theirs = next(one.network.parameters()), next(stack.network.parameters())
+        assert ours.data_ptr() == theirs[replica].data_ptr()
+    with pytest.raises(ValueError, match=naming(value=3, suggests="replica")):
+        stack.encode(x)
+
+
+@pytest.mark.parametrize(
+    "x", [np.zeros((2, 4)), np.zeros(5), np.full((2, 5), np.nan), np.array([["a"] * 5]), np.full((1, 5), np.inf)]
+)
+def test_what_is_no_sample_is_refused(x: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"\b(x|shape)\b"):
+        encoder_of().encode(x)
+
+
+def test_unit_codes_have_length_1_and_no_decoder() -> None:
+    encoder = encoder_of(unit_code=True)
+    z_invariant, z_variant = encoder.encode(torch.randn(6, DIM))
+    torch.testing.assert_close(z_invariant.norm(dim=1), torch.ones(6))
+    with pytest.raises(ValueError, match="decode"):
+        encoder.decode(z_invariant, z_variant)
+
+
+def test_it_prints_its_layers_with_sizes() -> None:
+    text = repr(encoder_of(2, scaler=Scaler(1.5, 2.0)))
+    for size in ("invariant=3", "5, 17", "5, 6, replicas=2", "17, 7, replicas=2", "offset=1.5"):
+        assert size in text
+
+
+def test_ordinary_modules_become_a_stack() -> None:
+    generators = [torch.Generator().manual_seed(r) for r in range(2)]
+
+    def stack(out: int) -> Stack:
+        return Stack(lambda: nn.Sequential(nn.Linear(5, 8), nn.GELU(), nn.Linear(8, out)), generators)
+
+    network = AutoEncoder(stack(7), stack(5))
+    x = torch.randn(2, 4, 5)
+    z = network.encode(x)
+    plain = nn.Sequential(nn.Linear(5, 8), nn.GELU(), nn.Linear(8, 7))
+    for replica in range(2):
+        plain.load_state_dict(
+            {name.replace("_", ".", 1): value[replica] for name, value in network.encoder.state_dict().items()}
+        )
+        torch.testing.assert_close(z[replica], plain(x[replica]))
+    assert not torch.equal(z[0], z[1])
+    z[0].sum().backward()
+    gradients = [parameter.grad for parameter in network.encoder.parameters()]
+    assert all(grad is not None and bool((grad[1] == 0).all()) for grad in gradients)
+    with pytest.raises(ValueError, match="BatchNorm1d"):
+        Stack(lambda: nn.BatchNorm1d(5), generators)

@@ -1,0 +1,102 @@
+"""Inference as a library: what the commands write, on paths and on data frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import invlearn
+from invlearn.cli import main
+from invlearn.files import table as table_module
+from invlearn.inference import embed, embed_chunks, evaluate, match, match_pairs
+from invlearn.inference.match import Rule
+from invlearn.runs.trained import TrainedRun
+from tests.support.own_data import entity_table, write
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inference")
+    write(entity_table(80), folder / "own.csv")
+    write(entity_table(30, seed=5), folder / "a.csv")
+    write(entity_table(40, seed=6), folder / "b.csv")
+    words = ["dataset=entities", f"dataset.path={folder / 'own.csv'}", "dataset.entity=id", "dataset.size=2560"]
+    invlearn.train([*words, "trainer.epochs=3", "replicas=2"], folder / "run")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> TrainedRun:
+    return invlearn.load_run(folder / "run")
+
+
+def read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype={"id": str, "match_id": str})
+
+
+def assert_same_rows(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(ours, theirs, check_dtype=False, rtol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"k": 3, "fpr": 0.1}, {"threshold": 0.7, "replica": 1}])
+def test_match_gives_the_rows_of_the_command(
+    folder: Path, run: TrainedRun, frames: bool, settings: dict, tmp_path: Path
+) -> None:
+    options = [word for key, value in settings.items() for word in (f"-{'-' * (len(key) > 1)}{key}", str(value))]
+    files = [folder / "a.csv", folder / "b.csv"]
+    assert main(["match", str(folder / "run"), *map(str, files), "-o", str(tmp_path / "m.csv"), *options]) == 0
+    a, b = (read(file) for file in files) if frames else files
+    assert_same_rows(match(run, a, b, **settings), read(tmp_path / "m.csv"))
+
+
+def test_match_within_one_table_never_finds_a_row_itself(folder: Path, run: TrainedRun) -> None:
+    found = match(run, folder / "a.csv", k=2)
+    assert len(found) == 180
+    assert (found["row"] != found["match_row"]).all()
+
+
+@pytest.mark.parametrize("variant", [False, True])
+def test_embed_gives_the_rows_of_the_command(folder: Path, run: TrainedRun, variant: bool, tmp_path: Path) -> None:
+    words = ["embed", str(folder / "run"), str(folder / "a.csv"), "-o", str(tmp_path / "z.csv")]
+    assert main([*words, *(["--variant"] if variant else [])]) == 0
+    frame = read(folder / "a.csv")
+    codes = embed(run, frame, variant=variant)
+    assert_same_rows(codes, read(tmp_path / "z.csv"))
+    z_invariant, z_variant = run.encode(frame)
+    assert np.array_equal(codes.filter(like="z_").to_numpy(), z_invariant)
+    assert codes.filter(like="v_").shape == ((90, z_variant.shape[1]) if variant else (90, 0))
+
+
+def test_embed_streams(folder: Path, run: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("invlearn.files.formats.csv.CHUNK", 32)
+    monkeypatch.setattr(table_module, "CHUNK", 32)
+    for source in (folder / "a.csv", read(folder / "a.csv")):
+        chunks = list(embed_chunks(run, source))
+        assert [len(chunk) for chunk in chunks] == [32, 32, 26]
+        assert_same_rows(pd.concat(chunks, ignore_index=True), embed(run, folder / "a.csv"))
+
+
+def test_evaluate_gives_a_row_for_each_replica(folder: Path, run: TrainedRun) -> None:
+    own = evaluate(run)
+    stored = run.directory.record()["replicas"]
+    assert own["recall_at_1"].tolist() == [replica["metrics"]["recall_at_1"] for replica in stored]
+    assert own["baseline.mse_invariance"].tolist() == pytest.approx(
+        [replica["constants"]["mse_invariance"] for replica in stored]
+    )
+    of_file, of_frame = evaluate(run, folder / "b.csv"), evaluate(run, read(folder / "b.csv"))
+    pd.testing.assert_frame_equal(of_file, of_frame)
+    assert of_file["recall_among"].tolist() == [40, 40]
+
+
+def test_pairs_of_a_table_get_verdicts(folder: Path, run: TrainedRun) -> None:
+    samples = read(folder / "a.csv").filter(like="f")
+    pairs = pd.concat([samples.add_prefix("x_"), samples.iloc[::-1].reset_index(drop=True).add_prefix("y_")], axis=1)
+    found = pd.concat(match_pairs(run, pairs, "x_", "y_", rule=Rule(0.5, 1, None)))
+    z = run.encode(samples)[0]
+    expected = np.linalg.norm(z - z[::-1], axis=1)
+    assert found["distance"].to_numpy() == pytest.approx(expected, rel=1e-5)
+    assert found["same"].tolist() == (expected < 0.5).tolist()
