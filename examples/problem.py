@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from invlearn.evaluation.invariance import invariance_ratio
+from invlearn.evaluation.ranking import auroc, recall_at_1
 
-from invlearn.evaluation import metrics
+from invlearn.losses.functional import code_distance
 
 __all__ = ["Problem", "Samples", "scores"]
 
@@ -37,10 +39,10 @@ def scores(codes: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
     Different pairs are each first view with the second one of the next entity.
     """
     z, z_prime = (torch.from_numpy(np.asarray(part, dtype=np.float64))[None] for part in codes)
-    distance = torch.cat([metrics.code_distance(z, z_prime), metrics.code_distance(z, z_prime.roll(1, 1))], dim=1)
+    distance = torch.cat([code_distance(z, z_prime), code_distance(z, z_prime.roll(1, 1))], dim=1)
     same = (torch.arange(distance.shape[1]) < z.shape[1])[None]
     return {
-        "recall_at_1": float(metrics.recall_at_1(z, z_prime)),
-        "auroc": float(metrics.auroc(distance, same)),
-        "invariance_ratio": float(metrics.invariance_ratio(distance, same)),
+        "recall_at_1": float(recall_at_1(z, z_prime)),
+        "auroc": float(auroc(distance, same)),
+        "invariance_ratio": float(invariance_ratio(distance, same)),
     }

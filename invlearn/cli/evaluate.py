@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     run = parser.load(arguments)
 
     from invlearn.inference import measure
-    from invlearn.report.summary import metrics_table
+    from invlearn.report.metrics import metrics_table
 
     found = measure(run, arguments.data, entity=arguments.entity, drop=arguments.drop)
     if found.is_training_file:

@@ -104,7 +104,7 @@ def say(lines: Iterable[str]) -> None:
 
 def report(directory: RunDirectory) -> None:
     """Print what came out of a finished run."""
-    from invlearn.report.summary import summary
+    from invlearn.runs.summary import summary
 
     print(summary(directory))
 

@@ -95,7 +95,6 @@ def test_scores_tell_good_codes_from_bad() -> None:
 
 
 def test_every_method_learns_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pytorch_metric_learning")
     from examples import methods
 
     monkeypatch.setattr(methods, "EPOCHS", 4)

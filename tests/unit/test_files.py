@@ -6,6 +6,7 @@ import itertools
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from invlearn import files
 from invlearn.data import EntitySamples, LabelledPairs
-from invlearn.files import EntityFile, PairFile, open_table, prepare, table_writer
+from invlearn.files import EntityFile, PairFile, SampleFile, open_table, table_writer
 from invlearn.files.rows import row_hashes
 from invlearn.files.scaler import Scaling, scale_of
 from tests.support.errors import assert_line, has_line, naming
 from tests.support.own_data import entity_table, pair_table, write
+
+
+def prepare(spec: SampleFile) -> Any:
+    """What ``files.prepare`` gives; each test knows the kind of its dataset."""
+    return files.prepare(spec)
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "tsv", "parquet", "npz"])

@@ -70,7 +70,7 @@ def naive_mse(a: torch.Tensor, b: torch.Tensor) -> float:
 def test_pairwise_loss_is_the_papers() -> None:
     loss = PairwiseLoss(DIM, weight=3.0, delta=0.7, alpha=0.3, invariant=4, variant=2)
     measured = measured_for(loss)
-    model, (x, x_prime, distance) = measured.encoder.network, measured.examples
+    model, (x, x_prime, distance) = measured.encoder.network, measured.pairs
     assert loss.code_features == 6
     terms, computed = measured.terms, measured.compute()
     z, z_prime = model.encode(x), model.encode(x_prime)

@@ -1,0 +1,26 @@
+"""What came out of a run, in a few lines."""
+
+from __future__ import annotations
+
+from invlearn.report.metrics import metrics_table
+from invlearn.runs.directory import RunDirectory
+
+__all__ = ["summary"]
+
+
+def summary(directory: RunDirectory) -> str:
+    """What came out of a finished run, and where its files are."""
+    record = directory.record()
+    replicas = record["replicas"]
+    lines = [
+        f"{directory.title()}: {len(replicas)} replica{'s' * (len(replicas) > 1)} of {record['parameters']:,} "
+        f"parameters, {record['wall_seconds']:.0f} s on {record['device']}",
+        metrics_table([r["metrics"] for r in replicas], [r["constants"] for r in replicas], record["best_replica"]),
+    ]
+    if diverged := [str(r["seed"]) for r in replicas if r["diverged"]]:
+        lines.append(f"diverged: seed {', '.join(diverged)}")
+    lines.append(f"in {directory}: curves.png, metrics.csv, run.json, checkpoints/")
+    trained = directory.best_checkpoint.stat().st_mtime
+    if older := [path.name for path in sorted(directory.path.glob("encoder.*")) if path.stat().st_mtime < trained]:
+        lines.append(f"note: older than this training: {', '.join(older)}; invlearn export writes it anew")
+    return "\n".join(lines)
