@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
 from invlearn.data import Batch
+from invlearn.data.seeding import seeded_generator
 from invlearn.losses import PairwiseLoss
 from invlearn.nn import ExtendedLayer, StackedLinear
-from invlearn.seeding import seeded_generator
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import learning_rate_factor
 

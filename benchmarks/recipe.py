@@ -42,8 +42,8 @@ def train_with_invlearn(arguments: Sequence[str]) -> None:
     """Train a stack; with ``until``, only until the target is reached, with ``first``, only the first 64 steps."""
     from invlearn.config import as_plain
     from invlearn.config.compose import compose
-    from invlearn.internals import optimise_without_compiler
     from invlearn.training.experiment import Experiment
+    from invlearn.training.internals import optimise_without_compiler
     from invlearn.training.learner import prepare_training
     from invlearn.training.loop import train_epochs
 

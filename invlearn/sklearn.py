@@ -13,13 +13,13 @@ from omegaconf import OmegaConf
 from invlearn.config import GROUPS
 from invlearn.config.folder import conf_dir
 from invlearn.data import EntitySamples, Split
+from invlearn.data.seeding import seeded_generator
 from invlearn.encoder import InvariantEncoder as Encoder
 from invlearn.encoder import Scaler
 from invlearn.errors import UserError, nearest
 from invlearn.files import Prepared
 from invlearn.files.notes import unlike_features
 from invlearn.files.scaler import Scaling, scale_of, spread_of
-from invlearn.seeding import seeded_generator
 from invlearn.training.experiment import Experiment, resolve_device
 from invlearn.training.learner import learn
 

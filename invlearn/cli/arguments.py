@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from invlearn.errors import UserError
+from invlearn.errors import UserError, silence_output
 from invlearn.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from invlearn.runs.trained import TrainedRun
 
-__all__ = ["Parser", "names_or_prefix", "refuse_overwriting"]
+__all__ = ["Parser", "names_or_prefix", "refuse_overwriting", "say"]
 
 
 def names_or_prefix(value: str) -> str | list[str]:
@@ -29,6 +30,15 @@ def refuse_overwriting(output: Path, *sources: Path | None) -> None:
     """
     if output.absolute() in [source.absolute() for source in sources if source]:
         raise UserError(f"-o {output} would replace a file that is read")
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print; if the reader of our output has gone, what is to be done is done all the same."""
+    try:
+        for line in lines:
+            print(line, flush=True)
+    except BrokenPipeError:
+        silence_output()
 
 
 class Parser(ArgumentParser):
@@ -61,8 +71,8 @@ class Parser(ArgumentParser):
         """The run of parsed arguments."""
         RunDirectory(arguments.run).config()  # says what is wrong before torch is loaded
 
-        from invlearn.internals import optimise_without_compiler
         from invlearn.runs.trained import load_run
+        from invlearn.training.internals import optimise_without_compiler
 
         optimise_without_compiler()
         run = load_run(arguments.run, device=getattr(arguments, "device", "cpu"), trust=arguments.trust)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from invlearn.cli.arguments import Parser
-from invlearn.storage import check_writable
+from invlearn.runs.storage import check_writable
 
 __all__ = ["main"]
 

@@ -27,8 +27,8 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_intermixed_args(argv)
 
     from invlearn.report.tables import render
+    from invlearn.runs.storage import check_writable, write_atomically
     from invlearn.runs.table import aggregate, find_runs, read_runs
-    from invlearn.storage import check_writable, write_atomically
 
     if arguments.format == "parquet" and arguments.output is None:
         raise UserError("results: --format parquet needs a file: -o FILE")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from invlearn.cli.arguments import say
 from invlearn.sweeps.plan import compose_sweep
 
 __all__ = ["sweep"]
@@ -18,11 +19,15 @@ def sweep(overrides: Sequence[str], *, config_dir: str | None, config_name: str,
     """
     planned = compose_sweep(overrides, config_dir=config_dir, config_name=config_name)
 
-    from invlearn.cli.train import check, say
+    from invlearn.config import as_plain
     from invlearn.files import prepare
+    from invlearn.runs.directory import RunDirectory
+    from invlearn.runs.session import check_run
+    from invlearn.training.internals import optimise_without_compiler
 
-    prepared = _remembering(prepare)
-    checked = [check(job.config, job.folder, elsewhere=planned.is_queued, prepare=prepared) for job in planned.jobs]
+    optimise_without_compiler()
+    options = {"elsewhere": planned.is_queued, "prepare": _remembering(prepare)}
+    checked = [check_run(as_plain(job.config), RunDirectory(job.folder), **options) for job in planned.jobs]
     if dry_run:
         from invlearn.cli.plan import describe_runs
 

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from invlearn.cli.arguments import say
 from invlearn.config import as_plain
 from invlearn.config.compose import compose_one, errors_explained, searching
 from invlearn.config.hydra import argument_parser, hydra_ready, run_in_folder, show
-from invlearn.errors import UserError, silence_output
+from invlearn.errors import UserError
 from invlearn.runs.directory import RunDirectory
-from invlearn.storage import check_writable
-
-if TYPE_CHECKING:
-    from invlearn.training.experiment import Experiment, Prepare
 
 # torch is imported where it is used: help and completion must answer at once.
 
-__all__ = ["check", "main", "report"]
+__all__ = ["main", "report"]
 
 
 def main(argv: list[str]) -> int:
@@ -64,7 +60,11 @@ def main(argv: list[str]) -> int:
 
 def _train(config: DictConfig, *, dry_run: bool) -> int:
     directory = RunDirectory(_folder(config))
-    experiment, finished = check(config, directory.path)
+    from invlearn.runs.session import check_run
+    from invlearn.training.internals import optimise_without_compiler
+
+    optimise_without_compiler()
+    experiment, finished = check_run(as_plain(config), directory)
     if dry_run:
         from invlearn.cli.plan import describe_runs
 
@@ -93,47 +93,11 @@ def _train(config: DictConfig, *, dry_run: bool) -> int:
     return 0
 
 
-def say(lines: Iterable[str]) -> None:
-    """Print; if the reader of our output has gone, what is to be done is done all the same."""
-    try:
-        for line in lines:
-            print(line, flush=True)
-    except BrokenPipeError:
-        silence_output()
-
-
 def report(directory: RunDirectory) -> None:
     """Print what came out of a finished run."""
     from invlearn.runs.summary import summary
 
     print(summary(directory))
-
-
-def check(
-    config: DictConfig, folder: Path, *, elsewhere: bool = False, prepare: Prepare | None = None
-) -> tuple[Experiment, bool]:
-    """Check a run before anything is written: what it is, and whether it is already finished.
-
-    Args:
-        config: Its config.
-        folder: Its run directory.
-        elsewhere: Whether it will be trained on another machine, whose devices are not known here.
-        prepare: Opens files, where one is to serve several runs.
-
-    Raises:
-        UserError: Its config is wrong, or its folder holds another run or cannot be written to.
-    """
-    from invlearn.internals import optimise_without_compiler
-    from invlearn.runs.session import is_finished
-    from invlearn.training.experiment import Experiment, resolve_device
-
-    optimise_without_compiler()
-    plain = as_plain(config)
-    experiment = Experiment.from_config(plain, prepare=prepare) if prepare else Experiment.from_config(plain)
-    if not elsewhere:
-        resolve_device(experiment.settings.device)
-    check_writable(folder)
-    return experiment, is_finished(experiment, RunDirectory(folder))
 
 
 def _folder(config: DictConfig) -> Path:
@@ -145,7 +109,7 @@ def _folder(config: DictConfig) -> Path:
 
 def _what_starts(directory: RunDirectory) -> str:
     """That a run is trained, or from where it goes on."""
-    from invlearn.training.checkpoint import load_checkpoint
+    from invlearn.runs.checkpoint import load_checkpoint
 
     if directory.is_locked:
         return f"waiting for {directory}, which another process trains"

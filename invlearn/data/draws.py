@@ -12,7 +12,7 @@ from torch import Tensor
 from invlearn.data.batches import Batch
 from invlearn.data.dataset import Dataset, HasLabels, Split
 from invlearn.data.samplers import Sampler
-from invlearn.seeding import derived_seed
+from invlearn.data.seeding import derived_seed
 
 __all__ = ["Draws"]
 

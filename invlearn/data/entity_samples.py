@@ -12,7 +12,7 @@ from torch import Tensor
 
 from invlearn.data.batches import EntityBatch, Pairs
 from invlearn.data.dataset import GALLERY, Split
-from invlearn.seeding import seeded_generator
+from invlearn.data.seeding import seeded_generator
 
 __all__ = ["EntitySamples", "observed_distance"]
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from invlearn.data.batches import EntityBatch, Pairs, Spectra
 from invlearn.data.dataset import GALLERY, Split
+from invlearn.data.seeding import seeded_generator
 from invlearn.data.spectrum import dft
-from invlearn.seeding import seeded_generator
 
 __all__ = ["TransformationFamily", "roll_rows", "shift_distance"]
 

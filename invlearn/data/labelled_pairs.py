@@ -11,7 +11,7 @@ from torch import Tensor
 
 from invlearn.data.batches import Pairs
 from invlearn.data.dataset import GALLERY, Split
-from invlearn.seeding import seeded_generator
+from invlearn.data.seeding import seeded_generator
 
 __all__ = ["LabelledPairs"]
 

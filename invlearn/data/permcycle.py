@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from invlearn.data.family import TransformationFamily, roll_rows, shift_distance
+from invlearn.data.seeding import seeded_generator
 from invlearn.data.spectrum import dft
-from invlearn.seeding import seeded_generator
 
 __all__ = ["PermutationCycle"]
 

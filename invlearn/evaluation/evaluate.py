@@ -13,14 +13,39 @@ from invlearn.data import DrawnPairs, Draws, HasLabels, Pairs
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.calibration import Calibration
 from invlearn.evaluation.measured import HeldOut, Measured, encode_stack
+from invlearn.evaluation.metric import Metric
 from invlearn.evaluation.metrics import METRICS
 from invlearn.losses import Statistics
 from invlearn.losses.functional import code_distance
 
-__all__ = ["calibrate", "evaluate"]
+__all__ = ["calibrate", "compute_baselines", "compute_metrics", "evaluate"]
 
 CALIBRATED = 2_048
 """Validation samples at most whose pairs tell where the threshold is."""
+
+
+def compute_metrics(measured: Measured, *, every_epoch: bool = False) -> dict[str, Tensor]:
+    """All metrics that apply, or those that are followed during training, ``(R,)`` or ``(1,)`` each."""
+    return {
+        name: metric.compute(measured)
+        for name, metric in METRICS.items()
+        if (metric.every_epoch or not every_epoch) and _applies(metric, measured, drawn=every_epoch)
+    }
+
+
+def compute_baselines(measured: Measured) -> dict[str, Tensor]:
+    """What the best constant prediction gets, for each metric for which that says something."""
+    return {
+        name: metric.baseline(measured)
+        for name, metric in METRICS.items()
+        if metric.baseline and _applies(metric, measured) and set(metric.facts) <= set(measured.statistics)
+    }
+
+
+def _applies(metric: Metric, measured: Measured, *, drawn: bool = False) -> bool:
+    """Whether there is all that a metric needs; with ``drawn``, only what the loss is validated on counts."""
+    more = {"pairs", "orbits"} if measured.loss.trains_encoder and not drawn else set()
+    return (measured.known | more).issuperset(metric.needs)
 
 
 def evaluate(
@@ -37,9 +62,9 @@ def evaluate(
         Two lists of R dicts of floats (``collapsed``: bool); None for a metric that does not apply.
     """
     measured = Measured(held_out, encoder, statistics)
-    values = {**measured.terms, **measured.compute()}
+    values = {**measured.terms, **compute_metrics(measured)}
     blank = dict.fromkeys(METRICS)
-    baselines = _rows(measured.baselines(), encoder.replicas)
+    baselines = _rows(compute_baselines(measured), encoder.replicas)
     return [{**blank, **row} for row in _rows(values, encoder.replicas)], baselines
 
 

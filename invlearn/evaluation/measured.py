@@ -10,8 +10,6 @@ from torch import Tensor
 from invlearn.data import Batch, DrawnPairs, Draws, FourierCodes, Pairs, Split, Targets
 from invlearn.data.spectrum import BLOCKS
 from invlearn.encoder import InvariantEncoder
-from invlearn.evaluation.metric import Metric
-from invlearn.evaluation.metrics import METRICS
 from invlearn.losses import Loss, Outputs, Statistics
 from invlearn.losses.functional import code_distance
 
@@ -69,39 +67,15 @@ class Measured:
         self.statistics = statistics
         self.state = self.loss.at(1.0, statistics)
 
-    def has(self, metric: Metric, *, drawn: bool = False) -> bool:
-        """Whether there is all that a metric needs.
-
-        Args:
-            metric: The metric.
-            drawn: Only the examples that the loss is validated on count.
-        """
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """What a metric may need and finds here, but for what ``pairs`` and ``orbits`` of the dataset would add."""
         there = {*self.state, *self.terms, *self.blocks}
         there |= {"code"} if self.blocks else set()
         there |= {"decoder"} if self.loss.trains_decoder else set()
-        if self.loss.trains_encoder:
-            there |= {"encoder"}
-            if not drawn:
-                there |= {"pairs", "orbits"}
-            elif isinstance(self.examples, Pairs):
-                there |= {"pairs"}
-        return there.issuperset(metric.needs)
-
-    def compute(self, *, every_epoch: bool = False) -> dict[str, Tensor]:
-        """All metrics that apply, or those that are followed during training, ``(R,)`` or ``(1,)`` each."""
-        return {
-            name: metric.compute(self)
-            for name, metric in METRICS.items()
-            if (metric.every_epoch or not every_epoch) and self.has(metric, drawn=every_epoch)
-        }
-
-    def baselines(self) -> dict[str, Tensor]:
-        """What the best constant prediction gets, for each metric for which that says something."""
-        return {
-            name: metric.baseline(self)
-            for name, metric in METRICS.items()
-            if metric.baseline and self.has(metric) and set(metric.facts) <= set(self.statistics)
-        }
+        there |= {"encoder"} if self.loss.trains_encoder else set()
+        there |= {"pairs"} if self.loss.trains_encoder and isinstance(self.examples, Pairs) else set()
+        return frozenset(there)
 
     @property
     def examples(self) -> Batch:

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from invlearn.data import Dataset, Split
+from invlearn.data.seeding import seeded_generator
 from invlearn.files.notes import notes_on, shortened
 from invlearn.files.rows import Rows
 from invlearn.files.scaler import Scale, Scaling, scale_of
 from invlearn.files.table import Table
-from invlearn.seeding import seeded_generator
 
 __all__ = ["Drop", "Prepared", "SampleFile", "split_at_random"]
 

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from invlearn.config.migrate import migrated
 from invlearn.errors import BusyError, UserError
-from invlearn.storage import write_atomically
+from invlearn.runs.storage import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,39 @@ from tqdm import tqdm
 
 from invlearn.config import SCALE, Settings, differences
 from invlearn.errors import Terminated, UserError
+from invlearn.files import prepare
+from invlearn.runs.checkpoint import load_checkpoint, restore_state, save_checkpoint, state_contents
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.record import closing_record, now, opening_record, peak_memory
-from invlearn.storage import check_writable
-from invlearn.training.checkpoint import load_checkpoint, restore_state, save_checkpoint, state_contents
-from invlearn.training.experiment import Experiment, resolve_device
+from invlearn.runs.storage import check_writable
+from invlearn.training.experiment import Experiment, Prepare, resolve_device
 from invlearn.training.learner import prepare_training
 from invlearn.training.loop import TrainingState, train_epochs
 
-__all__ = ["describe_error", "is_finished", "run_experiment", "sigterm_raises"]
+__all__ = ["check_run", "describe_error", "is_finished", "run_experiment", "sigterm_raises"]
 
 log = logging.getLogger("invlearn")
+
+
+def check_run(
+    config: Mapping[str, Any], directory: RunDirectory, *, elsewhere: bool = False, prepare: Prepare = prepare
+) -> tuple[Experiment, bool]:
+    """Check a run before anything is written: what it is, and whether it is already finished.
+
+    Args:
+        config: Its config, plain.
+        directory: Its run directory.
+        elsewhere: Whether it will be trained on another machine, whose devices are not known here.
+        prepare: Opens files, where one is to serve several runs.
+
+    Raises:
+        UserError: Its config is wrong, or its folder holds another run or cannot be written to.
+    """
+    experiment = Experiment.from_config(config, prepare=prepare)
+    if not elsewhere:
+        resolve_device(experiment.settings.device)
+    check_writable(directory.path)
+    return experiment, is_finished(experiment, directory)
 
 
 def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:

@@ -13,7 +13,7 @@ from invlearn.config import as_plain
 from invlearn.config.compose import compose
 from invlearn.errors import UserError
 from invlearn.runs.directory import RunDirectory
-from invlearn.storage import write_atomically
+from invlearn.runs.storage import write_atomically
 
 if TYPE_CHECKING:
     from invlearn.runs.trained import TrainedRun

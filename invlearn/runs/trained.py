@@ -18,8 +18,8 @@ from invlearn.evaluation.evaluate import evaluate
 from invlearn.evaluation.measured import HeldOut
 from invlearn.files import Prepared, SampleFile, Scale
 from invlearn.nn import AutoEncoder
+from invlearn.runs.checkpoint import load_checkpoint
 from invlearn.runs.directory import RunDirectory
-from invlearn.training.checkpoint import load_checkpoint
 from invlearn.training.experiment import Experiment, resolve_device
 
 if TYPE_CHECKING:

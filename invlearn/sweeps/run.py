@@ -14,13 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 from invlearn.config import config_hash
 from invlearn.config.hydra import hydra_ready, launch_jobs
 from invlearn.errors import BusyError
-from invlearn.internals import optimise_without_compiler
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.session import describe_error, is_finished, sigterm_raises
+from invlearn.runs.storage import write_atomically
 from invlearn.runs.train import train
-from invlearn.storage import write_atomically
 from invlearn.sweeps.plan import Job, Sweep
 from invlearn.training.experiment import Experiment
+from invlearn.training.internals import optimise_without_compiler
 
 __all__ = ["run_job", "run_sweep"]
 

@@ -15,12 +15,12 @@ from invlearn.config import GROUPS, Settings, Trainer
 from invlearn.config.auto import by_kind, default_batch_size, default_epochs, default_rates
 from invlearn.config.build import build, check_trusted, defaults_of, effective, locate
 from invlearn.data import Dataset, Draws
+from invlearn.data.seeding import seeded_generator
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.files import Prepared, SampleFile, feature_names_of, kind_of, prepare, scaler_of
 from invlearn.losses import Loss
 from invlearn.nn import AutoEncoder, Stack
-from invlearn.seeding import seeded_generator
 from invlearn.training.optimizer import check_element_wise
 
 __all__ = ["Experiment", "resolve_device"]

@@ -11,15 +11,16 @@ from torch import Tensor
 
 from invlearn.config import Trainer
 from invlearn.data import Batch
+from invlearn.data.seeding import seeded_generator
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.baselines import training_facts
+from invlearn.evaluation.evaluate import compute_metrics
 from invlearn.evaluation.measured import HeldOut, Measured
-from invlearn.internals import take_step
 from invlearn.losses import Loss, Statistics
 from invlearn.nn import AutoEncoder
-from invlearn.seeding import seeded_generator
 from invlearn.training.experiment import Experiment
 from invlearn.training.fast import GraphedSteps, Objective, ParameterGroup, clip_gradients, fast_objective
+from invlearn.training.internals import take_step
 from invlearn.training.optimizer import make_optimizer, parameter_groups
 
 __all__ = ["TrainingState", "learning_rate_factor", "train_epoch", "train_epochs", "train_step"]
@@ -117,7 +118,7 @@ def train_epochs(
         last_step = (state.epoch + 1) * experiment.steps_per_epoch - 1
         rate = experiment.config["optimizer"]["lr"] * learning_rate_factor(last_step, experiment.total_steps, trainer)
         measured = Measured(valid, state.encoder, state.statistics)
-        errors = {**measured.terms, **measured.compute(every_epoch=True)}
+        errors = {**measured.terms, **compute_metrics(measured, every_epoch=True)}
         _close_epoch(
             state,
             active,

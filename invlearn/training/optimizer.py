@@ -10,9 +10,9 @@ from torch import nn
 
 from invlearn.config.build import build
 from invlearn.errors import UserError
-from invlearn.internals import take_step
 from invlearn.nn import AutoEncoder
 from invlearn.training.fast import ParameterGroup
+from invlearn.training.internals import take_step
 
 __all__ = ["check_element_wise", "make_optimizer", "parameter_groups"]
 

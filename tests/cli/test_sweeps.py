@@ -111,14 +111,15 @@ def test_whatever_a_grid_sets_holds_for_its_runs(here: Path) -> None:
 
 
 def test_a_run_that_another_process_finished_meanwhile_stays_finished(here: Path) -> None:
-    from invlearn.cli.train import check
+    from invlearn.config import as_plain
+    from invlearn.runs.session import check_run
     from invlearn.sweeps.plan import compose_sweep
     from invlearn.sweeps.run import _mark_planned
 
     assert train("seed=0") == 0
     (job,) = compose_sweep(["sweep=s", *SMALL, "trainer.epochs=2", "seed=0"]).jobs
     before = records_of(here)
-    assert not _mark_planned(RunDirectory(job.folder), check(job.config, job.folder)[0])
+    assert not _mark_planned(RunDirectory(job.folder), check_run(as_plain(job.config), RunDirectory(job.folder))[0])
     assert records_of(here) == before
 
 
@@ -145,8 +146,13 @@ def test_a_failure_before_training_is_written_down_too(
 ) -> None:
     from invlearn.runs import session as run
 
-    def broken(name: str) -> None:
-        raise RuntimeError(f"no driver for {name}")
+    intact, checked = run.resolve_device, []
+
+    def broken(name: str):
+        if len(checked) == 2:  # both runs were checked, now they are to be trained
+            raise RuntimeError(f"no driver for {name}")
+        checked.append(name)
+        return intact(name)
 
     monkeypatch.setattr(run, "resolve_device", broken)
     assert train("seed=0,1") == 1

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from invlearn.data import PermutationCycle, Shift, ShiftScale, TransformationFamily, TwoPart
 from invlearn.data.family import roll_rows, shift_distance
+from invlearn.data.seeding import seeded_generator
 from invlearn.data.spectrum import dft
-from invlearn.seeding import seeded_generator
 from tests.support.errors import names, naming
 
 FAMILIES = [Shift, TwoPart, PermutationCycle, ShiftScale]

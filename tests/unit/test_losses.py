@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from invlearn.data import Draws, EntityBatch, Pairs, Shift
+from invlearn.data.seeding import seeded_generator
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.baselines import training_facts
+from invlearn.evaluation.evaluate import compute_baselines, compute_metrics
 from invlearn.evaluation.measured import HeldOut, Measured
 from invlearn.losses import (
     ContrastiveLoss,
@@ -25,7 +27,6 @@ from invlearn.losses import (
     functional,
 )
 from invlearn.nn import ExtendedAutoEncoder
-from invlearn.seeding import seeded_generator
 from invlearn.training.learner import learn
 from tests.support.errors import names, naming
 from tests.support.training import experiment_of
@@ -72,7 +73,7 @@ def test_pairwise_loss_is_the_papers() -> None:
     measured = measured_for(loss)
     model, (x, x_prime, distance) = measured.encoder.network, measured.pairs
     assert loss.code_features == 6
-    terms, computed = measured.terms, measured.compute()
+    terms, computed = measured.terms, compute_metrics(measured)
     z, z_prime = model.encode(x), model.encode(x_prime)
     for r in range(REPLICAS):
         per_pair = []
@@ -90,7 +91,7 @@ def test_pairwise_loss_is_the_papers() -> None:
 def test_reported_invariance_error_is_at_alpha_one_whatever_was_trained() -> None:
     loss = PairwiseLoss(DIM, delta=0.5, alpha=0.01)
     measured = measured_for(loss)
-    values, (z, z_prime) = measured.compute(), measured.pair_codes
+    values, (z, z_prime) = compute_metrics(measured), measured.pair_codes
     code = functional.code_distance(z, z_prime)
     expected = functional.invariance_loss(measured.pairs.distance**2, code**2, 1.0, 1.0).mean(1)
     torch.testing.assert_close(values["mse_invariance"], expected)
@@ -120,12 +121,12 @@ def test_alpha_rises_in_the_middle_of_the_training() -> None:
 def test_pairwise_evaluation_is_of_each_replica_alone() -> None:
     loss = PairwiseLoss(DIM)
     measured = measured_for(loss)
-    together = {**measured.terms, **measured.compute()}
+    together = {**measured.terms, **compute_metrics(measured)}
     for r in range(REPLICAS):
         held_out = HeldOut(replace(measured.held_out.draws, replica_seeds=[r]), loss, "train", 40)
         statistics = {name: value[r : r + 1] for name, value in measured.statistics.items()}
         alone = Measured(held_out, encoder_for(loss, [r]), statistics)
-        for name, value in {**alone.terms, **alone.compute()}.items():
+        for name, value in {**alone.terms, **compute_metrics(alone)}.items():
             if name != "recall_among":
                 assert together[name][r].item() == pytest.approx(value[0].item()), name
 
@@ -158,7 +159,7 @@ def test_supervised_objectives() -> None:
     for objective, loss in losses.items():
         measured = measured_for(loss)
         totals[objective] = measured.terms["loss"]
-        errors = measured.compute(every_epoch=True)
+        errors = compute_metrics(measured, every_epoch=True)
         assert ("mse_modulus" in errors) == loss.trains_encoder == (objective != "decoder")
         assert ("mse_reconstruction" in errors) == loss.trains_decoder == (objective != "encoder")
     for r in range(REPLICAS):
@@ -175,7 +176,7 @@ def test_block_errors_are_of_their_own_block(monkeypatch: pytest.MonkeyPatch) ->
     x, code = measured.targets
     outputs = Outputs(code[:, :, None, :DIM], (code + off)[:, :, None], x[:, :, None] + 3)
     monkeypatch.setattr(Measured, "outputs", outputs)
-    errors = measured.compute(every_epoch=True)
+    errors = compute_metrics(measured, every_epoch=True)
     assert {name: value[0].item() for name, value in errors.items()} == pytest.approx(
         {"mse_reconstruction": 9, "mse_code": 2, "mse_modulus": 1, "mse_sine": 2, "mse_cosine": 3}
     )
@@ -184,7 +185,7 @@ def test_block_errors_are_of_their_own_block(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("loss", [PairwiseLoss(DIM), SupervisedDFTLoss(dim=DIM)])
 def test_baselines_stand_beside_every_error(loss: Loss) -> None:
     measured = measured_for(loss)
-    errors, baselines = measured.compute(every_epoch=True), measured.baselines()
+    errors, baselines = compute_metrics(measured, every_epoch=True), compute_baselines(measured)
     of_the_loss = {"loss_invariance"} if isinstance(loss, PairwiseLoss) else {"mse_code"}
     assert set(errors) | of_the_loss | {"mse_invariance"} <= set(baselines)
     # The mean is the best constant, so on its own examples nothing else does better.
@@ -252,7 +253,7 @@ def test_a_loss_on_batches_learns_entities_of_unit_codes(loss: str, tiny: list[s
     experiment = experiment_of(*words, "trainer.warmup_steps=50")
     state = learn(experiment)
     measured = Measured(HeldOut(experiment.draws("cpu"), experiment.loss, "test", 16), state.encoder, state.statistics)
-    assert measured.compute()["auroc"].min().item() > 0.97
+    assert compute_metrics(measured)["auroc"].min().item() > 0.97
     z_invariant, z_variant = state.encoder.replica(1).encode(torch.randn(7, 4))
     assert z_invariant.norm(dim=1).tolist() == pytest.approx([1.0] * 7, rel=1e-5)
     assert z_variant.shape == (7, 0)

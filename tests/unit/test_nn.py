@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from invlearn.data.seeding import seeded_generator
 from invlearn.nn import (
     ExtendedAutoEncoder,
     ExtendedLayer,
@@ -19,7 +20,6 @@ from invlearn.nn import (
     extended_features,
 )
 from invlearn.nn.extended import EPS
-from invlearn.seeding import seeded_generator
 from tests.support.errors import names, naming
 
 

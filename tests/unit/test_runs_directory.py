@@ -11,7 +11,7 @@ import pytest
 
 from invlearn.errors import UserError
 from invlearn.runs.directory import RunDirectory
-from invlearn.storage import check_writable, write_atomically
+from invlearn.runs.storage import check_writable, write_atomically
 from tests.support.errors import naming
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from invlearn.config import Trainer
 from invlearn.errors import UserError
-from invlearn.training.checkpoint import load_checkpoint, restore_state, state_contents
+from invlearn.runs.checkpoint import load_checkpoint, restore_state, state_contents
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn, prepare_training
 from invlearn.training.loop import TrainingState, learning_rate_factor, train_epochs, train_step

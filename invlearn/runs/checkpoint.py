@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from invlearn.errors import UserError
-from invlearn.storage import write_atomically
+from invlearn.runs.storage import write_atomically
 from invlearn.training.loop import TrainingState
 
 __all__ = ["load_checkpoint", "restore_state", "save_checkpoint", "state_contents"]
