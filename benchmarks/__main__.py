@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import gpu, recipe, run, scaling
+from benchmarks import gpu, paths, recipe, run, scaling
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", default=str(run.OUTPUT))
     output = parser.parse_args().output
-    for part in (run, recipe, scaling, gpu):
+    for part in (run, paths, recipe, scaling, gpu):
         part.main(["--output", output])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-__all__ = ["recipe_table", "scaling_table", "steps_table"]
+from invlearn.report.tables import markdown
+
+__all__ = ["paths_table", "recipe_table", "scaling_table", "steps_table"]
 
 PEERS = {"jax_scan": "JAX", "pytorch_loop": "PyTorch loop", "lightning_trainer": "Lightning"}
 
@@ -29,7 +30,7 @@ def steps_table(steps: pd.DataFrame) -> str:
         ]
         for row in steps.to_dict("records")
     ]
-    return _markdown(heads, rows)
+    return markdown(heads, rows)
 
 
 def recipe_table(recipe: pd.DataFrame) -> str:
@@ -42,7 +43,7 @@ def recipe_table(recipe: pd.DataFrame) -> str:
         ]
         for row in recipe.to_dict("records")
     ]
-    return _markdown(["from start to end", "invlearn", "Lightning", "ratio"], rows)
+    return markdown(["from start to end", "invlearn", "Lightning", "ratio"], rows)
 
 
 def scaling_table(scaling: pd.DataFrame) -> str:
@@ -54,15 +55,33 @@ def scaling_table(scaling: pd.DataFrame) -> str:
         if axis == "dataset.size":
             rows.append(["MiB of the process", *(f"{mib:,.0f}" for mib in points["mib"])])
     width = max(map(len, rows))
-    return _markdown([""] * width, [row + [""] * (width - len(row)) for row in rows])
+    return markdown([""] * width, [row + [""] * (width - len(row)) for row in rows])
 
 
-def _markdown(heads: list[str], rows: Iterable[Iterable[object]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(map(str, cells))} |\n" for cells in lines)
+def paths_table(paths: pd.DataFrame) -> str:
+    """Milliseconds of a step of each loss, by hand-derived gradients where there are some, and by autograd."""
+    rows = [
+        [
+            f"`{row['loss']}`",
+            f"`{row['model']}`",
+            row["replicas"],
+            row["batch"],
+            "" if pd.isna(row["hand_derived"]) else f"{row['hand_derived']:.2f}",
+            f"{row['autograd']:.2f}",
+            "" if pd.isna(row["hand_derived"]) else f"{row['autograd'] / row['hand_derived']:.1f}x",
+        ]
+        for row in paths.to_dict("records")
+    ]
+    heads = ["loss", "network", "R", "a step", "hand-derived, ms", "autograd, ms", "ratio"]
+    return markdown(heads, rows)
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    for name, table in (("steps", steps_table), ("recipe", recipe_table), ("scaling", scaling_table)):
+    for name, table in (
+        ("steps", steps_table),
+        ("recipe", recipe_table),
+        ("scaling", scaling_table),
+        ("paths", paths_table),
+    ):
         print(table(pd.read_csv(folder / f"{name}.csv")))

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from invlearn.runs.table import half_interval
+from invlearn.report.tables import markdown
+from invlearn.runs.aggregate import half_interval
 
 __all__ = ["amounts_table", "defaults_table", "scores_table"]
 
 
 def scores_table(table: pd.DataFrame) -> str:
     """Means over seeds of each method's scores, a 95% interval for recall@1, and the setting that was chosen."""
-    lines = [["method", "recall@1", "AUROC", "invariance ratio", "chose"], ["---"] * 5]
+    lines = []
     for method, rows in table.groupby("method", sort=False):
         recall = rows["recall_at_1"]
         half = half_interval(recall.std(), len(recall))
@@ -30,7 +31,7 @@ def scores_table(table: pd.DataFrame) -> str:
                 else f"{setting['entities']:.0f} entities, {setting['rate']:g}x, decay {setting['decay']:g}",
             ]
         )
-    return _markdown(lines)
+    return markdown(["method", "recall@1", "AUROC", "invariance ratio", "chose"], lines)
 
 
 def amounts_table(table: pd.DataFrame) -> str:
@@ -46,20 +47,16 @@ def defaults_table(table: pd.DataFrame) -> str:
 def _recalls_table(table: pd.DataFrame, *, down: str, across: str) -> str:
     """Mean recall@1 over seeds, and in brackets the lowest."""
     columns = list(dict.fromkeys(table[across]))
-    lines = [["", *map(_escaped, columns)], ["---"] * (len(columns) + 1)]
+    lines = []
     for name, rows in table.groupby(down, sort=False):
         recalls = rows.groupby(across)["recall_at_1"]
         mean, least = recalls.mean(), recalls.min()
         lines.append([_escaped(name), *(f"{mean[column]:.3f} ({least[column]:.3f})" for column in columns)])
-    return _markdown(lines)
+    return markdown(["", *map(_escaped, columns)], lines)
 
 
 def _escaped(cell: object) -> str:
     return str(cell).replace("|", r"\|")
-
-
-def _markdown(lines: list[list[str]]) -> str:
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from invlearn.runs.table import read_results
+    from invlearn.runs.aggregate import read_results
     from invlearn.runs.train import train
     from invlearn.runs.trained import load_run
 
@@ -20,7 +20,7 @@ __version__ = version("invlearn")
 
 _HOMES = {
     "load_run": "invlearn.runs.trained",
-    "read_results": "invlearn.runs.table",
+    "read_results": "invlearn.runs.aggregate",
     "train": "invlearn.runs.train",
 }
 

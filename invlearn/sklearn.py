@@ -130,7 +130,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         centred = X - centre
         self.scale_ = scale_of(centred[training], self.scaling, centre=centre)
         if self.scaling == "common":
-            names = getattr(self, "feature_names_in_", [f"feature {place}" for place in range(X.shape[1])])
+            names = getattr(self, "feature_names_in_", [f"feature {index}" for index in range(X.shape[1])])
             for line in unlike_features(spread_of(centred, centre), names):
                 warnings.warn(f"{line}; scaling='per_feature' scales each by itself", UserWarning, stacklevel=2)
         dataset = EntitySamples(

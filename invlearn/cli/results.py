@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invlearn.cli.arguments import Parser
 from invlearn.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["main"]
 
@@ -27,8 +31,9 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_intermixed_args(argv)
 
     from invlearn.report.tables import render
+    from invlearn.runs.aggregate import aggregate
+    from invlearn.runs.reading import find_runs, read_runs
     from invlearn.runs.storage import check_writable, write_atomically
-    from invlearn.runs.table import aggregate, find_runs, read_runs
 
     if arguments.format == "parquet" and arguments.output is None:
         raise UserError("results: --format parquet needs a file: -o FILE")
@@ -55,7 +60,7 @@ def _split(names: str | None) -> list[str] | None:
     return names.split(",") if names else None
 
 
-def _parquet(table) -> bytes:
+def _parquet(table: pd.DataFrame) -> bytes:
     try:
         return table.to_parquet(index=False)
     except ImportError as error:

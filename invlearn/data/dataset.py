@@ -49,7 +49,7 @@ class Dataset(Protocol):
         """Pairs of a split, drawn from ``seed``."""
         ...
 
-    def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
+    def query_and_gallery(self, seed: int) -> tuple[Tensor, Tensor]:
         """Two samples each of up to ``GALLERY`` held-out entities, ``(n, d)`` twice, drawn from ``seed``."""
         ...
 

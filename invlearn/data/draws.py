@@ -58,9 +58,9 @@ class Draws:
         examples = self.examples(sampler, split)
         return lambda epoch: examples
 
-    def orbits(self) -> tuple[Tensor, Tensor]:
+    def query_and_gallery(self) -> tuple[Tensor, Tensor]:
         """Two samples each of up to 1,000 test entities, for ``recall_at_1``."""
-        return self._stack(lambda dataset, seed: dataset.orbits(seed))
+        return self._stack(lambda dataset, seed: dataset.query_and_gallery(seed))
 
     def labelled(self, split: Split, *, most: int) -> tuple[Tensor, Tensor]:
         """Up to so many samples of a split and their entities."""

@@ -154,7 +154,7 @@ class EntitySamples:
         entity = entities[:, None].expand_as(there)[there]
         return self.samples[rows], entity.to(self.samples.device)
 
-    def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
+    def query_and_gallery(self, seed: int) -> tuple[Tensor, Tensor]:
         """Two samples each of up to 1,000 test entities, ``(n, d)`` twice."""
         generator = seeded_generator(seed, "orbits", "test")
         entities = self._with_two(self.splits["test"])

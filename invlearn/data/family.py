@@ -139,7 +139,7 @@ class TransformationFamily(ABC):
         reference = self.invariant(x) if self.distance == "spectral" else x[:, :0]
         return EntityBatch(torch.stack(images, dim=1), torch.arange(len(x)), reference[:, None])
 
-    def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
+    def query_and_gallery(self, seed: int) -> tuple[Tensor, Tensor]:
         """Two random images g·x and g'·x each of 1,000 test entities, ``(1000, d)`` twice."""
         generator = seeded_generator(seed, "orbits", "test")
         x = self.signals(GALLERY, generator)

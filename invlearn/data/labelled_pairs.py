@@ -76,12 +76,12 @@ class LabelledPairs:
     def _at(self, rows: Tensor) -> Pairs:
         return Pairs(*(part[rows.to(part.device)] for part in self.given))
 
-    def orbits(self, seed: int) -> tuple[Tensor, Tensor]:
+    def query_and_gallery(self, seed: int) -> tuple[Tensor, Tensor]:
         """Both samples of one same pair each of up to 1,000 test entities, ``(n, d)`` twice."""
         rows = self.splits["test"]
         rows = rows[self.distance[rows] == 0]
         rows = rows[torch.randperm(len(rows), generator=seeded_generator(seed, "orbits", "test"))]
-        _, place = torch.unique(self.entity[rows], return_inverse=True)
-        first = torch.full((int(place.max()) + 1,), len(rows)).scatter_reduce(0, place, torch.arange(len(rows)), "amin")
+        _, index = torch.unique(self.entity[rows], return_inverse=True)
+        first = torch.full((int(index.max()) + 1,), len(rows)).scatter_reduce(0, index, torch.arange(len(rows)), "amin")
         x, x_prime, _ = self._at(rows[first[:GALLERY]])
         return x, x_prime

@@ -44,7 +44,7 @@ def compute_baselines(measured: Measured) -> dict[str, Tensor]:
 
 def _applies(metric: Metric, measured: Measured, *, drawn: bool = False) -> bool:
     """Whether there is all that a metric needs; with ``drawn``, only what the loss is validated on counts."""
-    more = {"pairs", "orbits"} if measured.loss.trains_encoder and not drawn else set()
+    more = {"pairs", "gallery"} if measured.loss.trains_encoder and not drawn else set()
     return (measured.known | more).issuperset(metric.needs)
 
 

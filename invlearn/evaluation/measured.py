@@ -48,9 +48,9 @@ class HeldOut:
         return pairs
 
     @cached_property
-    def orbits(self) -> tuple[Tensor, Tensor]:
+    def query_and_gallery(self) -> tuple[Tensor, Tensor]:
         """Two samples of each of some entities."""
-        return self.draws.orbits()
+        return self.draws.query_and_gallery()
 
 
 class Measured:
@@ -69,7 +69,7 @@ class Measured:
 
     @cached_property
     def known(self) -> frozenset[str]:
-        """What a metric may need and finds here, but for what ``pairs`` and ``orbits`` of the dataset would add."""
+        """What a metric may need and finds here, but for what ``pairs`` and ``gallery`` of the dataset would add."""
         there = {*self.state, *self.terms, *self.blocks}
         there |= {"code"} if self.blocks else set()
         there |= {"decoder"} if self.loss.trains_decoder else set()
@@ -156,19 +156,19 @@ class Measured:
     @cached_property
     def queries(self) -> Tensor:
         """Codes of one sample of each of some entities, ``(R, n, invariant)``."""
-        return encode_stack(self.encoder, self.held_out.orbits[0])
+        return encode_stack(self.encoder, self.held_out.query_and_gallery[0])
 
     @cached_property
     def gallery(self) -> Tensor:
         """Codes of another sample of each."""
-        return encode_stack(self.encoder, self.held_out.orbits[1])
+        return encode_stack(self.encoder, self.held_out.query_and_gallery[1])
 
     def _run(self, examples: Batch) -> Outputs:
-        """Outputs for many examples, in pieces that keep the activations of all replicas small."""
+        """Outputs for many examples, in chunks that keep the activations of all replicas small."""
         rows = max(1, HELD_OUT_ROWS // self.encoder.replicas)
         with torch.no_grad():
-            pieces = [self.loss.run(self.encoder, b) for b in _split(examples, rows, self.encoder.replicas)]
-        return Outputs(*(torch.cat(parts, dim=1) for parts in zip(*pieces, strict=True)))
+            chunks = [self.loss.run(self.encoder, b) for b in _split(examples, rows, self.encoder.replicas)]
+        return Outputs(*(torch.cat(parts, dim=1) for parts in zip(*chunks, strict=True)))
 
 
 def _split(examples: Batch, rows: int, replicas: int) -> list[Batch]:
@@ -184,8 +184,8 @@ def encode_stack(encoder: InvariantEncoder, x: Tensor) -> Tensor:
     """Invariant codes of scaled samples ``(R, N, d)`` or ``(1, N, d)`` by all replicas, ``(R, N, invariant)``."""
     rows = max(1, HELD_OUT_ROWS // encoder.replicas)
     with torch.no_grad():
-        pieces = [
-            encoder.invariant_part(encoder.network.encode(piece.expand(encoder.replicas, -1, -1)))
-            for piece in x.split(rows, dim=1)
+        chunks = [
+            encoder.invariant_part(encoder.network.encode(chunk.expand(encoder.replicas, -1, -1)))
+            for chunk in x.split(rows, dim=1)
         ]
-    return torch.cat(pieces, dim=1)
+    return torch.cat(chunks, dim=1)

@@ -23,7 +23,7 @@ class Metric:
     Args:
         name: Its key in run.json.
         compute: From what was measured to ``(R,)`` or ``(1,)``; NaN where it is 0/0 or has nothing to measure.
-        needs: What there must be: ``encoder``, ``decoder`` (that it was trained), ``pairs``, ``orbits`` (which every
+        needs: What there must be: ``encoder``, ``decoder`` (that it was trained), ``pairs``, ``gallery`` (which every
             dataset has for a trained encoder), ``code`` and its blocks ``modulus``, ``phase``, ``sine``, ``cosine``
             (known in advance), ``alpha`` (of equation (2)), a term of the loss. Where one is missing, it is null.
         baseline: What the best constant prediction gets, ``(R,)`` or ``(1,)``, where that says something.

@@ -207,11 +207,11 @@ def _distances(rows: Rows, path: str, label: str) -> np.ndarray:
     numbers = pd.to_numeric(given.map(_in_numbers), errors="coerce").to_numpy(np.float64, na_value=np.nan)
     wrong = ~np.isfinite(numbers) | (numbers < 0)
     if wrong.any():
-        place = int(wrong.argmax())
-        where = f"{path}, row {rows.numbers[place]}, column {label}"
-        if pd.isna(given.iloc[place]) or given.iloc[place] == "":
+        index = int(wrong.argmax())
+        where = f"{path}, row {rows.numbers[index]}, column {label}"
+        if pd.isna(given.iloc[index]) or given.iloc[index] == "":
             raise UserError(f"{where}: no value")
-        raise UserError(f"{where}: {given.iloc[place]} is neither a distance from 0 on nor same or different")
+        raise UserError(f"{where}: {given.iloc[index]} is neither a distance from 0 on nor same or different")
     return numbers.astype(np.float32)
 
 

@@ -66,7 +66,7 @@ def coded_chunks(
     workers = os.cpu_count() or 1
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a core for each chunk, rather than all for one
-    waiting: deque[tuple[Checked, Future]] = deque()
+    waiting: deque[tuple[Checked, Future[tuple[np.ndarray, np.ndarray]]]] = deque()
 
     def encoded() -> Coded:
         chunk, codes = waiting.popleft()

@@ -72,7 +72,7 @@ def match(
         b: The rows to find them among; without it, the other rows of A.
         k: How many for each, at least 1.
         fpr: Share of the rows of A without a partner that may be taken for the same as some row of B.
-        threshold: Code distance below which rows are the same, in place of ``fpr``.
+        threshold: Code distance below which rows are the same, instead of ``fpr``.
         features: Names of the features, or the prefix of their names; by default as in training.
         drop_missing: Leave out rows in which a feature is missing, instead of refusing them.
         replica: Which replica encodes; by default the best by validation loss.

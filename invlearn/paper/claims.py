@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from invlearn.report.tables import with_interval
-from invlearn.runs.table import half_interval
+from invlearn.runs.aggregate import half_interval
 
 __all__ = ["LOW", "Claim", "check_claims"]
 

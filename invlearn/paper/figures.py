@@ -21,8 +21,8 @@ from invlearn.errors import UserError
 from invlearn.evaluation.metrics import METRICS
 from invlearn.report.plots import COLORS, LABELS, draw_band, style
 from invlearn.runs.directory import RunDirectory
+from invlearn.runs.reading import read_runs
 from invlearn.runs.session import is_finished
-from invlearn.runs.table import read_runs
 from invlearn.sweeps.plan import Job, compose_sweep
 from invlearn.training.experiment import Experiment
 

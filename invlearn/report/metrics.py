@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from typing import Any
 
 from invlearn.evaluation.metrics import METRICS
 
 __all__ = ["metrics_table"]
 
 
-def metrics_table(metrics: list[dict], constants: list[dict], best: int) -> str:
+def metrics_table(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]], best: int) -> str:
     """Metrics of the best replica by validation loss, the median over replicas, and what a constant gets."""
     many = len(metrics) > 1
     header = f"{'test':26}{'best' if many else 'run':>10}{'median' if many else '':>10}{'constant':>10}"
@@ -20,7 +21,7 @@ def metrics_table(metrics: list[dict], constants: list[dict], best: int) -> str:
             continue
         known = [replica[name] for replica in metrics if replica[name] is not None]
         median = f"{statistics.median(known):10.{metric.digits}g}" if many else " " * 10
-        constant = constants[best].get(name)
+        constant = baselines[best].get(name)
         if name == "recall_at_1" and (entities := metrics[best].get("recall_among")):
             name = f"{name} among {entities:,}"  # noqa: PLW2901
         rows.append(

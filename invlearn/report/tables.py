@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,14 +36,21 @@ def render(table: pd.DataFrame, style: str) -> str:
         if name in shown and not np.any(table[name]):
             del shown[name]
     if style == "markdown":
-        return markdown(shown)
+        return markdown(list(map(str, shown)), shown.to_numpy().tolist()).rstrip("\n")
     return shown.to_string(index=False) if not shown.empty else "no runs"
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """A table whose cells are text, as Markdown."""
-    lines = [list(table), ["---"] * table.shape[1], *table.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+def markdown(heads: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table in Markdown, with a line feed at its end.
+
+    Example:
+        >>> print(markdown(["d", "MSE"], [[10, "1e-8"]]), end="")
+        | d | MSE |
+        | --- | --- |
+        | 10 | 1e-8 |
+    """
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(map(str, cells))} |\n" for cells in lines)
 
 
 def _short(value: Any) -> str:

@@ -199,5 +199,5 @@ def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()
     experiment = Experiment.from_config(directory.config(), trust=trust)
     if not directory.best_checkpoint.is_file():
         raise UserError(f"{path} has no checkpoints/best.pt: it has not finished an epoch, or the file is gone")
-    place = resolve_device(device)
-    return TrainedRun(directory, experiment, load_checkpoint(directory.best_checkpoint, place), place)
+    target = resolve_device(device)
+    return TrainedRun(directory, experiment, load_checkpoint(directory.best_checkpoint, target), target)

@@ -195,7 +195,8 @@ def _halted(job: Job) -> bool:
 def _report(sweep: Sweep) -> int:
     """Print the results, then what is missing."""
     from invlearn.report.tables import render
-    from invlearn.runs.table import aggregate, read_runs
+    from invlearn.runs.aggregate import aggregate
+    from invlearn.runs.reading import read_runs
 
     directories = [RunDirectory(job.folder) for job in sweep.jobs]
     # First the locks: a run that ends while we look counts as finished.

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from invlearn.cli import main
-from invlearn.runs.table import read_results
+from invlearn.runs.aggregate import read_results
 from tests.support.errors import assert_error_line
 from tests.support.runs import write_run
 

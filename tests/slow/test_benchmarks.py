@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import gpu
+from benchmarks import gpu, paths
 from benchmarks.peers.invlearn_stack import Peer
 from benchmarks.problem import Case, Problem
 
@@ -61,3 +61,11 @@ def test_what_is_timed_on_a_gpu_is_one_training() -> None:
         for engine, replicas in (("plain", 1), ("graph", 2))
     ]
     assert losses[1] == pytest.approx(losses[0], rel=1e-10)
+
+
+def test_each_loss_is_timed_on_its_paths() -> None:
+    settings = {"steps": 2, "rounds": 1}
+    both = paths.measure("pairwise", "extended", 2, **settings)
+    assert both["hand_derived"] > 0
+    assert both["autograd"] > 0
+    assert paths.measure("info_nce", "standard", 1, **settings)["hand_derived"] is None

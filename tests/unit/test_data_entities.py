@@ -107,7 +107,7 @@ def test_draws_depend_on_the_seed_alone() -> None:
 def test_examples_are_drawn_where_the_samples_are() -> None:
     """No GPU is needed to see that nothing is left on the CPU: the meta device has shapes alone."""
     data = samples_of([3] * 8, size=50).on("meta")
-    for part in (*data.pairs("train", 0), *data.entities("train", 0), *data.orbits(0)):
+    for part in (*data.pairs("train", 0), *data.entities("train", 0), *data.query_and_gallery(0)):
         assert part.is_meta
     assert data.pairs("train", 0).x.shape == (50, 2)
 
@@ -117,7 +117,7 @@ def test_different_entities_are_never_at_distance_0() -> None:
 
 
 def test_recall_is_over_two_samples_of_each_test_entity() -> None:
-    query, gallery = samples_of([1, 2, 3, 5]).orbits(0)
+    query, gallery = samples_of([1, 2, 3, 5]).query_and_gallery(0)
     assert torch.equal(query[:, 0], gallery[:, 0])
     assert sorted(query[:, 0].tolist()) == [1, 2, 3]
     assert bool((query[:, 1] != gallery[:, 1]).all())
@@ -135,7 +135,7 @@ def test_given_pairs_are_taken_as_they_are_and_all_before_any_again() -> None:
     assert drawn.x[6:12, 0].sort().values.tolist() == [0, 1, 2, 3, 4, 5]
     assert torch.equal(drawn.x_prime, drawn.x + 0.5)
     assert data.pairs("test", 3).x[:, 0].tolist() == [8, 9]
-    assert [part[:, 0].tolist() for part in data.orbits(0)] == [[8], [8.5]]
+    assert [part[:, 0].tolist() for part in data.query_and_gallery(0)] == [[8], [8.5]]
     with pytest.raises(ValueError, match=naming(also=["train", "different"])):
         LabelledPairs(given=pairs, splits={"train": rows[::2]}, entity=rows)
 

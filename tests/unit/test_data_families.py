@@ -197,11 +197,11 @@ def test_different_pairs_of_shiftscale_do_not_differ_in_norm() -> None:
 def test_orbits_are_two_images_of_one_entity() -> None:
     for kind in FAMILIES:
         family = family_of(kind, 6)
-        query, gallery = family.orbits(0)
+        query, gallery = family.query_and_gallery(0)
         assert query.shape == gallery.shape == (1000, 6)
         torch.testing.assert_close(family.invariant(query), family.invariant(gallery))
         assert (query != gallery).any(1).float().mean() > 0.8
-        assert not torch.equal(family.orbits(1)[0], query)
+        assert not torch.equal(family.query_and_gallery(1)[0], query)
 
 
 def test_splits_and_seeds_are_independent_draws() -> None:

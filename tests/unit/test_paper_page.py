@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.page import recipe_table, scaling_table, steps_table
+from benchmarks.page import paths_table, recipe_table, scaling_table, steps_table
 from examples.page import amounts_table, defaults_table, scores_table
 from invlearn.paper.figures import FIGURES
 
@@ -28,7 +28,8 @@ def test_the_numbers_on_speed_come_from_the_committed_tables() -> None:
     import pandas as pd
 
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
-    for name, table in (("steps", steps_table), ("recipe", recipe_table), ("scaling", scaling_table)):
+    tables = {"steps": steps_table, "recipe": recipe_table, "scaling": scaling_table, "paths": paths_table}
+    for name, table in tables.items():
         assert table(pd.read_csv(REFERENCE / "bench" / f"{name}.csv")) in page
 
 

@@ -94,11 +94,11 @@ METRICS = [
     Metric(
         name="recall_at_1",
         compute=lambda measured: recall_at_1(measured.queries, measured.gallery),
-        needs=("orbits",),
+        needs=("gallery",),
         better="higher",
         digits=4,
     ),
-    Metric(name="recall_among", compute=_among, needs=("orbits",), better="higher", shown=False),
+    Metric(name="recall_among", compute=_among, needs=("gallery",), better="higher", shown=False),
     Metric(
         name="distance_spearman",
         compute=lambda measured: distance_spearman(measured.code_distance, measured.distance),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ class _Arrays(FileTable):
             yield Chunk(start + 1, pd.DataFrame(cut))
 
 
-def _mapped(file) -> np.ndarray:
+def _mapped(file: BinaryIO) -> np.ndarray:
     """An NPY file as an array that stays on disk."""
     form = np.lib.format
     version = form.read_magic(file)

@@ -138,7 +138,7 @@ class _SupervisedDFT(HandDerived[SupervisedDFTLoss]):
         return {"loss": total + weight * residual.square_().mean((1, 2))}
 
 
-def hand_derived(loss: Loss, model: AutoEncoder, batch: int, samples: int) -> HandDerived | None:
+def hand_derived(loss: Loss, model: AutoEncoder, batch: int, samples: int) -> HandDerived[Any] | None:
     """A loss with its gradients, or None where they do not stand here.
 
     Args:

@@ -15,8 +15,9 @@ from scipy import stats
 import invlearn
 from invlearn.errors import UserError
 from invlearn.report.tables import render, with_interval
+from invlearn.runs.aggregate import aggregate, half_interval, read_results
 from invlearn.runs.directory import RunDirectory
-from invlearn.runs.table import aggregate, find_runs, half_interval, read_results, read_runs
+from invlearn.runs.reading import find_runs, read_runs
 from tests.support.errors import assert_line, naming
 from tests.support.runs import write_run
 
