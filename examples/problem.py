@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+
 from invlearn.evaluation.metrics.invariance import invariance_ratio
 from invlearn.evaluation.metrics.ranking import auroc, recall_at_1
-
 from invlearn.losses.functional import code_distance
 
 __all__ = ["Problem", "Samples", "scores"]
