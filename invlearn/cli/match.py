@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
         "--fpr",
         type=float,
         default=0.01,
-        help="share of the rows of A without a partner, or of different --pairs, that may be taken for the same (0.01)",
+        help="share of false matches among rows of A without a partner, or among different --pairs (0.01)",
     )
     rule.add_argument("--threshold", type=float, help="code distance below which rows are the same; instead of --fpr")
     parser.add_encoding()
@@ -84,7 +84,7 @@ def _search(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
     compared = f"among {matcher.gallery_size:,} of {b}" if b else "among each other"
     rule = matcher.rule
     yield f"{arguments.output}: {matcher.rows:,} rows of {a} {compared}"
-    yield f"{matcher.same:,} are taken for the same entity as the nearest: code distance below {rule.distance:.4g}"
+    yield f"{matcher.same:,} are the same entity as the nearest: code distance below {rule.distance:.4g}"
     yield from _what_it_does(rule, arguments.fpr, f"rows without a partner among {rule.among:,}")
     if matcher.agreement is not None:
         yield f"the search is not exhaustive: it found the nearest in {matcher.agreement:.1%} of the cases looked at"
@@ -105,7 +105,7 @@ def _compare(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
             append(chunk)
             count, same = count + len(chunk), same + int(chunk["same"].sum())
     yield f"{arguments.output}: {count:,} pairs of {arguments.a}"
-    yield f"{same:,} are taken for the same entity: code distance below {rule.distance:.4g}"
+    yield f"{same:,} are the same entity: code distance below {rule.distance:.4g}"
     yield from _what_it_does(rule, arguments.fpr, "different pairs")
 
 
@@ -116,11 +116,11 @@ def _what_it_does(rule: Rule, wanted: float, which: str) -> Iterator[str]:
         return
     rate, pairs = chosen.false_positive_rate, chosen.different_entities
     different = f"{_percent(rate)} of the different ones" if rate else f"none of {pairs:,} pairs of different entities"
-    yield f"so are {chosen.true_positive_rate:.1%} of the same validation pairs and {different}"
+    yield f"in validation that finds {chosen.true_positive_rate:.1%} of the same pairs, and {different}"
     about, most = chosen.share(among), chosen.share(among, sure=0.95)
     beyond = max(rate * among, 0 if rate else about) > wanted
     more = f"; estimating {_percent(wanted)} needs more validation data" if beyond else ""
-    yield f"of {which}, about {_percent(about)} are taken for the same ({_percent(most)} at most, 95% sure){more}"
+    yield f"false matches: about {_percent(about)} of {which} (at most {_percent(most)}, 95% sure){more}"
 
 
 def _percent(share: float) -> str:

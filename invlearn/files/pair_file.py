@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from invlearn.data import LabelledPairs, Pairs, Split
 from invlearn.errors import UserError
@@ -221,6 +219,9 @@ def _in_numbers(label: object) -> object:
 
 def _components(hashes: np.ndarray, linked: np.ndarray) -> np.ndarray:
     """The component of each sample, ``(2n,)``: equal samples are one, pairs that are ``linked``, ``(n,)``, join two."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components  # a fifth of a second, which only pairs need
+
     sample, distinct = pd.factorize(hashes)
     x, x_prime = sample[0::2][linked], sample[1::2][linked]
     graph = coo_array((np.ones(len(x), dtype=bool), (x, x_prime)), shape=(len(distinct), len(distinct)))
