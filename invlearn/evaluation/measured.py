@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 import torch
@@ -34,9 +36,18 @@ class HeldOut:
         self.split: Split = split
 
     @cached_property
+    def measures_loss(self) -> bool:
+        """Whether the dataset has what the loss is validated on; if it has not, pairs are measured all the same."""
+        try:
+            self.loss.validation.check(self.draws.dataset)
+        except ValueError:
+            return False
+        return True
+
+    @cached_property
     def examples(self) -> Batch:
-        """What the loss is validated on."""
-        return self.draws.examples(self.loss.validation, self.split)
+        """What the loss is validated on, else pairs."""
+        return self.draws.examples(self.loss.validation if self.measures_loss else DrawnPairs(), self.split)
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -96,13 +107,15 @@ class Measured:
     @property
     def blocks(self) -> tuple[str, ...]:
         """Blocks of a code that is known in advance, in order."""
-        sampler = self.loss.validation
+        sampler = self.loss.validation if self.held_out.measures_loss else None
         return BLOCKS[sampler.code] if isinstance(sampler, FourierCodes) else ()
 
     @cached_property
     def terms(self) -> dict[str, Tensor]:
         """The loss and its terms, ``(R,)`` each."""
-        with torch.no_grad():
+        if not self.held_out.measures_loss:
+            return {}
+        with torch.no_grad(), evaluating(self.encoder):
             if self.loss.validation.kind != "entities":
                 return self.loss.terms(self.outputs, self.examples, **self.state)
             batches = [
@@ -166,7 +179,7 @@ class Measured:
     def _run(self, examples: Batch) -> Outputs:
         """Outputs for many examples, in chunks that keep the activations of all replicas small."""
         rows = max(1, HELD_OUT_ROWS // self.encoder.replicas)
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(self.encoder):
             chunks = [self.loss.run(self.encoder, b) for b in _split(examples, rows, self.encoder.replicas)]
         return Outputs(*(torch.cat(parts, dim=1) for parts in zip(*chunks, strict=True)))
 
@@ -180,10 +193,21 @@ def _split(examples: Batch, rows: int, replicas: int) -> list[Batch]:
     return batches
 
 
+@contextmanager
+def evaluating(encoder: InvariantEncoder) -> Iterator[None]:
+    """Dropout and the like switched off, for as long as nothing is trained."""
+    training = encoder.training
+    encoder.eval()
+    try:
+        yield
+    finally:
+        encoder.train(training)
+
+
 def encode_stack(encoder: InvariantEncoder, x: Tensor) -> Tensor:
     """Invariant codes of scaled samples ``(R, N, d)`` or ``(1, N, d)`` by all replicas, ``(R, N, invariant)``."""
     rows = max(1, HELD_OUT_ROWS // encoder.replicas)
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(encoder):
         chunks = [
             encoder.invariant_part(encoder.network.encode(chunk.expand(encoder.replicas, -1, -1)))
             for chunk in x.split(rows, dim=1)

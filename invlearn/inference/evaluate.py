@@ -69,5 +69,7 @@ def measure(
         return Evaluation(*run.evaluate())
     opened, spec = open_table(table), run.experiment.spec
     known = isinstance(opened, FileTable) and isinstance(spec, SampleFile) and opened.fingerprint == spec.fingerprint
+    if not run.experiment.loss.trains_encoder:
+        raise UserError(f"evaluate: {run.directory} trained no encoder, which {opened} could measure")
     data = held_out(spec, opened, entity=entity, drop=Dropping(drop, "--drop {}"))
     return Evaluation(*run.evaluate(data), data.report, known)

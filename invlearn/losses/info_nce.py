@@ -37,6 +37,7 @@ class InfoNCELoss(Loss):
         """The loss of each replica, ``(R,)``."""
         z = outputs.z_invariant.flatten(1, 2)
         similarity, same = z @ z.mT / self.temperature, batch.same_pairs()
-        others = similarity.masked_fill(~batch.different_pairs(), -torch.inf).logsumexp(-1, keepdim=True)
+        least = torch.finfo(similarity.dtype).min  # not -inf: a sample without others would have no gradient
+        others = similarity.masked_fill(~batch.different_pairs(), least).logsumexp(-1, keepdim=True)
         loss = torch.logaddexp(similarity, others) - similarity
         return (loss * same).sum((1, 2)) / same.sum((1, 2))

@@ -57,6 +57,11 @@ class Stack(nn.Module):
 
         return vmap(one, randomness="different")(parameters, x)
 
+    def train(self, mode: bool = True) -> Stack:
+        """Switch dropout and the like on or off."""
+        self._plan[0].train(mode)
+        return super().train(mode)
+
     def extra_repr(self) -> str:
         """The module that is stacked."""
         return f"{len(self.get_parameter(next(iter(self._names))))} x {self._plan[0]}"

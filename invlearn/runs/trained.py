@@ -44,7 +44,7 @@ class TrainedRun:
         self.device = device
         self._contents = contents
         self._replicas: dict[int, InvariantEncoder] = {}
-        self.stack = experiment.encoder("meta").requires_grad_(False)
+        self.stack = experiment.encoder("meta").requires_grad_(False).eval()
         try:
             self.stack.network.load_state_dict(contents["model"], assign=True)
         except (KeyError, RuntimeError) as error:

@@ -207,12 +207,15 @@ class Experiment:
                 )
         network.encoder.requires_grad_(self.loss.trains_encoder)
         network.decoder.requires_grad_(self.loss.trains_decoder)
+        scaler = scaler_of(self.spec)
+        if scaler is not None and str(device) != "meta":
+            scaler.to(device)
         return InvariantEncoder(
             network.to(device),
             dim=self.spec.dim,
             invariant=self.loss.invariant_features,
             code=self.loss.code_features,
-            scaler=scaler_of(self.spec),
+            scaler=scaler,
             unit_code=self.loss.unit_code,
             feature_names=feature_names_of(self.spec),
         )

@@ -41,4 +41,5 @@ def learn(experiment: Experiment, device: torch.device | str = "cpu") -> Trainin
     for _ in train_epochs(state, experiment, train, valid):
         pass
     state.model.load_state_dict(state.best)
+    state.encoder.eval()
     return state

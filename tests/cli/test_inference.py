@@ -343,3 +343,28 @@ def test_an_export_lies_beside_the_run(folder: Path, capsys) -> None:
     assert told
     assert float(told[1].rstrip(",;.")) < 1e-5
     assert (folder / "run" / "encoder.pt2").is_file()
+
+
+@pytest.mark.parametrize("loss", ["supervised_dft", "contrastive"])
+def test_any_encoder_is_measured_on_entities_of_a_file(
+    loss: str, tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, file = tmp_path / "run", write(entity_table(), tmp_path / "a.csv")
+    assert main(["train", *tiny, f"loss={loss}", "dataset.dim=4", f"hydra.run.dir={run}"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(run), str(file), "--entity", "id", "--json"]) == 0
+    (metrics,) = json.loads(capsys.readouterr().out)
+    assert 0 < metrics["auroc"] <= 1
+    assert ("loss" in metrics) == (loss == "contrastive")  # nobody knows the spectra of a file
+    assert metrics["mse_modulus"] is None
+
+
+def test_a_decoder_alone_cannot_be_measured_on_a_file(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, file = tmp_path / "run", write(entity_table(), tmp_path / "a.csv")
+    words = ["loss=supervised_dft", "loss.objective=decoder", "dataset.dim=4", f"hydra.run.dir={run}"]
+    assert main(["train", *tiny, *words]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(run), str(file), "--entity", "id"]) == 2
+    assert_error_line(capsys.readouterr().err, file=[run, file])

@@ -112,3 +112,13 @@ def test_ordinary_modules_become_a_stack() -> None:
     assert all(grad is not None and bool((grad[1] == 0).all()) for grad in gradients)
     with pytest.raises(ValueError, match="BatchNorm1d"):
         Stack(lambda: nn.BatchNorm1d(5), generators)
+
+
+def test_dropout_is_for_training_alone(tiny: list[str]) -> None:
+    generators = [torch.Generator().manual_seed(0)]
+    stack = Stack(lambda: nn.Sequential(nn.Linear(5, 8), nn.Dropout(0.5)), generators)
+    encoder = InvariantEncoder(AutoEncoder(stack, stack), dim=5, invariant=3, code=8).eval()
+    x = torch.randn(6, 5)
+    assert torch.equal(encoder.encode(x)[0], encoder.replica(0).encode(x)[0])
+    encoder.train()
+    assert not torch.equal(encoder.encode(x)[0], encoder.encode(x)[0])
