@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from invlearn.config import GROUPS
 from invlearn.config.folder import conf_dir
+from invlearn.config.migrate import KEYS
 from invlearn.data import EntitySamples, Split
 from invlearn.data.seeding import seeded_generator
 from invlearn.encoder import InvariantEncoder as Encoder
@@ -185,7 +186,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return {"train": order[held_out:], "valid": order[:held_out]}
 
     def _config(self, seed: int) -> dict[str, Any]:
-        settings = dict(self.settings or {})
+        settings = {KEYS.get(key, key): value for key, value in (self.settings or {}).items()}
         known = {*GROUPS, "device", "dtype", "engine", "seed", "replicas"}
         for key in settings:
             if (first := str(key).partition(".")[0]) == "dataset":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["migrated", "renamed_overrides"]
+__all__ = ["KEYS", "migrated", "renamed_overrides"]
 
 TARGETS = {
     "invlearn.tables.EntityFile": "invlearn.files.EntityFile",
@@ -17,12 +17,12 @@ KEYS = {"model.smoothing": "model.eps", "dataset.copies": "dataset.samples_per_e
 """Keys that have another name; the old one is accepted, with a notice, until version 0.3."""
 
 
-def migrated(config: dict[str, Any]) -> dict[str, Any]:
+def migrated(config: Mapping[str, Any]) -> dict[str, Any]:
     """A stored config in the names of today."""
-    return {group: _group(group, value) if isinstance(value, dict) else value for group, value in config.items()}
+    return {group: _group(group, value) if isinstance(value, Mapping) else value for group, value in config.items()}
 
 
-def _group(group: str, node: dict[str, Any]) -> dict[str, Any]:
+def _group(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
     renamed = {KEYS.get(f"{group}.{key}", f".{key}").rpartition(".")[2]: value for key, value in node.items()}
     if "_target_" in renamed:
         renamed["_target_"] = TARGETS.get(str(renamed["_target_"]), renamed["_target_"])

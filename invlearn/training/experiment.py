@@ -14,6 +14,7 @@ from torch import nn
 from invlearn.config import GROUPS, Settings, Trainer
 from invlearn.config.auto import by_kind, default_batch_size, default_epochs, default_rates
 from invlearn.config.build import build, check_trusted, defaults_of, effective, locate
+from invlearn.config.migrate import migrated
 from invlearn.data import Dataset, Draws
 from invlearn.data.seeding import seeded_generator
 from invlearn.encoder import InvariantEncoder
@@ -75,6 +76,7 @@ class Experiment:
         Raises:
             UserError: A key is unknown, missing, of the wrong type or out of range, or two do not go together.
         """
+        config = migrated(config)
         for group in GROUPS:
             if not isinstance(config.get(group), Mapping):
                 raise UserError(

@@ -12,6 +12,8 @@ import pytest
 
 import invlearn
 from invlearn.cli import main
+from invlearn.config import as_plain
+from invlearn.config.compose import compose
 from invlearn.config.migrate import migrated, renamed_overrides
 from invlearn.inference import embed
 
@@ -101,3 +103,10 @@ def test_an_old_key_is_accepted_with_a_notice(
     assert invlearn.load_run(tmp_path / "run").config["model"]["eps"] == 0.5
     assert main(["train", "-m", *tiny, "model.smoothing=0.5", f"hydra.sweep.dir={tmp_path / 'sweep'}"]) == 0
     assert pd.read_csv(next((tmp_path / "sweep").rglob("metrics.csv")))["epoch"].tolist() == [1, 2]
+
+
+def test_an_old_name_in_a_config_from_python_is_todays(tiny: list[str], tmp_path: Path) -> None:
+    config = as_plain(compose(tiny))
+    config["model"] = {"smoothing" if key == "eps" else key: value for key, value in config["model"].items()}
+    config["model"]["smoothing"] = 0.25
+    assert invlearn.train(config, tmp_path).config["model"]["eps"] == 0.25
