@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
@@ -99,6 +99,7 @@ class InvariantEncoder(nn.Module):
         scaler: Brings samples to the size that the network was trained on; by default they are left as they are.
         projection: Comes between the scaler and the network.
         unit_code: Whether invariant codes are brought to length 1.
+        trained: Which of ``encoder`` and ``decoder`` were trained; the other is not to be used.
         feature_names: Columns of a data frame that are a sample's features, in their order.
 
     Example:
@@ -119,6 +120,7 @@ class InvariantEncoder(nn.Module):
         scaler: Scaler | None = None,
         projection: Projection | None = None,
         unit_code: bool = False,
+        trained: Sequence[Literal["encoder", "decoder"]] = ("encoder", "decoder"),
         feature_names: Sequence[str] | None = None,
     ):
         super().__init__()
@@ -127,6 +129,7 @@ class InvariantEncoder(nn.Module):
         self.network = network
         self.dim, self.invariant, self.code = dim, invariant, code
         self.unit_code = unit_code
+        self.trained = tuple(trained)
         self.feature_names = None if feature_names is None else list(feature_names)
 
     @property
@@ -158,6 +161,7 @@ class InvariantEncoder(nn.Module):
             scaler=self.scaler,
             projection=self.projection,
             unit_code=self.unit_code,
+            trained=self.trained,
             feature_names=self.feature_names,
         )
 
@@ -188,8 +192,11 @@ class InvariantEncoder(nn.Module):
             The invariant codes ``(n, I)`` and the variant codes ``(n, C - I)``.
 
         Raises:
-            ValueError: ``x`` has another shape, holds what is no finite number, or this is a stack of several.
+            ValueError: ``x`` has another shape, holds what is no finite number, the encoder was not trained, or this
+                is a stack of several.
         """
+        if "encoder" not in self.trained:
+            raise ValueError("there is nothing to encode with: the encoder was not trained")
         if hasattr(x, "columns"):
             x = self._features_of(x)
         x = x if isinstance(x, Tensor) else np.asarray(x)
@@ -205,10 +212,10 @@ class InvariantEncoder(nn.Module):
         """Reconstruct samples ``(n, d)`` from both parts of their codes, as ``encode`` returns them.
 
         Raises:
-            ValueError: The parts together have another shape, or codes of length 1 cannot be decoded.
+            ValueError: The parts together have another shape, or the decoder was not trained.
         """
-        if self.unit_code:
-            raise ValueError("codes of length 1 cannot be decoded")
+        if "decoder" not in self.trained:
+            raise ValueError("there is nothing to decode with: the decoder was not trained")
         if isinstance(z_invariant, Tensor):
             z = torch.cat([z_invariant, z_variant], dim=1)
         else:

@@ -1,4 +1,4 @@
-"""Errors that a user can cause and mend."""
+"""User errors, and how they end a command."""
 
 from __future__ import annotations
 

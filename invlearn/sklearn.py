@@ -21,7 +21,7 @@ from invlearn.errors import UserError, nearest
 from invlearn.files import Prepared
 from invlearn.files.notes import unlike_features
 from invlearn.files.scaler import Scaling, scale_of, spread_of
-from invlearn.training.experiment import Experiment, resolve_device
+from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn
 
 try:
@@ -227,7 +227,7 @@ def _trained(experiment: Experiment) -> tuple[Encoder, int]:
     Raises:
         UserError: The loss was not finite.
     """
-    state = learn(experiment, resolve_device(experiment.settings.device))
+    state = learn(experiment)
     if bool(state.diverged.all()):
         raise UserError("the loss became infinite or NaN: lower optimizer.lr in settings")
     return state.encoder.double().cpu().requires_grad_(False), int(state.best_epoch)

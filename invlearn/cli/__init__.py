@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        0; 2 for what the user can mend, after one line on stderr; 130 after Ctrl-C; 143 after SIGTERM.
+        0; 2 for user errors, after one line on stderr; 130 after Ctrl-C; 143 after SIGTERM.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:

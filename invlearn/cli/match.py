@@ -115,7 +115,8 @@ def _what_it_does(rule: Rule, wanted: float, which: str) -> Iterator[str]:
     if chosen is None:
         return
     rate, pairs = chosen.false_positive_rate, chosen.different_entities
-    different = f"{_percent(rate)} of the different ones" if rate else f"none of {pairs:,} pairs of different entities"
+    of_pairs = f"none of {pairs:,} pairs of different entities" if pairs else "none of the different ones"
+    different = f"{_percent(rate)} of the different ones" if rate else of_pairs
     yield f"in validation that finds {chosen.true_positive_rate:.1%} of the same pairs, and {different}"
     about, most = chosen.share(among), chosen.share(among, sure=0.95)
     beyond = max(rate * among, 0 if rate else about) > wanted

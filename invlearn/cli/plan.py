@@ -42,9 +42,9 @@ def _describe(experiment: Experiment) -> tuple[str, float]:
     element = torch.empty((), dtype=experiment.dtype).element_size()
     draws = experiment.draws(device)
     valid, test = (draws.examples(experiment.loss.validation, split) for split in ("valid", "test"))
-    per_example = sum(part[0, 0].numel() for part in valid) * element
     batch = draws.training(sampler, split="valid")(0)
     sizes = [experiment.examples_per_epoch, valid.x.shape[1], test.x.shape[1]]
+    held = sum(_numbers(part) * size for part, size in zip((batch, valid, test), sizes, strict=True))
     parameters = sum(parameter.numel() for parameter in network.parameters())
     seconds = _seconds_per_step(experiment, device, batch) * experiment.total_steps
     lines = [
@@ -61,7 +61,7 @@ def _describe(experiment: Experiment) -> tuple[str, float]:
         f"{experiment.steps_per_epoch:,} steps of {experiment.batch_size} {sampler.unit}, "
         f"learning rate {experiment.config['optimizer']['lr']:.3g}, on {device} in {experiment.settings.dtype}",
         # weights, gradients, best weights, and at most two means of the optimiser
-        f"memory     {_mib(per_example * sum(sizes) * len(draws.seeds))} of examples, "
+        f"memory     {_mib(held * len(draws.seeds) * element)} of examples, "
         f"{_mib(5 * parameters * element)} of parameters, gradients and optimiser",
         f"time       about {_duration(seconds)}",
     ]
@@ -75,6 +75,11 @@ def _shapes(network: torch.nn.Module) -> list[str]:
 
 def _count(network: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _numbers(examples: Batch) -> int:
+    """How many numbers an example is."""
+    return sum(part[0, 0].numel() for part in examples)
 
 
 def _mib(size: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from invlearn.cli.arguments import say
@@ -37,7 +38,7 @@ def sweep(overrides: Sequence[str], *, config_dir: str | None, config_name: str,
 
     from invlearn.sweeps.run import run_sweep
 
-    return run_sweep(planned, checked)
+    return run_sweep(planned, [(replace(run, prepared=None), finished) for run, finished in checked])  # data go
 
 
 def _remembering(prepare: Callable[[Any], Any]) -> Callable[[Any], Any]:

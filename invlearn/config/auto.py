@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -47,11 +47,11 @@ def default_epochs(dim: int) -> int:
     return max(rule["least"], int(rule["per_feature"] * dim))
 
 
-def default_rates(model: str, optimizer: str, dim: int, activation: str | None) -> tuple[float, float]:
+def default_rates(model: Sequence[str], optimizer: str, dim: int, activation: str | None) -> tuple[float, float]:
     """Peak learning rate, and how many times faster the first layer learns.
 
     Args:
-        model: Class of the auto-encoder.
+        model: The classes of invlearn's that the auto-encoder is one of, nearest first; none for others.
         optimizer: Class of the optimiser.
         dim: Features d.
         activation: Of the auto-encoder, if it has one.
@@ -60,9 +60,10 @@ def default_rates(model: str, optimizer: str, dim: int, activation: str | None) 
         UserError: Nothing is known of this optimiser.
     """
     rules = _rules()["optimizer.lr"]
-    rule = rules.get(model, rules["any other"]).get(optimizer)
+    known = next((name for name in model if name in rules), "any other")
+    rule = rules[known].get(optimizer)
     if rule is None:
-        untuned = f"{model} has not been tuned with {optimizer}"
+        untuned = f"{model[0] if model else 'this network'} has not been tuned with {optimizer}"
         raise UserError(f"optimizer.lr and trainer.input_lr_factor must be given: {untuned}")
     peak = rule.get(activation, rule["peak"])
     if "per_feature" in rule:

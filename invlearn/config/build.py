@@ -69,9 +69,12 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tupl
         for name, parameter in signature.parameters.items()
         if name not in signature.bind_partial(*args, **given).arguments
     }
-    hints = typing.get_type_hints(
-        target.__init__ if inspect.isclass(target) and not dataclasses.is_dataclass(target) else target
-    )
+    try:
+        hints = typing.get_type_hints(
+            target.__init__ if inspect.isclass(target) and not dataclasses.is_dataclass(target) else target
+        )
+    except NameError:  # of somebody's own, for type checkers alone
+        hints = {}
     values = {}
     for key, value in node.items():
         if key == "_target_":
@@ -87,7 +90,7 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tupl
     try:
         built = target(*args, **given, **values)
     except (ValueError, TypeError, RuntimeError) as error:
-        message = str(error).strip().splitlines()[0]
+        message = (str(error).strip() or type(error).__name__).splitlines()[0]
         # Constructors here open their messages with the name of the argument.
         named = message.partition(" ")[0] in settable
         raise UserError(_dotted(group, message) if named else f"{group}: {message}") from error
@@ -120,19 +123,32 @@ def check_trusted(config: Mapping[str, Any], trust: Sequence[str]) -> None:
     for group, packages in OWN.items():
         path = str(config[group].get("_target_"))
         if any(path == name or path.startswith(f"{name}.") for name in trust):
+            if not _is_class(path, _bases(group), homes=(*trust, *packages)):
+                raise UserError(f"{group}._target_ is {path}, no class of a {group}, though you trust its package")
             continue
-        if not any(path.startswith(f"{package}.") for package in packages) or not _is_class(path, _bases(group)):
+        if not any(path.startswith(f"{package}.") for package in packages) or not _is_class(
+            path, _bases(group), packages
+        ):
             raise UserError(f"{group}._target_ is {path}, no class of invlearn's own; --trust {path} lets its code run")
 
 
-def _is_class(path: str, bases: tuple[type, ...]) -> bool:
-    """Whether a dotted name is that of a class of some kind."""
+def _is_class(path: str, bases: tuple[type, ...], homes: Sequence[str]) -> bool:
+    """Whether a dotted name is that of a class of some kind, at home where it is named or in some packages."""
     module, _, name = path.rpartition(".")
     try:
         found = getattr(import_module(module), name, None)
     except ImportError:
         return False
-    return inspect.isclass(found) and issubclass(found, bases)
+    if not inspect.isclass(found) or not (issubclass(found, bases) or _is_dataset(found, bases)):
+        return False
+    return path in homes or any(f"{found.__module__}.".startswith(f"{home}.") for home in homes)
+
+
+def _is_dataset(found: type, bases: tuple[type, ...]) -> bool:
+    """Whether a class of the user's own, which need be no subclass of ours, draws examples."""
+    from invlearn.data import TransformationFamily
+
+    return TransformationFamily in bases and all(hasattr(found, name) for name in ("pairs", "query_and_gallery"))
 
 
 def locate(group: str, path: object) -> Any:
@@ -154,7 +170,7 @@ def locate(group: str, path: object) -> Any:
 
 def _settled(key: str, value: Any, built: Any) -> Any:
     if value == "auto" or (dataclasses.is_dataclass(built) and hasattr(built, key)):
-        value = getattr(built, key)
+        value = getattr(built, key, value)
     if isinstance(value, Tensor):
         return value.tolist()
     return list(value) if isinstance(value, tuple) else value
@@ -173,6 +189,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(value == option and type(value) is type(option) for option in get_args(hint))
     if origin is tuple:
         options = get_args(hint)
+        if options[-1:] == (...,):
+            return isinstance(value, list) and all(_fits(item, options[0]) for item in value)
         return isinstance(value, list) and len(value) == len(options) and all(map(_fits, value, options))
     if origin is not None and inspect.isclass(origin) and issubclass(origin, Sequence):
         return isinstance(value, list) and all(_fits(item, get_args(hint)[0]) for item in value)
@@ -184,7 +202,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, hint)
     if hint in (None, type(None)):
         return value is None
-    return hint is Any
+    # What is not known here is the constructor's own affair.
+    return isinstance(value, hint) if inspect.isclass(hint) else True
 
 
 def _fits_int(hint: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import torch
@@ -72,10 +73,14 @@ class Draws:
         return self._stack(draw)
 
     def _stack(self, draw: Callable[[Dataset, int], Parts]) -> Parts:
-        dataset = self.dataset.on(self.device)
-        draws = [tuple(map(self._cast, first := draw(dataset, seed))) for seed in self.seeds]
+        draws = [tuple(map(self._cast, first := draw(self._there, seed))) for seed in self.seeds]
         stacked = (torch.stack(parts).to(self.device) for parts in zip(*draws, strict=True))
         return _like(first, stacked)
+
+    @cached_property
+    def _there(self) -> Dataset:
+        """The dataset on the device, moved once."""
+        return self.dataset.on(self.device)
 
     def _cast(self, part: Tensor) -> Tensor:
         return part.to(self.dtype) if part.is_floating_point() else part

@@ -25,9 +25,7 @@ CLOSEST = 1e-6
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EntitySamples:
-    """Samples of which it is known what they are samples of: those of one entity are one orbit.
-
-    Nothing is known of the distortion, and of entities only which samples are theirs.
+    """Samples with known entities; those of one entity are one orbit. The distortion is unknown.
 
     Args:
         samples: ``(n, d)``.

@@ -69,7 +69,7 @@ class EntityBatches(Sampler):
             ValueError: It is one.
         """
         if not isinstance(dataset, HasEntities):
-            raise ValueError("pairs must be drawn for this dataset, which knows pairs and no entities; got batch")
+            raise ValueError("this dataset has pairs and no entities to make a batch of; try loss.pairs=drawn")
         dataset.check_entities()
 
     def per_epoch(self, dataset: Dataset) -> int:

@@ -28,7 +28,7 @@ class Threshold(NamedTuple):
     """How many pairs of different entities that rests on; None for a run that is older than this number."""
 
     def share(self, among: int, *, sure: float = 0.5) -> float:
-        """Share of samples without a partner among so many others that are taken for the same as one of them.
+        """Share of false matches among samples without a partner, each compared with so many others.
 
         Args:
             among: How many others a sample is compared with.
@@ -82,9 +82,9 @@ class Calibration:
         """The distance below which samples count as the same entity.
 
         Args:
-            rate: Share of samples, above 0 and below 1, that may be taken for the entity of one of ``among`` others
-                though it is that of none. Where validation pairs are too few to tell of so small a share, the distance
-                is the least among them, and the result's ``share`` is larger.
+            rate: Acceptable share of false matches, above 0 and below 1, when a sample without a partner is compared
+                with ``among`` others. With too few validation pairs to estimate it, the smallest threshold is
+                returned, and its ``share`` is larger.
             among: How many others a sample is compared with, at least 1.
 
         Raises:

@@ -80,9 +80,10 @@ class Measured:
 
     @cached_property
     def known(self) -> frozenset[str]:
-        """What a metric may need and finds here, but for what ``pairs`` and ``gallery`` of the dataset would add."""
-        there = {*self.state, *self.terms, *self.blocks}
-        there |= {"code"} if self.blocks else set()
+        """Names in ``Metric.needs`` that are available without drawing pairs or a gallery."""
+        there = {f"state:{name}" for name in self.state} | {f"term:{name}" for name in self.terms}
+        there |= {f"block:{name}" for name in self.blocks}
+        there |= {"targets"} if self.blocks else set()
         there |= {"decoder"} if self.loss.trains_decoder else set()
         there |= {"encoder"} if self.loss.trains_encoder else set()
         there |= {"pairs"} if self.loss.trains_encoder and isinstance(self.examples, Pairs) else set()
@@ -118,11 +119,15 @@ class Measured:
         with torch.no_grad(), evaluating(self.encoder):
             if self.loss.validation.kind != "entities":
                 return self.loss.terms(self.outputs, self.examples, **self.state)
-            batches = [
-                self.loss.terms(self.loss.run(self.encoder, batch), batch, **self.state)
-                for batch in _split(self.examples, self.held_out.batch_size, self.encoder.replicas)
-            ]
-        return {name: torch.stack([terms[name] for terms in batches]).mean(0) for name in batches[0]}
+            batches = _split(self.examples, self.held_out.batch_size, self.encoder.replicas)
+            least = self.loss.validation.smallest_batch
+            whole = [batch for batch in batches if batch.x.shape[1] >= least] or batches
+            terms = [self.loss.terms(self.loss.run(self.encoder, batch), batch, **self.state) for batch in whole]
+            sizes = self.examples.x.new_tensor([batch.x.shape[1] for batch in whole])[:, None]
+        return {
+            name: (torch.stack([of_batch[name] for of_batch in terms]) * sizes).sum(0) / sizes.sum()
+            for name in terms[0]
+        }
 
     @cached_property
     def outputs(self) -> Outputs:

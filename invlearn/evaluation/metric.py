@@ -23,9 +23,9 @@ class Metric:
     Args:
         name: Its key in run.json.
         compute: From what was measured to ``(R,)`` or ``(1,)``; NaN where it is 0/0 or has nothing to measure.
-        needs: What there must be: ``encoder``, ``decoder`` (that it was trained), ``pairs``, ``gallery`` (which every
-            dataset has for a trained encoder), ``code`` and its blocks ``modulus``, ``phase``, ``sine``, ``cosine``
-            (known in advance), ``alpha`` (of equation (2)), a term of the loss. Where one is missing, it is null.
+        needs: What must be available, else the metric is null: ``encoder``, ``decoder`` (they were trained),
+            ``pairs``, ``gallery`` (every dataset has them, for a trained encoder), ``targets`` (codes known in
+            advance), ``block:NAME`` of those codes, ``term:NAME`` of the loss, ``state:NAME`` of ``Loss.at``.
         baseline: What the best constant prediction gets, ``(R,)`` or ``(1,)``, where that says something.
         facts: Of the training data, that the baseline needs.
         better: Whether less or more is better.

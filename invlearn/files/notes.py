@@ -14,19 +14,19 @@ LISTED = 20
 """Names of columns that a line lists."""
 
 UNEQUAL = 50
-"""How many times as much as three quarters of them do a feature may vary without a note."""
+"""A feature gets a note if its deviation exceeds the lower quartile of all deviations this many times."""
 
 APART = 10
-"""How many times as far from the mean of all features as they vary a feature may lie without a note."""
+"""A feature gets a note if its mean is this many deviations away from the median of all means."""
 
 FAR = 1e5
-"""How many times as far from 0 as it varies a feature may lie without a note: float32 has seven digits."""
+"""A feature gets a note if its mean exceeds its deviation this many times: float32 has seven digits."""
 
 OUTLYING = 100
-"""How many times as far from its median as its quartiles are from each other a value may lie without a note."""
+"""A value gets a note if it is this many interquartile ranges away from the median."""
 
 STILL = 0.02
-"""Share of its spread that a feature must vary within an entity to pass without a note."""
+"""A feature gets a note if its deviation within entities is below this share of its whole deviation."""
 
 LOOKED_AT = 10_000
 """Rows from which quartiles are taken."""

@@ -92,7 +92,9 @@ def prepare_pairs(spec: PairFile, table: Table) -> Prepared:
     # What is divided, a part for each sample: all that is linked, unless that is more than fits into a split.
     largest = 2 * len(distance) * min(spec.valid_share, spec.test_share)
     parts = linked if np.bincount(linked).max() <= largest else entity
-    splits = split_at_random(int(parts.max()) + 1, spec.valid_share, spec.test_share, spec.seed)
+    if (count := int(parts.max()) + 1) < 6:
+        raise UserError(f"{table}: its pairs link all samples to {count} parts; six are needed, two for each split")
+    splits = split_at_random(count, spec.valid_share, spec.test_share, spec.seed)
     indices: dict[Split, np.ndarray] = {
         split: np.flatnonzero(np.isin(parts, chosen.numpy()).reshape(-1, 2).all(1)) for split, chosen in splits.items()
     }

@@ -114,8 +114,8 @@ class Rows:
             drop: Whether others may be left out.
             label: What is said of each row, ``(n,)``.
             kind: What rows are called, in the plural.
-            conflict: What a row does whose label is another than that of the earlier one that it equals.
-            conflicting: Which rows do so.
+            conflict: Error text for a duplicate whose label differs from that of its first occurrence.
+            conflicting: The same for several, in a report.
 
         Raises:
             UserError: There is one that may not be left out.

@@ -100,7 +100,7 @@ class FileTable(Table):
         self.path = path
         with readable(path):
             self.file: BufferedReader = path.open("rb")
-            weakref.finalize(self, self.file.close)
+            weakref.finalize(self, self.file.close).atexit = False
             self.open()
 
     def __str__(self) -> str:
@@ -114,9 +114,10 @@ class FileTable(Table):
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with the file's content."""
         with readable(self.path):
+            position = self.file.tell()
             self.file.seek(0)
             digest = hashlib.file_digest(self.file, "sha256").hexdigest()[:16]
-            self.file.seek(0)
+            self.file.seek(position)  # where somebody may be reading on
         return digest
 
     @classmethod
@@ -148,7 +149,7 @@ class _Frame(Table):
         return [name for name in self.columns if self.frame[name].dtype.kind in "iuf"]
 
     def chunks(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Chunk]:
-        for start in range(0, len(self.frame), CHUNK):
+        for start in range(0, max(len(self.frame), 1), CHUNK):  # an empty one has a chunk too
             yield Chunk(start + 1, self.frame[list(columns)].iloc[start : start + CHUNK])
 
 

@@ -60,7 +60,7 @@ def embed_chunks(
     drop_missing: bool = False,
     replica: int | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """The same in chunks, whose number alone grows with the table."""
+    """Like ``embed``, but yields a data frame for each chunk, so that memory use stays constant."""
     opened = open_table(table)
     columns = columns_of(run, opened, features)
     names = [f"z_{index}" for index in range(run.stack.invariant)]

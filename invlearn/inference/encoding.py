@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["Coded", "coded_chunks"]
 
 UNITS = 5
-"""How many times as far from the mean as in training samples may be without a word."""
+"""Samples get a warning if they are this many times larger, or smaller, than those trained on."""
+
+MOST = 8
+"""Chunks encoded at a time: each takes memory."""
 
 FEW = 10
 """Samples that are too few to tell."""
@@ -63,29 +66,25 @@ def coded_chunks(
     """
     hint = "; --drop-missing leaves such rows out"
     encoder, first = run.encoder(replica), True
-    workers = os.cpu_count() or 1
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # a core for each chunk, rather than all for one
+    workers = min(os.cpu_count() or 1, MOST)
     waiting: deque[tuple[Checked, Future[tuple[np.ndarray, np.ndarray]]]] = deque()
 
     def encoded() -> Coded:
         chunk, codes = waiting.popleft()
         return Coded(chunk.rows, chunk.others, *codes.result())
 
-    try:
-        with ThreadPoolExecutor(workers) as pool:
-            for chunk in checked_chunks(table, *columns, drop_missing=drop_missing, hint=hint):
-                samples = chunk.features.reshape(-1, encoder.dim)
-                if first and run.config["dataset"].get("scaling") != "none":
-                    _compare_units(encoder, table, samples)
-                first = False
-                waiting.append((chunk, pool.submit(encoder.encode, samples)))
-                if len(waiting) > workers:
-                    yield encoded()
-            while waiting:
+    # A core for each chunk, rather than all for one: torch counts threads for each thread that calls it.
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for chunk in checked_chunks(table, *columns, drop_missing=drop_missing, hint=hint):
+            samples = chunk.features.reshape(-1, encoder.dim)
+            if first and run.config["dataset"].get("scaling") != "none":
+                _compare_units(encoder, table, samples)
+            first = False
+            waiting.append((chunk, pool.submit(encoder.encode, samples)))
+            if len(waiting) > workers:
                 yield encoded()
-    finally:
-        torch.set_num_threads(threads)
+        while waiting:
+            yield encoded()
 
 
 def _compare_units(encoder: InvariantEncoder, table: Table, samples: np.ndarray) -> None:

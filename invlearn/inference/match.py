@@ -71,7 +71,7 @@ def match(
         a: The rows to find partners for.
         b: The rows to find them among; without it, the other rows of A.
         k: How many for each, at least 1.
-        fpr: Share of the rows of A without a partner that may be taken for the same as some row of B.
+        fpr: Acceptable share of false matches among rows of A without a partner.
         threshold: Code distance below which rows are the same, instead of ``fpr``.
         features: Names of the features, or the prefix of their names; by default as in training.
         drop_missing: Leave out rows in which a feature is missing, instead of refusing them.
@@ -93,24 +93,13 @@ def match(
 
 
 class Matcher:
-    """The same in chunks: iterating gives the rows, after which the counts are there.
-
-    Args:
-        run: A trained run.
-        a: As for ``match``, and so are the others.
-        b: See there.
-        k: See there.
-        fpr: See there.
-        threshold: See there.
-        features: See there.
-        drop_missing: See there.
-        replica: See there.
+    """Like ``match``, whose arguments it takes, but yields a data frame for each chunk of A.
 
     Attributes:
         rule: When two rows count as the same.
         gallery_size: Rows to choose from.
         rows: Rows of A that were matched so far.
-        same: How many of them are taken for the same as their nearest.
+        same: How many of them are the same entity as their nearest.
         agreement: Share of queries for which an approximate search found the nearest; None where it is exhaustive.
     """
 
@@ -140,7 +129,7 @@ class Matcher:
             return coded_chunks(run, table, columns, drop_missing=drop_missing, replica=replica)
 
         self._gallery = _gather(coded(among))
-        self._queries = coded(tables[0]) if b is not None else None
+        self._queries = (lambda: coded(tables[0])) if b is not None else None
         self._k = k
         self.gallery_size = len(self._gallery.rows)
         others = self.gallery_size - (b is None)
@@ -156,8 +145,9 @@ class Matcher:
         return self._search.agreement
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
-        for chunk in _in_chunks(self._gallery) if self._queries is None else self._queries:
-            own = np.arange(self.rows, self.rows + len(chunk.rows)) if self._queries is None else None
+        self.rows = self.same = 0
+        for chunk in self._queries() if self._queries else _in_chunks(self._gallery):
+            own = None if self._queries else np.arange(self.rows, self.rows + len(chunk.rows))
             distances, indices = self._search.nearest(chunk.invariant, self._k, own=own)
             self.rows += len(chunk.rows)
             self.same += int((distances[:, 0] < self.rule.distance).sum())

@@ -34,6 +34,11 @@ class ContrastiveLoss(Loss):
     unit_code = True
     sampler = EntityBatches()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.margin > 0:
+            raise ValueError(f"margin must be above 0, got {self.margin}")
+
     def forward(self, outputs: Outputs, batch: EntityBatch) -> Tensor:
         """The loss of each replica, ``(R,)``."""
         z = outputs.z_invariant.flatten(1, 2)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from invlearn.data.entity_samples import CLOSEST
+
 __all__ = [
     "closeness",
     "code_distance",
@@ -99,7 +101,7 @@ def entity_distances(entity: Tensor, reference: Tensor) -> Tensor:
         return different.to(reference.dtype)
     points = reference.flatten(1, 2)
     apart = torch.cdist(points, points, compute_mode=EXACT).unflatten(2, (-1, q)).unflatten(1, (-1, q)).amin((2, 4))
-    return torch.where(different, apart, 0)
+    return torch.where(different, apart.clamp(min=CLOSEST), 0)
 
 
 def pair_weights(same: Tensor, k: int, dtype: torch.dtype) -> Tensor:
@@ -146,7 +148,7 @@ def example_pairs(x: Tensor, entity: Tensor, reference: Tensor) -> tuple[Tensor,
         apart = torch.cdist(reference, reference.roll(1, 1), compute_mode=EXACT).flatten(-2).amin(-1)
     else:
         apart = torch.ones_like(x[:, :, 0, 0])
-    distance = torch.where(entity == entity.roll(1, 1), 0, apart)
+    distance = torch.where(entity == entity.roll(1, 1), 0, apart.clamp(min=CLOSEST))
     first, second, other = x[:, :, 0], x[:, :, 1], x.roll(1, 1)[:, :, -1]
     return (
         torch.cat([first, first], dim=1),

@@ -33,6 +33,11 @@ class InfoNCELoss(Loss):
     unit_code = True
     sampler = EntityBatches()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be above 0, got {self.temperature}")
+
     def forward(self, outputs: Outputs, batch: EntityBatch) -> Tensor:
         """The loss of each replica, ``(R,)``."""
         z = outputs.z_invariant.flatten(1, 2)

@@ -46,6 +46,8 @@ class Loss(ABC):
         unit_code: Whether invariant codes are brought to length 1, in training and ever after.
         sampler: Draws the batches that ``forward`` is given.
 
+    A subclass overrides an attribute by a plain assignment, ``trains_decoder = False``, without an annotation.
+
     Raises:
         ValueError: A setting is out of range.
     """

@@ -1,4 +1,4 @@
-"""A linear layer for a stack of replicas, the one kind of parameter in every network here."""
+"""A linear layer for a stack of replicas."""
 
 from __future__ import annotations
 

@@ -44,7 +44,8 @@ class Stack(nn.Module):
             )
         with torch.device("meta"):
             self._plan = [make()]  # in a list: its parameters are not ours
-        self._names = {name.replace(".", "_"): name for name in parameters}
+        self._names = {name.replace(".", "__"): name for name in parameters}
+        assert len(self._names) == len(parameters)
         for flat, name in self._names.items():
             self.register_parameter(flat, nn.Parameter(parameters[name].detach()))
 

@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from invlearn.config import flatten
+from invlearn.config.migrate import migrated
 from invlearn.errors import UserError
 from invlearn.runs.directory import RunDirectory
 
@@ -110,4 +111,4 @@ def _read_config(file: Path) -> dict[str, Any]:
         raise UserError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
     if not isinstance(config, dict):
         raise UserError(f"{file} is not a config")
-    return config
+    return migrated(config)

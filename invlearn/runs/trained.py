@@ -47,7 +47,8 @@ class TrainedRun:
         self.stack = experiment.encoder("meta").requires_grad_(False).eval()
         try:
             self.stack.network.load_state_dict(contents["model"], assign=True)
-        except (KeyError, RuntimeError) as error:
+            assert len(contents["best_loss"]) == self.replicas
+        except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError) as error:
             raise UserError(f"{directory}: the checkpoint does not fit config.yaml") from error
         if self.stack.scaler is not None:
             self.stack.scaler.to(device)
@@ -153,8 +154,7 @@ class TrainedRun:
         """The invariant-code distance below which two samples count as the same entity.
 
         Args:
-            rate: Share of samples, above 0 and below 1, that may be taken for the entity of one of ``among`` others
-                though it is that of none, see ``Calibration.threshold``.
+            rate: Acceptable share of false matches, above 0 and below 1, see ``Calibration.threshold``.
             among: How many others a sample is compared with, at least 1.
             replica: Which replica encodes; by default the best by validation loss.
 
@@ -196,7 +196,14 @@ def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()
         ``z_invariant, z_variant = invlearn.load_run("outputs/runs/my-run").encode(x)``
     """
     directory = RunDirectory(path)
-    experiment = Experiment.from_config(directory.config(), trust=trust)
+
+    def refuse(spec: SampleFile | Dataset) -> Prepared:
+        """A trained run needs no file, and a stranger's config opens none."""
+        if isinstance(spec, SampleFile):
+            raise UserError(f"{directory}: config.yaml leaves open what its file would tell")
+        return Prepared(spec, spec)
+
+    experiment = Experiment.from_config(directory.config(), trust=trust, prepare=refuse)
     if not directory.best_checkpoint.is_file():
         raise UserError(f"{path} has no checkpoints/best.pt: it has not finished an epoch, or the file is gone")
     target = resolve_device(device)

@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from invlearn.config import config_hash
+from invlearn.config import as_plain, config_hash
 from invlearn.config.hydra import hydra_ready, launch_jobs
 from invlearn.errors import BusyError
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.session import describe_error, is_finished, sigterm_raises
 from invlearn.runs.storage import write_atomically
-from invlearn.runs.train import train
+from invlearn.runs.train import train_experiment
 from invlearn.sweeps.plan import Job, Sweep
 from invlearn.training.experiment import Experiment
 from invlearn.training.internals import optimise_without_compiler
@@ -93,7 +93,7 @@ def run_job(config: DictConfig) -> None:
     if config.device == "auto" and "n_jobs" in hydra.launcher and torch.cuda.device_count() > 1:
         config.device = f"cuda:{hydra.job.num % torch.cuda.device_count()}"
     try:
-        train(config, directory.path)
+        train_experiment(Experiment.from_config(as_plain(config)), directory)
         print(f"{directory.path.name}: finished in {directory.record()['wall_seconds']:.0f} s", flush=True)
     except BusyError as error:
         print(f"left alone: {error}", flush=True)
@@ -103,7 +103,7 @@ def run_job(config: DictConfig) -> None:
 
 
 def _stop_mark(directory: RunDirectory) -> Path:
-    """A file beside the runs that a failing one leaves, with ``on_error=stop``, for those not yet started."""
+    """Marker file of a failed run under ``on_error=stop``; later runs see it and do not start."""
     return directory.path.parent / ".stop"
 
 

@@ -1,1 +1,1 @@
-"""Training: from a config to a trained run on disk."""
+"""Training, in memory: from a config to an encoder and its history."""

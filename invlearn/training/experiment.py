@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -99,11 +100,6 @@ class Experiment:
                 prepared = prepare(spec)
         kind = kind_of(spec)
         loss, loss_node = build("loss", by_kind("loss", config["loss"], kind), dim=spec.dim)
-        if prepared:
-            try:
-                loss.sampler.check(prepared.dataset)
-            except ValueError as error:
-                raise UserError(f"loss: {error}") from error
         sizes = (spec.dim, loss.code_features)
         with torch.device("meta"):
             _, model_node = _network(by_kind("model", config["model"], kind), *sizes, [torch.Generator("cpu")])
@@ -123,7 +119,7 @@ class Experiment:
         whole = {**nodes, **{key: value for key, value in top.items() if key != "_target_"}}
         experiment = cls(whole, spec, loss, trainer, settings, frozenset(at_default), prepared)
         if prepared:
-            experiment._check_batch_size()
+            experiment._check_data(prepared)
         return experiment
 
     @property
@@ -158,7 +154,11 @@ class Experiment:
         Raises:
             UserError: It cannot be used.
         """
-        return self.prepared or prepare(self.spec)
+        if self.prepared:
+            return self.prepared
+        prepared = prepare(self.spec)
+        self._check_data(prepared)
+        return prepared
 
     @cached_property
     def examples_per_epoch(self) -> int:
@@ -219,20 +219,30 @@ class Experiment:
             code=self.loss.code_features,
             scaler=scaler,
             unit_code=self.loss.unit_code,
+            trained=[part for part in ("encoder", "decoder") if getattr(self.loss, f"trains_{part}")],
             feature_names=feature_names_of(self.spec),
         )
 
-    def _check_batch_size(self) -> None:
+    def _check_data(self, data: Prepared) -> None:
+        """Refuse data from which the loss cannot be trained, or not in batches of this size.
+
+        Raises:
+            UserError: It names the key.
+        """
         sampler, batch_size = self.loss.sampler, self.batch_size
+        try:
+            sampler.check(data.dataset)
+        except ValueError as error:
+            raise UserError(f"loss: {error}") from error
         if batch_size < sampler.smallest_batch:
             raise UserError(
                 f"trainer.batch_size must be at least {sampler.smallest_batch} {sampler.unit} for this loss, "
                 f"got {batch_size}"
             )
-        if batch_size > self.examples_per_epoch:
+        if batch_size > (count := sampler.per_epoch(data.dataset)):
             raise UserError(
                 f"a step takes trainer.batch_size={batch_size} {sampler.unit}, and an epoch draws only "
-                f"{self.examples_per_epoch:,} with dataset.size={self.data.dataset.size}: raise that, or lower the "
+                f"{count:,} with dataset.size={data.dataset.size}: raise that, or lower the "
                 f"batch size"
             )
 
@@ -245,7 +255,7 @@ def _network(
     One whose constructor takes no generators knows no replicas: its ``encoder`` and ``decoder`` are stacked.
     """
     target = locate("model", node.get("_target_"))
-    if "generators" in target.__init__.__code__.co_varnames:
+    if "generators" in inspect.signature(target).parameters:
         return build("model", node, dim, code, generators)
     built, settled = build("model", node, dim, code)
     del built
@@ -262,8 +272,10 @@ def _schedule(
     """Optimiser and trainer, with each ``auto`` settled, and the optimiser checked."""
     optimizer, trainer = {"lr": "auto", **config["optimizer"]}, {**defaults_of(Trainer), **config["trainer"]}
     if "auto" in (optimizer["lr"], trainer["input_lr_factor"]):
-        names = (str(node.get("_target_")).rpartition(".")[2] for node in (config["model"], optimizer))
-        rates = default_rates(next(names), next(names), dim, model_node.get("activation"))
+        model = locate("model", config["model"]["_target_"])
+        ours = [base.__name__ for base in inspect.getmro(model) if base.__module__.startswith("invlearn.nn.")]
+        name = str(optimizer.get("_target_")).rpartition(".")[2]
+        rates = default_rates([model.__name__, *ours] if ours else [], name, dim, model_node.get("activation"))
         for node, key, rate in zip((optimizer, trainer), ("lr", "input_lr_factor"), rates, strict=True):
             node[key] = rate if node[key] == "auto" else node[key]
     if trainer["batch_size"] == "auto":

@@ -8,7 +8,7 @@ import torch
 
 from invlearn.data import Batch
 from invlearn.evaluation.measured import HeldOut
-from invlearn.training.experiment import Experiment
+from invlearn.training.experiment import Experiment, resolve_device
 from invlearn.training.loop import TrainingState, train_epochs
 
 __all__ = ["learn", "prepare_training"]
@@ -24,12 +24,12 @@ def prepare_training(
     return TrainingState.initial(experiment, train(0), torch.device(device)), train, valid
 
 
-def learn(experiment: Experiment, device: torch.device | str = "cpu") -> TrainingState:
+def learn(experiment: Experiment, device: torch.device | str | None = None) -> TrainingState:
     """Train to the end, without a folder.
 
     Args:
         experiment: What is to be trained.
-        device: Where.
+        device: Where; by default as the config says.
 
     Returns:
         The last state; its ``encoder`` has the parameters of each replica's best epoch.
@@ -37,7 +37,8 @@ def learn(experiment: Experiment, device: torch.device | str = "cpu") -> Trainin
     Example:
         ``z_invariant, _ = learn(Experiment.from_config(config)).encoder.encode(x)``
     """
-    state, train, valid = prepare_training(experiment, device)
+    place = resolve_device(experiment.settings.device) if device is None else device
+    state, train, valid = prepare_training(experiment, place)
     for _ in train_epochs(state, experiment, train, valid):
         pass
     state.model.load_state_dict(state.best)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from invlearn.config import Trainer
 from invlearn.data import Batch
-from invlearn.data.seeding import seeded_generator
+from invlearn.data.seeding import derived_seed, seeded_generator
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.baselines import training_facts
 from invlearn.evaluation.evaluate import compute_metrics
@@ -140,6 +140,20 @@ def train_epoch(
     """Take all steps of the state's next epoch and return the mean of each term of the loss, ``(R,)``."""
     if experiment.settings.engine == "graph":
         return _train_epoch_graphed(state, experiment, train, on_steps)
+    with torch.random.fork_rng(devices=_cuda_devices(state)):
+        # What a network of somebody's own draws, as dropout does, depends on seed and epoch alone.
+        torch.manual_seed(derived_seed(experiment.settings.seed, "noise", state.epoch))
+        return _train_epoch(state, experiment, train, on_steps)
+
+
+def _cuda_devices(state: TrainingState) -> list[torch.device]:
+    device = state.best_loss.device
+    return [device] if device.type == "cuda" else []
+
+
+def _train_epoch(
+    state: TrainingState, experiment: Experiment, train: Batch, on_steps: Callable[[int], object]
+) -> dict[str, Tensor]:
     loss, total_steps = experiment.loss, experiment.total_steps
     step = state.epoch * experiment.steps_per_epoch
     sums: dict[str, Tensor] = {}
@@ -253,4 +267,4 @@ def _close_epoch(state: TrainingState, active: Tensor, row: dict[str, Tensor]) -
         state.best[name][better] = value[better]
         value[frozen] = state.best[name][frozen]
     for name, values in row.items():
-        state.history.setdefault(name, []).append(values.tolist())
+        state.history.setdefault(name, []).append(values.expand(len(state.best_loss)).tolist())

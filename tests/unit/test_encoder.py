@@ -78,7 +78,7 @@ def test_what_is_no_sample_is_refused(x: np.ndarray) -> None:
 
 
 def test_unit_codes_have_length_1_and_no_decoder() -> None:
-    encoder = encoder_of(unit_code=True)
+    encoder = encoder_of(unit_code=True, trained=["encoder"])
     z_invariant, z_variant = encoder.encode(torch.randn(6, DIM))
     torch.testing.assert_close(z_invariant.norm(dim=1), torch.ones(6))
     with pytest.raises(ValueError, match="decode"):
@@ -103,7 +103,7 @@ def test_ordinary_modules_become_a_stack() -> None:
     plain = nn.Sequential(nn.Linear(5, 8), nn.GELU(), nn.Linear(8, 7))
     for replica in range(2):
         plain.load_state_dict(
-            {name.replace("_", ".", 1): value[replica] for name, value in network.encoder.state_dict().items()}
+            {name.replace("__", "."): value[replica] for name, value in network.encoder.state_dict().items()}
         )
         torch.testing.assert_close(z[replica], plain(x[replica]))
     assert not torch.equal(z[0], z[1])

@@ -41,7 +41,7 @@ def _mean_of(block: str, squared: Callable[[Measured], Tensor]) -> Callable[[Mea
 
 
 def _metric(name: str, compute: Callable[[Measured], Tensor], baseline: Callable[[Measured], Tensor]) -> Metric:
-    needs = ("encoder", name)
+    needs = ("encoder", "targets" if name == "code" else f"block:{name}")
     return Metric(
         name=f"mse_{name}", compute=compute, needs=needs, baseline=baseline, facts=("mean_code",), every_epoch=True
     )

@@ -107,7 +107,7 @@ METRICS = [
     Metric(
         name="loss_invariance",
         compute=_trained,
-        needs=("pairs", "alpha", "loss_invariance"),
+        needs=("pairs", "state:alpha", "term:loss_invariance"),
         baseline=_trained_of_constant,
         facts=("mean_closeness_trained",),
     ),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 
@@ -26,11 +26,14 @@ MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
 class _Csv(FileTable):
     endings = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
     writes = True
+    _is_read = False
 
-    def _read(self, **options: Any) -> Any:
-        self.file.seek(0)
+    def _read(self, file: BinaryIO | None = None, **options: Any) -> Any:
+        if file is None:
+            file = self.file
+            file.seek(0)
         return pd.read_csv(
-            self.file,
+            file,
             sep=self._separator,
             compression="gzip" if self.path.suffix == ".gz" else None,
             keep_default_na=False,
@@ -75,10 +78,25 @@ class _Csv(FileTable):
             # Without index_col=False a first row of too many fields would become row names; with it, they are lost.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             first_row = 1
-            with self._read(usecols=list(columns), chunksize=CHUNK, index_col=False, **options) as frames:
-                for frame in frames:
-                    yield Chunk(first_row, frame[list(columns)])
-                    first_row += len(frame)
+            with self._alone() as file:
+                options |= {"usecols": list(columns), "chunksize": CHUNK, "index_col": False}
+                with self._read(file, **options) as frames:
+                    for frame in frames:
+                        yield Chunk(first_row, frame[list(columns)])
+                        first_row += len(frame)
+
+    @contextmanager
+    def _alone(self) -> Iterator[BinaryIO | None]:
+        """The file as it was opened, or, while somebody is reading that, opened once more."""
+        if self._is_read:
+            with self.path.open("rb") as file:
+                yield file
+            return
+        self._is_read = True
+        try:
+            yield None
+        finally:
+            self._is_read = False
 
     @classmethod
     @contextmanager

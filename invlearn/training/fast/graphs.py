@@ -69,7 +69,7 @@ class GraphedSteps:
         """Take the steps of an epoch.
 
         Args:
-            examples: Training examples of the epoch; they take the place of those before them.
+            examples: Training examples of the epoch; they replace those before them.
             rows: As in the constructor.
             factors: Share of its peak that each learning rate has at each step.
             statistics: Those of each step.
@@ -77,21 +77,23 @@ class GraphedSteps:
         Returns:
             The sum of each term of the loss over the steps, ``(R,)``.
         """
-        for place, part in zip(self.examples, examples, strict=True):
-            if part.data_ptr() != place.data_ptr():
-                place.copy_(part.flatten(0, 1))
+        for ours, part in zip(self.examples, examples, strict=True):
+            if part.data_ptr() != ours.data_ptr():
+                ours.copy_(part.flatten(0, 1))
         self.rows.copy_(rows)
         self.factors.copy_(torch.tensor(factors, dtype=self.factors.dtype))
         for name, table in self.statistics.items():
             torch.stack([of_step[name] for of_step in statistics], out=table)
         if self.rows.device.type == "cuda" and self.graph is None:
-            self.graph = self._capture()
+            with torch.cuda.device(self.rows.device):
+                self.graph = self._capture()
         self._rewind()
         for _ in factors:
             if self.graph is None:
                 self._one()
             else:
-                self.graph.replay()
+                with torch.cuda.device(self.rows.device):
+                    self.graph.replay()
         return self.sums
 
     def _one(self) -> None:
