@@ -73,18 +73,27 @@ def coded_chunks(
         chunk, codes = waiting.popleft()
         return Coded(chunk.rows, chunk.others, *codes.result())
 
-    # A core for each chunk, rather than all for one: torch counts threads for each thread that calls it.
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for chunk in checked_chunks(table, *columns, drop_missing=drop_missing, hint=hint):
-            samples = chunk.features.reshape(-1, encoder.dim)
-            if first and run.config["dataset"].get("scaling") != "none":
-                _compare_units(encoder, table, samples)
-            first = False
-            waiting.append((chunk, pool.submit(encoder.encode, samples)))
-            if len(waiting) > workers:
-                yield encoded()
-        while waiting:
-            yield encoded()
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            torch.set_num_threads(1)  # a core for each chunk, rather than all for one
+            for chunk in checked_chunks(table, *columns, drop_missing=drop_missing, hint=hint):
+                samples = chunk.features.reshape(-1, encoder.dim)
+                if first and run.config["dataset"].get("scaling") != "none":
+                    _compare_units(encoder, table, samples)
+                first = False
+                waiting.append((chunk, pool.submit(encoder.encode, samples)))
+                if len(waiting) > workers:
+                    found = encoded()
+                    torch.set_num_threads(threads)  # whoever takes the chunk finds torch as it was
+                    yield found
+                    torch.set_num_threads(1)
+            while waiting:
+                found = encoded()
+                torch.set_num_threads(threads)
+                yield found
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _compare_units(encoder: InvariantEncoder, table: Table, samples: np.ndarray) -> None:

@@ -158,3 +158,15 @@ def test_an_archive_of_something_else_is_refused(trace: Path, tmp_path: Path, ca
         archive.writestr("x.npy", pickle.dumps(Evil(trace)))
     assert_refused(capsys, "train", "dataset=entities", f"dataset.path={file}", file="samples.npz")
     assert not trace.exists()
+
+
+def test_trust_in_a_package_is_in_its_classes_alone(run: Path, monkeypatch, capsys, tmp_path: Path) -> None:
+    (run.parent / "mynets.py").write_text("from shutil import rmtree")
+    monkeypatch.syspath_prepend(run.parent)
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["dataset"] = {"_target_": "mynets.rmtree", "path": str(victim)}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    assert_refused(capsys, "evaluate", run, "--trust", "mynets", key="dataset._target_", value="mynets.rmtree")
+    assert victim.is_dir()

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import invlearn
 from invlearn.cli import main
+from invlearn.files import open_table
 from invlearn.files import table as table_module
 from invlearn.inference import embed, embed_chunks, evaluate, match, match_pairs
-from invlearn.inference.match import Rule
+from invlearn.inference.match import Matcher, Rule
 from invlearn.runs.trained import TrainedRun
 from tests.support.own_data import entity_table, write
 
@@ -100,3 +102,42 @@ def test_pairs_of_a_table_get_verdicts(folder: Path, run: TrainedRun) -> None:
     expected = np.linalg.norm(z - z[::-1], axis=1)
     assert found["distance"].to_numpy() == pytest.approx(expected, rel=1e-5)
     assert found["same"].tolist() == (expected < 0.5).tolist()
+
+
+def test_nothing_is_left_changed_between_chunks(folder: Path, run: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("invlearn.files.formats.csv.CHUNK", 8)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        one, other = embed_chunks(run, folder / "a.csv"), embed_chunks(run, folder / "a.csv")
+        for chunk, same in zip(one, other, strict=True):
+            assert torch.get_num_threads() == 2
+            assert chunk.equals(same)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_matcher_gives_the_same_rows_again(folder: Path, run: TrainedRun) -> None:
+    for among in (folder / "b.csv", None):
+        matcher = Matcher(run, folder / "a.csv", among)
+        first, again = pd.concat(matcher), pd.concat(matcher)
+        assert first.equals(again)
+        assert matcher.rows == 90
+
+
+def test_an_empty_table_has_no_codes(folder: Path, run: TrainedRun) -> None:
+    empty = read(folder / "a.csv").iloc[:0]
+    assert embed(run, empty).shape == (0, 6)
+    assert list(match(run, empty, folder / "b.csv"))[:2] == ["row", "match_row"]
+
+
+def test_one_table_is_read_twice_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("invlearn.files.formats.csv.CHUNK", 7)
+    table, rows = open_table(folder / "a.csv"), []
+    assert isinstance(table, table_module.FileTable)
+    for one, other in zip(table.chunks(["f0"]), table.chunks(["f0"]), strict=True):
+        assert table.fingerprint
+        assert one.frame.equals(other.frame)
+        rows.append(len(one.frame))
+    assert sum(rows) == 90

@@ -15,6 +15,7 @@ from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn, prepare_training
 from invlearn.training.loop import TrainingState, learning_rate_factor, train_epochs, train_step
 from tests.support.errors import naming
+from tests.support.own_data import entity_table, write
 from tests.support.training import CPU, examples_of, experiment_of
 
 
@@ -176,3 +177,15 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=naming(file="best.pt", also=["checkpoint"])):
         load_checkpoint(tmp_path / "best.pt", CPU)
     assert not (tmp_path / "owned").exists()
+
+
+def test_data_of_a_settled_file_are_checked_too(tmp_path: Path) -> None:
+    file = write(entity_table(), tmp_path / "own.csv")
+    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "trainer.epochs=1"]
+    settled = experiment_of(*words).config
+    for group, key, value in (("trainer", "batch_size", 100_000), ("trainer", "batch_size", 1)):
+        with pytest.raises(UserError, match=naming(key=f"{group}.{key}", value=value)):
+            _ = Experiment.from_config({**settled, group: {**settled[group], key: value}}).data
+    supervised = {"_target_": "invlearn.losses.SupervisedDFTLoss"}
+    with pytest.raises(UserError, match=naming(key="loss", suggests="loss=pairwise")):
+        _ = Experiment.from_config({**settled, "loss": supervised}).data
