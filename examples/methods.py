@@ -130,7 +130,9 @@ class Network:
             splits={"train": torch.from_numpy(np.unique(entity)), "valid": torch.from_numpy(held_out)},
             distance=self.distance,
             size=size,
+            samples_per_entity=4,
             valid_size=4_000,
+            test_size=2,  # the test is made outside
             seed=seed,
         )
         return data, scaled

@@ -11,6 +11,7 @@ import torch
 from omegaconf import OmegaConf
 
 from invlearn.config import GROUPS
+from invlearn.config.build import defaults_of
 from invlearn.config.folder import conf_dir
 from invlearn.config.migrate import KEYS
 from invlearn.data import EntitySamples, Split
@@ -18,9 +19,9 @@ from invlearn.data.seeding import seeded_generator
 from invlearn.encoder import InvariantEncoder as Encoder
 from invlearn.encoder import Scaler
 from invlearn.errors import UserError, nearest
-from invlearn.files import Prepared
+from invlearn.files import EntityFile, Prepared
 from invlearn.files.notes import unlike_features
-from invlearn.files.scaler import Scaling, scale_of, spread_of
+from invlearn.files.scale import Scaling, scale_of, spread_of
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn
 
@@ -37,8 +38,8 @@ __all__ = ["InvariantEncoder"]
 PAIRS_PER_SAMPLE = 100
 """Pairs of an epoch for each sample; with fewer than 200 samples an epoch is shorter than usual."""
 
-PAIRS = 20_000
-"""Pairs of an epoch at most."""
+OF_FILES = defaults_of(EntityFile)
+"""Defaults of ``dataset=entities``; sizes are at most those."""
 
 
 class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -139,8 +140,10 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             entity=torch.from_numpy(entity),
             splits=splits,
             distance=self.distance,
-            size=min(PAIRS, PAIRS_PER_SAMPLE * int(training.sum())),
-            valid_size=min(10_000, 20 * len(X)),
+            samples_per_entity=OF_FILES["samples_per_entity"],
+            size=min(OF_FILES["size"], PAIRS_PER_SAMPLE * int(training.sum())),
+            valid_size=min(OF_FILES["valid_size"], 20 * len(X)),
+            test_size=OF_FILES["test_size"],
             seed=seed,
         )
         experiment = Experiment.from_config(self._config(seed), prepared=Prepared(dataset, dataset))

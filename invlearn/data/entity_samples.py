@@ -46,12 +46,12 @@ class EntitySamples:
     samples: Tensor
     entity: Tensor
     splits: Mapping[Split, Tensor]
-    distance: Literal["observed", "binary"] = "binary"
-    samples_per_entity: int = 4
-    size: int = 20_000
-    valid_size: int = 10_000
-    test_size: int = 10_000
-    seed: int = 0
+    distance: Literal["observed", "binary"]
+    samples_per_entity: int
+    size: int
+    valid_size: int
+    test_size: int
+    seed: int
 
     def __post_init__(self) -> None:
         if self.samples_per_entity < 2:

@@ -34,8 +34,8 @@ class LabelledPairs:
     given: Pairs
     splits: Mapping[Split, Tensor]
     entity: Tensor
-    size: int = 60_000
-    seed: int = 0
+    size: int
+    seed: int
 
     def __post_init__(self) -> None:
         for split, rows in self.splits.items():

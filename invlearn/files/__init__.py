@@ -6,7 +6,7 @@ from invlearn.files.pair_file import PairFile
 from invlearn.files.prepare import feature_names_of, held_out, kind_of, prepare, scaler_of
 from invlearn.files.rows import Dropping
 from invlearn.files.sample_file import Prepared, SampleFile
-from invlearn.files.scaler import Scale
+from invlearn.files.scale import Scale
 from invlearn.files.table import CHUNK, Table, open_table, table_writer
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from invlearn.files.scaler import Scaling, Spread, spread_of
+from invlearn.files.scale import Scaling, Spread, spread_of
 
 __all__ = ["notes_on", "shortened", "unlike_features"]
 

@@ -13,7 +13,7 @@ from invlearn.files.entity_file import EntityFile, entities_held_out, prepare_en
 from invlearn.files.pair_file import PairFile, pairs_held_out, prepare_pairs
 from invlearn.files.rows import Dropping
 from invlearn.files.sample_file import Prepared, SampleFile
-from invlearn.files.scaler import Scale
+from invlearn.files.scale import Scale
 from invlearn.files.table import FileTable, Table, open_table
 
 __all__ = ["feature_names_of", "held_out", "kind_of", "prepare", "scaler_of"]

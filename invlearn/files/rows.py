@@ -12,7 +12,7 @@ from torch import Tensor
 
 from invlearn.errors import UserError
 from invlearn.files.columns import Checked
-from invlearn.files.scaler import Scale
+from invlearn.files.scale import Scale
 from invlearn.files.table import CHUNK
 
 __all__ = ["Dropping", "Rows", "row_hashes"]

@@ -15,7 +15,7 @@ from invlearn.data import Dataset, Split
 from invlearn.data.seeding import seeded_generator
 from invlearn.files.notes import notes_on, shortened
 from invlearn.files.rows import Rows
-from invlearn.files.scaler import Scale, Scaling, scale_of
+from invlearn.files.scale import Scale, Scaling, scale_of
 from invlearn.files.table import Table
 
 __all__ = ["Drop", "Prepared", "SampleFile", "split_at_random"]

@@ -67,8 +67,14 @@ class TrainedRun:
         return self.directory.record().get("metrics") or {}
 
     @property
-    def family(self) -> SampleFile | Dataset:
-        """The transformation family that the run was trained on, or the settings of its file."""
+    def family(self) -> Dataset:
+        """The transformation family that the run was trained on.
+
+        Raises:
+            UserError: It was trained on a file.
+        """
+        if isinstance(self.experiment.spec, SampleFile):
+            raise UserError(f"{self.directory} was trained on a file and has no family; config['dataset'] describes it")
         return self.experiment.spec
 
     @property

@@ -28,6 +28,8 @@ def samples_of(counts: list[int], **settings: Any) -> EntitySamples:
     samples = torch.stack([entity.double(), torch.arange(len(entity)).double() / 100], dim=1)
     everything = torch.arange(len(counts))
     splits: dict[Split, torch.Tensor] = {"train": everything, "valid": everything, "test": everything}
+    sizes = {"samples_per_entity": 4, "size": 20_000, "valid_size": 10_000, "test_size": 10_000}
+    settings = {"distance": "binary", "seed": 0, **sizes, **settings}
     return EntitySamples(samples=samples[order], entity=entity[order], splits=splits, **settings)
 
 
@@ -128,7 +130,7 @@ def test_given_pairs_are_taken_as_they_are_and_all_before_any_again() -> None:
     pairs = Pairs(x, x + 0.5, torch.tensor([0.0, 1.0]).repeat(5))
     rows = torch.arange(10)
     data = LabelledPairs(
-        given=pairs, splits={"train": rows[:6], "valid": rows[6:8], "test": rows[8:]}, entity=rows, size=15
+        given=pairs, splits={"train": rows[:6], "valid": rows[6:8], "test": rows[8:]}, entity=rows, size=15, seed=0
     )
     drawn = data.pairs("train", 3)
     assert drawn.x[:6, 0].sort().values.tolist() == [0, 1, 2, 3, 4, 5]
@@ -137,7 +139,7 @@ def test_given_pairs_are_taken_as_they_are_and_all_before_any_again() -> None:
     assert data.pairs("test", 3).x[:, 0].tolist() == [8, 9]
     assert [part[:, 0].tolist() for part in data.query_and_gallery(0)] == [[8], [8.5]]
     with pytest.raises(ValueError, match=naming(also=["train", "different"])):
-        LabelledPairs(given=pairs, splits={"train": rows[::2]}, entity=rows)
+        LabelledPairs(given=pairs, splits={"train": rows[::2]}, entity=rows, size=15, seed=0)
 
 
 @pytest.mark.gpu

@@ -19,7 +19,7 @@ from invlearn import files
 from invlearn.data import EntitySamples, LabelledPairs
 from invlearn.files import EntityFile, PairFile, SampleFile, open_table, table_writer
 from invlearn.files.rows import row_hashes
-from invlearn.files.scaler import Scaling, scale_of
+from invlearn.files.scale import Scaling, scale_of
 from tests.support.errors import assert_line, has_line, naming
 from tests.support.own_data import entity_table, pair_table, write
 
