@@ -190,7 +190,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     def _config(self, seed: int) -> dict[str, Any]:
         settings = {KEYS.get(key, key): value for key, value in (self.settings or {}).items()}
-        known = {*GROUPS, "device", "dtype", "engine", "seed", "replicas"}
+        known = {*GROUPS, "device", "dtype", "engine", "seed", "replicas", "threads"}
         for key in settings:
             if (first := str(key).partition(".")[0]) == "dataset":
                 raise ValueError(f"settings: {key} is for files; here samples are given to fit")
@@ -214,7 +214,6 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             "trainer.batch_size": self.batch_size,
             "device": self.device,
             "seed": seed,
-            "threads": None,
             **settings,
         }
         for key, value in given.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from invlearn.cli.arguments import Parser
+from invlearn.errors import UserError
 from invlearn.runs.storage import check_writable
 
 __all__ = ["main"]
@@ -22,6 +23,8 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_intermixed_args(argv)
     run = parser.load(arguments)
     path = arguments.output or run.directory.path / f"encoder{ENDINGS[arguments.format]}"
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"{path}: there is no such folder")
     check_writable(path.parent)
 
     from invlearn.inference import export_run

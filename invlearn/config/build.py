@@ -64,11 +64,11 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tupl
     """
     target = locate(group, node.get("_target_"))
     signature = inspect.signature(target)
-    settable = {
-        name: parameter
-        for name, parameter in signature.parameters.items()
-        if name not in signature.bind_partial(*args, **given).arguments
-    }
+    try:
+        bound = signature.bind_partial(*args, **given).arguments
+    except TypeError as error:
+        raise UserError(f"{group}._target_: {node.get('_target_')} is no class of a {group}: {error}") from error
+    settable = {name: parameter for name, parameter in signature.parameters.items() if name not in bound}
     try:
         hints = typing.get_type_hints(
             target.__init__ if inspect.isclass(target) and not dataclasses.is_dataclass(target) else target

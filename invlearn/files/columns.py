@@ -96,6 +96,8 @@ def numbers(table: Table, chunk: Chunk, column: str) -> np.ndarray:
         UserError: A value is text or infinite, or too large for single precision; it names file, row and column.
     """
     values = chunk.frame[column]
+    if values.dtype.kind in "cmM":
+        raise UserError(f"{table}, column {column}: {values.dtype} is no real number")
     if values.dtype.kind in "iuf":
         parsed = values.to_numpy(np.float64)
         wrong = np.zeros(len(parsed), dtype=bool)

@@ -161,6 +161,8 @@ def open_table(source: str | Path | pd.DataFrame) -> Table:
     """
     if isinstance(source, pd.DataFrame):
         table: Table = _Frame(source)
+    elif not isinstance(source, str | Path):
+        raise UserError(f"a file or a data frame is needed, got {type(source).__name__}")
     else:
         path = Path(source)
         _check_file(path)

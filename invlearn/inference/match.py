@@ -116,7 +116,7 @@ class Matcher:
         drop_missing: bool = False,
         replica: int | None = None,
     ):
-        if k < 1:
+        if not isinstance(k, int) or k < 1:
             raise UserError(f"match: -k must be at least 1, got {k}")
         Rule.of(run, fpr=fpr, threshold=threshold, among=1, replica=replica)  # what is wrong, before a file is encoded
         tables = [open_table(source) for source in (a, b) if source is not None]

@@ -66,8 +66,8 @@ def plot_curves(table: pd.DataFrame, title: str) -> Figure:
     """Validation errors of one run against the epoch.
 
     Args:
-        table: The rows of metrics.csv; each ``valid_mse_…`` column of ``COLORS`` is a line, the median over replicas, with a
-            band from the lowest to the highest; without any, ``valid_loss`` does.
+        table: The rows of metrics.csv; each ``valid_mse_…`` column of ``COLORS`` is a line, the median over replicas,
+            with a band from the lowest to the highest; without any, ``valid_loss`` does.
         title: What was trained.
     """
     with matplotlib.rc_context(style()):

@@ -17,14 +17,14 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from invlearn.config import SCALE, Settings, differences
+from invlearn.config import SCALE, differences
 from invlearn.errors import Terminated, UserError
 from invlearn.files import prepare
 from invlearn.runs.checkpoint import load_checkpoint, restore_state, save_checkpoint, state_contents
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.record import closing_record, now, opening_record, peak_memory
 from invlearn.runs.storage import check_writable
-from invlearn.training.experiment import Experiment, Prepare, resolve_device
+from invlearn.training.experiment import Experiment, Prepare, resolve_device, torch_set_up
 from invlearn.training.learner import prepare_training
 from invlearn.training.loop import TrainingState, train_epochs
 
@@ -129,7 +129,7 @@ def run_experiment(
         directory.locked(),
         _logging_to(directory.path / "train.log"),
         sigterm_raises(),
-        _torch_set_up(experiment.settings),
+        torch_set_up(experiment.settings),
     ):
         if is_finished(experiment, directory):  # by the process that held it until now
             return
@@ -255,18 +255,6 @@ def _memory_errors_named() -> Iterator[None]:
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             raise UserError("out of memory: lower replicas, dataset.size, model.columns or model.width") from error
         raise
-
-
-@contextmanager
-def _torch_set_up(settings: Settings) -> Iterator[None]:
-    threads, tf32 = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32
-    torch.set_num_threads(settings.threads or threads)
-    torch.backends.cuda.matmul.allow_tf32 = settings.tf32
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.backends.cuda.matmul.allow_tf32 = tf32
 
 
 def describe_error(error: BaseException) -> str:

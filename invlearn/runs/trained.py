@@ -98,12 +98,17 @@ class TrainedRun:
         Raises:
             UserError: There is no such replica.
         """
-        chosen = self.best_replica if replica is None else replica
-        if not 0 <= chosen < self.replicas:
-            raise UserError(f"replica must be between 0 and {self.replicas - 1}, got {chosen}")
+        chosen = self._chosen(replica)
         if chosen not in self._replicas:
             self._replicas[chosen] = self.stack.replica(chosen)
         return self._replicas[chosen]
+
+    def _chosen(self, replica: int | None) -> int:
+        if replica is None:
+            return self.best_replica
+        if isinstance(replica, bool) or not isinstance(replica, int) or not 0 <= replica < self.replicas:
+            raise UserError(f"replica must be between 0 and {self.replicas - 1}, got {replica!r}")
+        return replica
 
     def model(self, replica: int) -> AutoEncoder:
         """The auto-encoder of one replica, a stack of one.
@@ -146,9 +151,7 @@ class TrainedRun:
         Raises:
             UserError: The run has none, or there is no such replica.
         """
-        chosen = self.best_replica if replica is None else replica
-        if not 0 <= chosen < self.replicas:
-            raise UserError(f"replica must be between 0 and {self.replicas - 1}, got {chosen}")
+        chosen = self._chosen(replica)
         if unfinished := self.directory.unfinished():
             raise UserError(f"{self.directory} has no thresholds yet: it {unfinished}; invlearn resume finishes it")
         stored = self.directory.record()["replicas"][chosen].get("calibration")
@@ -202,6 +205,7 @@ def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()
         ``z_invariant, z_variant = invlearn.load_run("outputs/runs/my-run").encode(x)``
     """
     directory = RunDirectory(path)
+    trust = [trust] if isinstance(trust, str) else trust
 
     def refuse(spec: SampleFile | Dataset) -> Prepared:
         """A trained run needs no file, and a stranger's config opens none."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -25,7 +26,7 @@ from invlearn.losses import Loss
 from invlearn.nn import AutoEncoder, Stack
 from invlearn.training.optimizer import check_element_wise
 
-__all__ = ["Experiment", "resolve_device"]
+__all__ = ["Experiment", "resolve_device", "torch_set_up"]
 
 Prepare = Callable[[SampleFile | Dataset], Prepared]
 
@@ -102,7 +103,9 @@ class Experiment:
         loss, loss_node = build("loss", by_kind("loss", config["loss"], kind), dim=spec.dim)
         sizes = (spec.dim, loss.code_features)
         with torch.device("meta"):
-            _, model_node = _network(by_kind("model", config["model"], kind), *sizes, [torch.Generator("cpu")])
+            network, model_node = _network(by_kind("model", config["model"], kind), *sizes, [torch.Generator("cpu")])
+            if isinstance(network.encoder, Stack):  # a user's; for ours it would only import torch's compiler
+                _check_network(network, *sizes)
         optimizer_node, trainer_node = _schedule(config, model_node, spec.dim, loss)
         trainer, trainer_node = build("trainer", trainer_node)
         nodes = {
@@ -258,12 +261,35 @@ def _network(
     if "generators" in inspect.signature(target).parameters:
         return build("model", node, dim, code, generators)
     built, settled = build("model", node, dim, code)
-    del built
+    for name in ("encoder", "decoder"):
+        if not isinstance(getattr(built, name, None), nn.Module):
+            raise UserError(f"model: {type(built).__name__} must have a module {name}")
 
     def part(name: str) -> Stack:
         return Stack(lambda: getattr(build("model", node, dim, code)[0], name), generators)
 
-    return AutoEncoder(part("encoder"), part("decoder")), settled
+    try:
+        return AutoEncoder(part("encoder"), part("decoder")), settled
+    except ValueError as error:
+        raise UserError(f"model: {error}") from error
+
+
+def _check_network(network: AutoEncoder, dim: int, code: int) -> None:
+    """Refuse a network whose outputs have other shapes than they must, before anything is trained.
+
+    Raises:
+        UserError: It says which.
+    """
+    for name, width, expected in (("encode", dim, code), ("decode", code, dim)):
+        try:
+            shape = tuple(getattr(network, name)(torch.empty(1, 3, width)).shape)
+        except NotImplementedError:  # what torch cannot lay out without memory is seen in training
+            return
+        except (RuntimeError, TypeError, ValueError) as error:
+            message = str(error).strip().splitlines()[0]
+            raise UserError(f"model: {name} fails on (1, 3, {width}): {message}") from error
+        if shape != (1, 3, expected):
+            raise UserError(f"model: {name} of (1, 3, {width}) must be (1, 3, {expected}), got {shape}")
 
 
 def _schedule(
@@ -315,3 +341,16 @@ def resolve_device(name: str) -> torch.device:
     if (device.index or 0) >= count:
         raise UserError(f"device={name}: torch finds {count or 'no'} CUDA device{'' if count == 1 else 's'} here")
     return device
+
+
+@contextmanager
+def torch_set_up(settings: Settings) -> Iterator[None]:
+    """Threads and precision as the settings have them, for as long as something is trained."""
+    threads, tf32 = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32
+    torch.set_num_threads(settings.threads or threads)
+    torch.backends.cuda.matmul.allow_tf32 = settings.tf32
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.backends.cuda.matmul.allow_tf32 = tf32

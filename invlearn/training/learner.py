@@ -8,7 +8,7 @@ import torch
 
 from invlearn.data import Batch
 from invlearn.evaluation.measured import HeldOut
-from invlearn.training.experiment import Experiment, resolve_device
+from invlearn.training.experiment import Experiment, resolve_device, torch_set_up
 from invlearn.training.loop import TrainingState, train_epochs
 
 __all__ = ["learn", "prepare_training"]
@@ -38,9 +38,10 @@ def learn(experiment: Experiment, device: torch.device | str | None = None) -> T
         ``z_invariant, _ = learn(Experiment.from_config(config)).encoder.encode(x)``
     """
     place = resolve_device(experiment.settings.device) if device is None else device
-    state, train, valid = prepare_training(experiment, place)
-    for _ in train_epochs(state, experiment, train, valid):
-        pass
+    with torch_set_up(experiment.settings):
+        state, train, valid = prepare_training(experiment, place)
+        for _ in train_epochs(state, experiment, train, valid):
+            pass
     state.model.load_state_dict(state.best)
     state.encoder.eval()
     return state

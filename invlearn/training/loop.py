@@ -13,6 +13,7 @@ from invlearn.config import Trainer
 from invlearn.data import Batch
 from invlearn.data.seeding import derived_seed, seeded_generator
 from invlearn.encoder import InvariantEncoder
+from invlearn.errors import UserError
 from invlearn.evaluation.baselines import training_facts
 from invlearn.evaluation.evaluate import compute_metrics
 from invlearn.evaluation.measured import HeldOut, Measured
@@ -215,6 +216,12 @@ def _plain_objective(loss: Loss, encoder: InvariantEncoder) -> Objective:
     def objective(batch: Batch, statistics: Statistics) -> dict[str, Tensor]:
         with torch.enable_grad():
             terms = loss.terms(loss.run(encoder, batch), batch, **statistics)
+            if any(term.shape != (encoder.replicas,) for term in terms.values()):
+                shapes = ", ".join(f"{name} {tuple(term.shape)}" for name, term in terms.items())
+                raise UserError(
+                    f"loss: {type(loss).__name__} must give a number for each of {encoder.replicas} replicas, "
+                    f"({encoder.replicas},), got {shapes}"
+                )
             encoder.network.zero_grad(set_to_none=False)
             terms["loss"].sum().backward()  # replicas share no parameter, so each gets its own gradient
         return {name: term.detach() for name, term in terms.items()}

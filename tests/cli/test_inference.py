@@ -281,6 +281,7 @@ def test_given_pairs_are_judged(tmp_path: Path, capsys, monkeypatch: pytest.Monk
         (["evaluate", "{run}", "--entity", "id"], names(key="--entity", also=["column", "file"])),
         (["export", "{run}", "--format", "keras"], names(key="--format", value="'keras'")),
         (["export", "{run}", "-o", "{a}/z.onnx"], names(file="a.csv", also=["folder"])),
+        (["export", "{run}", "-o", "nowhere/z.onnx"], names(file="nowhere/z.onnx", also=["folder"])),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(

@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
+from torch import Tensor, nn
 
 from invlearn.config import as_plain, flatten
 from invlearn.config.build import locate
 from invlearn.config.compose import compose
 from invlearn.config.folder import conf_dir
+from invlearn.losses import Loss
 from invlearn.training.experiment import Experiment
+from invlearn.training.learner import learn
 from invlearn.training.loop import TrainingState, train_step
 from tests.support.errors import naming
 from tests.support.own_data import entity_table, pair_table, write
@@ -131,3 +134,41 @@ def test_every_auto_is_settled_by_sizes_or_by_training_examples() -> None:
     ]
     again = Experiment.from_config(experiment.config)
     assert again.config == experiment.config
+
+
+class Narrow(nn.Module):
+    """A network whose code lacks a feature."""
+
+    def __init__(self, dim: int, code_features: int):
+        super().__init__()
+        self.encoder = nn.Linear(dim, code_features - 1)
+        self.decoder = nn.Linear(code_features, dim)
+
+
+class EncoderAlone(nn.Module):
+    def __init__(self, dim: int, code_features: int):
+        super().__init__()
+        self.encoder = nn.Linear(dim, code_features)
+
+
+class Scalar(Loss):
+    """A loss that forgets that there are replicas."""
+
+    def forward(self, outputs, batch) -> Tensor:
+        return outputs.z_invariant.square().mean() + outputs.x_hat.square().mean()
+
+
+@pytest.mark.parametrize(
+    ("network", "named"),
+    [(Narrow, {"key": "model", "also": ["encode", 10, 29, 30]}), (EncoderAlone, {"key": "model", "also": ["decoder"]})],
+)
+def test_a_network_that_does_not_fit_is_refused_before_training(network: type, named: dict[str, Any]) -> None:
+    config = as_plain(compose([])) | {"model": {"_target_": f"{__name__}.{network.__name__}"}}
+    with pytest.raises(ValueError, match=naming(**named)):
+        Experiment.from_config(config)
+
+
+def test_a_loss_without_a_number_for_each_replica_is_refused(tiny: list[str]) -> None:
+    config = as_plain(compose([*tiny, "replicas=2"])) | {"loss": {"_target_": f"{__name__}.Scalar"}}
+    with pytest.raises(ValueError, match=naming(key="loss", also=["Scalar", 2])):
+        learn(Experiment.from_config(config), CPU)

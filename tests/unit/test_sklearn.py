@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -84,6 +85,12 @@ def test_other_settings_reach_the_run() -> None:
     encoder.fit(*samples(20))
     assert encoder.model_.columns == 8
     assert encoder.transform(samples(5)[0]).shape == (20, 3)
+
+
+def test_threads_hold_for_the_fit_alone() -> None:
+    before = torch.get_num_threads()
+    InvariantEncoder(epochs=1, settings={"threads": before + 1}).fit(*samples(20))
+    assert torch.get_num_threads() == before
 
 
 def test_unlike_features_get_a_warning() -> None:
