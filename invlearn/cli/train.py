@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -77,18 +78,8 @@ def _train(config: DictConfig, *, dry_run: bool) -> int:
         train_experiment(experiment, directory)  # draws the curves, should they be missing
     else:
         say(experiment.data.report)
-        errors: list[UserError] = []
-
-        def task(_: DictConfig) -> None:
-            say([_what_starts(directory)])
-            try:
-                train_experiment(experiment, directory)
-            except UserError as error:  # Hydra would print a traceback
-                errors.append(error)
-
-        run_in_folder(config, task)
-        if errors:
-            raise errors[0]
+        say([_what_starts(directory)])
+        run_in_folder(config, partial(train_experiment, experiment, directory))
     report(directory)
     return 0
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from invlearn.config.folder import conf_dir
+from invlearn.errors import UserError
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -96,8 +97,12 @@ def product(overrides: Sequence[Override]) -> Iterator[list[str]]:
     return map(list, chain.from_iterable(BasicSweeper.split_arguments(list(last.values()), None)))
 
 
-def run_in_folder(config: DictConfig, task: Task) -> None:
-    """Create the run's folder with Hydra's records of it, and run a task there; Hydra must be ready."""
+def run_in_folder(config: DictConfig, task: Callable[[], object]) -> None:
+    """Create the run's folder with Hydra's records of it, and run a task there; Hydra must be ready.
+
+    Raises:
+        Exception: What the task raised.
+    """
     from hydra._internal.callbacks import Callbacks
     from hydra.core.utils import run_job
     from hydra.types import HydraContext
@@ -105,7 +110,7 @@ def run_in_folder(config: DictConfig, task: Task) -> None:
     callbacks, name = Callbacks(config), config.hydra.job.config_name
     callbacks.on_run_start(config=config, config_name=name)
     result = run_job(
-        task_function=task,
+        task_function=lambda _: task(),
         config=config,
         job_dir_key="hydra.run.dir",
         job_subdir_key=None,
@@ -113,7 +118,10 @@ def run_in_folder(config: DictConfig, task: Task) -> None:
         configure_logging=False,
     )
     callbacks.on_run_end(config=config, config_name=name, job_return=result)
-    _ = result.return_value  # raises what the task raised
+    error = result._return_value  # pyright: ignore[reportPrivateUsage]
+    if isinstance(error, UserError):  # Hydra would announce it, and a user's error is one line
+        raise error
+    _ = result.return_value  # announces and raises anything else
 
 
 def launch_jobs(config: DictConfig, jobs: Sequence[list[str]], task: Task) -> None:
