@@ -77,9 +77,12 @@ def test_a_run_killed_five_times_ends_with_the_same_bits(tmp_path: Path) -> None
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_polite_interruption_is_recorded_and_continued(tiny: list[str], tmp_path: Path, number, status: int) -> None:
     words = ["train", *tiny, "trainer.epochs=2000", "hydra.run.dir=here"]
+    # Tests started in the background of a shell ignore SIGINT, and so would their children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "invlearn", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
+    signal.signal(signal.SIGINT, before)
     checkpoint = tmp_path / "here" / "checkpoints" / "last.pt"
     wait_until(checkpoint.exists, process)
     process.send_signal(number)
