@@ -169,17 +169,9 @@ def read_entities(
     report += left_out
     rows, codes = rows.keep(kept), codes[kept]
 
-    counts = np.bincount(codes, minlength=len(labels))
-    if (single := counts == 1).any():
-        if "singletons" not in drop:
-            first = np.flatnonzero(single[codes])[0]
-            alone = f"entity {labels[codes[first]]} in column {entity} has no other row"
-            raise UserError(f"{path}, row {rows.numbers[first]}: {alone}" + drop.hint("singletons"))
-        report.append(f"left out: {int(single.sum()):,} entities with one row")
-        kept = np.flatnonzero(~single[codes])
-        rows, codes = rows.keep(kept), codes[kept]
-        if not len(kept):
-            raise UserError(f"{path}: no entity in column {entity} has two rows")
+    kept, left_out = _with_another_row(rows, codes, labels, path=path, entity=entity, drop=drop)
+    report += left_out
+    rows, codes = rows.keep(kept), codes[kept]
     codes, _ = pd.factorize(codes)
     counts = np.bincount(codes)
     spread = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
@@ -188,3 +180,24 @@ def read_entities(
     if alike:
         report.append(f"note: {alike:,} entities differ from another only by spaces or capitals in column {entity}")
     return rows, codes, report
+
+
+def _with_another_row(
+    rows: Rows, codes: np.ndarray, labels: pd.Index, *, path: str, entity: str, drop: Dropping
+) -> tuple[np.ndarray, list[str]]:
+    """Indices of the rows whose entity has another row, and a report of those left out.
+
+    Raises:
+        UserError: An entity has one row, and ``drop`` does not say to leave it out; or none has two.
+    """
+    single = np.bincount(codes, minlength=len(labels)) == 1
+    kept = np.flatnonzero(~single[codes])
+    if not single.any():
+        return kept, []
+    if "singletons" not in drop:
+        first = np.flatnonzero(single[codes])[0]
+        alone = f"entity {labels[codes[first]]} in column {entity} has no other row"
+        raise UserError(f"{path}, row {rows.numbers[first]}: {alone}" + drop.hint("singletons"))
+    if not len(kept):
+        raise UserError(f"{path}: no entity in column {entity} has two rows")
+    return kept, [f"left out: {int(single.sum()):,} entities with one row"]

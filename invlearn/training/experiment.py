@@ -89,16 +89,7 @@ class Experiment:
             check_trusted(config, trust)
         top = {key: value for key, value in config.items() if key not in GROUPS}
         settings, top = build("", {**top, "_target_": "invlearn.config.Settings"})
-        dataset_node: dict[str, Any] = {}
-        spec = prepared.spec if prepared else None
-        if spec is None:
-            spec, dataset_node = build("dataset", config["dataset"])
-            if isinstance(spec, SampleFile) and not spec.is_settled:
-                prepared = prepare(spec)
-                spec = prepared.spec
-                dataset_node = effective(dataset_node, spec)
-            elif not isinstance(spec, SampleFile):
-                prepared = prepare(spec)
+        spec, dataset_node, prepared = _data(config["dataset"], prepared, prepare)
         kind = kind_of(spec)
         loss, loss_node = build("loss", by_kind("loss", config["loss"], kind), dim=spec.dim)
         sizes = (spec.dim, loss.code_features)
@@ -248,6 +239,21 @@ class Experiment:
                 f"{count:,} with dataset.size={data.dataset.size}: raise that, or lower the "
                 f"batch size"
             )
+
+
+def _data(
+    node: Mapping[str, Any], prepared: Prepared | None, prepare: Prepare
+) -> tuple[SampleFile | Dataset, dict[str, Any], Prepared | None]:
+    """What the config says of the data, settled, and the data themselves; None where a file can stay closed."""
+    if prepared:
+        return prepared.spec, {}, prepared
+    spec, settled = build("dataset", node)
+    if not isinstance(spec, SampleFile):
+        return spec, settled, prepare(spec)
+    if spec.is_settled:
+        return spec, settled, None
+    prepared = prepare(spec)
+    return prepared.spec, effective(settled, prepared.spec), prepared
 
 
 def _network(
