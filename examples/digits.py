@@ -1,6 +1,6 @@
 """Handwritten digits, 8 by 8 pixels, from scikit-learn: which images are one digit mirrored, or its pixels shifted?
 
-Learned on images of the digits 0 to 7; tested on those of 8 and 9, of which nothing was seen.
+Learned on images of the digits 0 to 7; tested on those of 8 and 9, which were not seen in training.
 """
 
 from __future__ import annotations
