@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import os
-import sys
 from collections.abc import Iterable
 
-__all__ = ["BusyError", "Terminated", "UserError", "nearest", "silence_output"]
+__all__ = ["BusyError", "DamagedError", "Terminated", "UserError", "describe_error", "io_problem", "nearest"]
 
 
 CHOICES = 40
@@ -25,13 +23,37 @@ class BusyError(UserError):
     """Another process is training the run."""
 
 
+class DamagedError(UserError):
+    """A file of a run is missing, damaged, edited, or not what it should be."""
+
+
 class Terminated(BaseException):
-    """SIGTERM arrived; like KeyboardInterrupt, nothing should catch it on the way out."""
+    """A signal asked us to end; like KeyboardInterrupt, nothing should catch it on the way out.
+
+    Args:
+        number: The signal's.
+    """
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.number = number
 
 
-def silence_output() -> None:
-    """Let what is printed from here on vanish: the reader of our output has gone, as `head` does."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def describe_error(error: BaseException) -> str:
+    """An error in one line; a user's own needs no class name."""
+    first = (str(error).strip() or "no message").splitlines()[0]
+    return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
+
+
+def io_problem(error: OSError) -> str:
+    """What the operating system says is wrong, with the file if it names one.
+
+    Example:
+        >>> io_problem(OSError(28, "No space left on device", "run.json"))
+        'run.json: No space left on device'
+    """
+    said = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    return f"{error.filename}: {said}" if isinstance(error.filename, str) else said
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from invlearn.errors import Terminated, UserError, nearest, silence_output
+from invlearn.errors import Terminated, UserError, io_problem, nearest
+from invlearn.output import open_streams, show, silence, warn
+from invlearn.signals import signals_raise
 
 __all__ = ["COMMANDS", "main"]
 
@@ -29,30 +32,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        0; 2 for user errors, after one line on stderr; 130 after Ctrl-C; 143 after SIGTERM.
+        0; 2 for user errors and for what the machine refuses, after one line on stderr; 130 after Ctrl-C, 128 and the
+        number of the signal after others that ask us to end.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    open_streams()
     try:
-        return _dispatch(words)
+        with signals_raise():
+            return _dispatch(words)
     except UserError as error:
-        print(f"invlearn: {error}", file=sys.stderr)
+        warn(str(error))
         return 2
     except (KeyboardInterrupt, Terminated) as stop:
-        print("; ".join(["invlearn: interrupted", *getattr(stop, "__notes__", ())]), file=sys.stderr)
-        return 143 if isinstance(stop, Terminated) else 130
+        warn("; ".join(["interrupted", *getattr(stop, "__notes__", ())]))
+        return 128 + (stop.number if isinstance(stop, Terminated) else signal.SIGINT)
     except BrokenPipeError:
-        silence_output()
+        silence(sys.stdout)
         return 0
+    except (OSError, MemoryError, ImportError, UnicodeEncodeError) as error:
+        problem = _of_the_machine(error)
+        if problem is None:
+            raise
+        warn(problem)
+        return 2
+
+
+def _of_the_machine(error: Exception) -> str | None:
+    """What the machine has too little of, if that is what is wrong."""
+    if isinstance(error, UnicodeEncodeError):
+        return (
+            f"a name cannot be written in the encoding {error.encoding} of this terminal; PYTHONUTF8=1 makes it UTF-8"
+        )
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, ImportError):
+        message = " ".join(str(error).split())
+        return f"out of memory: {message}" if "map segment" in message or "allocate memory" in message else None
+    return io_problem(error) if isinstance(error, OSError) else None
 
 
 def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        print(_usage())
+        show(_usage())
         return 0
     if words[0] == "--version":
         from importlib.metadata import version
 
-        print(f"invlearn {version('invlearn')}")
+        show(f"invlearn {version('invlearn')}")
         return 0
     if words[0] in ("-sc", "--shell-completion"):
         return _complete(words)
@@ -83,7 +109,7 @@ def _complete(words: list[str]) -> int:
     program, _, rest = line.partition(" ")
     typed = rest.split()
     if not typed or (len(typed) == 1 and not line.endswith(" ")):
-        print(" ".join(COMMANDS))
+        show(" ".join(COMMANDS))
         return 0
     if typed[0] == "train" and not rest.rpartition(" ")[2].startswith("-"):  # Hydra's completer fails on flags
         os.environ["COMP_LINE"] = f"{program}{rest.lstrip().removeprefix('train')}"

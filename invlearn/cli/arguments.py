@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from invlearn.errors import UserError, silence_output
+from invlearn.errors import UserError
+from invlearn.output import show, warn
 from invlearn.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from invlearn.runs.trained import TrainedRun
 
-__all__ = ["Parser", "names_or_prefix", "refuse_overwriting", "say"]
+__all__ = ["Parser", "names_or_prefix"]
 
 
 def names_or_prefix(value: str) -> str | list[str]:
     """What ``--features`` chooses: names with commas between, or else a prefix."""
     return value.split(",") if "," in value else value
-
-
-def refuse_overwriting(output: Path, *sources: Path | None) -> None:
-    """Refuse to replace a file that is read.
-
-    Raises:
-        UserError: It would be.
-    """
-    if output.absolute() in [source.absolute() for source in sources if source]:
-        raise UserError(f"-o {output} would replace a file that is read")
-
-
-def say(lines: Iterable[str]) -> None:
-    """Print; if the reader of our output has gone, what is to be done is done all the same."""
-    try:
-        for line in lines:
-            print(line, flush=True)
-    except BrokenPipeError:
-        silence_output()
 
 
 class Parser(ArgumentParser):
@@ -67,6 +47,15 @@ class Parser(ArgumentParser):
         self.add_argument("--replica", type=int, help="which replica encodes; by default the best by validation loss")
         self.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
 
+    def add_output(self) -> None:
+        """Add the options of what is written as a table."""
+        self.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CSV or Parquet")
+        self.add_argument(
+            "--escape-formulas",
+            action="store_true",
+            help="write ' before cells that a spreadsheet would take for a formula, as =, +, - and @ begin one",
+        )
+
     def load(self, arguments: Namespace) -> TrainedRun:
         """The run of parsed arguments."""
         RunDirectory(arguments.run).config()  # says what is wrong before torch is loaded
@@ -77,8 +66,12 @@ class Parser(ArgumentParser):
         optimise_without_compiler()
         run = load_run(arguments.run, device=getattr(arguments, "device", "cpu"), trust=arguments.trust)
         if unfinished := run.directory.unfinished():
-            print(f"invlearn: {run.directory} {unfinished}; this is its best epoch so far", file=sys.stderr)
+            warn(f"{run.directory} {unfinished}; this is its best epoch so far")
         return run
+
+    def print_help(self, file: object = None) -> None:
+        """Print the help as all else is printed."""
+        show(self.format_help())
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and leaving.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from invlearn.cli.arguments import Parser
 from invlearn.errors import UserError
+from invlearn.output import show, warn
 
 __all__ = ["main"]
 
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
         tables = {name: figure.table for name, figure in data.items()}
         for name, figure in data.items():
             if figure.missing:
-                print(f"{name}: {len(figure.missing)} runs are missing; `invlearn figure` names them", file=sys.stderr)
+                warn(f"{name}: {len(figure.missing)} runs are missing; `invlearn figure` names them")
     else:
         files = {name: arguments.tables / f"{name}.csv" for name in FIGURES}
         try:
@@ -40,5 +40,5 @@ def main(argv: list[str]) -> int:
             raise UserError(f"{arguments.tables}: a table cannot be read: {str(error).splitlines()[0]}") from error
         if not tables:
             raise UserError(f"{arguments.tables} holds none of fig1.csv to fig5.csv")
-    print(render(pd.DataFrame(check_claims(tables)), arguments.format))
+    show(render(pd.DataFrame(check_claims(tables)), arguments.format))
     return 0

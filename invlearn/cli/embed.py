@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from invlearn.cli.arguments import Parser, refuse_overwriting
+from invlearn.cli.arguments import Parser
+from invlearn.output import say
+from invlearn.runs.outputs import check_output
 
 __all__ = ["main"]
 
@@ -14,12 +16,13 @@ def main(argv: list[str]) -> int:
     parser = Parser(prog="invlearn embed", description="Encode the rows of a file.")
     parser.add_run()
     parser.add_argument("file", type=Path, metavar="FILE", help="CSV, Parquet, NPZ or NPY")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CSV or Parquet")
+    parser.add_output()
     parser.add_argument("--variant", action="store_true", help="add the variant part of the code: v_0, v_1, ...")
     parser.add_encoding()
     arguments = parser.parse_intermixed_args(argv)
-    refuse_overwriting(arguments.output, arguments.file)
+    check_output(arguments.output, arguments.file)
     run = parser.load(arguments)
+    check_output(arguments.output, run.config["dataset"].get("path"))
 
     from tqdm import tqdm
 
@@ -37,12 +40,12 @@ def main(argv: list[str]) -> int:
     codes = run.stack.code if arguments.variant else run.stack.invariant
     count = width = 0
     with (
-        table_writer(arguments.output) as append,
+        table_writer(arguments.output, escape_formulas=arguments.escape_formulas) as append,
         tqdm(unit=" rows", unit_scale=True, disable=None, leave=False) as bar,
     ):
         for chunk in chunks:
             append(chunk)
             count, width = count + len(chunk), chunk.shape[1]
             bar.update(len(chunk))
-    print(f"{arguments.output}: {count:,} rows, {width - codes} columns and {codes} codes")
+    say([f"{arguments.output}: {count:,} rows, {width - codes} columns and {codes} codes"])
     return 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from invlearn.cli.arguments import Parser
+from invlearn.output import show, warn
 
 __all__ = ["main"]
 
@@ -22,7 +22,8 @@ def main(argv: list[str]) -> int:
         action="append",
         default=[],
         choices=("missing", "duplicates", "singletons"),
-        help="leave such rows of the file out instead of refusing it; may be given several times",
+        help="leave such rows of the file out instead of refusing it; may be given several times (singletons are "
+        "left out anyway)",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--json", action="store_true", help="print JSON: a list of one object per replica")
@@ -34,15 +35,12 @@ def main(argv: list[str]) -> int:
 
     found = measure(run, arguments.data, entity=arguments.entity, drop=arguments.drop)
     if found.is_training_file:
-        print(
-            f"invlearn: {arguments.data} is what the run was trained on; without it, evaluate takes its test split",
-            file=sys.stderr,
-        )
+        warn(f"{arguments.data} is what the run was trained on; without it, evaluate takes its test split")
     if arguments.json:
-        print(json.dumps(found.metrics, indent=2, allow_nan=False))
+        show(json.dumps(found.metrics, indent=2, allow_nan=False))
         return 0
     for line in found.report:
-        print(line)
-    print(f"{run.directory.title()}: {run.replicas} replica{'s' * (run.replicas > 1)}")
-    print(metrics_table(found.metrics, found.baselines, run.best_replica))
+        show(line)
+    show(f"{run.directory.title()}: {run.replicas} replica{'s' * (run.replicas > 1)}")
+    show(metrics_table(found.metrics, found.baselines, run.best_replica))
     return 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from invlearn.cli.arguments import Parser
-from invlearn.errors import UserError
-from invlearn.runs.storage import check_writable
+from invlearn.output import say
+from invlearn.runs.outputs import check_output
+from invlearn.storage import check_writable
 
 __all__ = ["main"]
 
@@ -22,18 +23,20 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--replica", type=int, help="which replica; by default the best by validation loss")
     arguments = parser.parse_intermixed_args(argv)
     run = parser.load(arguments)
-    path = arguments.output or run.directory.path / f"encoder{ENDINGS[arguments.format]}"
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"{path}: there is no such folder")
+    name = f"encoder{ENDINGS[arguments.format]}"
+    path = arguments.output or run.directory.path / name
+    check_output(path, run.config["dataset"].get("path"), ours=name)
     check_writable(path.parent)
 
     from invlearn.inference import export_run
 
     difference = export_run(run, path, arguments.format, replica=arguments.replica)
     stack = run.stack
-    print(
-        f"{path}: x, float32 (n, {stack.dim}) -> z_invariant (n, {stack.invariant}), "
-        f"z_variant (n, {stack.code - stack.invariant})"
+    codes = f"z_invariant (n, {stack.invariant}), z_variant (n, {stack.code - stack.invariant})"
+    say(
+        [
+            f"{path}: x, float32 (n, {stack.dim}) -> {codes}",
+            f"checked: its codes differ from the run's by {difference:.1e} at most",
+        ]
     )
-    print(f"checked: its codes differ from the run's by {difference:.1e} at most")
     return 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import sys
 from pathlib import Path
 
 from invlearn.cli.arguments import Parser
 from invlearn.errors import UserError, nearest
+from invlearn.output import say, warn
 
 __all__ = ["main"]
 
@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_intermixed_args(argv)
 
     from invlearn.paper.figures import FIGURES, draw, read_figure
-    from invlearn.runs.storage import check_writable, write_atomically
+    from invlearn.storage import check_writable, write_atomically
 
     if arguments.name not in FIGURES:
         raise UserError(f"figure {arguments.name}: there is no such figure{nearest(arguments.name, FIGURES)}")
@@ -39,8 +39,9 @@ def main(argv: list[str]) -> int:
             # no date in it: the same numbers give the same file
             figure.savefig(image, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
             write_atomically(folder / f"{name}.{kind}", image.getvalue())
-        print(folder / f"{name}.png")
+        say([str(folder / f"{name}.png")])
     if data.missing:
-        names = "\n  ".join(str(path) for path in data.missing)
-        print(f"{len(data.missing)} runs are missing; {train} trains them:\n  {names}", file=sys.stderr)
+        warn(f"{len(data.missing)} runs are missing; {train} trains them")
+        for path in data.missing:
+            warn(f"missing: {path}")
     return 0

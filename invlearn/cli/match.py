@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invlearn.cli.arguments import Parser, names_or_prefix, refuse_overwriting
+from invlearn.cli.arguments import Parser, names_or_prefix
 from invlearn.errors import UserError
+from invlearn.output import say
+from invlearn.runs.outputs import check_output
 
 if TYPE_CHECKING:
     from invlearn.inference import Rule
@@ -27,7 +29,7 @@ def main(argv: list[str]) -> int:
     parser.add_run()
     parser.add_argument("a", type=Path, metavar="A", help="CSV, Parquet, NPZ or NPY")
     parser.add_argument("b", type=Path, metavar="B", nargs="?", help="likewise; without it, the other rows of A")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CSV or Parquet")
+    parser.add_output()
     parser.add_argument("-k", type=int, default=1, help="matches for each row of A (1)")
     parser.add_argument(
         "--pairs",
@@ -48,8 +50,8 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_intermixed_args(argv)
     _check(arguments)
     run = parser.load(arguments)
-    for line in (_compare if arguments.pairs else _search)(run, arguments):
-        print(line)
+    check_output(arguments.output, run.config["dataset"].get("path"))
+    say((_compare if arguments.pairs else _search)(run, arguments))
     return 0
 
 
@@ -58,7 +60,7 @@ def _check(arguments: Namespace) -> None:
         raise UserError("match: --pairs compares the two samples of each row of A; it takes no B, -k or --features")
     if arguments.b and arguments.b.exists() and arguments.a.exists() and arguments.b.samefile(arguments.a):
         raise UserError(f"match: {arguments.b} is both files; leave out the second to compare its rows with each other")
-    refuse_overwriting(arguments.output, arguments.a, arguments.b)
+    check_output(arguments.output, arguments.a, arguments.b)
 
 
 def _search(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
@@ -78,7 +80,7 @@ def _search(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
         drop_missing=arguments.drop_missing,
         replica=arguments.replica,
     )
-    with table_writer(arguments.output) as append:
+    with table_writer(arguments.output, escape_formulas=arguments.escape_formulas) as append:
         for chunk in matcher:
             append(chunk)
     compared = f"among {matcher.gallery_size:,} of {b}" if b else "among each other"
@@ -99,7 +101,7 @@ def _compare(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
     rule = Rule.of(run, fpr=arguments.fpr, threshold=arguments.threshold, among=1, **options)
     x, x_prime = arguments.pairs
     count = same = 0
-    with table_writer(arguments.output) as append:
+    with table_writer(arguments.output, escape_formulas=arguments.escape_formulas) as append:
         options["drop_missing"] = arguments.drop_missing
         for chunk in match_pairs(run, arguments.a, x, x_prime, rule=rule, **options):
             append(chunk)

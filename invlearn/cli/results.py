@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invlearn.cli.arguments import Parser
 from invlearn.errors import UserError
+from invlearn.output import show, warn
+from invlearn.runs.outputs import check_output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,23 +34,21 @@ def main(argv: list[str]) -> int:
     from invlearn.report.tables import render
     from invlearn.runs.aggregate import aggregate
     from invlearn.runs.reading import find_runs, read_runs
-    from invlearn.runs.storage import check_writable, write_atomically
+    from invlearn.storage import write_atomically
 
     if arguments.format == "parquet" and arguments.output is None:
         raise UserError("results: --format parquet needs a file: -o FILE")
     if arguments.output is not None:
-        if arguments.output.is_dir():
-            raise UserError(f"results: -o {arguments.output} is a folder; name a file")
-        check_writable(arguments.output.parent)
+        check_output(arguments.output)
     skipped: list[str] = []
     runs = read_runs(find_runs(arguments.folders, skipped), skipped)
     for line in skipped:
-        print(f"invlearn: skipped: {line}", file=sys.stderr)
+        warn(f"skipped: {line}")
     if runs.empty:
         raise UserError(f"there are no runs in {', '.join(map(str, arguments.folders))}")
     table = aggregate(runs, _split(arguments.by), _split(arguments.metric))
     if arguments.output is None:
-        print(render(table, arguments.format))
+        show(render(table, arguments.format))
     else:
         text = arguments.format != "parquet"
         write_atomically(arguments.output, f"{render(table, arguments.format)}\n".encode() if text else _parquet(table))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from invlearn.cli.arguments import Parser
+from invlearn.output import say
 from invlearn.runs.directory import RunDirectory
 
 __all__ = ["main"]
@@ -15,6 +16,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--device", help="continue on another device: auto, cpu, cuda or cuda:N")
     arguments = parser.parse_intermixed_args(argv)
     directory = RunDirectory(arguments.run)
+    if not directory.last_checkpoint.is_file():
+        directory.config()  # says what is wrong before torch is loaded
+
+    from invlearn.runs.mending import mend
+
+    say(mend(directory))
     config = directory.config()
     if arguments.device is not None:
         config["device"] = arguments.device
@@ -26,7 +33,7 @@ def main(argv: list[str]) -> int:
 
     experiment = Experiment.from_config(config, trust=arguments.trust)
     if is_finished(experiment, directory):
-        print(f"{directory} is finished; nothing to do")
+        say([f"{directory} is finished; nothing to do"])
     train_experiment(experiment, directory)
     report(directory)
     return 0

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from invlearn.cli.arguments import say
+from invlearn.errors import DamagedError
+from invlearn.output import say, show, warn
 from invlearn.sweeps.plan import compose_sweep
 
 __all__ = ["sweep"]
@@ -16,7 +17,7 @@ def sweep(overrides: Sequence[str], *, config_dir: str | None, config_name: str,
     """Compose a sweep, check all its runs before anything is written, and run it.
 
     Returns:
-        0; 1 if runs failed or were not started.
+        0; 1 if runs failed, were not started, or left out because their files are damaged.
     """
     planned = compose_sweep(overrides, config_dir=config_dir, config_name=config_name)
 
@@ -28,17 +29,27 @@ def sweep(overrides: Sequence[str], *, config_dir: str | None, config_name: str,
 
     optimise_without_compiler()
     options = {"elsewhere": planned.is_queued, "prepare": _remembering(prepare)}
-    checked = [check_run(as_plain(job.config), RunDirectory(job.folder), **options) for job in planned.jobs]
+    jobs, checked, damaged = [], [], []
+    for job in planned.jobs:
+        try:
+            checked.append(check_run(as_plain(job.config), RunDirectory(job.folder), **options))
+            jobs.append(job)
+        except DamagedError as error:  # costs the others nothing
+            damaged.append(error)
+    planned = replace(planned, jobs=jobs)
+    for error in damaged:
+        warn(f"left out: {error}")
     if dry_run:
         from invlearn.cli.plan import describe_runs
 
-        print(describe_runs([(job.folder, run) for job, (run, _) in zip(planned.jobs, checked, strict=True)]))
+        show(describe_runs([(job.folder, run) for job, (run, _) in zip(planned.jobs, checked, strict=True)]))
         return 0
     say(dict.fromkeys(line for run, finished in checked if not finished for line in run.data.report))
 
     from invlearn.sweeps.run import run_sweep
 
-    return run_sweep(planned, [(replace(run, prepared=None), finished) for run, finished in checked])  # data go
+    status = run_sweep(planned, [(replace(run, prepared=None), finished) for run, finished in checked])  # data go
+    return 1 if damaged else status
 
 
 def _remembering(prepare: Callable[[Any], Any]) -> Callable[[Any], Any]:

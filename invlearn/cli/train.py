@@ -10,11 +10,11 @@ from typing import NoReturn
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from invlearn.cli.arguments import say
 from invlearn.config import as_plain
 from invlearn.config.compose import compose_one, errors_explained, searching
-from invlearn.config.hydra import argument_parser, hydra_ready, run_in_folder, show
+from invlearn.config.hydra import argument_parser, hydra_ready, run_in_folder, show_hydra
 from invlearn.errors import UserError
+from invlearn.output import say, show
 from invlearn.runs.directory import RunDirectory
 
 # torch is imported where it is used: help and completion must answer at once.
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     if args.help:
         from invlearn.cli.help import train_help
 
-        print(train_help())
+        show(train_help())
         return 0
     if args.config_path:
         raise UserError("--config-path would replace invlearn's own config; --config-dir DIR adds to it")
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
     if args.cfg or args.info or args.shell_completion or args.hydra_help:
         overrides = [*searching(args.config_dir), *args.overrides]
         with hydra_ready(), errors_explained(args.overrides, args.config_dir):
-            show(args, parser, options["config_name"], overrides)
+            show_hydra(args, parser, options["config_name"], overrides)
         return 0
     if args.multirun:
         from invlearn.cli.sweep import sweep
@@ -69,12 +69,12 @@ def _train(config: DictConfig, *, dry_run: bool) -> int:
     if dry_run:
         from invlearn.cli.plan import describe_runs
 
-        print(describe_runs([(directory.path, experiment)]))
+        show(describe_runs([(directory.path, experiment)]))
         return 0
     from invlearn.runs.train import train_experiment
 
     if finished:
-        print(f"{directory} is finished; nothing to do")
+        say([f"{directory} is finished; nothing to do"])
         train_experiment(experiment, directory)  # draws the curves, should they be missing
     else:
         say(experiment.data.report)
@@ -88,7 +88,7 @@ def report(directory: RunDirectory) -> None:
     """Print what came out of a finished run."""
     from invlearn.runs.summary import summary
 
-    print(summary(directory))
+    say([summary(directory)])
 
 
 def _folder(config: DictConfig) -> Path:
@@ -101,12 +101,13 @@ def _folder(config: DictConfig) -> Path:
 def _what_starts(directory: RunDirectory) -> str:
     """That a run is trained, or from where it goes on."""
     from invlearn.runs.checkpoint import load_checkpoint
+    from invlearn.runs.directory import LAST
 
     if directory.is_locked:
         return f"waiting for {directory}, which another process trains"
     if not directory.last_checkpoint.is_file():
         return f"training in {directory}"
-    return f"continuing in {directory} after epoch {load_checkpoint(directory.last_checkpoint, 'cpu').get('epoch')}"
+    return f"continuing in {directory} after epoch {load_checkpoint(directory, LAST, 'cpu').get('epoch')}"
 
 
 def _parser() -> ArgumentParser:

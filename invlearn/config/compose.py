@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from invlearn.config.hydra import compose_config, hydra_ready
 from invlearn.config.migrate import renamed_overrides
 from invlearn.config.settings import flatten
 from invlearn.errors import UserError, nearest
+from invlearn.output import warn
 
 __all__ = [
     "LAUNCHER_EXTRAS",
@@ -60,7 +60,7 @@ def todays_names(overrides: Sequence[str]) -> list[str]:
     """Overrides with keys as they are called today; says so where one had an older name."""
     renamed, notices = renamed_overrides(overrides)
     for notice in notices:
-        print(f"invlearn: {notice}", file=sys.stderr)
+        warn(notice)
     return renamed
 
 

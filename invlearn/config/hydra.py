@@ -30,7 +30,7 @@ __all__ = [
     "parse_overrides",
     "product",
     "run_in_folder",
-    "show",
+    "show_hydra",
 ]
 
 # Hydra is imported where it is used: help and completion of our own subcommands need not load it.
@@ -144,7 +144,7 @@ def launch_jobs(config: DictConfig, jobs: Sequence[list[str]], task: Task) -> No
     callbacks.on_multirun_end(config=config, config_name=name)
 
 
-def show(arguments: Namespace, parser: ArgumentParser, config_name: str, overrides: Sequence[str]) -> None:
+def show_hydra(arguments: Namespace, parser: ArgumentParser, config_name: str, overrides: Sequence[str]) -> None:
     """Print what ``--cfg``, ``--info``, ``--hydra-help`` or completion ask for; Hydra must be ready."""
     hydra, overrides = _hydra(), list(overrides)
     if arguments.cfg:

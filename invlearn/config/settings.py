@@ -38,6 +38,9 @@ NOT_COMPARED = ("device", "threads", "engine", "sweep", "on_error", "hydra")
 """Keys that say where and how a run is computed, not what: they do not change which run it is."""
 
 
+MAX_REPLICAS = 65_536
+"""Far beyond what trains together; a list of their seeds alone would fill the memory."""
+
 MAX_THREADS = 1024
 """Far beyond what helps; a system that cannot start as many as asked for ends the process without a word."""
 
@@ -48,7 +51,7 @@ class Settings:
 
     Args:
         seed: Seed of replica 0; replica r has ``seed + r``.
-        replicas: Runs trained together as one stack, at least 1.
+        replicas: Runs trained together as one stack, 1 to 65,536.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: Arithmetic of training.
         tf32: Whether a GPU may round the factors of float32 matrix products to 10 bits.
@@ -78,8 +81,10 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        if self.threads is not None and self.threads > MAX_THREADS:
-            raise ValueError(f"threads must be at most {MAX_THREADS}, got {self.threads}")
+        for name, most in (("replicas", MAX_REPLICAS), ("threads", MAX_THREADS)):
+            value = getattr(self, name)
+            if value is not None and value > most:
+                raise ValueError(f"{name} must be at most {most}, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,9 @@ from invlearn.files.table import Table
 
 __all__ = ["EntityFile", "entities_held_out", "prepare_entities", "read_entities"]
 
+MOSTLY = 0.5
+"""Share of entities with one row from which on a report has a note."""
+
 FEW = 30
 """Entities of a split below which a report has a note: a pair of them is a share of one in hundreds."""
 
@@ -169,8 +172,14 @@ def read_entities(
     report += left_out
     rows, codes = rows.keep(kept), codes[kept]
 
-    kept, left_out = _with_another_row(rows, codes, labels, path=path, entity=entity, drop=drop)
-    report += left_out
+    single = np.bincount(codes, minlength=len(labels)) == 1
+    kept = np.flatnonzero(~single[codes])
+    if not len(kept):
+        raise UserError(f"{path}: no entity in column {entity} has two rows, and one alone pairs with nothing")
+    if single.any():
+        report.append(f"left out: {int(single.sum()):,} entities with one row, which pairs with nothing")
+        if single.mean() > MOSTLY:
+            report.append(f"note: most entities have one row; is {entity} the column that names them?")
     rows, codes = rows.keep(kept), codes[kept]
     codes, _ = pd.factorize(codes)
     counts = np.bincount(codes)
@@ -180,24 +189,3 @@ def read_entities(
     if alike:
         report.append(f"note: {alike:,} entities differ from another only by spaces or capitals in column {entity}")
     return rows, codes, report
-
-
-def _with_another_row(
-    rows: Rows, codes: np.ndarray, labels: pd.Index, *, path: str, entity: str, drop: Dropping
-) -> tuple[np.ndarray, list[str]]:
-    """Indices of the rows whose entity has another row, and a report of those left out.
-
-    Raises:
-        UserError: An entity has one row, and ``drop`` does not say to leave it out; or none has two.
-    """
-    single = np.bincount(codes, minlength=len(labels)) == 1
-    kept = np.flatnonzero(~single[codes])
-    if not single.any():
-        return kept, []
-    if "singletons" not in drop:
-        first = np.flatnonzero(single[codes])[0]
-        alone = f"entity {labels[codes[first]]} in column {entity} has no other row"
-        raise UserError(f"{path}, row {rows.numbers[first]}: {alone}" + drop.hint("singletons"))
-    if not len(kept):
-        raise UserError(f"{path}: no entity in column {entity} has two rows")
-    return kept, [f"left out: {int(single.sum()):,} entities with one row"]

@@ -27,7 +27,7 @@ class Dropping:
     """What may be left out instead of refusing a file.
 
     Args:
-        kinds: Of ``missing``, ``duplicates`` and ``singletons``.
+        kinds: Of ``missing`` and ``duplicates``.
         option: How its user says so, with the kind in place of ``{}``.
     """
 

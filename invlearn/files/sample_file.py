@@ -32,8 +32,9 @@ class SampleFile(ABC):
 
     Args:
         path: The file: CSV, Parquet, NPZ or NPY.
-        drop: What to leave out instead of refusing the file: rows in which a value is ``missing``, rows that are
-            ``duplicates`` of an earlier one, and entities that are ``singletons``, with one sample.
+        drop: What to leave out instead of refusing the file: rows in which a value is ``missing``, and rows that are
+            ``duplicates`` of an earlier one. Entities with one sample are left out anyway; ``singletons``, which
+            version 0.1 needed for that, changes nothing.
         scaling: ``common``: one offset and one factor for all features, so that training samples have mean 0 and
             variance 1 over all features together; ``per_feature``: for each its own, which breaks a symmetry between
             features; ``none``.

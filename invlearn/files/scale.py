@@ -10,6 +10,9 @@ import numpy as np
 
 __all__ = ["Scale", "Scaling", "Spread", "scale_of", "spread_of"]
 
+SMALLEST = float(np.finfo(np.float32).tiny)
+"""Differences that single precision holds with all its digits."""
+
 Scaling = Literal["common", "per_feature", "none"]
 """One offset and one factor for all features, for each its own, or none at all."""
 
@@ -66,7 +69,7 @@ def scale_of(values: np.ndarray, scaling: Scaling, *, centre: np.ndarray | float
         centre: What was subtracted from the samples already, a number or one for each feature.
 
     Raises:
-        ValueError: All values are equal, or too large.
+        ValueError: All values are equal, too large, or too close together.
     """
     if scaling == "none":
         return Scale(0.0, 1.0)
@@ -74,8 +77,11 @@ def scale_of(values: np.ndarray, scaling: Scaling, *, centre: np.ndarray | float
     if not np.isfinite(deviation).all():
         raise ValueError("scaling: values are too large")
     if constant.all() and (scaling == "per_feature" or np.ptp(values[0] + centre) == 0):
-        raise ValueError("scaling: all values are equal")
+        raise ValueError(f"scaling: all values are equal, or differ by less than {SMALLEST:.0e}")
     if scaling == "common":
         offset = mean.mean()
-        return Scale(float(offset), float(np.sqrt((deviation**2 + (mean - offset) ** 2).mean())))
+        factor = float(np.sqrt((deviation**2 + (mean - offset) ** 2).mean()))
+        if factor < SMALLEST:
+            raise ValueError(f"scaling: values differ by {factor:.1e}, less than single precision holds; multiply them")
+        return Scale(float(offset), factor)
     return Scale(mean.tolist(), np.where(constant, 1.0, deviation).tolist())

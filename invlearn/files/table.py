@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import weakref
 import zipfile
 from abc import ABC, abstractmethod
@@ -19,11 +18,26 @@ from typing import ClassVar, NamedTuple
 import pandas as pd
 
 from invlearn.errors import UserError, nearest
+from invlearn.storage import replacing
 
-__all__ = ["CHUNK", "SEPARATORS", "Chunk", "FileTable", "Table", "open_table", "readable", "table_writer"]
+__all__ = [
+    "CHUNK",
+    "SEPARATORS",
+    "Chunk",
+    "FileTable",
+    "Table",
+    "check_width",
+    "escaped",
+    "open_table",
+    "readable",
+    "table_writer",
+]
 
 CHUNK = 65_536
 """Rows read at a time."""
+
+MOST_COLUMNS = 20_000
+"""Columns of a table; each takes a while to look at."""
 
 SEPARATORS = "commas separate fields in .csv, tabs in .tsv"
 """What to know of files whose fields do not come apart."""
@@ -169,15 +183,27 @@ def open_table(source: str | Path | pd.DataFrame) -> Table:
         table = _format_of(path, _formats(), "read")(path)
     if not table.columns:
         raise UserError(f"{table} has no columns")
+    check_width(table, len(table.columns))
     return table
 
 
+def check_width(table: Table, columns: int) -> None:
+    """Refuse a table that is wider than any that can be learned from.
+
+    Raises:
+        UserError: It is.
+    """
+    if columns > MOST_COLUMNS:
+        raise UserError(f"{table} has {columns:,} columns; {MOST_COLUMNS:,} are the most that are read")
+
+
 @contextmanager
-def table_writer(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+def table_writer(path: Path, *, escape_formulas: bool = False) -> Iterator[Callable[[pd.DataFrame], None]]:
     """Open a table for writing; what the end of its name says is its format. It is there whole or not at all.
 
     Args:
         path: The file; one that is there is replaced once the new one is whole.
+        escape_formulas: Whether cells that a spreadsheet would take for formulas get a ``'`` before them.
 
     Yields:
         A function that appends rows; they all have the same columns.
@@ -188,15 +214,28 @@ def table_writer(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
     form = _format_of(path, [form for form in _formats() if form.writes], "written")
     if not path.absolute().parent.is_dir():
         raise UserError(f"{path}: there is no such folder")
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        with form.write(temporary) as append:
-            yield append
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, form.write(temporary) as append:
+        yield (lambda frame: append(escaped(frame))) if escape_formulas else append
+
+
+def escaped(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table in which no cell and no name of a column is taken for a formula: ``'`` stands before those that would be.
+
+    Example:
+        >>> escaped(pd.DataFrame({"id": ["=1+1", "a", "-2"]}))["id"].tolist()
+        ["'=1+1", 'a', '-2']
+    """
+    signs = ("=", "+", "-", "@", "\t", "\r")
+
+    def cells(column: pd.Series) -> pd.Series:
+        if column.dtype.kind in "biufM":
+            return column
+        text = column.map(lambda value: isinstance(value, str) and value.startswith(signs))
+        formulas = text.astype(bool) & pd.to_numeric(column, errors="coerce").isna()
+        return column.where(~formulas, "'" + column.astype(str))
+
+    named = {name: f"'{name}" for name in map(str, frame.columns) if name.startswith(signs)}
+    return frame.apply(cells).rename(columns=named)
 
 
 @cache
@@ -243,6 +282,8 @@ def readable(path: Path) -> Iterator[None]:
             raise UserError(f"{path} holds Python objects, which are not read; store numbers or text") from error
         # pandas counts lines, and rows are counted without the header
         raise UserError(f"{path} cannot be read: {message.removeprefix('Error tokenizing data. C error: ')}") from error
+    except MemoryError as error:
+        raise UserError(f"{path} cannot be read: it takes more memory than there is") from error
     except (OSError, EOFError, zipfile.BadZipFile, KeyError, NotImplementedError) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path} cannot be read, or is damaged: {message}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ import torch
 from invlearn.encoder import InvariantEncoder
 from invlearn.files import Table, checked_chunks
 from invlearn.inference.columns import Columns
+from invlearn.output import warn
 from invlearn.runs.trained import TrainedRun
 
 if TYPE_CHECKING:
@@ -103,8 +103,7 @@ def _compare_units(encoder: InvariantEncoder, table: Table, samples: np.ndarray)
     scaled = encoder.scaler(torch.from_numpy(samples).to(encoder.device))
     size = float(scaled.square().mean().sqrt())  # 1 in training
     if not 1 / UNITS < size < UNITS:
-        print(
-            f"invlearn: {table}: its values lie {size:.2g} times as far from the mean as those trained on did; "
-            f"are they in the same units?",
-            file=sys.stderr,
+        warn(
+            f"{table}: its values lie {size:.2g} times as far from the mean as those trained on did; "
+            f"are they in the same units?"
         )

@@ -48,7 +48,7 @@ def evaluate(
         run: A trained run.
         table: Samples or pairs, as in training; by default the run's own test data.
         entity: Column that names the entity; by default as in training.
-        drop: What to leave out of the table instead of refusing it: ``missing``, ``duplicates``, ``singletons``.
+        drop: What to leave out of the table instead of refusing it: ``missing``, ``duplicates``.
 
     Raises:
         UserError: The table cannot be used; it names file, row and column.

@@ -1,65 +1,241 @@
-"""Checkpoints: plain tensors and numbers, loadable without running any code."""
+"""Checkpoints: plain tensors and numbers, loadable without running any code, and believed only if whole."""
 
 from __future__ import annotations
 
 import io
-from pathlib import Path
-from typing import Any
+import json
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
 
-from invlearn.errors import UserError
-from invlearn.runs.storage import write_atomically
-from invlearn.training.loop import TrainingState
+from invlearn.config.stored import MOST_BYTES
+from invlearn.errors import DamagedError, UserError
+from invlearn.runs.directory import LAST, RunDirectory
+from invlearn.storage import inside, write_atomically
 
-__all__ = ["load_checkpoint", "restore_state", "save_checkpoint", "state_contents"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from invlearn.training.experiment import Experiment
+    from invlearn.training.loop import TrainingState
+
+__all__ = [
+    "best_contents",
+    "check_history",
+    "check_parameters",
+    "config_in",
+    "history_table",
+    "last_contents",
+    "load_checkpoint",
+    "restore_state",
+    "save_checkpoint",
+]
 
 _PLAIN = ("statistics", "best", "best_loss", "best_epoch", "last_epoch", "diverged", "epoch", "history")
 
+_COLUMN = re.compile(r"lr|(train|valid)_[A-Za-z0-9_]{1,60}")
+"""Names of the columns of metrics.csv."""
 
-def save_checkpoint(path: Path, contents: dict[str, Any]) -> None:
+_CHANGING = ("lr", "params", "capturable", "foreach", "fused", "differentiable")
+"""Settings of an optimiser's group that training, or the device, changes."""
+
+
+def save_checkpoint(directory: RunDirectory, name: str, contents: Mapping[str, Any]) -> None:
     """Write tensors and plain values, whole or not at all."""
     buffer = io.BytesIO()
-    torch.save(contents, buffer)
-    write_atomically(path, buffer.getvalue())
+    torch.save(dict(contents), buffer)
+    write_atomically(inside(directory.path, name), buffer.getvalue())
 
 
-def load_checkpoint(path: Path, device: torch.device | str) -> dict[str, Any]:
+def load_checkpoint(directory: RunDirectory, name: str, device: torch.device | str) -> dict[str, Any]:
     """Read a checkpoint onto a device; nothing in it can run code.
 
+    Args:
+        directory: The run.
+        name: ``BEST`` or ``LAST``.
+        device: Where its tensors are to be.
+
     Raises:
-        UserError: The file is missing, damaged, or holds more than tensors and plain values.
+        DamagedError: The file is missing, damaged, or holds more than tensors and plain values.
     """
+    path = inside(directory.path, name)
     try:
+        _check_archive(path)
         contents = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: there is no such checkpoint") from error
+        raise DamagedError(f"{path}: there is no such checkpoint") from error
     except Exception as error:  # torch raises many kinds for a damaged or a hostile file
-        raise UserError(f"{path} is not a checkpoint of invlearn, or is damaged") from error
-    if not isinstance(contents, dict):
-        raise UserError(f"{path} is not a checkpoint of invlearn")
+        raise DamagedError(f"{path} is damaged, or is no checkpoint of invlearn") from error
+    if not isinstance(contents, dict) or not all(isinstance(key, str) for key in contents):
+        raise DamagedError(f"{path} is no checkpoint of invlearn")
     return contents
 
 
-def state_contents(state: TrainingState) -> dict[str, Any]:
-    """The training state as plain values."""
+def _check_archive(path: Any) -> None:
+    """Compare each part of the file with its checksum, which torch does not."""
+    with zipfile.ZipFile(path) as archive:
+        # Ours are stored as they are; what is compressed could unpack to anything.
+        if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()) or archive.testzip():
+            raise ValueError
+
+
+def best_contents(state: TrainingState, experiment: Experiment) -> dict[str, Any]:
+    """What ``best.pt`` holds."""
+    best = {"model": state.best, "statistics": state.statistics}
+    best |= {"best_loss": state.best_loss, "best_epoch": state.best_epoch}
+    return {**best, "config": json.dumps(experiment.config)}
+
+
+def last_contents(state: TrainingState, experiment: Experiment, seconds: float) -> dict[str, Any]:
+    """What ``last.pt`` holds: the whole training state, and all that the other files of the run can be made of."""
     plain = {name: getattr(state, name) for name in _PLAIN}
-    return {**plain, "model": state.model.state_dict(), "optimizer": state.optimizer.state_dict()}
+    whole = {"model": state.model.state_dict(), "optimizer": state.optimizer.state_dict(), "seconds": seconds}
+    return {**plain, **whole, "config": json.dumps(experiment.config)}
 
 
-def restore_state(state: TrainingState, contents: dict[str, Any]) -> None:
+def config_in(contents: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The effective config that a checkpoint was written with; None in those of version 0.1."""
+    text = contents.get("config")
+    try:
+        config = json.loads(text) if isinstance(text, str) and len(text) < MOST_BYTES else None
+    except (ValueError, RecursionError):
+        return None
+    return config if isinstance(config, dict) else None
+
+
+def history_table(history: Mapping[str, Any], last_epoch: Tensor, seeds: Sequence[int]) -> pd.DataFrame:
+    """The rows of metrics.csv.
+
+    Args:
+        history: For each column a list of R numbers per epoch.
+        last_epoch: The last epoch of each replica that counts, ``(R,)``.
+        seeds: Of each replica.
+    """
+    import pandas as pd
+
+    rows = [
+        {"replica": replica, "seed": seed, "epoch": epoch + 1}
+        | {name: values[epoch][replica] for name, values in history.items()}
+        for replica, seed in enumerate(seeds)
+        for epoch in range(int(last_epoch[replica]))
+    ]
+    return pd.DataFrame(rows)
+
+
+def restore_state(state: TrainingState, contents: Mapping[str, Any], *, epochs: int) -> None:
     """Bring a fresh state to where a stored one was.
 
+    Args:
+        state: The fresh state.
+        contents: Those of ``last.pt``.
+        epochs: How many the run has.
+
     Raises:
-        UserError: The stored state is of another network.
+        DamagedError: They are of another network, optimiser or number of replicas, or no such state at all.
     """
     try:
+        _check_like(state.best, contents["best"], "best")
+        _check_like(state.model.state_dict(), contents["model"], "model")
+        known = set(contents["statistics"])  # those of version 0.1 are fewer
+        _check_like({k: v for k, v in state.statistics.items() if k in known}, contents["statistics"], "statistics")
+        for name in ("best_loss", "best_epoch", "last_epoch", "diverged"):
+            _check_like(getattr(state, name), contents[name], name)
+        _check(isinstance(contents["seconds"], float) and contents["seconds"] >= 0, "seconds")
+        epoch = contents["epoch"]
+        _check(type(epoch) is int and 0 <= epoch <= epochs, "epoch")
+        for name in ("best_epoch", "last_epoch"):
+            _check(bool(((contents[name] >= 0) & (contents[name] <= epoch)).all()), name)
+        check_history(contents["history"], epoch, len(state.best_loss))
+        _check_optimizer(state, contents["optimizer"])
+        for name in _PLAIN:
+            value = contents[name]
+            if name in ("statistics", "best"):
+                value = {key: tensor.clone() for key, tensor in value.items()}
+            setattr(state, name, value.clone() if isinstance(value, Tensor) else value)
         state.model.load_state_dict(contents["model"])
+        check_parameters(state.model, ~state.diverged)
         state.optimizer.load_state_dict(contents["optimizer"])
         for group in state.optimizer.param_groups:
             if "capturable" in group:  # by a CUDA graph, which this process need not have
                 group["capturable"] = False
-        for name in _PLAIN:
-            setattr(state, name, contents[name])
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise UserError("the run's last checkpoint does not fit its config") from error
+    except UserError as error:
+        raise DamagedError(f"{LAST}: {error}") from error
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise DamagedError(f"{LAST} does not fit config.yaml: {str(error).splitlines()[0]}") from error
+
+
+def check_parameters(network: nn.Module, learned: Tensor) -> None:
+    """Refuse parameters that no training ends with.
+
+    Args:
+        network: A stack.
+        learned: Replicas to look at, ``(R,)``; one that has diverged may hold anything.
+
+    Raises:
+        UserError: One is NaN or infinite.
+    """
+    for name, parameter in network.named_parameters():
+        if not bool(torch.isfinite(parameter[learned]).all()):
+            raise UserError(f"{name} of the network holds NaN or infinite values")
+
+
+def _check(holds: bool, name: str) -> None:
+    if not holds:
+        raise ValueError(f"{name} is not as invlearn writes it")
+
+
+def _check_like(expected: object, found: object, name: str) -> None:
+    """Refuse what is no tensor of the same kind and shape, or no dict of such with the same keys."""
+    if isinstance(expected, Mapping):
+        _check(isinstance(found, Mapping) and set(found) == set(expected), name)
+        assert isinstance(found, Mapping)
+        for key, value in expected.items():
+            _check_like(value, found[key], f"{name} {key}")
+    else:
+        assert isinstance(expected, Tensor)
+        alike = isinstance(found, Tensor) and found.dtype == expected.dtype and found.shape == expected.shape
+        _check(alike and isinstance(found, Tensor) and found.layout == expected.layout, name)
+
+
+def check_history(history: object, epochs: int, replicas: int) -> None:
+    """Refuse what is no history of so many epochs: its names reach logs, its numbers metrics.csv.
+
+    Raises:
+        ValueError: It is not.
+    """
+    _check(isinstance(history, dict) and bool(history) == bool(epochs), "history")
+    assert isinstance(history, Mapping)
+    for column, rows in history.items():
+        _check(isinstance(column, str) and _COLUMN.fullmatch(column) is not None, "the name of a column of history")
+        _check(isinstance(rows, list) and len(rows) == epochs, f"history {column}")
+        for row in rows:
+            are_numbers = isinstance(row, list) and all(isinstance(value, int | float) for value in row)
+            _check(are_numbers and len(row) == replicas, f"history {column}")
+
+
+def _check_optimizer(state: TrainingState, found: Any) -> None:
+    """Refuse settings other than the config's, and means of other shapes than the parameters."""
+    fresh = state.optimizer.state_dict()["param_groups"]
+    groups, means = found["param_groups"], found["state"]
+    _check(isinstance(groups, list) and len(groups) == len(fresh) and isinstance(means, dict), "optimizer")
+    for ours, theirs in zip(fresh, groups, strict=True):
+        _check(theirs["params"] == ours["params"], "optimizer")
+        for key in (set(ours) & set(theirs)) - set(_CHANGING):
+            _check(bool(ours[key] == theirs[key]), f"optimizer {key}")
+    parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
+    for index, values in means.items():
+        for name, value in values.items():
+            shape = value.shape if isinstance(value, Tensor) else ()
+            fits = shape in ((), parameters[index].shape) and isinstance(value, Tensor | int | float | None)
+            _check(fits and not _overlaps(value), f"optimizer {name}")
+
+
+def _overlaps(value: object) -> bool:
+    """Whether a tensor has several elements in one place, so that nothing can be written into it."""
+    return isinstance(value, Tensor) and any(
+        n > 1 and not step for n, step in zip(value.shape, value.stride(), strict=True)
+    )

@@ -1,26 +1,37 @@
-"""The run directory: what a run leaves on disk, each file written whole or not at all."""
+"""The run directory: what a run leaves on disk, each file written whole or not at all, and none through a link."""
 
 from __future__ import annotations
 
 import io
-import json
-import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
-from omegaconf import OmegaConf
 
+from invlearn.config import config_hash, differences
 from invlearn.config.migrate import migrated
-from invlearn.errors import BusyError, UserError
-from invlearn.runs.storage import write_atomically
+from invlearn.config.stored import MOST_BYTES, config_text, parse_config, parse_record, record_text
+from invlearn.errors import BusyError, DamagedError, UserError, io_problem
+from invlearn.runs.schema import check_record
+from invlearn.storage import LEFTOVERS, changeable, inside, read_inside, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RunDirectory"]
+__all__ = ["BEST", "LAST", "OWN", "RunDirectory"]
+
+LAST = "checkpoints/last.pt"
+"""The training state after the last finished epoch: what resuming reads, and what other files can be made of."""
+
+BEST = "checkpoints/best.pt"
+"""Each replica's best parameters by validation loss: what ``load_run`` reads."""
+
+OWN = ("config.yaml", "run.json", "metrics.csv", "curves.png", "train.log", ".lock", "checkpoints", ".hydra")
+"""What lies in a run directory; nothing else in it is ever written."""
+
+_HYDRA = (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml")
 
 
 class RunDirectory:
@@ -45,13 +56,13 @@ class RunDirectory:
 
     @property
     def last_checkpoint(self) -> Path:
-        """The training state after the last finished epoch: what resuming reads."""
-        return self.path / "checkpoints" / "last.pt"
+        """The training state after the last finished epoch."""
+        return self.path / LAST
 
     @property
     def best_checkpoint(self) -> Path:
-        """Each replica's best parameters by validation loss: what ``load_run`` reads."""
-        return self.path / "checkpoints" / "best.pt"
+        """Each replica's best parameters by validation loss."""
+        return self.path / BEST
 
     @property
     def curves(self) -> Path:
@@ -63,6 +74,15 @@ class RunDirectory:
         """Whether a run has been started here."""
         return (self.path / "run.json").is_file() and (self.path / "config.yaml").is_file()
 
+    def check_links(self) -> None:
+        """Refuse a directory whose files would be written, or read, elsewhere.
+
+        Raises:
+            UserError: One of a run's files is a link or no regular file.
+        """
+        for name in (*OWN[:-2], LAST, BEST, *_HYDRA):
+            inside(self.path, name)
+
     @contextmanager
     def locked(self, *, wait: float = 5.0) -> Iterator[None]:
         """Hold the run for this process; the operating system lets go of it when the process dies.
@@ -72,12 +92,21 @@ class RunDirectory:
 
         Raises:
             BusyError: Another process holds it.
+            UserError: The lock cannot be taken, as on a disk that is full.
         """
+        lock = FileLock(changeable(self.path, ".lock"), timeout=wait)
         try:
-            with FileLock(self.path / ".lock", timeout=wait):
-                yield
+            lock.acquire()
         except Timeout as error:
             raise BusyError(f"{self} is being trained by another process") from error
+        except (OSError, NotImplementedError) as error:
+            problem = io_problem(error) if isinstance(error, OSError) else str(error)
+            raise UserError(f"{self} cannot be locked: {problem}") from error
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                lock.release()
 
     @property
     def is_locked(self) -> bool:
@@ -103,8 +132,10 @@ class RunDirectory:
 
     def remove_leftovers(self) -> None:
         """Remove temporary files that a killed process left behind."""
-        for temporary in (*self.path.glob(".*.tmp"), *self.path.glob("checkpoints/.*.tmp")):
-            temporary.unlink(missing_ok=True)
+        for folder in (self.path, self.path / "checkpoints"):
+            for pattern in LEFTOVERS:
+                for temporary in folder.glob(pattern):
+                    temporary.unlink(missing_ok=True)
 
     def title(self) -> str:
         """A line that says what was trained: ``twopart, extended, d = 10``."""
@@ -118,65 +149,116 @@ class RunDirectory:
         """The effective config.
 
         Raises:
-            UserError: The folder is no run, or its config cannot be read.
+            DamagedError: It cannot be read, or is not the one that the run was started with.
+            UserError: The folder is no run.
+        """
+        return self.read()[0]
+
+    def read(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The effective config and the record, and that they belong together.
+
+        Raises:
+            DamagedError: One cannot be read, or the config is not the one that the run was started with.
+            UserError: The folder is no run.
+        """
+        stored = self.stored_config()
+        record = self.record()
+        known = [record[key] for key in ("config_hash", "replaces") if record.get(key)]
+        if known and config_hash(stored) not in known:
+            raise DamagedError(self._what_was_edited(stored))
+        return migrated(stored), record
+
+    def stored_config(self) -> dict[str, Any]:
+        """What config.yaml holds, whatever the record says.
+
+        Raises:
+            DamagedError: It cannot be read.
+            UserError: The folder is no run.
         """
         file = self.path / "config.yaml"
         if not self.path.is_dir():
             raise UserError(f"{self.path}: there is no such run")
-        if not file.is_file():
-            raise UserError(f"{self.path} is not a run: it has no config.yaml")
         try:
-            config = OmegaConf.to_container(OmegaConf.load(file))
-        except Exception as error:
-            raise UserError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
-        if not isinstance(config, dict):
-            raise UserError(f"{file} is not a config")
-        return migrated({str(key): value for key, value in config.items()})
+            return parse_config(read_inside(self.path, "config.yaml", most=MOST_BYTES))
+        except FileNotFoundError as error:
+            raise self._missing("config.yaml") from error
+        except UserError:
+            raise
+        except ValueError as error:
+            raise DamagedError(f"{file} cannot be read: {error}{self._way_out()}") from error
+
+    def _what_was_edited(self, stored: Mapping[str, Any]) -> str:
+        from invlearn.runs.checkpoint import config_in, load_checkpoint  # torch, which a run that is whole does without
+
+        keys = ""
+        for name in (LAST, BEST):
+            with suppress(UserError):
+                if started := config_in(load_checkpoint(self, name, "cpu")):
+                    changed = differences(started, stored)
+                    keys = ": " + ", ".join(f"{key} ({old} then, {new} now)" for key, (old, new) in changed.items())
+                    break
+        return (
+            f"{self.path / 'config.yaml'} is not the config that the run was started with{keys}; undo the change, or "
+            f"remove the file and let invlearn resume {self} write it anew"
+        )
+
+    def _missing(self, name: str) -> UserError:
+        if self.last_checkpoint.is_file():
+            return DamagedError(f"{self.path} has no {name}{self._way_out()}")
+        return UserError(f"{self.path}: it has no {name}, and is no run")
+
+    def _way_out(self) -> str:
+        return f"; invlearn resume {self} writes it anew" if self.last_checkpoint.is_file() else ""
 
     def record(self) -> dict[str, Any]:
         """The contents of run.json.
 
         Raises:
-            UserError: It is missing or cannot be read.
+            DamagedError: It cannot be read, or is not as invlearn wrote it.
+            UserError: The folder is no run.
         """
         file = self.path / "run.json"
         try:
-            record = json.loads(file.read_text(encoding="utf-8"))
+            record = parse_record(read_inside(self.path, "run.json", most=MOST_BYTES))
+            check_record(record)
         except FileNotFoundError as error:
-            raise UserError(f"{self.path} is not a run: it has no run.json") from error
-        except (OSError, ValueError) as error:
-            raise UserError(f"{file} cannot be read: {error}") from error
-        if not isinstance(record, dict):
-            raise UserError(f"{file} is not the record of a run")
+            raise self._missing("run.json") from error
+        except UserError:
+            raise
+        except ValueError as error:
+            raise DamagedError(f"{file} cannot be read: {error}{self._way_out()}") from error
         return record
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file of the run, whole or not at all.
+
+        Raises:
+            UserError: It cannot be written, or is a link.
+        """
+        write_atomically(inside(self.path, name), content)
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Store the effective config."""
-        write_atomically(self.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))).encode())
+        self.write("config.yaml", config_text(config).encode())
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Store run.json as strict JSON; what is not finite becomes null."""
-        text = json.dumps(_without_nan(record), indent=2, allow_nan=False, ensure_ascii=False)
-        write_atomically(self.path / "run.json", f"{text}\n".encode())
+        # Bytes of a name that are no text become JSON's own escapes.
+        self.write("run.json", record_text(record).encode(errors="backslashreplace"))
 
     def write_metrics(self, table: pd.DataFrame) -> None:
         """Store metrics.csv."""
-        buffer = io.StringIO()
-        table.to_csv(buffer, index=False)
-        write_atomically(self.path / "metrics.csv", buffer.getvalue().encode())
+        self.write("metrics.csv", metrics_text(table))
 
     def metrics(self) -> pd.DataFrame:
         """Read metrics.csv: columns ``replica``, ``seed``, ``epoch``, ``lr``, ``train_…`` and ``valid_…``."""
         import pandas as pd  # a quarter of a second, which help and completion need not spend
 
-        return pd.read_csv(self.path / "metrics.csv")
+        return pd.read_csv(inside(self.path, "metrics.csv"))
 
 
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+def metrics_text(table: pd.DataFrame) -> bytes:
+    """The contents of metrics.csv."""
+    buffer = io.StringIO()
+    table.to_csv(buffer, index=False)
+    return buffer.getvalue().encode()

@@ -25,9 +25,12 @@ __all__ = ["closing_record", "now", "opening_record", "peak_memory"]
 def opening_record(experiment: Experiment, directory: RunDirectory, device: torch.device) -> dict[str, Any]:
     """The record of a run as it starts or goes on: provenance, and nothing yet of its results."""
     earlier = directory.record() if directory.exists else {}
+    digest = config_hash(experiment.config)
     record = {
         "status": "running",
-        "config_hash": config_hash(experiment.config),
+        "config_hash": digest,
+        # Until config.yaml is written too, it may be the one of before, of fewer epochs.
+        "replaces": earlier.get("config_hash"),
         "seeds": experiment.seeds,
         "argv": sys.orig_argv[1:],
         "git": _git_state(),

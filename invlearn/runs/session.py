@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import signal
-import threading
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from tqdm import tqdm
 
 from invlearn.config import SCALE, differences
-from invlearn.errors import Terminated, UserError
+from invlearn.config.migrate import migrated
+from invlearn.errors import DamagedError, Terminated, UserError, describe_error, io_problem
 from invlearn.files import prepare
-from invlearn.runs.checkpoint import load_checkpoint, restore_state, save_checkpoint, state_contents
-from invlearn.runs.directory import RunDirectory
+from invlearn.output import printable, warn
+from invlearn.runs.checkpoint import (
+    best_contents,
+    config_in,
+    history_table,
+    last_contents,
+    load_checkpoint,
+    restore_state,
+    save_checkpoint,
+)
+from invlearn.runs.directory import BEST, LAST, RunDirectory
 from invlearn.runs.record import closing_record, now, opening_record, peak_memory
-from invlearn.runs.storage import check_writable
+from invlearn.signals import signals_deferred, signals_raise
+from invlearn.storage import changeable, check_writable
 from invlearn.training.experiment import Experiment, Prepare, resolve_device, torch_set_up
 from invlearn.training.learner import prepare_training
 from invlearn.training.loop import TrainingState, train_epochs
 
-__all__ = ["check_run", "describe_error", "is_finished", "run_experiment", "sigterm_raises"]
+__all__ = ["check_run", "is_finished", "run_experiment"]
 
 log = logging.getLogger("invlearn")
 
@@ -69,23 +77,31 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
         if any(entry.name not in ours and entry.name[0] != "." for entry in directory.path.iterdir()):
             raise UserError(f"{directory} holds other files and no run; choose another hydra.run.dir")
         return False
-    _refuse_another(experiment, directory)
-    try:
-        record = directory.record()
-    except UserError as error:
-        raise UserError(f"{error}; remove {directory} to train it anew") from error
+    directory.check_links()
+    stored, record = directory.read()
+    _refuse_another(experiment, stored, str(directory))
     return record.get("status") == "completed" and record.get("epochs") == experiment.epochs
 
 
-def _refuse_another(experiment: Experiment, directory: RunDirectory) -> None:
-    stored, config = directory.config(), experiment.config
+def _refuse_another(experiment: Experiment, stored: Mapping[str, Any], where: str) -> None:
+    """Refuse to go on with what another config has begun.
+
+    Args:
+        experiment: What is to be trained.
+        stored: A config of before.
+        where: The directory or file that it is from.
+
+    Raises:
+        UserError: It names the keys.
+    """
+    config = experiment.config
     changed = differences(stored, config, experiment.at_default)
     epochs = stored.get("trainer", {}).get("epochs")
     if isinstance(epochs, int) and epochs < experiment.epochs:
         changed.pop("trainer.epochs", None)  # a larger number extends the run
     path = config["dataset"].get("path")
     if "dataset.fingerprint" in changed and stored["dataset"].get("path") == path:
-        raise UserError(f"{path} has changed since the run in {directory} was started; choose another hydra.run.dir")
+        raise UserError(f"{path} has changed since the run in {where} was started; choose another hydra.run.dir")
     if "dataset._target_" not in changed:
         for key in SCALE:
             if key in changed and ("dataset.fingerprint" in changed or _alike(*changed[key])):
@@ -95,7 +111,7 @@ def _refuse_another(experiment: Experiment, directory: RunDirectory) -> None:
             key if len(f"{old}{new}") > 100 else f"{key} ({old} there, {new} here)"
             for key, (old, new) in changed.items()
         )
-        raise UserError(f"{directory} holds a run of another config: {listed}")
+        raise UserError(f"{where} holds a run of another config: {listed}")
 
 
 def _alike(old: Any, new: Any) -> bool:
@@ -124,27 +140,37 @@ def run_experiment(
     check_writable(directory.path)
     _ = experiment.data  # a file that cannot be used is found before anything is written
     device = resolve_device(experiment.settings.device)
-    directory.path.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {directory}: {io_problem(error)}") from error
     with (
         directory.locked(),
-        _logging_to(directory.path / "train.log"),
-        sigterm_raises(),
+        _logging_to(directory),
+        signals_raise(),
         torch_set_up(experiment.settings),
     ):
         if is_finished(experiment, directory):  # by the process that held it until now
             return
         directory.remove_leftovers()
-        # The record first: from here on the directory is an unfinished run, whatever its config says.
         record = opening_record(experiment, directory, device)
         clock = _Clock()
+
+        def close() -> None:
+            record.update(wall_seconds=round(clock.seconds(), 3), peak_memory_mib=peak_memory(device), finished=now())
+            record.pop("replaces", None)
+            with signals_deferred():
+                directory.write_record(record)
+
         try:
-            directory.write_record(record)
-            directory.write_config(experiment.config)
+            with signals_deferred():
+                # The record first: from here on the directory is an unfinished run, whatever its config says.
+                directory.write_record(record)
+                directory.write_config(experiment.config)
             with _memory_errors_named():
                 state = _train(experiment, directory, device, clock)
                 closing = closing_record(experiment, state, device)
             draw_curves(directory)
-            record |= closing
             log.info("completed")
         except BaseException as error:
             # SystemExit: a scheduler's launcher ends us to start us again elsewhere.
@@ -155,11 +181,13 @@ def run_experiment(
             else:
                 record["error"] = describe_error(error)
                 log.exception("the run failed")
+            try:
+                close()
+            except UserError as second:  # the same disk is full; what went wrong first is what is told
+                log.error("%s", second)
             raise
-        finally:
-            record |= {"wall_seconds": round(clock.seconds(), 3), "peak_memory_mib": peak_memory(device)}
-            record |= {"finished": now()}
-            directory.write_record(record)
+        record |= closing
+        close()
 
 
 class _Clock:
@@ -178,11 +206,11 @@ class _Clock:
 def _train(experiment: Experiment, directory: RunDirectory, device: torch.device, clock: _Clock) -> TrainingState:
     state, train, valid = prepare_training(experiment, device)
     if directory.last_checkpoint.is_file():
-        contents = load_checkpoint(directory.last_checkpoint, device)
-        restore_state(state, contents)
+        contents = _last_checkpoint(experiment, directory, device)
+        restore_state(state, contents, epochs=experiment.epochs)
         clock.add(contents["seconds"])
         log.info("continuing after epoch %d of %d", state.epoch, experiment.epochs)
-        _store_best(directory, state)
+        save_checkpoint(directory, BEST, best_contents(state, experiment))
         _store_table(experiment, directory, state)
     steps = experiment.steps_per_epoch
     # Off where there is no terminal (None), and in one of several processes that would write over each other's bars.
@@ -191,11 +219,11 @@ def _train(experiment: Experiment, directory: RunDirectory, device: torch.device
         total=experiment.total_steps, initial=state.epoch * steps, unit="step", disable=hidden, leave=False
     ) as bar:
         for _ in train_epochs(state, experiment, train, valid, bar.update):
-            save_checkpoint(directory.last_checkpoint, {**state_contents(state), "seconds": clock.seconds()})
+            save_checkpoint(directory, LAST, last_contents(state, experiment, clock.seconds()))
             if bool((state.best_epoch == state.epoch).any()):
-                _store_best(directory, state)
+                save_checkpoint(directory, BEST, best_contents(state, experiment))
             _store_table(experiment, directory, state)
-            line = ", ".join(f"{name} {_median(state.history[name][-1]):.2e}" for name in _followed(state))
+            line = ", ".join(f"{name} {_median(state, name):.2e}" for name in _followed(state))
             bar.set_postfix_str(line)
             log.debug("epoch %d of %d: %s", state.epoch, experiment.epochs, line)
     if bool(state.diverged.all()):
@@ -210,30 +238,57 @@ def _followed(state: TrainingState) -> list[str]:
     return [name for name in state.history if name == "train_loss" or name.startswith("valid_")]
 
 
-def _median(values: list[float]) -> float:
-    return float(pd.Series(values).median())
+def _median(state: TrainingState, column: str) -> float:
+    """Of the last epoch, over the replicas that have not diverged."""
+    values = torch.tensor(state.history[column][-1])
+    kept = values[~state.diverged.cpu()]
+    return float((kept if len(kept) else values).quantile(0.5))
 
 
-def _store_best(directory: RunDirectory, state: TrainingState) -> None:
-    best = {"model": state.best, "statistics": state.statistics}
-    best |= {"best_loss": state.best_loss, "best_epoch": state.best_epoch}
-    save_checkpoint(directory.best_checkpoint, best)
+def _last_checkpoint(experiment: Experiment, directory: RunDirectory, device: torch.device) -> dict[str, Any]:
+    try:
+        contents = load_checkpoint(directory, LAST, device)
+    except DamagedError as error:
+        raise DamagedError(f"{error}; remove it to train the run anew") from error
+    if started := config_in(contents):
+        _refuse_another(experiment, migrated(started), str(directory.last_checkpoint))
+    return contents
 
 
 def _store_table(experiment: Experiment, directory: RunDirectory, state: TrainingState) -> None:
-    rows = [
-        {"replica": replica, "seed": seed, "epoch": epoch + 1}
-        | {name: values[epoch][replica] for name, values in state.history.items()}
-        for replica, seed in enumerate(experiment.seeds)
-        for epoch in range(int(state.last_epoch[replica]))
-    ]
-    directory.write_metrics(pd.DataFrame(rows))
+    directory.write_metrics(history_table(state.history, state.last_epoch, experiment.seeds))
+
+
+class _LogFile(logging.FileHandler):
+    """train.log; that it cannot be written is said once, and costs nothing else."""
+
+    is_lost = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        if not self.is_lost:
+            self.is_lost = True
+            warn(f"{self.baseFilename} cannot be written, and goes on without: {sys.exc_info()[1]}")
+
+
+class _Lines(logging.Formatter):
+    """A line for each message, whatever is in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return printable(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), lines=True)
 
 
 @contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+def _logging_to(directory: RunDirectory) -> Iterator[None]:
+    path = changeable(directory.path, "train.log")
+    try:
+        handler: logging.Handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        warn(f"{path} cannot be written: {io_problem(error)}")
+        handler = logging.NullHandler()
+    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(message)s"))
     handler.setLevel(logging.DEBUG)
     before = log.level
     log.setLevel(logging.DEBUG)
@@ -243,7 +298,8 @@ def _logging_to(path: Path) -> Iterator[None]:
     finally:
         log.removeHandler(handler)
         log.setLevel(before)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
 
 
 @contextmanager
@@ -255,26 +311,3 @@ def _memory_errors_named() -> Iterator[None]:
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             raise UserError("out of memory: lower replicas, dataset.size, model.columns or model.width") from error
         raise
-
-
-def describe_error(error: BaseException) -> str:
-    """An error in one line; a user's own needs no class name."""
-    first = (str(error).strip() or "no message").splitlines()[0]
-    return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
-
-
-@contextmanager
-def sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM end the run in order, unless somebody else (a job scheduler's launcher) already handles it."""
-
-    def terminate(signum: int, frame: object) -> None:
-        raise Terminated
-
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -12,10 +12,11 @@ def summary(directory: RunDirectory) -> str:
     """What came out of a finished run, and where its files are."""
     record = directory.record()
     replicas = record["replicas"]
+    metrics, constants = ([replica.get(name, {}) for replica in replicas] for name in ("metrics", "constants"))
     lines = [
-        f"{directory.title()}: {len(replicas)} replica{'s' * (len(replicas) > 1)} of {record['parameters']:,} "
-        f"parameters, {record['wall_seconds']:.0f} s on {record['device']}",
-        metrics_table([r["metrics"] for r in replicas], [r["constants"] for r in replicas], record["best_replica"]),
+        f"{directory.title()}: {len(replicas)} replica{'s' * (len(replicas) > 1)} of {record.get('parameters', 0):,} "
+        f"parameters, {record.get('wall_seconds') or 0:.0f} s on {record.get('device')}",
+        metrics_table(metrics, constants, record.get("best_replica", 0)),
     ]
     if diverged := [str(r["seed"]) for r in replicas if r["diverged"]]:
         lines.append(f"diverged: seed {', '.join(diverged)}")

@@ -13,7 +13,6 @@ from invlearn.config import as_plain
 from invlearn.config.compose import compose
 from invlearn.errors import UserError
 from invlearn.runs.directory import RunDirectory
-from invlearn.runs.storage import write_atomically
 
 if TYPE_CHECKING:
     from invlearn.runs.trained import TrainedRun
@@ -68,4 +67,4 @@ def _draw_curves(directory: RunDirectory) -> None:
 
     image = io.BytesIO()
     plot_curves(directory.metrics(), directory.title()).savefig(image, format="png")
-    write_atomically(directory.curves, image.getvalue())
+    directory.write("curves.png", image.getvalue())

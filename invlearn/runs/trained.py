@@ -10,16 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from invlearn.config import differences
+from invlearn.config.migrate import migrated
 from invlearn.data import Dataset
 from invlearn.encoder import InvariantEncoder
-from invlearn.errors import UserError
+from invlearn.errors import DamagedError, UserError
 from invlearn.evaluation.calibration import Calibration, Threshold
 from invlearn.evaluation.evaluate import evaluate
 from invlearn.evaluation.measured import HeldOut
 from invlearn.files import Prepared, SampleFile, Scale
 from invlearn.nn import AutoEncoder
-from invlearn.runs.checkpoint import load_checkpoint
-from invlearn.runs.directory import RunDirectory
+from invlearn.runs.checkpoint import check_parameters, config_in, load_checkpoint
+from invlearn.runs.directory import BEST, RunDirectory
 from invlearn.training.experiment import Experiment, resolve_device
 
 if TYPE_CHECKING:
@@ -46,12 +48,28 @@ class TrainedRun:
         self._replicas: dict[int, InvariantEncoder] = {}
         self.stack = experiment.encoder("meta").requires_grad_(False).eval()
         try:
-            self.stack.network.load_state_dict(contents["model"], assign=True)
-            assert len(contents["best_loss"]) == self.replicas
-        except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError) as error:
-            raise UserError(f"{directory}: the checkpoint does not fit config.yaml") from error
+            self._load(contents)
+        except UserError as error:
+            raise DamagedError(f"{directory.best_checkpoint}: {error}") from error
+        except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise DamagedError(f"{directory.best_checkpoint} does not fit config.yaml") from error
         if self.stack.scaler is not None:
             self.stack.scaler.to(device)
+
+    def _load(self, contents: dict[str, Any]) -> None:
+        """Take over a checkpoint whose parts are as invlearn writes them."""
+        expected = self.stack.network.state_dict()
+        for name, value in contents["model"].items():
+            assert value.dtype == expected[name].dtype
+            assert value.untyped_storage().nbytes() >= value.numel() * value.element_size()  # and no expanded number
+        self.stack.network.load_state_dict(contents["model"], assign=True)
+        for name in ("best_loss", "best_epoch"):
+            assert contents[name].shape == (self.replicas,)
+        check_parameters(self.stack.network, contents["best_epoch"] > 0)
+        assert isinstance(contents["statistics"], dict)
+        for value in contents["statistics"].values():
+            assert value.ndim
+            assert len(value) in (1, self.replicas)
 
     def __repr__(self) -> str:
         return f"TrainedRun({str(self.directory)!r}: {self.directory.title()}, {self.replicas} replicas)"
@@ -96,12 +114,17 @@ class TrainedRun:
         """The encoder of one replica, by default the best by validation loss.
 
         Raises:
-            UserError: There is no such replica.
+            UserError: There is no such replica, or it has learned nothing.
         """
         chosen = self._chosen(replica)
+        if not self._has_learned(chosen):
+            raise UserError(f"{self.directory}: replica {chosen} diverged in its first epoch and has learned nothing")
         if chosen not in self._replicas:
             self._replicas[chosen] = self.stack.replica(chosen)
         return self._replicas[chosen]
+
+    def _has_learned(self, replica: int) -> bool:
+        return bool(self._contents["best_epoch"][replica] > 0)
 
     def _chosen(self, replica: int | None) -> int:
         if replica is None:
@@ -185,7 +208,10 @@ class TrainedRun:
         """
         experiment = self.experiment if data is None else self.experiment.on(data)
         held_out = HeldOut(experiment.draws(self.device), experiment.loss, "test", experiment.batch_size)
-        return evaluate(held_out, self.stack, self._contents["statistics"])
+        metrics, baselines = evaluate(held_out, self.stack, self._contents["statistics"])
+        # A replica that diverged at once has learned nothing worth a number, as in run.json.
+        learned = [row if self._has_learned(replica) else dict.fromkeys(row) for replica, row in enumerate(metrics)]
+        return learned, baselines
 
 
 def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()) -> TrainedRun:
@@ -213,8 +239,26 @@ def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()
             raise UserError(f"{directory}: config.yaml leaves open what its file would tell")
         return Prepared(spec, spec)
 
-    experiment = Experiment.from_config(directory.config(), trust=trust, prepare=refuse)
+    config = directory.config()
     if not directory.best_checkpoint.is_file():
-        raise UserError(f"{path} has no checkpoints/best.pt: it has not finished an epoch, or the file is gone")
+        raise DamagedError(f"{path} has no {BEST}: {_why_without(directory)}")
+    experiment = Experiment.from_config(config, trust=trust, prepare=refuse)
     target = resolve_device(device)
-    return TrainedRun(directory, experiment, load_checkpoint(directory.best_checkpoint, target), target)
+    try:
+        contents = load_checkpoint(directory, BEST, target)
+    except DamagedError as error:
+        more = f"; invlearn resume {directory} writes it anew" if directory.last_checkpoint.is_file() else ""
+        raise DamagedError(f"{error}{more}") from error
+    started = config_in(contents)
+    if started and (changed := differences(migrated(started), config, experiment.at_default)):
+        changed.pop("trainer.epochs", None)  # the run was extended
+        if changed:
+            listed = ", ".join(f"{key} ({old} there, {new} in config.yaml)" for key, (old, new) in changed.items())
+            raise DamagedError(f"{directory.best_checkpoint} is of another config: {listed}")
+    return TrainedRun(directory, experiment, contents, target)
+
+
+def _why_without(directory: RunDirectory) -> str:
+    if directory.last_checkpoint.is_file():
+        return f"invlearn resume {directory} writes it anew"
+    return "it has not finished an epoch, or the file is gone"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -13,11 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from invlearn.config import as_plain, config_hash
 from invlearn.config.hydra import hydra_ready, launch_jobs
-from invlearn.errors import BusyError
+from invlearn.errors import BusyError, UserError, describe_error
+from invlearn.output import say, warn
 from invlearn.runs.directory import RunDirectory
-from invlearn.runs.session import describe_error, is_finished, sigterm_raises
-from invlearn.runs.storage import write_atomically
+from invlearn.runs.session import is_finished
 from invlearn.runs.train import train_experiment
+from invlearn.signals import signals_raise
+from invlearn.storage import write_atomically
 from invlearn.sweeps.plan import Job, Sweep
 from invlearn.training.experiment import Experiment
 from invlearn.training.internals import optimise_without_compiler
@@ -48,7 +50,7 @@ def run_sweep(sweep: Sweep, checked: Sequence[tuple[Experiment, bool]]) -> int:
     states = ["finished" if finished else _state(job) for job, (_, finished) in zip(sweep.jobs, checked, strict=True)]
     counts = Counter(states)
     listed = ", ".join(f"{counts[state]} {words}" for state, words in WORDS.items() if counts[state])
-    print(f"{len(states)} run{'s' * (len(states) > 1)} in {sweep.folder}: {listed}", flush=True)
+    say([f"{len(states)} run{'s' * (len(states) > 1)} in {sweep.folder}: {listed}"])
     waiting = []
     for job, (experiment, _), state in zip(sweep.jobs, checked, states, strict=True):
         if state not in ("finished", "busy") and _mark_planned(RunDirectory(job.folder), experiment):
@@ -58,7 +60,7 @@ def run_sweep(sweep: Sweep, checked: Sequence[tuple[Experiment, bool]]) -> int:
             _stop_mark(RunDirectory(job.folder)).unlink(missing_ok=True)
         write_atomically(sweep.folder / "multirun.yaml", OmegaConf.to_yaml(sweep.config).encode())
         try:
-            with sigterm_raises():
+            with signals_raise():
                 _launch_all(sweep, waiting)
         except BaseException as stop:
             if hasattr(stop, "__notes__"):
@@ -94,12 +96,13 @@ def run_job(config: DictConfig) -> None:
         config.device = f"cuda:{hydra.job.num % torch.cuda.device_count()}"
     try:
         train_experiment(Experiment.from_config(as_plain(config)), directory)
-        print(f"{directory.path.name}: finished in {directory.record()['wall_seconds']:.0f} s", flush=True)
+        say([f"{directory.path.name}: finished in {directory.record()['wall_seconds']:.0f} s"])
     except BusyError as error:
-        print(f"left alone: {error}", flush=True)
+        say([f"left alone: {error}"])
     except Exception as error:
-        print(f"{directory.path.name}: failed: {describe_error(error)}", flush=True)
-        _note_failure(directory, describe_error(error), stop=config.on_error == "stop")
+        say([f"{directory.path.name}: failed: {describe_error(error)}"])
+        with suppress(OSError, UserError):  # where nothing can be written, this cannot either
+            _note_failure(directory, describe_error(error), stop=config.on_error == "stop")
 
 
 def _stop_mark(directory: RunDirectory) -> Path:
@@ -138,8 +141,8 @@ def _mark_planned(directory: RunDirectory, experiment: Experiment) -> bool:
                 return False
             earlier = directory.record() if directory.exists else {}
             directory.write_record(
-                {**earlier, "status": "planned", "config_hash": config_hash(experiment.config)}
-                | {"seeds": experiment.seeds, "metrics": None}
+                {"config_hash": config_hash(experiment.config), **earlier}
+                | {"status": "planned", "seeds": experiment.seeds, "metrics": None}
             )
             if not directory.exists:
                 directory.write_config(experiment.config)
@@ -167,7 +170,7 @@ def _launch_all(sweep: Sweep, jobs: Sequence[Job]) -> None:
         except Exception as error:
             halted = [job for job in left if _halted(job)]
             if sweep.is_queued:  # the other jobs go on without us
-                print(f"hydra/launcher: {describe_error(error)}; see {sweep.folder / '.submitit'}", file=sys.stderr)
+                warn(f"hydra/launcher: {describe_error(error)}; see {sweep.folder / '.submitit'}")
                 return
             if not halted:
                 raise
@@ -201,15 +204,23 @@ def _report(sweep: Sweep) -> int:
     directories = [RunDirectory(job.folder) for job in sweep.jobs]
     # First the locks: a run that ends while we look counts as finished.
     locked = [directory.is_locked for directory in directories]
-    statuses = [directory.record().get("status") for directory in directories]
-    print(render(aggregate(read_runs(directories)), "table"))
-    for directory, status in zip(directories, statuses, strict=True):
+    statuses, errors = zip(*map(_outcome, directories), strict=True) if directories else ((), ())
+    say([render(aggregate(read_runs(directories)), "table")])
+    for directory, status, error in zip(directories, statuses, errors, strict=True):
         if status == "failed":
-            error = directory.record().get("error")
-            print(f"failed: {directory.path.name}: {error}; see {directory.path / 'train.log'}")
+            say([f"failed: {directory.path.name}: {error}; see {directory.path / 'train.log'}"])
     missing = [held for held, status in zip(locked, statuses, strict=True) if status not in ("completed", "failed")]
     if busy := sum(missing):
-        print(f"{busy} left to another process")
+        say([f"{busy} left to another process"])
     if unstarted := len(missing) - busy:
-        print(f"{unstarted} not trained; {_again(sweep)} trains them")
+        say([f"{unstarted} not trained; {_again(sweep)} trains them"])
     return 1 if unstarted or "failed" in statuses else 0
+
+
+def _outcome(directory: RunDirectory) -> tuple[str, str | None]:
+    """The status of a run, and the error that ended it; one whose files cannot be read has failed."""
+    try:
+        record = directory.record()
+    except UserError as error:
+        return "failed", str(error)
+    return record["status"], record.get("error")

@@ -56,10 +56,7 @@ ENTITIES: dict[str, tuple[Edit, Named]] = {
     "no features": (lambda table: table[["id", "place"]], names(key="dataset.features", also=["column"])),
     "one entity": (lambda table: table.assign(id="a"), names(column="id", value="a")),
     "few entities": (lambda table: table[table["id"] < "004"], names(value=4, also=[SIX])),
-    "one sample": (
-        put(8, "id", "lonely"),
-        names(row=8, column="id", value="lonely", suggests="dataset.drop", also=["singletons"]),
-    ),
+    "one sample of each": (lambda table: table.assign(id=range(len(table))), names(column="id", also=["two rows"])),
     "equal rows": (equal_to(2, 30), names(row=(30, 2), suggests="dataset.drop", also=["duplicates"])),
     "contradiction": (equal_to(2, 30, "x"), names(row=(30, 2), column="id")),
     "no rows": (lambda table: table[:0], names(also=["rows"])),

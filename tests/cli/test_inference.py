@@ -15,6 +15,7 @@ import pytest
 from invlearn.cli import main
 from tests.support.errors import assert_error_line, assert_line, has_line, names, naming
 from tests.support.own_data import entity_table, pair_table, write
+from tests.support.runs import set_status
 
 SHORT = [
     "dataset.size=2560",
@@ -169,8 +170,7 @@ def test_a_run_that_goes_on_says_so_and_names_what_is_out_of_date(folder: Path, 
 def test_what_an_unfinished_run_lacks_is_said(folder: Path, tmp_path: Path, capsys) -> None:
     run = tmp_path / "run"
     shutil.copytree(folder / "run", run)
-    record = (run / "run.json").read_text().replace('"completed"', '"interrupted"')
-    (run / "run.json").write_text(record)
+    set_status(run, "interrupted")
     assert main(["embed", str(run), str(folder / "a.csv"), "-o", str(tmp_path / "z.csv")]) == 0
     assert_line(capsys.readouterr().err, run.name, "interrupted", "best epoch")
     assert main(["match", str(run), str(folder / "both.parquet"), "-o", str(tmp_path / "m.csv")]) == 2
@@ -275,7 +275,7 @@ def test_given_pairs_are_judged(tmp_path: Path, capsys, monkeypatch: pytest.Monk
         (["match", "{run}", "{a}", "-o", "m.csv", "-k", "150"], names(key="-k", file="a.csv", value=[149, 150])),
         (["match", "{run}", "{a}", "-o", "{a}"], names(key="-o", file="a.csv")),
         (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "-k", "0"], names(key="-k", value=[1, 0])),
-        (["evaluate", "{run}", "{a}"], names(file="a.csv", row=1, column="id", suggests="--drop singletons")),
+        (["evaluate", "{run}", "{a}"], names(file="a.csv", column="id", also=["two rows"])),
         (["match", "{run}", "{odd}", "{a}", "-o", "m.csv"], names(file="odd.csv", also=["column", "same"])),
         (["evaluate", "{run}", "{a}", "--entity", "f0"], names(key="--entity", value="f0")),
         (["evaluate", "{run}", "--entity", "id"], names(key="--entity", also=["column", "file"])),

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 
 import invlearn
 from invlearn.cli import main
 from invlearn.errors import UserError
 from tests.support.errors import assert_error_line, naming
 from tests.support.own_data import entity_table, write
+from tests.support.runs import forge, set_status
 
 
 class Evil:
@@ -67,8 +67,7 @@ def test_a_checkpoint_cannot_run_code(kind: str, run: Path, trace: Path, capsys)
     for name in ("best.pt", "last.pt"):
         (run / "checkpoints" / name).write_bytes(content)
     assert_refused(capsys, "evaluate", run, file=["checkpoints/best.pt"], also=["checkpoint"])
-    record = (run / "run.json").read_text().replace('"completed"', '"interrupted"')
-    (run / "run.json").write_text(record)
+    set_status(run, "interrupted")
     assert_refused(capsys, "resume", run, file=["checkpoints/last.pt"], also=["checkpoint"])
     assert not trace.exists()
     assert torch.load(io.BytesIO(pickled_with_torch(evil)), weights_only=False)  # it would have
@@ -76,14 +75,15 @@ def test_a_checkpoint_cannot_run_code(kind: str, run: Path, trace: Path, capsys)
 
 
 def edit(run: Path, **changes: Any) -> None:
-    config = yaml.safe_load((run / "config.yaml").read_text())
-    for key, value in changes.items():
-        group, _, name = key.partition("__")
-        if name:
-            config[group][name] = value
-        else:
-            config[key] = value
-    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    def change(config: dict[str, Any]) -> None:
+        for key, value in changes.items():
+            group, _, name = key.partition("__")
+            if name:
+                config[group][name] = value
+            else:
+                config[key] = value
+
+    forge(run, change)
 
 
 COMMANDS = [("evaluate",), ("resume",), ("export",), ("embed", "samples.csv", "-o", "z.csv")]
@@ -165,8 +165,6 @@ def test_trust_in_a_package_is_in_its_classes_alone(run: Path, monkeypatch, caps
     monkeypatch.syspath_prepend(run.parent)
     victim = tmp_path / "victim"
     victim.mkdir()
-    config = yaml.safe_load((run / "config.yaml").read_text())
-    config["dataset"] = {"_target_": "mynets.rmtree", "path": str(victim)}
-    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    edit(run, dataset={"_target_": "mynets.rmtree", "path": str(victim)})
     assert_refused(capsys, "evaluate", run, "--trust", "mynets", key="dataset._target_", value="mynets.rmtree")
     assert victim.is_dir()

@@ -1,10 +1,16 @@
-"""Run directories that nobody trained."""
+"""Run directories that nobody trained, and changes to others that look as if invlearn had written them."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from invlearn.runs.directory import RunDirectory
+import torch
+
+from invlearn.config import config_hash
+from invlearn.runs.directory import BEST, LAST, RunDirectory
 
 
 def write_run(folder: Path, depth: int, seeds: dict[int, float | None], status: str = "completed", **more) -> None:
@@ -26,3 +32,20 @@ def write_run(folder: Path, depth: int, seeds: dict[int, float | None], status: 
             "device": "cpu",
         }
     )
+
+
+def forge(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the config of a run in all its files, as a stranger could."""
+    directory = RunDirectory(run)
+    config = directory.stored_config()
+    change(config)
+    directory.write_config(config)
+    directory.write_record({**directory.record(), "config_hash": config_hash(config)})
+    for name in (BEST, LAST):
+        contents = torch.load(run / name, weights_only=True)
+        torch.save({**contents, "config": json.dumps(config)}, run / name)
+
+
+def set_status(run: Path, status: str) -> None:
+    """Say that a run has another status."""
+    RunDirectory(run).write_record({**RunDirectory(run).record(), "status": status})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,14 @@ import pytest
 import torch
 
 import invlearn
-from invlearn.config import GROUPS
+from invlearn.config import GROUPS, config_hash
 from invlearn.errors import UserError
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.session import run_experiment
 from invlearn.runs.train import train
 from invlearn.training.experiment import Experiment
 from tests.support.errors import naming
+from tests.support.runs import forge
 from tests.support.training import CPU, experiment_of
 
 
@@ -52,17 +54,19 @@ def test_where_a_run_computes_does_not_change_which_run_it_is(tiny: list[str], t
 def test_a_key_that_did_not_exist_yet_counts_at_its_default(tiny: list[str], tmp_path: Path) -> None:
     train(tiny, tmp_path)
     whole = RunDirectory(tmp_path).config()
-    stamp = (tmp_path / "run.json").read_bytes()
+    before = copy.deepcopy(whole)
+    replicas = RunDirectory(tmp_path).record()["replicas"]
     # Not at their defaults here, or not of our constructors.
     others = {"_target_", "size", "valid_size", "test_size", "epochs", "betas", "fused"}
     for group in GROUPS:
         for key in set(whole[group]) - others:
-            older = {**whole, group: {name: value for name, value in whole[group].items() if name != key}}
-            RunDirectory(tmp_path).write_config(older)
+            forge(tmp_path, lambda config: config.update(whole) or config[group].pop(key))  # noqa: B023
+            stamp = (tmp_path / "run.json").read_bytes()
             train(tiny, tmp_path)
             assert (tmp_path / "run.json").read_bytes() == stamp, (group, key)
-    trainer = {name: value for name, value in whole["trainer"].items() if name != "patience"}
-    RunDirectory(tmp_path).write_config({**whole, "trainer": trainer})
+            whole = copy.deepcopy(before)
+    assert RunDirectory(tmp_path).record()["replicas"] == replicas
+    forge(tmp_path, lambda config: config.update(whole) or config["trainer"].pop("patience"))
     with pytest.raises(UserError, match=naming(differs={"trainer.patience": (None, 3)})):
         train([*tiny, "trainer.patience=3"], tmp_path)
 
@@ -70,9 +74,11 @@ def test_a_key_that_did_not_exist_yet_counts_at_its_default(tiny: list[str], tmp
 def test_an_extension_killed_between_two_files_still_trains(tiny: list[str], tmp_path: Path) -> None:
     train(tiny, tmp_path)
     directory = RunDirectory(tmp_path)
-    directory.write_config({**directory.config(), "trainer": {**directory.config()["trainer"], "epochs": 4}})
-    assert directory.record()["status"] == "completed"
+    record, config = directory.record(), directory.config()
+    longer = config_hash({**config, "trainer": {**config["trainer"], "epochs": 4}})
+    directory.write_record({**record, "status": "running", "config_hash": longer, "replaces": record["config_hash"]})
     train([*tiny, "trainer.epochs=4"], tmp_path)
+    assert "replaces" not in directory.record()
     assert directory.metrics()["epoch"].tolist() == [1, 2, 3, 4]
 
 

@@ -149,7 +149,7 @@ def test_a_thousand_runs_are_each_read_once(tmp_path: Path, monkeypatch: pytest.
     for index in range(1000):
         (folder := tmp_path / f"run{index}").mkdir()
         (folder / "config.yaml").write_text(config.replace("depth: 0", f"depth: {index // 4}"))
-        (folder / "run.json").write_text(json.dumps({**json.loads(record), "seeds": [2 * index, 2 * index + 1]}))
+        RunDirectory(folder).write_record({**json.loads(record), "seeds": [2 * index, 2 * index + 1]})
     opened: Counter[Path] = Counter()
     open_path = Path.open
 

@@ -10,7 +10,8 @@ from torch import nn
 
 from invlearn.config import Trainer
 from invlearn.errors import UserError
-from invlearn.runs.checkpoint import load_checkpoint, restore_state, state_contents
+from invlearn.runs.checkpoint import last_contents, load_checkpoint, restore_state
+from invlearn.runs.directory import BEST, RunDirectory
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn, prepare_training
 from invlearn.training.loop import TrainingState, learning_rate_factor, train_epochs, train_step
@@ -147,9 +148,9 @@ def test_training_continues_from_a_stored_state_to_the_same_bits(tiny: list[str]
     epochs = train_epochs(state, experiment, train, valid)
     next(epochs)
     next(epochs)
-    contents = state_contents(state)
+    contents = last_contents(state, experiment, 0.0)
     fresh = TrainingState.initial(experiment, train(0), CPU)
-    restore_state(fresh, contents)
+    restore_state(fresh, contents, epochs=4)
     for _ in train_epochs(fresh, experiment, train, valid):
         pass
     assert fresh.history == expected.history
@@ -173,9 +174,10 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
         def __reduce__(self):
             return (Path.touch, (tmp_path / "owned",))
 
-    torch.save({"model": Evil()}, tmp_path / "best.pt")
+    (tmp_path / BEST).parent.mkdir()
+    torch.save({"model": Evil()}, tmp_path / BEST)
     with pytest.raises(UserError, match=naming(file="best.pt", also=["checkpoint"])):
-        load_checkpoint(tmp_path / "best.pt", CPU)
+        load_checkpoint(RunDirectory(tmp_path), BEST, CPU)
     assert not (tmp_path / "owned").exists()
 
 

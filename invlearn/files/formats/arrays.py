@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import BinaryIO
@@ -14,6 +15,12 @@ from invlearn.files.table import CHUNK, Chunk, FileTable
 
 __all__ = ["FORMAT"]
 
+LARGE = 2**30
+"""Bytes that any archive may unpack to."""
+
+MOST_PACKED = 100
+"""Larger ones unpack to so many times their size at most; measured numbers to a few times."""
+
 
 class _Arrays(FileTable):
     """Arrays of one length: ``x`` of shape (n, d) gives columns ``x_0`` to ``x_{d-1}``, one of shape (n,) a column."""
@@ -22,6 +29,7 @@ class _Arrays(FileTable):
 
     def open(self) -> None:
         if self.path.suffix == ".npz":
+            self._check_size()
             with np.load(self.file, allow_pickle=False) as archive:
                 self.arrays = {name: archive[name] for name in archive.files}
         else:
@@ -37,6 +45,15 @@ class _Arrays(FileTable):
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
             raise UserError(f"{self}: its arrays differ in their number of rows: {listed}")
+
+    def _check_size(self) -> None:
+        """Refuse an archive that unpacks to far more than it looks."""
+        with zipfile.ZipFile(self.file) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+        packed = self.path.stat().st_size
+        if size > LARGE and size > MOST_PACKED * packed:
+            raise UserError(f"{self} would unpack from {packed / 2**20:,.1f} MiB to {size / 2**30:,.1f} GiB")
+        self.file.seek(0)
 
     @cached_property
     def _homes(self) -> dict[str, tuple[str, int | None]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,12 +13,15 @@ from typing import Any, BinaryIO
 import pandas as pd
 
 from invlearn.errors import UserError
-from invlearn.files.table import CHUNK, SEPARATORS, Chunk, FileTable, readable
+from invlearn.files.table import CHUNK, SEPARATORS, Chunk, FileTable, check_width, readable
 
 __all__ = ["FORMAT"]
 
 LOOKED_AT = 1_000
 """Rows that tell which of the columns are numbers."""
+
+LONGEST_HEADER = 2**24
+"""Bytes of the first line."""
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
 """What counts as a missing number."""
@@ -27,6 +31,14 @@ class _Csv(FileTable):
     endings = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
     writes = True
     _is_read = False
+
+    def open(self) -> None:
+        """Look at the header alone: a file without line feeds is not to be read whole."""
+        with gzip.open(self.file) if self.path.suffix == ".gz" else nullcontext(self.file) as lines:
+            header = lines.readline(LONGEST_HEADER)
+        if len(header) == LONGEST_HEADER:
+            raise UserError(f"{self} is no table: its first line has more than {LONGEST_HEADER:,} bytes")
+        check_width(self, header.count(self._separator.encode()) + 1)
 
     def _read(self, file: BinaryIO | None = None, **options: Any) -> Any:
         if file is None:

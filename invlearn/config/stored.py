@@ -1,0 +1,126 @@
+"""Configs and records as text: what is read comes perhaps from a stranger, and is data and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+__all__ = ["MOST_BYTES", "config_text", "parse_config", "parse_record", "record_text"]
+
+MOST_BYTES = 2**23
+"""Size of a file that is parsed at all; a config with the scales of 10,000 features has a million."""
+
+MOST_EVENTS = 200_000
+"""Values and brackets in a config."""
+
+MOST_KEYS = 2_000
+"""Keys in a config."""
+
+DEEPEST = 32
+"""Brackets within brackets."""
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def config_text(config: Mapping[str, Any]) -> str:
+    """A plain config as YAML."""
+    return yaml.dump(dict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def parse_config(text: bytes) -> dict[str, Any]:
+    """Read a config from YAML of plain values. Nothing in it is interpolated, and nothing is made but plain values.
+
+    Raises:
+        ValueError: It is no YAML, no mapping, holds aliases or other than plain values, or is nested too deeply.
+    """
+    try:
+        _check_events(text)
+        config = yaml.load(text, _LOADER)
+    except (yaml.YAMLError, RecursionError) as error:
+        problem = getattr(error, "problem", None) or str(error) or type(error).__name__
+        mark = getattr(error, "problem_mark", None)
+        raise ValueError(f"{str(problem).splitlines()[0]}{f', line {mark.line + 1}' if mark else ''}") from error
+    if not isinstance(config, dict):
+        raise ValueError("it is not a mapping of keys to values")
+    if _check_plain(config) > MOST_KEYS:
+        raise ValueError(f"it holds more than {MOST_KEYS:,} keys")
+    return config
+
+
+def _check_events(text: bytes) -> None:
+    """Refuse what would take long, or a deep stack, to build: aliases, many values, deep nesting."""
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, _LOADER)):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("it holds an alias (*), which no config of invlearn does")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+        if count > MOST_EVENTS:
+            raise ValueError(f"it holds more than {MOST_EVENTS:,} values")
+
+
+def _check_plain(value: object) -> int:
+    """Refuse what is no plain value; returns how many keys there are."""
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError(f"it holds a key that is no text: {key!r}")
+        return len(value) + sum(map(_check_plain, value.values()))
+    if isinstance(value, list):
+        return sum(map(_check_plain, value))
+    if not isinstance(value, str | int | float | None):
+        raise ValueError(f"it holds a {type(value).__name__}, which is no plain value")
+    return 0
+
+
+def record_text(record: Mapping[str, Any]) -> str:
+    """A record as strict JSON, with a digest of its content; what is not finite becomes null."""
+    plain = _without_nan({key: value for key, value in record.items() if key != "digest"})
+    return json.dumps({**plain, "digest": _digest(plain)}, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def parse_record(text: bytes) -> dict[str, Any]:
+    """Read a record from JSON.
+
+    Raises:
+        ValueError: It is no JSON of an object, or its digest is that of another content.
+    """
+    try:
+        record = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(record, dict):
+        raise ValueError("it is not an object of keys and values")
+    digest = record.pop("digest", None)  # version 0.1 wrote none
+    if digest is not None and digest != _digest(record):
+        raise ValueError("its digest is that of another content: it was damaged or edited")
+    return record
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

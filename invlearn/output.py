@@ -1,0 +1,87 @@
+"""What is printed: no control character reaches a terminal or a log, and a stream that fails costs no work."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+from invlearn.errors import UserError, io_problem
+
+__all__ = ["open_streams", "printable", "say", "show", "silence", "warn"]
+
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""C0 and C1 controls, what turns the direction of text, and what no encoding can write."""
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""Text in which control characters are escaped: a terminal, or the reader of a log, sees them and does not obey.
+
+    Args:
+        text: Perhaps with names from a stranger's file.
+        lines: Whether it may have several lines.
+
+    Example:
+        >>> printable("a\x1b[2Jb\nc")
+        'a\\x1b[2Jb\\nc'
+    """
+    escaped = _CONTROL.sub(lambda found: found[0].encode("unicode_escape", "backslashreplace").decode(), text)
+    return escaped if lines else escaped.replace("\n", "\\n")
+
+
+def open_streams() -> None:
+    """Give a process that was started without output streams some that lead nowhere.
+
+    A file that is opened later would otherwise take the number of standard error, and messages of libraries would be
+    written into it. Characters that the terminal's encoding lacks are escaped.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def silence(stream: TextIO) -> None:
+    """Let what is printed from here on vanish: the reader has gone, as ``head`` does, or the disk is full."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def show(text: str) -> None:
+    """Print what a command was called for.
+
+    Raises:
+        UserError: It cannot be written; where its reader has gone, nothing is said.
+    """
+    try:
+        print(printable(text, lines=True), flush=True)
+    except BrokenPipeError:
+        silence(sys.stdout)
+    except OSError as error:
+        silence(sys.stdout)
+        raise UserError(f"cannot write to standard output: {io_problem(error)}") from error
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print what goes along with the work, which is done whether or not that can be written; this is said once."""
+    for line in lines:
+        try:
+            show(line)
+        except UserError as error:
+            warn(f"{error}; the work goes on")  # once: standard output is silent from here on
+
+
+def warn(message: str) -> None:
+    """Print one line to standard error; nothing can be said about one that cannot be written."""
+    try:
+        print(f"invlearn: {printable(message)}", file=sys.stderr, flush=True)
+    except OSError:
+        silence(sys.stderr)

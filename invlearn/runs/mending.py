@@ -1,0 +1,95 @@
+"""Writing anew what a run has lost: ``last.pt`` is the truth that every other file can be made of."""
+
+from __future__ import annotations
+
+from invlearn.config import config_hash
+from invlearn.errors import DamagedError, UserError
+from invlearn.runs.checkpoint import check_history, config_in, history_table, load_checkpoint
+from invlearn.runs.directory import BEST, LAST, RunDirectory, metrics_text
+from invlearn.storage import read_inside
+
+__all__ = ["mend"]
+
+
+def mend(directory: RunDirectory) -> list[str]:
+    """Prepare a run for being resumed where files beside ``last.pt`` are gone or damaged.
+
+    config.yaml is written from the checkpoint. A run whose other files are not whole counts as interrupted after its
+    last epoch: resuming it writes them, measures it again, and trains nothing twice.
+
+    Returns:
+        What was found, in lines; nothing for a run that is whole, and for one that has no ``last.pt``.
+
+    Raises:
+        UserError: Another process trains it, or it cannot be written to.
+        DamagedError: What is left does not suffice.
+    """
+    if not directory.last_checkpoint.is_file():
+        return []
+    directory.check_links()
+    with directory.locked():
+        return [*_mend_config(directory), *_mend_record(directory), *_mend_results(directory)]
+
+
+def _mend_config(directory: RunDirectory) -> list[str]:
+    try:
+        directory.stored_config()
+        return []
+    except DamagedError as damage:
+        config = config_in(load_checkpoint(directory, LAST, "cpu"))
+        if config is None:
+            raise
+        directory.write_config(config)
+        return [f"mended: {str(damage).partition(';')[0]}; it is written anew from {LAST}"]
+
+
+def _mend_record(directory: RunDirectory) -> list[str]:
+    try:
+        directory.record()
+        return []
+    except DamagedError as damage:
+        config = config_in(load_checkpoint(directory, LAST, "cpu")) or directory.stored_config()
+        try:
+            seeds = [config["seed"] + replica for replica in range(config["replicas"])]
+        except (KeyError, TypeError) as error:
+            raise DamagedError(f"{directory}: neither run.json nor config.yaml can be read") from error
+        directory.write_record(_unfinished(config_hash(config), seeds))
+        return [f"mended: {str(damage).partition(';')[0]}; the run is measured again"]
+
+
+def _unfinished(digest: str | None, seeds: list[int]) -> dict[str, object]:
+    return {"status": "interrupted", "config_hash": digest, "seeds": seeds, "error": None, "metrics": None}
+
+
+def _mend_results(directory: RunDirectory) -> list[str]:
+    """Look at the files of a finished run; one that is not has them written as it goes on."""
+    _, record = directory.read()
+    if record["status"] != "completed":
+        return []
+    lost = []
+    try:
+        load_checkpoint(directory, BEST, "cpu")
+    except DamagedError as error:
+        lost.append(str(error))
+    try:
+        last = load_checkpoint(directory, LAST, "cpu")
+        epoch, history = last.get("epoch"), last.get("history")
+        if not isinstance(epoch, int):
+            raise ValueError
+        check_history(history, epoch, len(record["seeds"]))
+        assert isinstance(history, dict)
+        table = metrics_text(history_table(history, last["last_epoch"], record["seeds"]))
+    except (DamagedError, ValueError, KeyError, IndexError, TypeError) as error:
+        if lost:
+            raise DamagedError(f"{lost[0]}, and so is {LAST}: the run is lost; train it anew elsewhere") from error
+        return [f"note: {directory.last_checkpoint} is damaged: the run is whole, but cannot be extended"]
+    try:
+        is_whole = read_inside(directory.path, "metrics.csv", most=10 * len(table)) == table
+    except (FileNotFoundError, UserError):
+        is_whole = False
+    if not is_whole:
+        lost.append(f"{directory.path / 'metrics.csv'} is missing or not as it was written")
+    if lost:
+        kept = {key: record[key] for key in ("started", "extended") if key in record}
+        directory.write_record({**_unfinished(record.get("config_hash"), record["seeds"]), **kept})
+    return [f"mended: {line}; it is written anew from {LAST}" for line in lost]

@@ -1,0 +1,48 @@
+"""Where the output of a command may go: over no input, and over nothing that belongs to a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invlearn.errors import UserError, io_problem
+from invlearn.runs.directory import LAST, OWN
+
+__all__ = ["check_output"]
+
+
+def check_output(output: Path, *sources: str | Path | None, ours: str | None = None) -> None:
+    """Refuse to write where something would be lost. Files are compared, not the spellings of their paths.
+
+    Args:
+        output: The file that is to be written.
+        sources: Files that are read, or that the run was made of.
+        ours: Name of the one file in a run directory that this command writes there, and may replace.
+
+    Raises:
+        UserError: It is a folder or a device, is one of the sources, belongs to a run, or has no folder to lie in.
+    """
+    try:
+        if output.is_dir():
+            raise UserError(f"-o {output} is a folder; name a file")
+        if not output.absolute().parent.is_dir():
+            raise UserError(f"{output}: there is no such folder")
+        if output.exists() and not output.is_file():
+            raise UserError(f"-o {output} is no regular file")
+        for source in map(Path, filter(None, sources)):
+            if output.exists() and source.exists() and output.samefile(source):
+                raise UserError(f"-o {output} would replace a file that is read: {source}")
+        _check_runs(output, ours)
+    except OSError as error:
+        raise UserError(f"-o {output}: {io_problem(error)}") from error
+
+
+def _check_runs(output: Path, ours: str | None) -> None:
+    path = output.parent.resolve() / output.name
+    for folder in path.parents:
+        if not ((folder / "run.json").exists() or (folder / LAST).exists()):
+            continue
+        inside = path.relative_to(folder)
+        if inside.parts[0] in OWN:
+            raise UserError(f"-o {output} would write over a file of the run {folder}; choose another place")
+        if path.exists() and str(inside) != ours:
+            raise UserError(f"-o {output} is there already, in the run {folder}, where nothing is replaced")

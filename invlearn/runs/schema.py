@@ -1,0 +1,115 @@
+"""What run.json holds, checked as it is read: it may come from a stranger, or be of an earlier version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from invlearn.config.settings import MAX_REPLICAS
+
+__all__ = ["STATUSES", "check_record"]
+
+MOST_METRICS = 1_000
+"""Metrics of a replica."""
+
+STATUSES = ("planned", "running", "completed", "failed", "interrupted")
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_seed(value: object) -> bool:
+    return type(value) is int
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _are(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(test, value))
+
+
+def _or_none(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or test(value)
+
+
+def _are_measured(value: object) -> bool:
+    if not isinstance(value, Mapping) or len(value) > MOST_METRICS:
+        return False
+    return all(isinstance(number, int | float | None) for number in value.values())
+
+
+def _is_calibration(value: object) -> bool:
+    lists = ("false_positive_rate", "threshold", "true_positive_rate")
+    return (
+        isinstance(value, Mapping)
+        and all(_are(_is_number)(value.get(name)) and value[name] for name in lists)
+        and len({len(value[name]) for name in lists}) == 1
+        and _or_none(_is_count)(value.get("different_entities"))
+    )
+
+
+_REPLICA: dict[str, Callable[[Any], bool]] = {
+    "seed": _is_seed,
+    "diverged": lambda value: isinstance(value, bool),
+    "metrics": _are_measured,
+    "constants": _are_measured,
+    "epochs": _is_count,
+    "best_epoch": _is_count,
+    "best_valid_loss": _or_none(_is_number),
+    "statistics": lambda value: isinstance(value, Mapping),
+    "calibration": _or_none(_is_calibration),
+}
+
+_RECORD: dict[str, Callable[[Any], bool]] = {
+    "status": lambda value: value in STATUSES,
+    "config_hash": _is_text,
+    "replaces": _or_none(_is_text),
+    "seeds": lambda value: _are(_is_seed)(value) and 0 < len(value) <= MAX_REPLICAS,
+    "device": _is_text,
+    "parameters": _is_count,
+    "started": _or_none(_is_text),
+    "wall_seconds": _or_none(_is_number),
+    "extended": _are(lambda value: isinstance(value, Mapping)),
+    "error": _or_none(_is_text),
+    "epochs": _is_count,
+    "best_replica": _is_count,
+    "metrics": _or_none(_are_measured),
+    "constants": _or_none(_are_measured),
+}
+"""Keys whose values something depends on; others are for people."""
+
+
+def check_record(record: Mapping[str, Any]) -> None:
+    """Refuse what is no record of a run.
+
+    Raises:
+        ValueError: It names the key that is missing, or whose value is of another kind.
+    """
+    _check(record, _RECORD, needed=("status", "seeds"), where="")
+    if record["status"] != "completed" or "replicas" not in record:
+        return
+    replicas = record["replicas"]
+    if not isinstance(replicas, list) or len(replicas) != len(record["seeds"]):
+        raise ValueError("replicas is not as invlearn writes it")
+    for replica in replicas:
+        _check(replica, _REPLICA, needed=("seed", "diverged", "metrics"), where="replicas: ")
+    if record.get("best_replica", 0) >= len(replicas):
+        raise ValueError("best_replica is not as invlearn writes it")
+
+
+def _check(found: object, tests: Mapping[str, Callable[[Any], bool]], *, needed: tuple[str, ...], where: str) -> None:
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{where}it is not as invlearn writes it")
+    for key in needed:
+        if key not in found:
+            raise ValueError(f"{where}{key} is missing")
+    for key, test in tests.items():
+        if key in found and not test(found[key]):
+            raise ValueError(f"{where}{key} is not as invlearn writes it")

@@ -1,0 +1,162 @@
+"""Files that are there whole or not at all, and folders that are not left through a link."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from invlearn.errors import DamagedError, UserError, io_problem
+
+__all__ = ["LEFTOVERS", "changeable", "check_writable", "inside", "read_inside", "replacing", "write_atomically"]
+
+LEFTOVERS = (".tmp.*", ".*.tmp")
+"""Names of temporary files that a killed process leaves behind, in this version and in 0.1."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file so that a reader, or a crash at any moment, sees the old one or the new one.
+
+    Args:
+        path: The file; its folder is there.
+
+    Yields:
+        A temporary file beside it, to be written; it takes the place of ``path`` once it is on the disk.
+
+    Raises:
+        UserError: It cannot be written; what was at ``path`` is as it was.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is no regular file and cannot be replaced")
+        # The name keeps its end, which tells a library the format.
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp.", suffix=f".{path.name[-100:]}")
+        os.close(descriptor)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        _to_disk(temporary)
+        temporary.chmod(0o666 & ~_umask())  # mkstemp made it private
+        temporary.replace(path)
+        _to_disk(path.parent)  # the new name too
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file by ``content`` whole or not at all; its folder is created.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    folder = path.is_dir()
+    if folder and os.name == "nt":  # where folders cannot be opened
+        return
+    descriptor = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def check_writable(folder: Path) -> None:
+    """Make sure that a folder can be created and written to, leaving nothing behind.
+
+    Raises:
+        UserError: A part of the path is a file, or the nearest existing folder cannot be written to.
+    """
+    try:
+        existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        if not existing.is_dir():
+            raise NotADirectoryError(f"{existing} is not a folder")
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of a file in a folder that may come from a stranger: no part of it below the folder is a link.
+
+    Args:
+        folder: The folder; it may be a link itself.
+        name: The file in it, with ``/`` between the parts of its path; it need not exist.
+
+    Raises:
+        DamagedError: A part is a link, or the file is no regular one.
+    """
+    path = folder
+    parts = name.split("/")
+    for index, part in enumerate(parts):
+        path = path / part
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            return folder / name
+        except OSError as error:
+            raise DamagedError(f"{path} cannot be read: {io_problem(error)}") from error
+        is_file = index == len(parts) - 1
+        if stat.S_ISLNK(found.st_mode):
+            raise DamagedError(f"{path} is a link; files of a run are not followed out of its folder")
+        if not (stat.S_ISREG if is_file else stat.S_ISDIR)(found.st_mode):
+            raise DamagedError(f"{path} is no regular {'file' if is_file else 'folder'}")
+    return path
+
+
+def changeable(folder: Path, name: str) -> Path:
+    """The path of a file that ``inside`` admits, to be changed in place: it is no other file's second name.
+
+    Where it is one (a hard link, as some backups make them), it becomes a file of its own.
+    """
+    path = inside(folder, name)
+    if path.exists() and path.stat().st_nlink > 1:
+        write_atomically(path, path.read_bytes())
+    return path
+
+
+def read_inside(folder: Path, name: str, *, most: int) -> bytes:
+    """Read a file that ``inside`` admits.
+
+    Args:
+        folder: The folder.
+        name: The file in it.
+        most: Bytes that it may have.
+
+    Raises:
+        FileNotFoundError: There is none.
+        DamagedError: It is a link or the like, is larger, or cannot be read.
+    """
+    path = inside(folder, name)
+    try:
+        if (size := path.stat().st_size) > most:
+            raise DamagedError(f"{path} is too large to be read: {size:,} bytes, where {most:,} are the most")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DamagedError(f"{path} cannot be read: {error.strerror or error}") from error
