@@ -21,6 +21,12 @@ TINY = ["dataset.size=512", "dataset.valid_size=128", "dataset.test_size=128", "
 Invlearn = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--faults", type=float, default=0.1, help="share of the injected faults in tests/slow/faults; 1 for all of them"
+    )
+
+
 @pytest.fixture
 def tiny() -> list[str]:
     return list(TINY)

@@ -7,7 +7,7 @@ import weakref
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, cached_property
 from importlib import import_module
 from io import BufferedReader
@@ -114,7 +114,7 @@ class FileTable(Table):
         self.path = path
         with readable(path):
             self.file: BufferedReader = path.open("rb")
-            weakref.finalize(self, self.file.close).atexit = False
+            weakref.finalize(self, _close, self.file).atexit = False
             self.open()
 
     def __str__(self) -> str:
@@ -140,6 +140,11 @@ class FileTable(Table):
         """Write a file; yields a function that appends rows, which all have the same columns."""
         raise NotImplementedError
         yield
+
+
+def _close(file: BufferedReader) -> None:
+    with suppress(OSError):  # nothing was written
+        file.close()
 
 
 class _Frame(Table):

@@ -267,7 +267,9 @@ class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         if not self.is_lost:
             self.is_lost = True
-            warn(f"{self.baseFilename} cannot be written, and goes on without: {sys.exc_info()[1]}")
+            error = sys.exc_info()[1]
+            problem = io_problem(error) if isinstance(error, OSError) else str(error)
+            warn(f"{self.baseFilename} cannot be written: {problem}; training goes on")
 
 
 class _Lines(logging.Formatter):
@@ -286,7 +288,7 @@ def _logging_to(directory: RunDirectory) -> Iterator[None]:
     try:
         handler: logging.Handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        warn(f"{path} cannot be written: {io_problem(error)}")
+        warn(f"{path} cannot be written: {error.strerror}; training goes on")
         handler = logging.NullHandler()
     handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(message)s"))
     handler.setLevel(logging.DEBUG)
