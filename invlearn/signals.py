@@ -4,39 +4,62 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from invlearn.errors import Terminated
 
-__all__ = ["signals_deferred", "signals_raise"]
+__all__ = ["asked_to_end", "signals_deferred", "signals_raise"]
 
-ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
-"""Those that end a process by default, and that somebody sends; SIGINT is Python's KeyboardInterrupt."""
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name))
+"""Signals by which somebody asks for an end, and which end a process by default."""
+
+_arrived: list[int] = []
+"""Those that have arrived, the first first. A handler's exception can get lost: where it is raised in the clean-up of a
+library, an error of that library may take its place."""
 
 
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """Let SIGTERM, SIGHUP and SIGQUIT end us in order.
+    """Let signals end us in order, as Ctrl-C ends Python.
 
     What somebody else handles (a job scheduler's launcher), or ignores (``nohup``), stays as it is.
 
     Raises:
-        Terminated: One has arrived.
+        KeyboardInterrupt: SIGINT has arrived.
+        Terminated: Another has.
     """
 
-    def terminate(number: int, frame: object) -> None:
-        raise Terminated(number)
+    def end(number: int, frame: FrameType | None) -> None:
+        _arrived.append(number)
+        raise _exception(number)
 
     main = threading.current_thread() is threading.main_thread()
-    ours = [number for number in ENDING if main and signal.getsignal(number) == signal.SIG_DFL]
+    found = {number: signal.getsignal(number) for number in ENDING if main}
+    ours = [number for number, old in found.items() if old in (signal.SIG_DFL, signal.default_int_handler)]
     for number in ours:
-        signal.signal(number, terminate)
+        signal.signal(number, end)
     try:
         yield
+    except Exception as error:
+        if ours and _arrived:
+            raise _exception(_arrived[0]) from error
+        raise
     finally:
         for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, found[number])
+        if ours:
+            _arrived.clear()
+
+
+def asked_to_end(error: BaseException) -> bool:
+    """Whether an exception, which may be a library's, is on its way because somebody asked for an end."""
+    return isinstance(error, KeyboardInterrupt | Terminated) or bool(_arrived)
+
+
+def _exception(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
 
 
 @contextmanager
@@ -45,14 +68,17 @@ def signals_deferred() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    arrived: list[int] = []
-    handlers = {number: handler for number in (signal.SIGINT, *ENDING) if callable(handler := signal.getsignal(number))}
-    for number in handlers:
-        signal.signal(number, lambda number, frame: arrived.append(number))
+    waiting: list[int] = []
+    handlers: dict[int, Callable[[int, FrameType | None], object]] = {}
+    for number in ENDING:
+        handler = signal.getsignal(number)
+        if callable(handler):
+            handlers[number] = handler
+            signal.signal(number, lambda number, frame: waiting.append(number))
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        if arrived:
-            signal.raise_signal(arrived[0])
+        if waiting:
+            signal.raise_signal(waiting[0])

@@ -38,7 +38,7 @@ NOT_COMPARED = ("device", "threads", "engine", "sweep", "on_error", "hydra")
 """Keys that say where and how a run is computed, not what: they do not change which run it is."""
 
 
-MAX_REPLICAS = 65_536
+MAX_REPLICAS = 16_384
 """Far beyond what trains together; a list of their seeds alone would fill the memory."""
 
 MAX_THREADS = 1024
@@ -51,7 +51,7 @@ class Settings:
 
     Args:
         seed: Seed of replica 0; replica r has ``seed + r``.
-        replicas: Runs trained together as one stack, 1 to 65,536.
+        replicas: Runs trained together as one stack, 1 to 16,384.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: Arithmetic of training.
         tf32: Whether a GPU may round the factors of float32 matrix products to 10 bits.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -42,8 +43,9 @@ def choose_columns(table: Table, choice: str | Sequence[str], key: str, *, witho
     if not isinstance(choice, str):
         chosen = list(choice)
         table.require(chosen, key)
-        for index, name in enumerate(chosen):
-            if name in chosen[:index] or name in without:
+        counts = Counter(chosen)
+        for name in chosen:
+            if counts[name] > 1 or name in without:
                 raise UserError(f"{table}: column {name} is named twice ({key})")
     elif choice == "auto":
         chosen = [name for name in table.numeric if name not in without]

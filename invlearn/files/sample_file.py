@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -82,7 +83,8 @@ class SampleFile(ABC):
         names = self.feature_names
         if not names:
             raise ValueError("features must name at least one column")
-        if twice := next((name for name in names if names.count(name) > 1), None):
+        counts = Counter(names)
+        if twice := next((name for name in names if counts[name] > 1), None):
             raise ValueError(f"features: {twice} is named twice")
         for name, value in self._given_scale.items():
             if np.ndim(value) and np.size(value) != self.dim:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from invlearn.encoder import InvariantEncoder
+from invlearn.errors import UserError
 from invlearn.files import Table, checked_chunks
 from invlearn.inference.columns import Columns
 from invlearn.output import warn
@@ -62,7 +63,7 @@ def coded_chunks(
         replica: Which encodes; by default the best by validation loss.
 
     Raises:
-        UserError: A feature is missing, text or infinite; it names file, row and column.
+        UserError: A feature is missing, text or infinite, or a code is not finite; it names file and row.
     """
     hint = "; --drop-missing leaves such rows out"
     encoder, first = run.encoder(replica), True
@@ -71,7 +72,12 @@ def coded_chunks(
 
     def encoded() -> Coded:
         chunk, codes = waiting.popleft()
-        return Coded(chunk.rows, chunk.others, *codes.result())
+        invariant, variant = codes.result()
+        finite = np.isfinite(invariant).all(axis=1) & np.isfinite(variant).all(axis=1)
+        if not finite.all():
+            row = chunk.rows[int(finite.argmin()) * len(chunk.rows) // len(finite)]
+            raise UserError(f"{table}, row {row}: its code is not finite; are the values in the units of training?")
+        return Coded(chunk.rows, chunk.others, invariant, variant)
 
     threads = torch.get_num_threads()
     try:

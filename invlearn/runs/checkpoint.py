@@ -140,7 +140,7 @@ def restore_state(state: TrainingState, contents: Mapping[str, Any], *, epochs: 
     try:
         _check_like(state.best, contents["best"], "best")
         _check_like(state.model.state_dict(), contents["model"], "model")
-        known = set(contents["statistics"])  # those of version 0.1 are fewer
+        known = set(contents["statistics"])  # those of version 0.1 are fewer; the others are known of the data
         _check_like({k: v for k, v in state.statistics.items() if k in known}, contents["statistics"], "statistics")
         for name in ("best_loss", "best_epoch", "last_epoch", "diverged"):
             _check_like(getattr(state, name), contents[name], name)
@@ -154,7 +154,7 @@ def restore_state(state: TrainingState, contents: Mapping[str, Any], *, epochs: 
         for name in _PLAIN:
             value = contents[name]
             if name in ("statistics", "best"):
-                value = {key: tensor.clone() for key, tensor in value.items()}
+                value = {**getattr(state, name), **{key: tensor.clone() for key, tensor in value.items()}}
             setattr(state, name, value.clone() if isinstance(value, Tensor) else value)
         state.model.load_state_dict(contents["model"])
         check_parameters(state.model, ~state.diverged)

@@ -114,7 +114,8 @@ def _git_state() -> dict[str, Any] | None:
     """Commit of the source this program runs from, and whether it differs from that commit."""
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        # without locks: a process that is killed would leave one in the repository
+        command = ["git", "--no-optional-locks", "-C", str(Path(__file__).parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from invlearn.config import SCALE, differences
 from invlearn.config.migrate import migrated
-from invlearn.errors import DamagedError, Terminated, UserError, describe_error, io_problem
+from invlearn.errors import DamagedError, UserError, describe_error, io_problem
 from invlearn.files import prepare
 from invlearn.output import printable, warn
 from invlearn.runs.checkpoint import (
@@ -30,7 +30,7 @@ from invlearn.runs.checkpoint import (
 )
 from invlearn.runs.directory import BEST, LAST, RunDirectory
 from invlearn.runs.record import closing_record, now, opening_record, peak_memory
-from invlearn.signals import signals_deferred, signals_raise
+from invlearn.signals import asked_to_end, signals_deferred, signals_raise
 from invlearn.storage import changeable, check_writable
 from invlearn.training.experiment import Experiment, Prepare, resolve_device, torch_set_up
 from invlearn.training.learner import prepare_training
@@ -174,7 +174,7 @@ def run_experiment(
             log.info("completed")
         except BaseException as error:
             # SystemExit: a scheduler's launcher ends us to start us again elsewhere.
-            interrupted = isinstance(error, KeyboardInterrupt | Terminated | SystemExit)
+            interrupted = asked_to_end(error) or isinstance(error, SystemExit)
             record["status"] = "interrupted" if interrupted else "failed"
             if interrupted:
                 error.add_note(f"continue with: invlearn resume {directory}")  # for the command line to show
@@ -204,9 +204,9 @@ class _Clock:
 
 
 def _train(experiment: Experiment, directory: RunDirectory, device: torch.device, clock: _Clock) -> TrainingState:
+    contents = _last_checkpoint(experiment, directory, device) if directory.last_checkpoint.is_file() else None
     state, train, valid = prepare_training(experiment, device)
-    if directory.last_checkpoint.is_file():
-        contents = _last_checkpoint(experiment, directory, device)
+    if contents is not None:
         restore_state(state, contents, epochs=experiment.epochs)
         clock.add(contents["seconds"])
         log.info("continuing after epoch %d of %d", state.epoch, experiment.epochs)
@@ -252,6 +252,9 @@ def _last_checkpoint(experiment: Experiment, directory: RunDirectory, device: to
         raise DamagedError(f"{error}; remove it to train the run anew") from error
     if started := config_in(contents):
         _refuse_another(experiment, migrated(started), str(directory.last_checkpoint))
+    loss = contents.get("best_loss")
+    if not isinstance(loss, torch.Tensor) or loss.shape != (experiment.settings.replicas,):  # before so many are made
+        raise DamagedError(f"{directory.last_checkpoint} is not of {experiment.settings.replicas} replicas")
     return contents
 
 

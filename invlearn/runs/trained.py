@@ -208,7 +208,13 @@ class TrainedRun:
         """
         experiment = self.experiment if data is None else self.experiment.on(data)
         held_out = HeldOut(experiment.draws(self.device), experiment.loss, "test", experiment.batch_size)
-        metrics, baselines = evaluate(held_out, self.stack, self._contents["statistics"])
+        statistics = self._contents["statistics"]
+        try:
+            metrics, baselines = evaluate(held_out, self.stack, statistics)
+        except KeyError as error:
+            if error.args[0] in statistics or not isinstance(error.args[0], str):
+                raise
+            raise DamagedError(f"{self.directory.best_checkpoint} does not hold {error.args[0]}") from error
         # A replica that diverged at once has learned nothing worth a number, as in run.json.
         learned = [row if self._has_learned(replica) else dict.fromkeys(row) for replica, row in enumerate(metrics)]
         return learned, baselines

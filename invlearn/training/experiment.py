@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -112,6 +114,7 @@ class Experiment:
             at_default |= {"optimizer.lr"}
         whole = {**nodes, **{key: value for key, value in top.items() if key != "_target_"}}
         experiment = cls(whole, spec, loss, trainer, settings, frozenset(at_default), prepared)
+        experiment._check_memory(network)
         if prepared:
             experiment._check_data(prepared)
         return experiment
@@ -216,6 +219,27 @@ class Experiment:
             trained=[part for part in ("encoder", "decoder") if getattr(self.loss, f"trains_{part}")],
             feature_names=feature_names_of(self.spec),
         )
+
+    def _check_memory(self, network: AutoEncoder) -> None:
+        """Refuse sizes that cannot be meant, before anything of such a size is made.
+
+        Raises:
+            UserError: The examples or the networks alone would take more memory than the machine has.
+        """
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        needs = {"dataset.size": 0, **{f"dataset.{part}_size": 0 for part in ("valid", "test")}}
+        for key in needs:
+            count = getattr(self.spec, key.removeprefix("dataset."), 0)
+            shared = getattr(self.spec, "seed", None) is not None
+            needs[key] = 2 * count * self.spec.dim * (1 if shared else self.settings.replicas)
+        needs["replicas"] = 4 * parameters * self.settings.replicas  # with gradients and the optimiser's means
+        key = max(needs, key=lambda key: needs[key])
+        size = needs[key] * torch.empty((), dtype=self.dtype).element_size()
+        if size > (memory := machine_memory()):
+            sizes = f"{size / 2**30:,.0f} GiB, and this machine has {memory / 2**30:,.0f}"
+            raise UserError(
+                f"out of memory: {key} would take {sizes}; lower replicas, dataset.size, model.columns or model.width"
+            )
 
     def _check_data(self, data: Prepared) -> None:
         """Refuse data from which the loss cannot be trained, or not in batches of this size.
@@ -330,6 +354,14 @@ def _at_default(given: Mapping[str, Any], settled: Mapping[str, Any]) -> set[str
     }
 
 
+def machine_memory() -> float:
+    """Bytes of main memory; infinite where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return math.inf
+
+
 def resolve_device(name: str) -> torch.device:
     """The torch device that a setting names; ``auto`` is the first GPU if there is one.
 
@@ -343,10 +375,9 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("cpu")
     if not re.fullmatch(r"cuda(:\d+)?", name):
         raise UserError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
-    device = torch.device(name)
-    if (device.index or 0) >= count:
+    if int(name.partition(":")[2] or 0) >= count:  # torch itself keeps 8 bits of the number
         raise UserError(f"device={name}: torch finds {count or 'no'} CUDA device{'' if count == 1 else 's'} here")
-    return device
+    return torch.device(name)
 
 
 @contextmanager

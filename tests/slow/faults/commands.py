@@ -25,7 +25,7 @@ __all__ = ["KINDS", "Commands", "Fault", "Result", "build_injector"]
 KINDS = ("open", "write", "fsync", "rename", "close", "any")
 """Calls that can fail, in the injector's order: files are opened to be written, and so on; or any of these."""
 
-LONGEST = 120
+LONGEST = 60
 """Seconds after which a command counts as hanging."""
 
 
@@ -128,8 +128,6 @@ class Commands:
 
 
 def _serve() -> None:
-    import matplotlib.figure
-    import pandas
     import torch
 
     import invlearn.cli.train

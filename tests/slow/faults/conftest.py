@@ -29,13 +29,13 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
 @pytest.fixture(scope="session")
 def some(request: pytest.FixtureRequest) -> Callable[[int], range]:
     """Of so many cases those that are to be tried, as ``--faults`` says."""
-    share = request.config.getoption("--faults")
+    share = float(request.config.getoption("--faults") or 0)
     return lambda count: range(math.ceil(count * share))
 
 
 @pytest.fixture(scope="session")
 def stored(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with runs: ``family`` and ``own`` are finished, ``half`` is ``family``, interrupted in its last epoch."""
+    """A folder with runs: ``family`` and ``own`` are finished, ``half`` was interrupted in its last epoch."""
     folder = tmp_path_factory.mktemp("stored")
     write(entity_table(), folder / "samples.csv")
     write(entity_table(seed=1), folder / "new.csv")
