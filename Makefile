@@ -7,7 +7,7 @@ PRESET ?= quick
 LAUNCHER ?= joblib
 FIGURES := fig1 fig2 fig3 fig4 fig5
 
-.PHONY: help setup train figures $(FIGURES) bench examples test lint types imports wheel check clean
+.PHONY: help setup lock train figures $(FIGURES) bench examples test lint types imports wheel check clean
 
 help:
 	@echo "make train    set up, then train the main job: invlearn train dataset=twopart model=extended"
@@ -16,16 +16,38 @@ help:
 	@echo "make bench    time invlearn beside Lightning, a PyTorch loop and JAX; half an hour on two idle cores"
 	@echo "make examples compare methods on digits and leaves, and on ever less data; hours on two cores"
 	@echo "make test     set up, then run every test"
+	@echo "make setup    what the others begin with; HASHES=1 checks every package but torch against requirements.lock"
 	@echo "make check    lint, types, import rules and the wheel, as CI does after the tests"
 	@echo "make clean    remove .venv and caches; outputs/ stays"
 
-# Made anew when the dependencies change.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# Made anew when the dependencies change. With HASHES=1 nothing is installed that differs from what the .lock files
+# name; torch is the exception, which each machine takes in a build of its own.
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+ifdef HASHES
+	$(PIP) --require-hashes --requirement requirements-build.lock
+	$(PIP) --require-hashes --no-build-isolation --requirement requirements.lock
+	$(PIP) --constraint constraints.txt torch
+	$(PIP) --no-deps --no-build-isolation --editable .
+else
+	$(PIP) --constraint constraints.txt --editable '.[dev]'
+endif
 	@touch $@
 
 setup: .venv/.installed
+
+# The hashes of what is installed here, of every file that the index has of these versions.
+COMPILE := build/lock/bin/pip-compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	--no-strip-extras --allow-unsafe --generate-hashes --pip-args --no-deps
+lock: setup
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check pip-tools
+	$(BIN)/pip freeze --exclude-editable | grep --invert-match --ignore-case '^torch==' | \
+		$(COMPILE) --output-file requirements.lock -
+	printf 'editables\nhatchling\npackaging\npathspec\npluggy\nsetuptools\ntrove-classifiers\nwheel\n' > build/lock/build.in
+	$(COMPILE) --constraint constraints.txt --output-file requirements-build.lock build/lock/build.in
 
 train: setup
 	$(BIN)/invlearn train dataset=twopart model=extended
@@ -40,13 +62,13 @@ figures: setup
 	$(BIN)/invlearn claims --preset $(PRESET)
 
 bench: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
+	$(PIP) --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python -m benchmarks
 
 # aeon is installed without what it needs: only the leaf outlines among its files are read.
 examples: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,examples]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps aeon
+	$(PIP) --constraint constraints.txt --editable '.[dev,examples]'
+	$(PIP) --constraint constraints.txt --no-deps aeon
 	$(BIN)/python -m examples.run
 	$(BIN)/python -m examples.amount
 	$(BIN)/python -m examples.defaults

@@ -73,9 +73,9 @@ def coded_chunks(
     def encoded() -> Coded:
         chunk, codes = waiting.popleft()
         invariant, variant = codes.result()
-        finite = np.isfinite(invariant).all(axis=1) & np.isfinite(variant).all(axis=1)
-        if not finite.all():
-            row = chunk.rows[int(finite.argmin()) * len(chunk.rows) // len(finite)]
+        wrong = np.flatnonzero(~np.isfinite(np.hstack([invariant, variant])).all(axis=1))
+        if len(wrong):
+            row = chunk.rows[wrong[0] * len(chunk.rows) // len(invariant)]
             raise UserError(f"{table}, row {row}: its code is not finite; are the values in the units of training?")
         return Coded(chunk.rows, chunk.others, invariant, variant)
 
