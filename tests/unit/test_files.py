@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from invlearn import files
 from invlearn.data import EntitySamples, LabelledPairs
+from invlearn.errors import UserError
 from invlearn.files import EntityFile, PairFile, SampleFile, open_table, table_writer
 from invlearn.files.rows import row_hashes
 from invlearn.files.scale import Scaling, scale_of
@@ -296,3 +297,25 @@ def test_a_report_names_what_is_odd_about_pairs(tmp_path: Path) -> None:
     assert_line(report, "note", "x", "x'", 1, 60, "same pairs")
     assert_line(report, "note", 1, "different pairs", "same pairs")
     assert_line(report, "note", "different pairs", "1.5e+03", "median", 1)
+
+
+def test_entities_with_one_row_are_left_out_and_counted(tmp_path: Path) -> None:
+    table = entity_table()
+    table.loc[3, "id"] = "lonely"
+    data = prepare(EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id"))
+    assert_line("\n".join(data.report), "left out", 1, "one row")
+    assert_line("\n".join(data.report), 119, "samples", 40, "entities")
+    table["id"] = [*map(str, range(100)), *(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"] * 2)]
+    data = prepare(EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id"))
+    assert_line("\n".join(data.report), "left out", 100)
+    assert_line("\n".join(data.report), "note", "most", "id")
+
+
+@pytest.mark.parametrize("scaling", ["common", "per_feature"])
+def test_values_that_single_precision_cannot_tell_apart_are_refused(tmp_path: Path, scaling: Scaling) -> None:
+    table = entity_table()
+    names = ["f0", "f1", "f2", "f3"]
+    table[names] = table[names] * 1e-310
+    file = write(table, tmp_path / "samples.csv")
+    with pytest.raises(UserError, match=naming(key="dataset.scaling")):
+        prepare(EntityFile(path=str(file), entity="id", scaling=scaling))

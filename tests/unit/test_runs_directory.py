@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -11,29 +10,7 @@ import pytest
 
 from invlearn.errors import UserError
 from invlearn.runs.directory import RunDirectory
-from invlearn.storage import check_writable, write_atomically
 from tests.support.errors import naming
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "deep" / "file"
-    write_atomically(file, b"old")
-    assert file.read_bytes() == b"old"
-
-    def power_cut(descriptor: int) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", power_cut)
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(file, b"new")
-    assert file.read_bytes() == b"old"
-    assert list(file.parent.iterdir()) == [file]
-
-
-def test_files_are_as_readable_as_any_other(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "ours", b"")
-    (tmp_path / "plain").touch()
-    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_the_record_is_strict_json(tmp_path: Path) -> None:
@@ -75,13 +52,3 @@ def test_damage_is_named(tmp_path: Path, name: str, content: str | None) -> None
     run = RunDirectory(tmp_path)
     with pytest.raises(UserError, match=naming(file=[name, tmp_path])):
         run.record() if name == "run.json" else run.config()
-
-
-def test_whether_a_folder_can_be_written_is_found_without_a_trace(tmp_path: Path) -> None:
-    check_writable(tmp_path / "a" / "b")
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=naming(file=[tmp_path / "file" / "run", tmp_path / "file"])):
-        check_writable(tmp_path / "file" / "run")
-    with pytest.raises(UserError, match=naming(file="/proc/nowhere/run")):
-        check_writable(Path("/proc/nowhere/run"))
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,144 @@
+"""What is missing or damaged of a run is told, and written anew from last.pt."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import invlearn
+from invlearn.cli import main
+from invlearn.errors import DamagedError, UserError
+from invlearn.runs.directory import BEST, LAST, RunDirectory
+from invlearn.runs.mending import mend
+from tests.support.errors import assert_error_line, naming
+from tests.support.runs import forge
+
+SIZES = [f"dataset.{name}=256" for name in ("size", "valid_size", "test_size")]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mending") / "run"
+    invlearn.train([*SIZES, "dataset.dim=4", "trainer.epochs=2", "replicas=2"], folder)
+    return folder
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+DAMAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "best.pt lost": (BEST, Path.unlink),
+    "best.pt, a bit": (BEST, flip),
+    "metrics.csv lost": ("metrics.csv", Path.unlink),
+    "metrics.csv, a digit": ("metrics.csv", lambda file: file.write_text(file.read_text().replace("e-0", "e-1"))),
+    "config.yaml lost": ("config.yaml", Path.unlink),
+    "config.yaml, cut": ("config.yaml", lambda file: file.write_text(file.read_text()[:300] + "\n  - {")),
+    "run.json lost": ("run.json", Path.unlink),
+    "run.json, a digit": (
+        "run.json",
+        lambda file: file.write_text(file.read_text().replace('"auroc": 0', '"auroc": 1')),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_a_finished_run_is_whole_again_after_it_is_resumed(what: str, run: Path, trained: Path, capsys) -> None:
+    name, damage = DAMAGES[what]
+    before = (run / name).read_bytes()
+    damage(run / name)
+    assert not (run / name).exists() or (run / name).read_bytes() != before
+    assert main(["resume", str(run)]) == 0
+    assert f"mended: {run}" in capsys.readouterr().out
+    for file in ("metrics.csv", "config.yaml"):
+        assert (run / file).read_bytes() == (trained / file).read_bytes()
+    records = [json.loads((folder / "run.json").read_text()) for folder in (run, trained)]
+    for key in ("status", "metrics", "replicas", "constants", "config_hash", "seeds"):
+        assert records[0][key] == records[1][key]
+    assert invlearn.load_run(run).encode(np.zeros((1, 4)))[0].shape == (1, 4)
+    assert mend(RunDirectory(run)) == []
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_who_reads_a_damaged_run_is_told_what_to_do(what: str, run: Path, capsys) -> None:
+    name, damage = DAMAGES[what]
+    damage(run / name)
+    status = main(["evaluate", str(run)])
+    if name == "metrics.csv":  # nobody computes with it
+        assert status == 0
+        return
+    assert status == 2
+    assert_error_line(capsys.readouterr().err, file=Path(name).name, suggests="invlearn resume")
+
+
+def test_a_finished_run_can_do_without_its_last_checkpoint(run: Path, capsys) -> None:
+    flip(run / LAST)
+    assert main(["resume", str(run)]) == 0
+    assert "cannot be extended" in capsys.readouterr().out
+    flip(run / BEST)
+    assert main(["resume", str(run)]) == 2
+    assert_error_line(capsys.readouterr().err, file=[BEST, LAST], also=["lost"])
+
+
+@pytest.mark.parametrize("command", ["evaluate", "resume", "export"])
+@pytest.mark.parametrize(
+    ("edit", "differs"),
+    [
+        (("dim: 4", "dim: 6"), {"dataset.dim": (4, 6)}),
+        (("seed: 0", "seed: -1"), {"seed": (0, -1)}),
+        (("epochs: 2", "epochs: 3"), {"trainer.epochs": (2, 3)}),
+        (("  clip: 1.0\n", ""), {"trainer.clip": (1.0, None)}),
+    ],
+)
+def test_an_edited_config_is_refused_by_its_keys(
+    command: str, edit: tuple[str, str], differs: dict[str, tuple[object, object]], run: Path, capsys
+) -> None:
+    text = (run / "config.yaml").read_text()
+    assert edit[0] in text
+    (run / "config.yaml").write_text(text.replace(*edit))
+    assert main([command, str(run)]) == 2
+    assert_error_line(capsys.readouterr().err, file="config.yaml", differs=differs, suggests="invlearn resume")
+    (run / "config.yaml").unlink()
+    assert main(["resume", str(run)]) == 0
+    assert (run / "config.yaml").read_text() == text
+
+
+def test_a_checkpoint_of_another_config_is_refused(run: Path, trained: Path) -> None:
+    forge(run, lambda config: config["trainer"].update(clip=2.0))
+    shutil.copy(trained / BEST, run / BEST)
+    with pytest.raises(DamagedError, match=naming(file="best.pt", key="trainer.clip")):
+        invlearn.load_run(run)
+
+
+def test_a_replica_that_has_learned_nothing_encodes_nothing(tmp_path: Path, monkeypatch) -> None:
+    import torch
+
+    from invlearn.training.experiment import Experiment
+
+    initial = Experiment.encoder
+
+    def with_nan(self: Experiment, device, **settings):
+        encoder = initial(self, device, **settings)
+        if str(device) != "meta":
+            next(encoder.parameters()).data[1] = torch.nan
+        return encoder
+
+    monkeypatch.setattr(Experiment, "encoder", with_nan)
+    run = invlearn.train([*SIZES, "trainer.epochs=1", "replicas=2"], tmp_path)
+    metrics, _ = run.evaluate()
+    assert metrics[0]["auroc"] is not None
+    assert set(metrics[1].values()) == {None}
+    with pytest.raises(UserError, match=naming(value=1, also=["diverged"])):
+        run.encode(torch.zeros(2, 10), replica=1)
