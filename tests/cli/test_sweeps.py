@@ -186,3 +186,24 @@ def test_a_launcher_that_is_not_installed_is_named(
     assert train("seed=0,1", "hydra/sweeper=optuna") == 2
     assert_error_line(capsys.readouterr().err, key="hydra/sweeper")
     assert not (here / "outputs").exists()
+
+
+def test_a_damaged_run_is_named_and_keeps_no_other_from_being_trained(here: Path, capsys) -> None:
+    assert train("model.depth=1,2") == 0
+    first, second = runs_of(here).values()
+    (first / "run.json").write_text('{"status": ')
+    capsys.readouterr()
+    assert train("model.depth=1,2,3") == 1
+    out, err = capsys.readouterr()
+    assert_error_line(err, file="run.json", also=[first.name], suggests="invlearn resume")
+    assert counts(out.splitlines()[0]) == {"finished": 1, "new": 1}
+    assert main(["resume", str(first)]) == 0
+    capsys.readouterr()
+    assert train("model.depth=1,2,3") == 0
+    assert counts(capsys.readouterr().out.splitlines()[0]) == {"finished": 3}
+    link = second / "train.log"
+    link.unlink()
+    link.symlink_to(here / "elsewhere")
+    assert train("model.depth=1,2,3") == 1
+    assert_error_line(capsys.readouterr().err, file="train.log", also=["link"])
+    assert not (here / "elsewhere").exists()
