@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from invlearn.errors import Terminated, UserError, io_problem, nearest
-from invlearn.output import open_streams, show, silence, warn
-from invlearn.signals import signals_raise
+from invlearn.system.output import open_streams, show, silence, warn
+from invlearn.system.signals import signals_raise
 
 __all__ = ["COMMANDS", "main"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from invlearn.errors import UserError
-from invlearn.output import show, warn
 from invlearn.runs.directory import RunDirectory
+from invlearn.system.output import show, warn
 
 if TYPE_CHECKING:
     from invlearn.runs.trained import TrainedRun

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from invlearn.cli.arguments import Parser
-from invlearn.output import say
 from invlearn.runs.outputs import check_output
+from invlearn.system.output import say
 
 __all__ = ["main"]
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from invlearn.cli.arguments import Parser
-from invlearn.output import show, warn
+from invlearn.system.output import show, warn
 
 __all__ = ["main"]
 

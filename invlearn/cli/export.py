@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from invlearn.cli.arguments import Parser
-from invlearn.output import say
 from invlearn.runs.outputs import check_output
-from invlearn.storage import check_writable
+from invlearn.system.output import say
+from invlearn.system.storage import check_writable
 
 __all__ = ["main"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from invlearn.cli.arguments import Parser
 from invlearn.errors import UserError, nearest
-from invlearn.output import say, warn
+from invlearn.system.output import say, warn
 
 __all__ = ["main"]
 
@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_intermixed_args(argv)
 
     from invlearn.paper.figures import FIGURES, draw, read_figure
-    from invlearn.storage import check_writable, write_atomically
+    from invlearn.system.storage import check_writable, write_atomically
 
     if arguments.name not in FIGURES:
         raise UserError(f"figure {arguments.name}: there is no such figure{nearest(arguments.name, FIGURES)}")

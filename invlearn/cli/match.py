@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from invlearn.cli.arguments import Parser, names_or_prefix
 from invlearn.errors import UserError
-from invlearn.output import say
 from invlearn.runs.outputs import check_output
+from invlearn.system.output import say
 
 if TYPE_CHECKING:
     from invlearn.inference import Rule

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from invlearn.cli.arguments import Parser
 from invlearn.errors import UserError
-from invlearn.output import show, warn
 from invlearn.runs.outputs import check_output
+from invlearn.system.output import show, warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     from invlearn.report.tables import render
     from invlearn.runs.aggregate import aggregate
     from invlearn.runs.reading import find_runs, read_runs
-    from invlearn.storage import write_atomically
+    from invlearn.system.storage import write_atomically
 
     if arguments.format == "parquet" and arguments.output is None:
         raise UserError("results: --format parquet needs a file: -o FILE")

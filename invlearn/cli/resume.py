@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from invlearn.cli.arguments import Parser
-from invlearn.output import say
 from invlearn.runs.directory import RunDirectory
+from invlearn.system.output import say
 
 __all__ = ["main"]
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from invlearn.errors import DamagedError
-from invlearn.output import say, show, warn
 from invlearn.sweeps.plan import compose_sweep
+from invlearn.system.output import say, show, warn
 
 __all__ = ["sweep"]
 

@@ -14,8 +14,8 @@ from invlearn.config import as_plain
 from invlearn.config.compose import compose_one, errors_explained, searching
 from invlearn.config.hydra import argument_parser, hydra_ready, run_in_folder, show_hydra
 from invlearn.errors import UserError
-from invlearn.output import say, show
 from invlearn.runs.directory import RunDirectory
+from invlearn.system.output import say, show
 
 # torch is imported where it is used: help and completion must answer at once.
 
@@ -101,7 +101,7 @@ def _folder(config: DictConfig) -> Path:
 def _what_starts(directory: RunDirectory) -> str:
     """That a run is trained, or from where it goes on."""
     from invlearn.runs.checkpoint import load_checkpoint
-    from invlearn.runs.directory import LAST
+    from invlearn.runs.layout import LAST
 
     if directory.is_locked:
         return f"waiting for {directory}, which another process trains"

@@ -15,7 +15,7 @@ from invlearn.config.hydra import compose_config, hydra_ready
 from invlearn.config.migrate import renamed_overrides
 from invlearn.config.settings import flatten
 from invlearn.errors import UserError, nearest
-from invlearn.output import warn
+from invlearn.system.output import warn
 
 __all__ = [
     "LAUNCHER_EXTRAS",

@@ -18,7 +18,7 @@ from typing import ClassVar, NamedTuple
 import pandas as pd
 
 from invlearn.errors import UserError, nearest
-from invlearn.storage import replacing
+from invlearn.system.storage import replacing
 
 __all__ = [
     "CHUNK",

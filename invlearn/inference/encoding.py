@@ -15,8 +15,8 @@ from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.files import Table, checked_chunks
 from invlearn.inference.columns import Columns
-from invlearn.output import warn
 from invlearn.runs.trained import TrainedRun
+from invlearn.system.output import warn
 
 if TYPE_CHECKING:
     import pandas as pd

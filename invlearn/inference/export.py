@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.runs.trained import TrainedRun
-from invlearn.storage import write_atomically
+from invlearn.system.storage import write_atomically
 
 __all__ = ["FORMATS", "export_run"]
 

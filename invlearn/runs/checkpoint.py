@@ -7,6 +7,8 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,8 +16,8 @@ from torch import Tensor, nn
 
 from invlearn.config.stored import MOST_BYTES
 from invlearn.errors import DamagedError, UserError
-from invlearn.runs.directory import LAST, RunDirectory
-from invlearn.storage import inside, write_atomically
+from invlearn.runs.layout import LAST
+from invlearn.system.storage import inside, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,25 +46,25 @@ _CHANGING = ("lr", "params", "capturable", "foreach", "fused", "differentiable")
 """Settings of an optimiser's group that training, or the device, changes."""
 
 
-def save_checkpoint(directory: RunDirectory, name: str, contents: Mapping[str, Any]) -> None:
+def save_checkpoint(directory: PathLike[str], name: str, contents: Mapping[str, Any]) -> None:
     """Write tensors and plain values, whole or not at all."""
     buffer = io.BytesIO()
     torch.save(dict(contents), buffer)
-    write_atomically(inside(directory.path, name), buffer.getvalue())
+    write_atomically(inside(Path(directory), name), buffer.getvalue())
 
 
-def load_checkpoint(directory: RunDirectory, name: str, device: torch.device | str) -> dict[str, Any]:
+def load_checkpoint(directory: PathLike[str], name: str, device: torch.device | str) -> dict[str, Any]:
     """Read a checkpoint onto a device; nothing in it can run code.
 
     Args:
-        directory: The run.
+        directory: The run directory.
         name: ``BEST`` or ``LAST``.
         device: Where its tensors are to be.
 
     Raises:
         DamagedError: The file is missing, damaged, or holds more than tensors and plain values.
     """
-    path = inside(directory.path, name)
+    path = inside(Path(directory), name)
     try:
         _check_archive(path)
         contents = torch.load(path, map_location=device, weights_only=True)
@@ -75,7 +77,7 @@ def load_checkpoint(directory: RunDirectory, name: str, device: torch.device | s
     return contents
 
 
-def _check_archive(path: Any) -> None:
+def _check_archive(path: Path) -> None:
     """Compare each part of the file with its checksum, which torch does not."""
     with zipfile.ZipFile(path) as archive:
         # Ours are stored as they are; what is compressed could unpack to anything.

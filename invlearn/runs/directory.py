@@ -14,24 +14,14 @@ from invlearn.config import config_hash, differences
 from invlearn.config.migrate import migrated
 from invlearn.config.stored import MOST_BYTES, config_text, parse_config, parse_record, record_text
 from invlearn.errors import BusyError, DamagedError, UserError, io_problem
+from invlearn.runs.layout import BEST, HYDRA, LAST, OWN
 from invlearn.runs.schema import check_record
-from invlearn.storage import LEFTOVERS, changeable, inside, read_inside, write_atomically
+from invlearn.system.storage import LEFTOVERS, changeable, inside, read_inside, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BEST", "LAST", "OWN", "RunDirectory"]
-
-LAST = "checkpoints/last.pt"
-"""The training state after the last finished epoch: what resuming reads, and what other files can be made of."""
-
-BEST = "checkpoints/best.pt"
-"""Each replica's best parameters by validation loss: what ``load_run`` reads."""
-
-OWN = ("config.yaml", "run.json", "metrics.csv", "curves.png", "train.log", ".lock", "checkpoints", ".hydra")
-"""What lies in a run directory; nothing else in it is ever written."""
-
-_HYDRA = (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml")
+__all__ = ["RunDirectory", "metrics_text"]
 
 
 class RunDirectory:
@@ -80,7 +70,7 @@ class RunDirectory:
         Raises:
             UserError: One of a run's files is a link or no regular file.
         """
-        for name in (*OWN[:-2], LAST, BEST, *_HYDRA):
+        for name in (*OWN[:-2], LAST, BEST, *HYDRA):
             inside(self.path, name)
 
     @contextmanager

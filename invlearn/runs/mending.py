@@ -5,8 +5,9 @@ from __future__ import annotations
 from invlearn.config import config_hash
 from invlearn.errors import DamagedError, UserError
 from invlearn.runs.checkpoint import check_history, config_in, history_table, load_checkpoint
-from invlearn.runs.directory import BEST, LAST, RunDirectory, metrics_text
-from invlearn.storage import read_inside
+from invlearn.runs.directory import RunDirectory, metrics_text
+from invlearn.runs.layout import BEST, LAST
+from invlearn.system.storage import read_inside
 
 __all__ = ["mend"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from invlearn.errors import UserError, io_problem
-from invlearn.runs.directory import LAST, OWN
+from invlearn.runs.layout import LAST, OWN
 
 __all__ = ["check_output"]
 

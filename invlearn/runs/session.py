@@ -18,7 +18,6 @@ from invlearn.config import SCALE, differences
 from invlearn.config.migrate import migrated
 from invlearn.errors import DamagedError, UserError, describe_error, io_problem
 from invlearn.files import prepare
-from invlearn.output import printable, warn
 from invlearn.runs.checkpoint import (
     best_contents,
     config_in,
@@ -28,10 +27,12 @@ from invlearn.runs.checkpoint import (
     restore_state,
     save_checkpoint,
 )
-from invlearn.runs.directory import BEST, LAST, RunDirectory
+from invlearn.runs.directory import RunDirectory
+from invlearn.runs.layout import BEST, LAST
 from invlearn.runs.record import closing_record, now, opening_record, peak_memory
-from invlearn.signals import asked_to_end, signals_deferred, signals_raise
-from invlearn.storage import changeable, check_writable
+from invlearn.system.output import printable, warn
+from invlearn.system.signals import asked_to_end, signals_deferred, signals_raise
+from invlearn.system.storage import changeable, check_writable
 from invlearn.training.experiment import Experiment, Prepare, resolve_device, torch_set_up
 from invlearn.training.learner import prepare_training
 from invlearn.training.loop import TrainingState, train_epochs

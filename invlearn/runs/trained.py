@@ -21,7 +21,8 @@ from invlearn.evaluation.measured import HeldOut
 from invlearn.files import Prepared, SampleFile, Scale
 from invlearn.nn import AutoEncoder
 from invlearn.runs.checkpoint import check_parameters, config_in, load_checkpoint
-from invlearn.runs.directory import BEST, RunDirectory
+from invlearn.runs.directory import RunDirectory
+from invlearn.runs.layout import BEST
 from invlearn.training.experiment import Experiment, resolve_device
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 from invlearn.config import as_plain, config_hash
 from invlearn.config.hydra import hydra_ready, launch_jobs
 from invlearn.errors import BusyError, UserError, describe_error
-from invlearn.output import say, warn
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.session import is_finished
 from invlearn.runs.train import train_experiment
-from invlearn.signals import signals_raise
-from invlearn.storage import write_atomically
 from invlearn.sweeps.plan import Job, Sweep
+from invlearn.system.output import say, warn
+from invlearn.system.signals import signals_raise
+from invlearn.system.storage import write_atomically
 from invlearn.training.experiment import Experiment
 from invlearn.training.internals import optimise_without_compiler
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from invlearn.config import config_hash
-from invlearn.runs.directory import BEST, LAST, RunDirectory
+from invlearn.runs.directory import RunDirectory
+from invlearn.runs.layout import BEST, LAST
 
 
 def write_run(folder: Path, depth: int, seeds: dict[int, float | None], status: str = "completed", **more) -> None:

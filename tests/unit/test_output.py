@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from invlearn.errors import Terminated
-from invlearn.output import printable
-from invlearn.signals import asked_to_end, signals_deferred, signals_raise
+from invlearn.system.output import printable
+from invlearn.system.signals import asked_to_end, signals_deferred, signals_raise
 
 
 def test_control_characters_are_shown_and_not_obeyed() -> None:

@@ -13,7 +13,8 @@ import pytest
 import invlearn
 from invlearn.cli import main
 from invlearn.errors import DamagedError, UserError
-from invlearn.runs.directory import BEST, LAST, RunDirectory
+from invlearn.runs.directory import RunDirectory
+from invlearn.runs.layout import BEST, LAST
 from invlearn.runs.mending import mend
 from tests.support.errors import assert_error_line, naming
 from tests.support.runs import forge

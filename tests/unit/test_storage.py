@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from invlearn.errors import DamagedError, UserError
-from invlearn.storage import changeable, check_writable, inside, read_inside, replacing, write_atomically
+from invlearn.system.storage import changeable, check_writable, inside, read_inside, replacing, write_atomically
 from tests.support.errors import naming
 
 

@@ -11,7 +11,8 @@ from torch import nn
 from invlearn.config import Trainer
 from invlearn.errors import UserError
 from invlearn.runs.checkpoint import last_contents, load_checkpoint, restore_state
-from invlearn.runs.directory import BEST, RunDirectory
+from invlearn.runs.directory import RunDirectory
+from invlearn.runs.layout import BEST
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn, prepare_training
 from invlearn.training.loop import TrainingState, learning_rate_factor, train_epochs, train_step

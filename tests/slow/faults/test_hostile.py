@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from invlearn.config.stored import record_text
-from invlearn.runs.directory import BEST, LAST, RunDirectory
+from invlearn.runs.directory import RunDirectory
+from invlearn.runs.layout import BEST, LAST
 from tests.slow.faults.commands import Commands, Result
 from tests.support.runs import forge, set_status
 from tests.support.snapshot import snapshot

@@ -1,0 +1,17 @@
+"""Names of the files of a run."""
+
+from __future__ import annotations
+
+__all__ = ["BEST", "HYDRA", "LAST", "OWN"]
+
+LAST = "checkpoints/last.pt"
+"""The training state after the last finished epoch: what resuming reads, and what other files can be made of."""
+
+BEST = "checkpoints/best.pt"
+"""Each replica's best parameters by validation loss: what ``load_run`` reads."""
+
+HYDRA = (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml")
+"""What Hydra records of a run; nothing here reads it."""
+
+OWN = ("config.yaml", "run.json", "metrics.csv", "curves.png", "train.log", ".lock", "checkpoints", ".hydra")
+"""What lies in a run directory."""
