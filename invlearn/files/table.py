@@ -67,7 +67,7 @@ class Table(ABC):
 
     @abstractmethod
     def chunks(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Chunk]:
-        """The rows, in their order and in chunks.
+        """The rows, in their order and in chunks; a table without rows has an empty one.
 
         Args:
             columns: Columns to read.

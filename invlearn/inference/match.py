@@ -132,7 +132,7 @@ class Matcher:
         self._queries = (lambda: coded(tables[0])) if b is not None else None
         self._k = k
         self.gallery_size = len(self._gallery.rows)
-        others = self.gallery_size - (b is None)
+        others = max(0, self.gallery_size - (b is None))
         if others < k:
             raise UserError(f"{among}: {others} rows to choose from, fewer than the {k} asked for with -k")
         self.rule = Rule.of(run, fpr=fpr, threshold=threshold, among=others, replica=replica)

@@ -11,11 +11,13 @@ import torch
 
 import invlearn
 from invlearn.cli import main
+from invlearn.errors import UserError
 from invlearn.files import open_table
 from invlearn.files import table as table_module
 from invlearn.inference import embed, embed_chunks, evaluate, match, match_pairs
 from invlearn.inference.match import Matcher, Rule
 from invlearn.runs.trained import TrainedRun
+from tests.support.errors import naming
 from tests.support.own_data import entity_table, write
 
 
@@ -141,3 +143,18 @@ def test_one_table_is_read_twice_at_a_time(folder: Path, monkeypatch: pytest.Mon
         assert one.frame.equals(other.frame)
         rows.append(len(one.frame))
     assert sum(rows) == 90
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "npz"])
+def test_a_table_without_rows_has_codes_of_none(run: TrainedRun, tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"empty.{ending}"
+    if ending == "npz":
+        columns = {name: np.empty(0) for name in run.encoder().feature_names or ()}
+        np.savez(file, allow_pickle=False, **columns)
+    else:
+        write(entity_table(dim=run.stack.dim)[:0], file)
+    codes = embed(run, file)
+    assert len(codes) == 0
+    assert "z_0" in codes
+    with pytest.raises(UserError, match=naming(file=file.name, value=[0, 1], key="-k")):
+        match(run, file)

@@ -76,6 +76,9 @@ def test_a_finished_run_is_whole_again_after_it_is_resumed(what: str, run: Path,
 def test_who_reads_a_damaged_run_is_told_what_to_do(what: str, run: Path, capsys) -> None:
     name, damage = DAMAGES[what]
     damage(run / name)
+    if name in ("config.yaml", "run.json"):
+        assert main(["train", f"hydra.run.dir={run}"]) == 2
+        assert_error_line(capsys.readouterr().err, file=name, suggests="invlearn resume")
     status = main(["evaluate", str(run)])
     if name == "metrics.csv":  # nobody computes with it
         assert status == 0

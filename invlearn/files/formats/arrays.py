@@ -77,7 +77,7 @@ class _Arrays(FileTable):
 
     def chunks(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Chunk]:
         length = len(next(iter(self.arrays.values())))
-        for start in range(0, length, CHUNK):
+        for start in range(0, max(length, 1), CHUNK):
             cut = {
                 name: self.arrays[array][start : start + CHUNK][... if index is None else (slice(None), index)]
                 for name, (array, index) in ((name, self._homes[name]) for name in columns)

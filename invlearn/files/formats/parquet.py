@@ -56,6 +56,9 @@ class _Parquet(FileTable):
                 frame = batch.select(list(columns)).to_pandas(ignore_metadata=True)
                 yield Chunk(first_row, frame)
                 first_row += len(frame)
+            if not self.rows.metadata.num_rows:
+                empty = self.rows.schema_arrow.empty_table().select(list(columns))
+                yield Chunk(first_row, empty.to_pandas(ignore_metadata=True))
 
     @classmethod
     @contextmanager
