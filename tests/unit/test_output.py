@@ -5,12 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
 from invlearn.errors import Terminated
 from invlearn.system.output import printable
 from invlearn.system.signals import asked_to_end, signals_deferred, signals_raise
+
+
+@pytest.fixture
+def unhandled() -> Iterator[None]:
+    """Signals as a process in the foreground has them; tests in the background of a shell ignore some."""
+    defaults = {signal.SIGINT: signal.default_int_handler}
+    defaults |= dict.fromkeys([signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT], signal.SIG_DFL)
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_control_characters_are_shown_and_not_obeyed() -> None:
@@ -21,14 +33,14 @@ def test_control_characters_are_shown_and_not_obeyed() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
-def test_a_signal_is_an_exception_with_its_number(number: signal.Signals) -> None:
+def test_a_signal_is_an_exception_with_its_number(number: signal.Signals, unhandled: None) -> None:
     with pytest.raises(Terminated) as stop, signals_raise():
         os.kill(os.getpid(), number)
     assert stop.value.number == number
     assert signal.getsignal(number) == signal.SIG_DFL
 
 
-def test_an_error_that_takes_the_place_of_an_interruption_does_not_hide_it() -> None:
+def test_an_error_that_takes_the_place_of_an_interruption_does_not_hide_it(unhandled: None) -> None:
     known: list[bool] = []
 
     def library() -> None:
@@ -45,7 +57,7 @@ def test_an_error_that_takes_the_place_of_an_interruption_does_not_hide_it() -> 
     assert not asked_to_end(AttributeError())
 
 
-def test_what_somebody_else_handles_or_ignores_stays_so() -> None:
+def test_what_somebody_else_handles_or_ignores_stays_so(unhandled: None) -> None:
     got: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
     ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -61,7 +73,7 @@ def test_what_somebody_else_handles_or_ignores_stays_so() -> None:
         signal.signal(signal.SIGHUP, ignored)
 
 
-def test_a_signal_waits_until_what_is_to_be_whole_is_done() -> None:
+def test_a_signal_waits_until_what_is_to_be_whole_is_done(unhandled: None) -> None:
     done: list[str] = []
 
     def work() -> None:
