@@ -35,7 +35,7 @@ class Terminated(BaseException):
     """
 
     def __init__(self, number: int):
-        super().__init__()
+        super().__init__(number)  # so that it can be sent from one process to another
         self.number = number
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import weakref
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -289,6 +290,6 @@ def readable(path: Path) -> Iterator[None]:
         raise UserError(f"{path} cannot be read: {message.removeprefix('Error tokenizing data. C error: ')}") from error
     except MemoryError as error:
         raise UserError(f"{path} cannot be read: it takes more memory than there is") from error
-    except (OSError, EOFError, zipfile.BadZipFile, KeyError, NotImplementedError) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path} cannot be read, or is damaged: {message}") from error

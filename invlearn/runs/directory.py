@@ -177,6 +177,13 @@ class RunDirectory:
         except ValueError as error:
             raise DamagedError(f"{file} cannot be read: {error}{self._way_out()}") from error
 
+    def stored_hash(self) -> str | None:
+        """The hash of config.yaml as it is; None where it cannot be read."""
+        try:
+            return config_hash(self.stored_config())
+        except UserError:
+            return None
+
     def _what_was_edited(self, stored: Mapping[str, Any]) -> str:
         from invlearn.runs.checkpoint import config_in, load_checkpoint  # torch, which a run that is whole does without
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from invlearn.config import config_hash
 from invlearn.errors import DamagedError, UserError
 from invlearn.runs.checkpoint import check_history, config_in, history_table, load_checkpoint
@@ -41,6 +43,11 @@ def _mend_config(directory: RunDirectory) -> list[str]:
         if config is None:
             raise
         directory.write_config(config)
+        with suppress(UserError):
+            # A run that was being extended has the hash of more epochs; the checkpoint is still of fewer.
+            record, digest = directory.record(), config_hash(config)
+            if digest not in (record.get("config_hash"), record.get("replaces")):
+                directory.write_record({**record, "replaces": digest})
         return [f"mended: {str(damage).partition(';')[0]}; it is written anew from {LAST}"]
 
 

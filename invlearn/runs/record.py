@@ -30,7 +30,7 @@ def opening_record(experiment: Experiment, directory: RunDirectory, device: torc
         "status": "running",
         "config_hash": digest,
         # Until config.yaml is written too, it may be the one of before, of fewer epochs.
-        "replaces": earlier.get("config_hash"),
+        "replaces": directory.stored_hash(),
         "seeds": experiment.seeds,
         "argv": sys.orig_argv[1:],
         "git": _git_state(),

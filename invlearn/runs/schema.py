@@ -69,7 +69,7 @@ _REPLICA: dict[str, Callable[[Any], bool]] = {
 
 _RECORD: dict[str, Callable[[Any], bool]] = {
     "status": lambda value: value in STATUSES,
-    "config_hash": _is_text,
+    "config_hash": _or_none(_is_text),
     "replaces": _or_none(_is_text),
     "seeds": lambda value: _are(_is_seed)(value) and 0 < len(value) <= MAX_REPLICAS,
     "device": _is_text,

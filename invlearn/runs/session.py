@@ -161,7 +161,8 @@ def run_experiment(
 
         def close() -> None:
             record.update(wall_seconds=round(clock.seconds(), 3), peak_memory_mib=peak_memory(device), finished=now())
-            record.pop("replaces", None)
+            if directory.stored_hash() == record["config_hash"]:  # or config.yaml is still the one of before
+                record.pop("replaces", None)
             with signals_deferred():
                 directory.write_record(record)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Iterator
@@ -99,3 +100,8 @@ def test_threads_have_no_signals_to_handle() -> None:
     thread.start()
     thread.join()
     assert not errors
+
+
+def test_an_end_can_be_sent_from_one_process_to_another() -> None:
+    sent = pickle.loads(pickle.dumps(Terminated(15)))
+    assert sent.number == 15

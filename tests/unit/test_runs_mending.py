@@ -12,6 +12,7 @@ import pytest
 
 import invlearn
 from invlearn.cli import main
+from invlearn.config import config_hash
 from invlearn.errors import DamagedError, UserError
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, LAST
@@ -146,3 +147,14 @@ def test_a_replica_that_has_learned_nothing_encodes_nothing(tmp_path: Path, monk
     assert set(metrics[1].values()) == {None}
     with pytest.raises(UserError, match=naming(value=1, also=["diverged"])):
         run.encode(torch.zeros(2, 10), replica=1)
+
+
+def test_an_extension_that_lost_its_config_before_its_first_epoch_goes_on(run: Path, capsys) -> None:
+    directory = RunDirectory(run)
+    config = directory.config()
+    longer = config_hash({**config, "trainer": {**config["trainer"], "epochs": 4}})
+    directory.write_record({**directory.record(), "status": "interrupted", "config_hash": longer})
+    (run / "config.yaml").unlink()
+    assert main(["resume", str(run)]) == 0
+    assert directory.record()["status"] == "completed"
+    assert directory.metrics()["epoch"].max() == 2

@@ -23,6 +23,7 @@ from tests.support.snapshot import snapshot
 pytestmark = pytest.mark.slow
 
 SWEEP = ["train", "-m", "sweep=s", "seed=0,1", "hydra.sweep.subdir=seed${seed}", *FAMILY[1:-2]]
+EXTENDED = [*FAMILY[:-1], "trainer.epochs=5", "hydra.run.dir=family"]
 OLD = "what was there"
 
 
@@ -55,6 +56,7 @@ JOBS = {
     "train": Job(FAMILY, 60, ["run"]),
     "resume": Job(["resume", "half"], 20, ["half"], ("half",)),
     "mend": Job(["resume", "family"], 20, ["family"], ("family",), _lose),
+    "extend": Job(EXTENDED, 30, ["family"], ("family",)),
     "sweep": Job(SWEEP, 30, ["outputs/sweeps/s/seed0", "outputs/sweeps/s/seed1"]),
     "embed csv": Job(["embed", "own", "new.csv", "-o", "z.csv"], 15, ["z.csv"], OWN),
     "embed parquet": Job(["embed", "own", "new.csv", "-o", "z.parquet"], 15, ["z.parquet"], OWN),
