@@ -10,6 +10,7 @@ from invlearn.config.settings import (
     config_hash,
     differences,
     flatten,
+    listed,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "config_hash",
     "differences",
     "flatten",
+    "listed",
 ]

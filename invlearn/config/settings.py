@@ -23,6 +23,7 @@ __all__ = [
     "config_hash",
     "differences",
     "flatten",
+    "listed",
 ]
 
 GROUPS = ("dataset", "model", "loss", "optimizer", "trainer")
@@ -38,8 +39,11 @@ NOT_COMPARED = ("device", "threads", "engine", "sweep", "on_error", "hydra")
 """Keys that say where and how a run is computed, not what: they do not change which run it is."""
 
 
+LONGEST_LISTED = 100
+"""Characters of two values that a message shows."""
+
 MAX_REPLICAS = 16_384
-"""Far beyond what trains together; a list of their seeds alone would fill the memory."""
+"""Far beyond what trains together."""
 
 MAX_THREADS = 1024
 """Far beyond what helps; a system that cannot start as many as asked for ends the process without a word."""
@@ -164,6 +168,24 @@ def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
 def config_hash(config: Mapping[str, Any]) -> str:
     """Sixteen hexadecimal digits of what a plain config computes, whatever the device, launcher and paths."""
     return hashlib.sha256(json.dumps(_compared(config), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def listed(changed: Mapping[str, tuple[Any, Any]], old: str, new: str) -> str:
+    """Keys with their old and new values in one line; of long values the key alone.
+
+    Args:
+        changed: As from ``differences``.
+        old: A word for where, or when, the old values hold.
+        new: One for the new values.
+
+    Example:
+        >>> listed({"model.depth": (2, 3)}, "there", "here")
+        'model.depth (2 there, 3 here)'
+    """
+    return ", ".join(
+        key if len(f"{first}{second}") > LONGEST_LISTED else f"{key} ({first} {old}, {second} {new})"
+        for key, (first, second) in changed.items()
+    )
 
 
 def differences(

@@ -28,7 +28,6 @@ __all__ = [
     "FileTable",
     "Table",
     "check_width",
-    "escaped",
     "open_table",
     "readable",
     "table_writer",

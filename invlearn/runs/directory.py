@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from invlearn.config import config_hash, differences
+from invlearn.config import config_hash, differences, listed
 from invlearn.config.migrate import migrated
 from invlearn.config.stored import MOST_BYTES, config_text, parse_config, parse_record, record_text
 from invlearn.errors import BusyError, DamagedError, UserError, io_problem
-from invlearn.runs.layout import BEST, HYDRA, LAST, OWN
+from invlearn.runs.layout import BEST, FILES, HYDRA, LAST
 from invlearn.runs.schema import check_record
 from invlearn.system.storage import LEFTOVERS, changeable, inside, read_inside, write_atomically
 
@@ -70,7 +70,7 @@ class RunDirectory:
         Raises:
             UserError: One of a run's files is a link or no regular file.
         """
-        for name in (*OWN[:-2], LAST, BEST, *HYDRA):
+        for name in (*FILES, LAST, BEST, *HYDRA):
             inside(self.path, name)
 
     @contextmanager
@@ -165,17 +165,9 @@ class RunDirectory:
             DamagedError: It cannot be read.
             UserError: The folder is no run.
         """
-        file = self.path / "config.yaml"
         if not self.path.is_dir():
             raise UserError(f"{self.path}: there is no such run")
-        try:
-            return parse_config(read_inside(self.path, "config.yaml", most=MOST_BYTES))
-        except FileNotFoundError as error:
-            raise self._missing("config.yaml") from error
-        except UserError:
-            raise
-        except ValueError as error:
-            raise DamagedError(f"{file} cannot be read: {error}{self._way_out()}") from error
+        return self._parsed("config.yaml", parse_config)
 
     def stored_hash(self) -> str | None:
         """The hash of config.yaml as it is; None where it cannot be read."""
@@ -191,20 +183,16 @@ class RunDirectory:
         for name in (LAST, BEST):
             with suppress(UserError):
                 if started := config_in(load_checkpoint(self, name, "cpu")):
-                    changed = differences(started, stored)
-                    keys = ": " + ", ".join(f"{key} ({old} then, {new} now)" for key, (old, new) in changed.items())
+                    keys = ": " + listed(differences(started, stored), "then", "now")
                     break
         return (
             f"{self.path / 'config.yaml'} is not the config that the run was started with{keys}; undo the change, or "
             f"remove the file and let invlearn resume {self} write it anew"
         )
 
-    def _missing(self, name: str) -> UserError:
-        if self.last_checkpoint.is_file():
-            return DamagedError(f"{self.path} has no {name}{self._way_out()}")
-        return UserError(f"{self.path}: it has no {name}, and is no run")
-
-    def _way_out(self) -> str:
+    @property
+    def way_out(self) -> str:
+        """What writes a missing or damaged file anew, for the end of a message; nothing where nothing does."""
         return f"; invlearn resume {self} writes it anew" if self.last_checkpoint.is_file() else ""
 
     def record(self) -> dict[str, Any]:
@@ -214,17 +202,19 @@ class RunDirectory:
             DamagedError: It cannot be read, or is not as invlearn wrote it.
             UserError: The folder is no run.
         """
-        file = self.path / "run.json"
+        return self._parsed("run.json", _checked_record)
+
+    def _parsed(self, name: str, parse: Callable[[bytes], dict[str, Any]]) -> dict[str, Any]:
         try:
-            record = parse_record(read_inside(self.path, "run.json", most=MOST_BYTES))
-            check_record(record)
+            return parse(read_inside(self.path, name, most=MOST_BYTES))
         except FileNotFoundError as error:
-            raise self._missing("run.json") from error
+            if self.way_out:
+                raise DamagedError(f"{self.path} has no {name}{self.way_out}") from error
+            raise UserError(f"{self.path}: it has no {name}, and is no run") from error
         except UserError:
             raise
         except ValueError as error:
-            raise DamagedError(f"{file} cannot be read: {error}{self._way_out()}") from error
-        return record
+            raise DamagedError(f"{self.path / name} cannot be read: {error}{self.way_out}") from error
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file of the run, whole or not at all.
@@ -252,6 +242,12 @@ class RunDirectory:
         import pandas as pd  # a quarter of a second, which help and completion need not spend
 
         return pd.read_csv(inside(self.path, "metrics.csv"))
+
+
+def _checked_record(text: bytes) -> dict[str, Any]:
+    record = parse_record(text)
+    check_record(record)
+    return record
 
 
 def metrics_text(table: pd.DataFrame) -> bytes:

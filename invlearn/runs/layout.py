@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BEST", "HYDRA", "LAST", "OWN"]
+__all__ = ["BEST", "FILES", "HYDRA", "LAST", "OWN"]
 
 LAST = "checkpoints/last.pt"
 """The training state after the last finished epoch: what resuming reads, and what other files can be made of."""
@@ -13,5 +13,8 @@ BEST = "checkpoints/best.pt"
 HYDRA = (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml")
 """What Hydra records of a run; nothing here reads it."""
 
-OWN = ("config.yaml", "run.json", "metrics.csv", "curves.png", "train.log", ".lock", "checkpoints", ".hydra")
+FILES = ("config.yaml", "run.json", "metrics.csv", "curves.png", "train.log", ".lock")
+"""Files at its top."""
+
+OWN = (*FILES, "checkpoints", ".hydra")
 """What lies in a run directory."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
+from typing import Any
 
 from invlearn.config import config_hash
 from invlearn.errors import DamagedError, UserError
@@ -12,6 +15,8 @@ from invlearn.runs.layout import BEST, LAST
 from invlearn.system.storage import read_inside
 
 __all__ = ["mend"]
+
+Load = Callable[[], dict[str, Any]]
 
 
 def mend(directory: RunDirectory) -> list[str]:
@@ -30,16 +35,17 @@ def mend(directory: RunDirectory) -> list[str]:
     if not directory.last_checkpoint.is_file():
         return []
     directory.check_links()
+    last = cache(lambda: load_checkpoint(directory, LAST, "cpu"))  # where it is needed, and once
     with directory.locked():
-        return [*_mend_config(directory), *_mend_record(directory), *_mend_results(directory)]
+        return [*_mend_config(directory, last), *_mend_record(directory, last), *_mend_results(directory, last)]
 
 
-def _mend_config(directory: RunDirectory) -> list[str]:
+def _mend_config(directory: RunDirectory, last: Load) -> list[str]:
     try:
         directory.stored_config()
         return []
     except DamagedError as damage:
-        config = config_in(load_checkpoint(directory, LAST, "cpu"))
+        config = config_in(last())
         if config is None:
             raise
         directory.write_config(config)
@@ -51,12 +57,12 @@ def _mend_config(directory: RunDirectory) -> list[str]:
         return [f"mended: {str(damage).partition(';')[0]}; it is written anew from {LAST}"]
 
 
-def _mend_record(directory: RunDirectory) -> list[str]:
+def _mend_record(directory: RunDirectory, last: Load) -> list[str]:
     try:
         directory.record()
         return []
     except DamagedError as damage:
-        config = config_in(load_checkpoint(directory, LAST, "cpu")) or directory.stored_config()
+        config = config_in(last()) or directory.stored_config()
         try:
             seeds = [config["seed"] + replica for replica in range(config["replicas"])]
         except (KeyError, TypeError) as error:
@@ -69,7 +75,7 @@ def _unfinished(digest: str | None, seeds: list[int]) -> dict[str, object]:
     return {"status": "interrupted", "config_hash": digest, "seeds": seeds, "error": None, "metrics": None}
 
 
-def _mend_results(directory: RunDirectory) -> list[str]:
+def _mend_results(directory: RunDirectory, last: Load) -> list[str]:
     """Look at the files of a finished run; one that is not has them written as it goes on."""
     _, record = directory.read()
     if record["status"] != "completed":
@@ -80,13 +86,13 @@ def _mend_results(directory: RunDirectory) -> list[str]:
     except DamagedError as error:
         lost.append(str(error))
     try:
-        last = load_checkpoint(directory, LAST, "cpu")
-        epoch, history = last.get("epoch"), last.get("history")
+        contents = last()
+        epoch, history = contents.get("epoch"), contents.get("history")
         if not isinstance(epoch, int):
             raise ValueError
         check_history(history, epoch, len(record["seeds"]))
         assert isinstance(history, dict)
-        table = metrics_text(history_table(history, last["last_epoch"], record["seeds"]))
+        table = metrics_text(history_table(history, contents["last_epoch"], record["seeds"]))
     except (DamagedError, ValueError, KeyError, IndexError, TypeError) as error:
         if lost:
             raise DamagedError(f"{lost[0]}, and so is {LAST}: the run is lost; train it anew elsewhere") from error

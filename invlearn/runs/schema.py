@@ -7,7 +7,7 @@ from typing import Any
 
 from invlearn.config.settings import MAX_REPLICAS
 
-__all__ = ["STATUSES", "check_record"]
+__all__ = ["check_record"]
 
 MOST_METRICS = 1_000
 """Metrics of a replica."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from invlearn.config import SCALE, differences
+from invlearn.config import SCALE, differences, listed
 from invlearn.config.migrate import migrated
 from invlearn.errors import DamagedError, UserError, describe_error, io_problem
 from invlearn.files import prepare
@@ -110,11 +110,7 @@ def _refuse_another(experiment: Experiment, stored: Mapping[str, Any], where: st
             if key in changed and ("dataset.fingerprint" in changed or _alike(*changed[key])):
                 del changed[key]
     if changed:
-        listed = ", ".join(
-            key if len(f"{old}{new}") > 100 else f"{key} ({old} there, {new} here)"
-            for key, (old, new) in changed.items()
-        )
-        raise UserError(f"{where} holds a run of another config: {listed}")
+        raise UserError(f"{where} holds a run of another config: {listed(changed, 'there', 'here')}")
 
 
 def _alike(old: Any, new: Any) -> bool:
@@ -156,42 +152,52 @@ def run_experiment(
         if is_finished(experiment, directory):  # by the process that held it until now
             return
         directory.remove_leftovers()
-        record = opening_record(experiment, directory, device)
-        clock = _Clock()
+        _run(experiment, directory, device, draw_curves)
 
-        def close() -> None:
-            record.update(wall_seconds=round(clock.seconds(), 3), peak_memory_mib=peak_memory(device), finished=now())
-            if directory.stored_hash() == record["config_hash"]:  # or config.yaml is still the one of before
-                record.pop("replaces", None)
-            with signals_deferred():
-                directory.write_record(record)
 
+def _run(
+    experiment: Experiment,
+    directory: RunDirectory,
+    device: torch.device,
+    draw_curves: Callable[[RunDirectory], object],
+) -> None:
+    """Train in a directory that this process holds; however that ends, the record says so."""
+    record = opening_record(experiment, directory, device)
+    clock = _Clock()
+
+    def close() -> None:
+        record.update(wall_seconds=round(clock.seconds(), 3), peak_memory_mib=peak_memory(device), finished=now())
+        if directory.stored_hash() == record["config_hash"]:  # or config.yaml is still the one of before
+            record.pop("replaces", None)
+        with signals_deferred():
+            directory.write_record(record)
+
+    try:
+        with signals_deferred():
+            # The record first: from here on the directory is an unfinished run, whatever its config says.
+            directory.write_record(record)
+            directory.write_config(experiment.config)
+        with _memory_errors_named():
+            state = _train(experiment, directory, device, clock)
+            closing = closing_record(experiment, state, device)
+        draw_curves(directory)
+        log.info("completed")
+    except BaseException as error:
+        # SystemExit: a scheduler's launcher ends us to start us again elsewhere.
+        interrupted = asked_to_end(error) or isinstance(error, SystemExit)
+        record["status"] = "interrupted" if interrupted else "failed"
+        if interrupted:
+            error.add_note(f"continue with: invlearn resume {directory}")  # for the command line to show
+        else:
+            record["error"] = describe_error(error)
+            log.exception("the run failed")
         try:
-            with signals_deferred():
-                # The record first: from here on the directory is an unfinished run, whatever its config says.
-                directory.write_record(record)
-                directory.write_config(experiment.config)
-            with _memory_errors_named():
-                state = _train(experiment, directory, device, clock)
-                closing = closing_record(experiment, state, device)
-            draw_curves(directory)
-            log.info("completed")
-        except BaseException as error:
-            # SystemExit: a scheduler's launcher ends us to start us again elsewhere.
-            interrupted = asked_to_end(error) or isinstance(error, SystemExit)
-            record["status"] = "interrupted" if interrupted else "failed"
-            if interrupted:
-                error.add_note(f"continue with: invlearn resume {directory}")  # for the command line to show
-            else:
-                record["error"] = describe_error(error)
-                log.exception("the run failed")
-            try:
-                close()
-            except UserError as second:  # the same disk is full; what went wrong first is what is told
-                log.error("%s", second)
-            raise
-        record |= closing
-        close()
+            close()
+        except UserError as second:  # the same disk is full; what went wrong first is what is told
+            log.error("%s", second)
+        raise
+    record |= closing
+    close()
 
 
 class _Clock:

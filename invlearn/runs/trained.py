@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invlearn.config import differences
+from invlearn.config import differences, listed
 from invlearn.config.migrate import migrated
 from invlearn.data import Dataset
 from invlearn.encoder import InvariantEncoder
@@ -248,24 +248,18 @@ def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()
 
     config = directory.config()
     if not directory.best_checkpoint.is_file():
-        raise DamagedError(f"{path} has no {BEST}: {_why_without(directory)}")
+        why = directory.way_out or ": it has not finished an epoch, or the file is gone"
+        raise DamagedError(f"{path} has no {BEST}{why}")
     experiment = Experiment.from_config(config, trust=trust, prepare=refuse)
     target = resolve_device(device)
     try:
         contents = load_checkpoint(directory, BEST, target)
     except DamagedError as error:
-        more = f"; invlearn resume {directory} writes it anew" if directory.last_checkpoint.is_file() else ""
-        raise DamagedError(f"{error}{more}") from error
+        raise DamagedError(f"{error}{directory.way_out}") from error
     started = config_in(contents)
     if started and (changed := differences(migrated(started), config, experiment.at_default)):
         changed.pop("trainer.epochs", None)  # the run was extended
         if changed:
-            listed = ", ".join(f"{key} ({old} there, {new} in config.yaml)" for key, (old, new) in changed.items())
-            raise DamagedError(f"{directory.best_checkpoint} is of another config: {listed}")
+            keys = listed(changed, "there", "in config.yaml")
+            raise DamagedError(f"{directory.best_checkpoint} is of another config: {keys}")
     return TrainedRun(directory, experiment, contents, target)
-
-
-def _why_without(directory: RunDirectory) -> str:
-    if directory.last_checkpoint.is_file():
-        return f"invlearn resume {directory} writes it anew"
-    return "it has not finished an epoch, or the file is gone"

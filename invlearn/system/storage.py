@@ -18,6 +18,15 @@ LEFTOVERS = (".tmp.*", ".*.tmp")
 
 
 @contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Say what could not be done where the operating system fails."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{what}: {error.strerror or error}") from error
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Write a file so that a reader, or a crash at any moment, sees the old one or the new one.
 
@@ -30,26 +39,22 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         UserError: It cannot be written; what was at ``path`` is as it was.
     """
-    try:
+    with _told(f"cannot write {path}"):
         if path.exists() and not path.is_file():
             raise UserError(f"{path} is no regular file and cannot be replaced")
         # The name keeps its end, which tells a library the format.
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp.", suffix=f".{path.name[-100:]}")
         os.close(descriptor)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        _to_disk(temporary)
-        temporary.chmod(0o666 & ~_umask())  # mkstemp made it private
-        temporary.replace(path)
-        _to_disk(path.parent)  # the new name too
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        temporary = Path(name)
+        try:
+            yield temporary
+            _to_disk(temporary)
+            temporary.chmod(0o666 & ~_umask())  # mkstemp made it private
+            temporary.replace(path)
+            _to_disk(path.parent)  # the new name too
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -58,10 +63,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         UserError: It cannot be written.
     """
-    try:
+    with _told(f"cannot write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
@@ -90,14 +93,12 @@ def check_writable(folder: Path) -> None:
     Raises:
         UserError: A part of the path is a file, or the nearest existing folder cannot be written to.
     """
-    try:
+    with _told(f"cannot write to {folder}"):
         existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
         if not existing.is_dir():
             raise NotADirectoryError(f"{existing} is not a folder")
         with tempfile.TemporaryFile(dir=existing):
             pass
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -129,7 +130,7 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def changeable(folder: Path, name: str) -> Path:
-    """The path of a file that ``inside`` admits, to be changed in place: it is no other file's second name.
+    """The path of a file that ``inside`` admits, to be changed in place: it is not a hard link to another file.
 
     Where it is one (a hard link, as some backups make them), it becomes a file of its own.
     """

@@ -15,10 +15,9 @@ from invlearn.errors import UserError
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.session import run_experiment
 from invlearn.runs.train import train
-from invlearn.training.experiment import Experiment
 from tests.support.errors import naming
 from tests.support.runs import forge
-from tests.support.training import CPU, experiment_of
+from tests.support.training import CPU, experiment_of, start_with_nan
 
 
 def test_longer_training_extends_a_finished_run(tiny: list[str], tmp_path: Path) -> None:
@@ -90,15 +89,7 @@ def test_missing_curves_are_drawn_again(tiny: list[str], tmp_path: Path) -> None
 
 
 def test_a_replica_that_diverged_at_once_has_no_metrics(tiny: list[str], tmp_path: Path, monkeypatch) -> None:
-    initial = Experiment.encoder
-
-    def with_nan(self: Experiment, device, **settings):
-        encoder = initial(self, device, **settings)
-        if str(device) != "meta":
-            next(encoder.parameters()).data[1] = torch.nan
-        return encoder
-
-    monkeypatch.setattr(Experiment, "encoder", with_nan)
+    start_with_nan(monkeypatch, replica=1)
     record = train([*tiny, "replicas=3"], tmp_path).directory.record()
     assert [replica["diverged"] for replica in record["replicas"]] == [False, True, False]
     assert set(record["replicas"][1]["metrics"].values()) == {None}

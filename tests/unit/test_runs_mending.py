@@ -19,6 +19,7 @@ from invlearn.runs.layout import BEST, LAST
 from invlearn.runs.mending import mend
 from tests.support.errors import assert_error_line, naming
 from tests.support.runs import forge
+from tests.support.training import start_with_nan
 
 SIZES = [f"dataset.{name}=256" for name in ("size", "valid_size", "test_size")]
 
@@ -128,25 +129,13 @@ def test_a_checkpoint_of_another_config_is_refused(run: Path, trained: Path) -> 
 
 
 def test_a_replica_that_has_learned_nothing_encodes_nothing(tmp_path: Path, monkeypatch) -> None:
-    import torch
-
-    from invlearn.training.experiment import Experiment
-
-    initial = Experiment.encoder
-
-    def with_nan(self: Experiment, device, **settings):
-        encoder = initial(self, device, **settings)
-        if str(device) != "meta":
-            next(encoder.parameters()).data[1] = torch.nan
-        return encoder
-
-    monkeypatch.setattr(Experiment, "encoder", with_nan)
+    start_with_nan(monkeypatch, replica=1)
     run = invlearn.train([*SIZES, "trainer.epochs=1", "replicas=2"], tmp_path)
     metrics, _ = run.evaluate()
     assert metrics[0]["auroc"] is not None
     assert set(metrics[1].values()) == {None}
     with pytest.raises(UserError, match=naming(value=1, also=["diverged"])):
-        run.encode(torch.zeros(2, 10), replica=1)
+        run.encode(np.zeros((2, 10)), replica=1)
 
 
 def test_an_extension_that_lost_its_config_before_its_first_epoch_goes_on(run: Path, capsys) -> None:

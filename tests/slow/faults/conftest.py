@@ -57,3 +57,14 @@ def _interrupt(commands: Commands, folder: Path) -> None:
     # Each epoch renames two or three files, and run.json, config.yaml and curves.png are renamed too.
     result = commands(*words, cwd=folder, fault=Fault("rename", counted - 4, signal=15))
     assert result.status == 128 + 15, result
+
+
+@pytest.fixture
+def folder(stored: Path, tmp_path: Path) -> Path:
+    """A run that is finished, files beside it, and ``outside/victim``, which nobody may touch."""
+    shutil.copytree(stored / "own", tmp_path / "run")
+    for name in ("samples.csv", "new.csv", "more.csv"):
+        shutil.copy(stored / name, tmp_path / name)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "victim").write_text("mine\n")
+    return tmp_path

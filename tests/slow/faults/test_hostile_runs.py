@@ -1,17 +1,15 @@
-"""Runs and files from a stranger: nothing outside the run is written, no input is lost, each is answered at once."""
+"""Runs from a stranger: nothing outside the run is written, and each is answered at once."""
 
 from __future__ import annotations
 
 import math
 import os
-import re
 import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -19,58 +17,11 @@ from torch import Tensor
 from invlearn.config.stored import record_text
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, LAST
-from tests.slow.faults.commands import Commands, Result
+from tests.slow.faults.commands import Commands
+from tests.slow.faults.harmless import EVIL, assert_all_answer, assert_harmless
 from tests.support.runs import forge, set_status
-from tests.support.snapshot import snapshot
 
 pytestmark = pytest.mark.slow
-
-SECONDS = 2.0
-"""Of computing, in which a command must answer."""
-
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-READERS = (["evaluate", "run"], ["resume", "run"], ["results", "run"], ["embed", "run", "new.csv", "-o", "z.csv"])
-
-
-@pytest.fixture
-def folder(stored: Path, tmp_path: Path) -> Path:
-    """A run that is finished, files beside it, and ``outside/victim``, which nobody may touch."""
-    shutil.copytree(stored / "own", tmp_path / "run")
-    for name in ("samples.csv", "new.csv", "more.csv"):
-        shutil.copy(stored / name, tmp_path / name)
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "outside" / "victim").write_text("mine\n")
-    return tmp_path
-
-
-def assert_harmless(result: Result, folder: Path, before: dict[Path, bytes | None]) -> None:
-    """Assert that a command ended at once and in order, and left alone what is not the run's."""
-    assert "Traceback" not in result.out + result.err, result
-    assert result.status in (0, 2), result
-    assert result.seconds < SECONDS, result
-    if result.status == 2:
-        assert result.err.splitlines()[-1].startswith("invlearn: "), result
-    assert not CONTROL.search(result.out + result.err), result
-    log = folder / "run" / "train.log"
-    if log.is_file() and not log.is_symlink():
-        assert not CONTROL.search(log.read_text(errors="replace")), log.read_text()
-    assert {path: path.read_bytes() if content is not None else None for path, content in before.items()} == before
-
-
-def others(folder: Path) -> dict[Path, bytes | None]:
-    """All but the run."""
-    paths = [path for place in folder.iterdir() if place.name != "run" for path in (place, *place.rglob("*"))]
-    return {path: path.read_bytes() if path.is_file() else None for path in paths}
-
-
-def ask_all(commands: Commands, folder: Path) -> list[Result]:
-    """Every command that reads a run, on one that is not to be trusted."""
-    before = others(folder)
-    results = [commands(*words, cwd=folder) for words in READERS]
-    for result in results:
-        assert_harmless(result, folder, before)
-    return results
 
 
 # Links out of the run, and what is no file at all
@@ -104,7 +55,7 @@ def test_files_that_are_none(
 ) -> None:
     set_status(folder / "run", status)
     how(folder / "run" / name, folder / "outside" / "victim")
-    ask_all(commands, folder)
+    assert_all_answer(commands, folder)
 
 
 @pytest.mark.parametrize("name", ["checkpoints", ".hydra"])
@@ -113,7 +64,7 @@ def test_folders_that_lead_elsewhere(name: str, commands: Commands, folder: Path
     shutil.copytree(folder / "run" / "checkpoints", elsewhere)
     set_status(folder / "run", "interrupted")
     link(folder / "run" / name, elsewhere)
-    assert [result.status for result in ask_all(commands, folder)][1] == 2
+    assert [result.status for result in assert_all_answer(commands, folder)][1] == 2
 
 
 @pytest.mark.parametrize("name", ["train.log", ".lock", "metrics.csv", "run.json"])
@@ -123,13 +74,10 @@ def test_second_names_of_somebodys_file(name: str, commands: Commands, folder: P
     (folder / "outside" / "victim").write_bytes(content)
     (folder / "run" / name).unlink()
     (folder / "run" / name).hardlink_to(folder / "outside" / "victim")
-    assert [result.status for result in ask_all(commands, folder)] == [0, 0, 0, 0]
+    assert [result.status for result in assert_all_answer(commands, folder)] == [0, 0, 0, 0]
 
 
 # Control characters and secrets
-
-
-EVIL = "x\n\x1b[2J\x1b]0;owned\x07\ntouch owned\r\u202e"
 
 
 def rewrite(run: Path, name: str, change: Callable[[dict[str, Any]], object]) -> None:
@@ -191,7 +139,7 @@ def test_words_that_are_to_be_obeyed(
 ) -> None:
     set_status(folder / "run", status)
     change(folder / "run")
-    results = ask_all(commands, folder)
+    results = assert_all_answer(commands, folder)
     shown = "".join(result.out + result.err for result in results)
     for name in ("HOME", "PATH"):
         assert os.environ[name] not in shown
@@ -281,7 +229,7 @@ SETTINGS = [
 def test_what_would_not_end(change: Callable[[Path], None], status: str, commands: Commands, folder: Path) -> None:
     set_status(folder / "run", status)
     change(folder / "run")
-    ask_all(commands, folder)
+    assert_all_answer(commands, folder)
 
 
 def test_one_bad_run_keeps_no_others_from_the_table(commands: Commands, stored: Path, folder: Path) -> None:
@@ -352,7 +300,7 @@ CHECKPOINTS: dict[str, Callable[[dict[str, Any]], Any]] = {
 def test_checkpoints_of_something_else(change: str, name: str, commands: Commands, folder: Path) -> None:
     set_status(folder / "run", "interrupted")
     rewrite(folder / "run", name, CHECKPOINTS[change])
-    results = ask_all(commands, folder)
+    results = assert_all_answer(commands, folder)
     if name == BEST and change not in ("no statistics", "another config", "later", "earlier"):
         harmless = ("odd history", "odd optimizer", "negative time", "deep")  # which best.pt does not hold
         assert results[0].status == (0 if change in harmless else 2)
@@ -364,7 +312,7 @@ def test_an_archive_that_unpacks(commands: Commands, folder: Path) -> None:
         with zipfile.ZipFile(folder / "run" / name, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("archive/data.pkl", b"\x80\x02}.")
             archive.writestr("archive/data/0", bytes(2**28))
-    ask_all(commands, folder)
+    assert_all_answer(commands, folder)
 
 
 # Classes that are ours, but none of which an object can be made
@@ -388,142 +336,4 @@ TARGETS = [
 def test_classes_that_make_nothing(group: str, target: str, commands: Commands, folder: Path) -> None:
     set_status(folder / "run", "interrupted")
     forge(folder / "run", lambda config: config[group].update(_target_=target))
-    ask_all(commands, folder)
-
-
-# Outputs that would destroy something
-
-
-def spellings(folder: Path) -> list[str]:
-    (folder / "sub").mkdir()
-    (folder / "linked.csv").symlink_to("new.csv")
-    (folder / "again.csv").hardlink_to(folder / "new.csv")
-    (folder / "here").symlink_to(".")
-    return [
-        "new.csv",
-        "./new.csv",
-        "sub/../new.csv",
-        "linked.csv",
-        "again.csv",
-        "here/new.csv",
-        str(folder / "new.csv"),
-    ]
-
-
-@pytest.mark.parametrize("command", ["embed", "match", "match second", "pairs", "the run's own"])
-def test_an_output_over_an_input(command: str, commands: Commands, folder: Path) -> None:
-    for output in spellings(folder):
-        words = {
-            "embed": ["embed", "run", "new.csv"],
-            "match": ["match", "run", "new.csv", "more.csv"],
-            "match second": ["match", "run", "more.csv", "new.csv"],
-            "pairs": ["match", "run", "new.csv", "--pairs", "f0,f1,f2,f3", "f3,f2,f1,f0"],
-            "the run's own": ["embed", "run", "more.csv"],
-        }[command]
-        if command == "the run's own":
-            (folder / "new.csv").unlink()
-            (folder / "new.csv").hardlink_to(folder / "samples.csv")
-            forge(folder / "run", lambda config: config["dataset"].update(path=str(folder / "samples.csv")))
-            if output == "again.csv":
-                continue
-        before = snapshot(folder)
-        result = commands(*words, "-o", output, cwd=folder)
-        assert result.status == 2, f"{output} {result}"
-        assert_harmless(result, folder, before)
-
-
-def test_an_output_over_a_run(commands: Commands, folder: Path) -> None:
-    (folder / "same").symlink_to("run")
-    (folder / "run" / "mine.csv").write_text("a\n")
-    (folder / "run" / "mine.onnx").write_text("a\n")
-    names = ["config.yaml", "run.json", "metrics.csv", "train.log", "checkpoints/best.pt", "checkpoints/new.csv", "."]
-    for name in (*names, ".hydra/new.csv", "mine.csv", "mine.onnx"):
-        for run in ("run", "same", "sub/../run"):
-            (folder / "sub").mkdir(exist_ok=True)
-            before = snapshot(folder)
-            for words in (["results", "run", "--format", "csv"], ["export", "run"], ["embed", "run", "new.csv"]):
-                result = commands(*words, "-o", f"{run}/{name}", cwd=folder)
-                assert result.status == 2, f"{words} {run}/{name} {result}"
-                assert_harmless(result, folder, before)
-
-
-@pytest.mark.parametrize("output", ["pipe.csv", "device.csv", "sub.csv", "nowhere/z.csv"])
-def test_an_output_that_is_no_file(output: str, commands: Commands, folder: Path) -> None:
-    os.mkfifo(folder / "pipe.csv")
-    (folder / "device.csv").symlink_to("/dev/null")
-    (folder / "sub.csv").mkdir()
-    for words in (["embed", "run", "new.csv"], ["results", "run", "--format", "csv"], ["match", "run", "new.csv"]):
-        result = commands(*words, "-o", output, cwd=folder)
-        assert result.status == 2, f"{words} {result}"
-        assert_harmless(result, folder, {})
-    assert Path("/dev/null").is_char_device()
-
-
-# Files of samples
-
-
-def write_wide(path: Path) -> None:
-    columns = 100_000
-    rows = [",".join(f"f{index}" for index in range(columns)), *[",".join(["1"] * columns)] * 3]
-    path.write_text("\n".join(rows))
-
-
-def write_one_line(path: Path) -> None:
-    path.write_text("a" * 2**25)
-
-
-def write_npz(path: Path) -> None:
-    with (
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
-        archive.open("x.npy", "w", force_zip64=True) as file,
-    ):
-        header = {"descr": "<f8", "fortran_order": False, "shape": (2**29, 1)}
-        np.lib.format.write_array_header_1_0(file, header)
-        for _ in range(2**9):
-            file.write(bytes(2**23))
-
-
-def write_npy(path: Path) -> None:
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2**40, 4)})
-
-
-def write_names(path: Path) -> None:
-    path.write_text(f'"{EVIL}",f0,f1\n' + "".join(f"{i // 2},{i},{i + 0.5}\n" for i in range(40)))
-
-
-SAMPLES = {
-    "wide.csv": write_wide,
-    "line.csv": write_one_line,
-    "bomb.npz": write_npz,
-    "claims.npy": write_npy,
-    "names.csv": write_names,
-    "zero.csv": lambda path: path.symlink_to("/dev/zero"),
-    "pipe.csv": os.mkfifo,
-}
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-def test_files_of_samples(name: str, commands: Commands, folder: Path) -> None:
-    SAMPLES[name](folder / name)
-    before = {path: content for path, content in others(folder).items() if path.suffix == ".csv" and path.is_file()}
-    for words in (
-        ["train", "dataset=entities", f"dataset.path={name}", "dataset.entity=f9", "hydra.run.dir=new"],
-        ["embed", "run", name, "-o", "z.csv"],
-        ["match", "run", name, "-o", "z.csv"],
-        ["evaluate", "run", name],
-    ):
-        result = commands(*words, cwd=folder)
-        assert result.status == 2, f"{words} {result}"
-        assert_harmless(result, folder, before)
-
-
-def test_cells_that_a_spreadsheet_would_run_are_escaped_on_request(commands: Commands, folder: Path) -> None:
-    lines = (folder / "new.csv").read_text().splitlines()
-    lines[1] = lines[1].removesuffix("here") + "=cmd|' /C calc'!A0"
-    (folder / "new.csv").write_text("\n".join(lines))
-    for words in (["embed", "run", "new.csv"], ["match", "run", "new.csv", "more.csv"]):
-        assert commands(*words, "-o", "z.csv", "--escape-formulas", cwd=folder).status == 0
-        text = (folder / "z.csv").read_text()
-        assert "'=cmd|" in text
-        assert ",=cmd|" not in text
+    assert_all_answer(commands, folder)

@@ -1,0 +1,155 @@
+"""Outputs over inputs, and files from a stranger: nothing is lost, and each is answered at once."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.slow.faults.commands import Commands
+from tests.slow.faults.harmless import EVIL, assert_harmless, others
+from tests.support.runs import forge
+from tests.support.snapshot import snapshot
+
+pytestmark = pytest.mark.slow
+
+
+# Outputs that would destroy something
+
+
+def spellings(folder: Path) -> list[str]:
+    (folder / "sub").mkdir()
+    (folder / "linked.csv").symlink_to("new.csv")
+    (folder / "again.csv").hardlink_to(folder / "new.csv")
+    (folder / "here").symlink_to(".")
+    return [
+        "new.csv",
+        "./new.csv",
+        "sub/../new.csv",
+        "linked.csv",
+        "again.csv",
+        "here/new.csv",
+        str(folder / "new.csv"),
+    ]
+
+
+@pytest.mark.parametrize("command", ["embed", "match", "match second", "pairs", "the run's own"])
+def test_an_output_over_an_input(command: str, commands: Commands, folder: Path) -> None:
+    for output in spellings(folder):
+        words = {
+            "embed": ["embed", "run", "new.csv"],
+            "match": ["match", "run", "new.csv", "more.csv"],
+            "match second": ["match", "run", "more.csv", "new.csv"],
+            "pairs": ["match", "run", "new.csv", "--pairs", "f0,f1,f2,f3", "f3,f2,f1,f0"],
+            "the run's own": ["embed", "run", "more.csv"],
+        }[command]
+        if command == "the run's own":
+            (folder / "new.csv").unlink()
+            (folder / "new.csv").hardlink_to(folder / "samples.csv")
+            forge(folder / "run", lambda config: config["dataset"].update(path=str(folder / "samples.csv")))
+            if output == "again.csv":
+                continue
+        before = snapshot(folder)
+        result = commands(*words, "-o", output, cwd=folder)
+        assert result.status == 2, f"{output} {result}"
+        assert_harmless(result, folder, before)
+
+
+def test_an_output_over_a_run(commands: Commands, folder: Path) -> None:
+    (folder / "same").symlink_to("run")
+    (folder / "run" / "mine.csv").write_text("a\n")
+    (folder / "run" / "mine.onnx").write_text("a\n")
+    names = ["config.yaml", "run.json", "metrics.csv", "train.log", "checkpoints/best.pt", "checkpoints/new.csv", "."]
+    for name in (*names, ".hydra/new.csv", "mine.csv", "mine.onnx"):
+        for run in ("run", "same", "sub/../run"):
+            (folder / "sub").mkdir(exist_ok=True)
+            before = snapshot(folder)
+            for words in (["results", "run", "--format", "csv"], ["export", "run"], ["embed", "run", "new.csv"]):
+                result = commands(*words, "-o", f"{run}/{name}", cwd=folder)
+                assert result.status == 2, f"{words} {run}/{name} {result}"
+                assert_harmless(result, folder, before)
+
+
+@pytest.mark.parametrize("output", ["pipe.csv", "device.csv", "sub.csv", "nowhere/z.csv"])
+def test_an_output_that_is_no_file(output: str, commands: Commands, folder: Path) -> None:
+    os.mkfifo(folder / "pipe.csv")
+    (folder / "device.csv").symlink_to("/dev/null")
+    (folder / "sub.csv").mkdir()
+    for words in (["embed", "run", "new.csv"], ["results", "run", "--format", "csv"], ["match", "run", "new.csv"]):
+        result = commands(*words, "-o", output, cwd=folder)
+        assert result.status == 2, f"{words} {result}"
+        assert_harmless(result, folder, {})
+    assert Path("/dev/null").is_char_device()
+
+
+# Files of samples
+
+
+def write_wide(path: Path) -> None:
+    columns = 100_000
+    rows = [",".join(f"f{index}" for index in range(columns)), *[",".join(["1"] * columns)] * 3]
+    path.write_text("\n".join(rows))
+
+
+def write_one_line(path: Path) -> None:
+    path.write_text("a" * 2**25)
+
+
+def write_npz(path: Path) -> None:
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("x.npy", "w", force_zip64=True) as file,
+    ):
+        header = {"descr": "<f8", "fortran_order": False, "shape": (2**29, 1)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for _ in range(2**9):
+            file.write(bytes(2**23))
+
+
+def write_npy(path: Path) -> None:
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2**40, 4)})
+
+
+def write_names(path: Path) -> None:
+    path.write_text(f'"{EVIL}",f0,f1\n' + "".join(f"{i // 2},{i},{i + 0.5}\n" for i in range(40)))
+
+
+SAMPLES = {
+    "wide.csv": write_wide,
+    "line.csv": write_one_line,
+    "bomb.npz": write_npz,
+    "claims.npy": write_npy,
+    "names.csv": write_names,
+    "zero.csv": lambda path: path.symlink_to("/dev/zero"),
+    "pipe.csv": os.mkfifo,
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_files_of_samples(name: str, commands: Commands, folder: Path) -> None:
+    SAMPLES[name](folder / name)
+    before = {path: content for path, content in others(folder).items() if path.suffix == ".csv" and path.is_file()}
+    for words in (
+        ["train", "dataset=entities", f"dataset.path={name}", "dataset.entity=f9", "hydra.run.dir=new"],
+        ["embed", "run", name, "-o", "z.csv"],
+        ["match", "run", name, "-o", "z.csv"],
+        ["evaluate", "run", name],
+    ):
+        result = commands(*words, cwd=folder)
+        assert result.status == 2, f"{words} {result}"
+        assert_harmless(result, folder, before)
+
+
+def test_cells_that_a_spreadsheet_would_run_are_escaped_on_request(commands: Commands, folder: Path) -> None:
+    lines = (folder / "new.csv").read_text().splitlines()
+    lines[1] = lines[1].removesuffix("here") + "=cmd|' /C calc'!A0"
+    (folder / "new.csv").write_text("\n".join(lines))
+    for words in (["embed", "run", "new.csv"], ["match", "run", "new.csv", "more.csv"]):
+        assert commands(*words, "-o", "z.csv", "--escape-formulas", cwd=folder).status == 0
+        text = (folder / "z.csv").read_text()
+        assert "'=cmd|" in text
+        assert ",=cmd|" not in text
