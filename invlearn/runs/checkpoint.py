@@ -85,18 +85,21 @@ def _check_archive(path: Path) -> None:
             raise ValueError
 
 
-def best_contents(state: TrainingState, experiment: Experiment) -> dict[str, Any]:
-    """What ``best.pt`` holds."""
-    best = {"model": state.best, "statistics": state.statistics}
-    best |= {"best_loss": state.best_loss, "best_epoch": state.best_epoch}
-    return {**best, "config": json.dumps(experiment.config)}
-
-
 def last_contents(state: TrainingState, experiment: Experiment, seconds: float) -> dict[str, Any]:
     """What ``last.pt`` holds: the whole training state, and all that the other files of the run can be made of."""
     plain = {name: getattr(state, name) for name in _PLAIN}
     whole = {"model": state.model.state_dict(), "optimizer": state.optimizer.state_dict(), "seconds": seconds}
     return {**plain, **whole, "config": json.dumps(experiment.config)}
+
+
+def best_contents(last: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``best.pt`` holds, of the contents of ``last.pt``.
+
+    Raises:
+        KeyError: They are not such contents.
+    """
+    best = {"model": last["best"], **{name: last[name] for name in ("statistics", "best_loss", "best_epoch")}}
+    return {**best, **({"config": last["config"]} if "config" in last else {})}  # version 0.1 wrote none
 
 
 def config_in(contents: Mapping[str, Any]) -> dict[str, Any] | None:

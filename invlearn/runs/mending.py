@@ -9,7 +9,14 @@ from typing import Any
 
 from invlearn.config import config_hash
 from invlearn.errors import DamagedError, UserError
-from invlearn.runs.checkpoint import check_history, config_in, history_table, load_checkpoint
+from invlearn.runs.checkpoint import (
+    best_contents,
+    check_history,
+    config_in,
+    history_table,
+    load_checkpoint,
+    save_checkpoint,
+)
 from invlearn.runs.directory import RunDirectory, metrics_text
 from invlearn.runs.layout import BEST, LAST
 from invlearn.system.storage import read_inside
@@ -22,8 +29,8 @@ Load = Callable[[], dict[str, Any]]
 def mend(directory: RunDirectory) -> list[str]:
     """Prepare a run for being resumed where files beside ``last.pt`` are gone or damaged.
 
-    config.yaml is written from the checkpoint. A run whose other files are not whole counts as interrupted after its
-    last epoch: resuming it writes them, measures it again, and trains nothing twice.
+    Each is written from the checkpoint. A run without its record counts as interrupted after its last epoch: resuming
+    it measures it again, and trains nothing twice.
 
     Returns:
         What was found, in lines; nothing for a run that is whole, and for one that has no ``last.pt``.
@@ -37,6 +44,7 @@ def mend(directory: RunDirectory) -> list[str]:
     directory.check_links()
     last = cache(lambda: load_checkpoint(directory, LAST, "cpu"))  # where it is needed, and once
     with directory.locked():
+        directory.remove_leftovers()
         return [*_mend_config(directory, last), *_mend_record(directory, last), *_mend_results(directory, last)]
 
 
@@ -67,16 +75,20 @@ def _mend_record(directory: RunDirectory, last: Load) -> list[str]:
             seeds = [config["seed"] + replica for replica in range(config["replicas"])]
         except (KeyError, TypeError) as error:
             raise DamagedError(f"{directory}: neither run.json nor config.yaml can be read") from error
-        directory.write_record(_unfinished(config_hash(config), seeds))
+        directory.write_record(
+            {
+                "status": "interrupted",
+                "config_hash": config_hash(config),
+                "seeds": seeds,
+                "error": None,
+                "metrics": None,
+            }
+        )
         return [f"mended: {str(damage).partition(';')[0]}; the run is measured again"]
 
 
-def _unfinished(digest: str | None, seeds: list[int]) -> dict[str, object]:
-    return {"status": "interrupted", "config_hash": digest, "seeds": seeds, "error": None, "metrics": None}
-
-
 def _mend_results(directory: RunDirectory, last: Load) -> list[str]:
-    """Look at the files of a finished run; one that is not has them written as it goes on."""
+    """Write what a finished run has lost; one that is not finished has it written as it goes on."""
     _, record = directory.read()
     if record["status"] != "completed":
         return []
@@ -93,6 +105,7 @@ def _mend_results(directory: RunDirectory, last: Load) -> list[str]:
         check_history(history, epoch, len(record["seeds"]))
         assert isinstance(history, dict)
         table = metrics_text(history_table(history, contents["last_epoch"], record["seeds"]))
+        best = best_contents(contents)
     except (DamagedError, ValueError, KeyError, IndexError, TypeError) as error:
         if lost:
             raise DamagedError(f"{lost[0]}, and so is {LAST}: the run is lost; train it anew elsewhere") from error
@@ -101,9 +114,9 @@ def _mend_results(directory: RunDirectory, last: Load) -> list[str]:
         is_whole = read_inside(directory.path, "metrics.csv", most=10 * len(table)) == table
     except (FileNotFoundError, UserError):
         is_whole = False
-    if not is_whole:
-        lost.append(f"{directory.path / 'metrics.csv'} is missing or not as it was written")
     if lost:
-        kept = {key: record[key] for key in ("started", "extended") if key in record}
-        directory.write_record({**_unfinished(record.get("config_hash"), record["seeds"]), **kept})
+        save_checkpoint(directory, BEST, best)
+    if not is_whole:
+        directory.write("metrics.csv", table)
+        lost.append(f"{directory.path / 'metrics.csv'} is missing or not as it was written")
     return [f"mended: {line}; it is written anew from {LAST}" for line in lost]

@@ -83,7 +83,12 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
     directory.check_links()
     stored, record = directory.read()
     _refuse_another(experiment, stored, str(directory))
-    return record.get("status") == "completed" and record.get("epochs") == experiment.epochs
+    if record.get("status") != "completed":
+        return False
+    finished = record.get("epochs") == experiment.epochs
+    if not finished and not directory.last_checkpoint.is_file():
+        raise DamagedError(f"{directory} is finished, and cannot be extended: its {LAST} is gone")
+    return finished
 
 
 def _refuse_another(experiment: Experiment, stored: Mapping[str, Any], where: str) -> None:
@@ -220,7 +225,7 @@ def _train(experiment: Experiment, directory: RunDirectory, device: torch.device
         restore_state(state, contents, epochs=experiment.epochs)
         clock.add(contents["seconds"])
         log.info("continuing after epoch %d of %d", state.epoch, experiment.epochs)
-        save_checkpoint(directory, BEST, best_contents(state, experiment))
+        save_checkpoint(directory, BEST, best_contents(last_contents(state, experiment, clock.seconds())))
         _store_table(experiment, directory, state)
     steps = experiment.steps_per_epoch
     # Off where there is no terminal (None), and in one of several processes that would write over each other's bars.
@@ -229,9 +234,10 @@ def _train(experiment: Experiment, directory: RunDirectory, device: torch.device
         total=experiment.total_steps, initial=state.epoch * steps, unit="step", disable=hidden, leave=False
     ) as bar:
         for _ in train_epochs(state, experiment, train, valid, bar.update):
-            save_checkpoint(directory, LAST, last_contents(state, experiment, clock.seconds()))
+            contents = last_contents(state, experiment, clock.seconds())
+            save_checkpoint(directory, LAST, contents)
             if bool((state.best_epoch == state.epoch).any()):
-                save_checkpoint(directory, BEST, best_contents(state, experiment))
+                save_checkpoint(directory, BEST, best_contents(contents))
             _store_table(experiment, directory, state)
             line = ", ".join(f"{name} {_median(state, name):.2e}" for name in _followed(state))
             bar.set_postfix_str(line)

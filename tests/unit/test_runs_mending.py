@@ -147,3 +147,23 @@ def test_an_extension_that_lost_its_config_before_its_first_epoch_goes_on(run: P
     assert main(["resume", str(run)]) == 0
     assert directory.record()["status"] == "completed"
     assert directory.metrics()["epoch"].max() == 2
+
+
+def test_what_a_finished_run_has_found_stays_while_its_other_files_are_mended(run: Path, capsys) -> None:
+    record = (run / "run.json").read_bytes()
+    table = (run / "metrics.csv").read_bytes()
+    (run / "metrics.csv").write_bytes(table.replace(b"\n", b"\r\n"))
+    (run / BEST).unlink()
+    assert main(["resume", str(run)]) == 0
+    assert (run / "run.json").read_bytes() == record
+    assert (run / "metrics.csv").read_bytes() == table
+
+
+def test_a_finished_run_without_its_last_checkpoint_is_not_trained_anew(run: Path, capsys) -> None:
+    config = RunDirectory(run).config()
+    (run / LAST).unlink()
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    longer = [*SIZES, "dataset.dim=4", "replicas=2", f"hydra.run.dir={run}"]
+    assert main(["train", *longer, f"trainer.epochs={config['trainer']['epochs'] + 1}"]) == 2
+    assert_error_line(capsys.readouterr().err, file=[run, LAST], also=["extended"])
+    assert {path: path.read_bytes() for path in before} == before
