@@ -32,8 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        0; 2 for user errors and for what the machine refuses, after one line on stderr; 130 after Ctrl-C, 128 and the
-        number of the signal after others that ask us to end.
+        0; 2 for user errors and system errors, after one line on stderr; 128 plus the number of a signal that ended it.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     open_streams()
@@ -58,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _of_the_machine(error: Exception) -> str | None:
-    """What the machine has too little of, if that is what is wrong."""
+    """A system error in one line; None for an import error that is a bug."""
     if isinstance(error, UnicodeEncodeError):
         return (
             f"a name cannot be written in the encoding {error.encoding} of this terminal; PYTHONUTF8=1 makes it UTF-8"

@@ -1,4 +1,4 @@
-"""Configs and records as text: what is read comes perhaps from a stranger, and is data and nothing else."""
+"""Configs and records as text. Input is untrusted, and parsed as plain data."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _check_plain(value: object) -> int:
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
-                raise ValueError(f"it holds a key that is no text: {key!r}")
+                raise ValueError(f"it holds a key that is not text: {key!r}")
         return len(value) + sum(map(_check_plain, value.values()))
     if isinstance(value, list):
         return sum(map(_check_plain, value))

@@ -193,7 +193,7 @@ def open_table(source: str | Path | pd.DataFrame) -> Table:
 
 
 def check_width(table: Table, columns: int) -> None:
-    """Refuse a table that is wider than any that can be learned from.
+    """Refuse a table of more than 20,000 columns.
 
     Raises:
         UserError: It is.

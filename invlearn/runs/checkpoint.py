@@ -1,4 +1,4 @@
-"""Checkpoints: plain tensors and numbers, loadable without running any code, and believed only if whole."""
+"""Checkpoints: plain tensors and numbers, loadable without running any code, and used only if intact."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def restore_state(state: TrainingState, contents: Mapping[str, Any], *, epochs: 
 
 
 def check_parameters(network: nn.Module, learned: Tensor) -> None:
-    """Refuse parameters that no training ends with.
+    """Refuse parameters that are not finite.
 
     Args:
         network: A stack.

@@ -67,7 +67,7 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
     """Whether a directory already holds the whole run; False if it is new or can be continued. Touches nothing.
 
     Raises:
-        UserError: It holds a run of another config, or something that is no run.
+        UserError: It holds a run of another config, files that are no run, or a finished run that cannot be extended.
     """
     if not directory.path.exists():
         return False

@@ -51,7 +51,7 @@ def open_streams() -> None:
 
 
 def silence(stream: TextIO) -> None:
-    """Let what is printed from here on vanish: the reader has gone, as ``head`` does, or the disk is full."""
+    """Discard all further output: the reader has gone, as ``head`` does, or the disk is full."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -71,7 +71,7 @@ def show(text: str) -> None:
 
 
 def say(lines: Iterable[str]) -> None:
-    """Print what goes along with the work, which is done whether or not that can be written; this is said once."""
+    """Print progress. A stream that fails is reported once, and the work goes on."""
     for line in lines:
         try:
             show(line)

@@ -16,7 +16,7 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP",
 """Signals by which somebody asks for an end, and which end a process by default."""
 
 _arrived: list[int] = []
-"""Those that have arrived, the first first. A handler's exception can get lost: where it is raised in the clean-up of a
+"""Signals received, in order. A handler's exception can get lost: where it is raised in the clean-up of a
 library, an error of that library may take its place."""
 
 
@@ -64,7 +64,7 @@ def _exception(number: int) -> BaseException:
 
 @contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Let a signal wait until a few lines are done, which are to be done whole."""
+    """Let signals wait until a short block, which must not be interrupted, is done."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
