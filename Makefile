@@ -22,10 +22,12 @@ help:
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# Made anew when the dependencies change. With HASHES=1 nothing is installed that differs from what the .lock files
-# name; torch is the exception, which each machine takes in a build of its own.
-.venv/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+# Made anew when the dependencies change. With HASHES=1 everything is installed from nothing, and only what the .lock
+# files name; torch is the exception, with what its builds for GPUs bring along: each machine takes a build of its own.
+LOCKS := requirements.lock requirements-build.lock
+STAMP := .venv/.installed$(if $(HASHES),-checked)
+$(STAMP): pyproject.toml constraints.txt $(if $(HASHES),$(LOCKS))
+	$(PYTHON) -m venv $(if $(HASHES),--clear) .venv
 ifdef HASHES
 	$(PIP) --require-hashes --requirement requirements-build.lock
 	$(PIP) --require-hashes --no-build-isolation --requirement requirements.lock
@@ -34,9 +36,9 @@ ifdef HASHES
 else
 	$(PIP) --constraint constraints.txt --editable '.[dev]'
 endif
-	@touch $@
+	@touch .venv/.installed $@
 
-setup: .venv/.installed
+setup: $(STAMP)
 
 # The hashes of what is installed here, of every file that the index has of these versions.
 COMPILE := build/lock/bin/pip-compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links \

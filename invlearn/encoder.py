@@ -83,6 +83,18 @@ class Projection(nn.Module):
         return f"{d}, {r}"
 
 
+class InfiniteCodeError(ValueError):
+    """A sample has no finite code.
+
+    Args:
+        sample: Its index.
+    """
+
+    def __init__(self, sample: int):
+        super().__init__(f"the code of sample {sample} is not finite; is it in the units of training?")
+        self.sample = sample
+
+
 class InvariantEncoder(nn.Module):
     r"""A scaler, perhaps a projection, a network, and the split of its code.
 
@@ -194,6 +206,7 @@ class InvariantEncoder(nn.Module):
         Raises:
             ValueError: ``x`` has another shape, holds what is no finite number, the encoder was not trained, or this
                 is a stack of several.
+            InfiniteCodeError: A sample is so large, or the parameters are, that its code is not finite.
         """
         if "encoder" not in self.trained:
             raise ValueError("there is nothing to encode with: the encoder was not trained")
@@ -206,7 +219,12 @@ class InvariantEncoder(nn.Module):
             raise ValueError("x holds NaN or infinite values")
         if self.replicas > 1:
             raise ValueError(f"this is a stack of {self.replicas} replicas; replica(r) is one of them")
-        return _in_blocks(self, x, self.dim, self.device)
+        codes = _in_blocks(self, x, self.dim, self.device)
+        for part in codes:
+            infinite = ~np.isfinite(part.cpu().numpy() if isinstance(part, Tensor) else part).all(axis=1)
+            if infinite.any():
+                raise InfiniteCodeError(int(infinite.argmax()))
+        return codes
 
     def decode(self, z_invariant: Any, z_variant: Any) -> Any:
         """Reconstruct samples ``(n, d)`` from both parts of their codes, as ``encode`` returns them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from invlearn.errors import Terminated, UserError, io_problem, nearest
-from invlearn.system.output import open_streams, show, silence, warn
+from invlearn.system.output import has_reader, open_streams, show, silence, warn
 from invlearn.system.signals import signals_raise
 
 __all__ = ["COMMANDS", "main"]
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 2 for user errors and system errors, after one line on stderr; 128 plus the number of a signal that ended it.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    open_streams()
+    if arguments is None:  # or they are those of a program that calls us
+        open_streams()
     try:
         with signals_raise():
             return _dispatch(words)
@@ -45,10 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Terminated) as stop:
         warn("; ".join(["interrupted", *getattr(stop, "__notes__", ())]))
         return 128 + (stop.number if isinstance(stop, Terminated) else signal.SIGINT)
-    except BrokenPipeError:
-        silence(sys.stdout)
-        return 0
-    except (OSError, MemoryError, ImportError, UnicodeEncodeError) as error:
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and not has_reader(sys.stdout):
+            silence(sys.stdout)
+            return 0
         problem = _of_the_machine(error)
         if problem is None:
             raise
@@ -56,8 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "can't start new thread")
+"""What libraries say, in errors of no class of their own, where the machine has no memory or processes left."""
+
+OURS = frozenset({errno.EBADF, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST})
+"""System errors that only a bug of ours explains."""
+
+
 def _of_the_machine(error: Exception) -> str | None:
-    """A system error in one line; None for an import error that is a bug."""
+    """What is wrong with the machine, in one line; None for a bug."""
     if isinstance(error, UnicodeEncodeError):
         return (
             f"a name cannot be written in the encoding {error.encoding} of this terminal; PYTHONUTF8=1 makes it UTF-8"
@@ -67,7 +76,11 @@ def _of_the_machine(error: Exception) -> str | None:
     if isinstance(error, ImportError):
         message = " ".join(str(error).split())
         return f"out of memory: {message}" if "map segment" in message or "allocate memory" in message else None
-    return io_problem(error) if isinstance(error, OSError) else None
+    if isinstance(error, OSError):
+        return io_problem(error) if error.errno not in OURS else None
+    if isinstance(error, RuntimeError) and any(said in str(error) for said in NO_MEMORY):
+        return f"out of memory: {str(error).strip().splitlines()[0]}"
+    return None
 
 
 def _dispatch(words: list[str]) -> int:
@@ -83,6 +96,10 @@ def _dispatch(words: list[str]) -> int:
         return _complete(words)
     if words[0] not in COMMANDS:
         raise UserError(f"{words[0]}: there is no such command{nearest(words[0], COMMANDS)}")
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError as error:
+        raise UserError(f"the working directory cannot be used: {io_problem(error)}; change to another") from error
     return import_module(f"invlearn.cli.{words[0]}").main(words[1:])
 
 

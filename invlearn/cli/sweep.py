@@ -39,11 +39,13 @@ def sweep(overrides: Sequence[str], *, config_dir: str | None, config_name: str,
     planned = replace(planned, jobs=jobs)
     for error in damaged:
         warn(f"left out: {error}")
+    if not jobs:
+        return 1
     if dry_run:
         from invlearn.cli.plan import describe_runs
 
         show(describe_runs([(job.folder, run) for job, (run, _) in zip(planned.jobs, checked, strict=True)]))
-        return 0
+        return 1 if damaged else 0
     say(dict.fromkeys(line for run, finished in checked if not finished for line in run.data.report))
 
     from invlearn.sweeps.run import run_sweep

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from invlearn.config import as_plain
 from invlearn.config.compose import compose_one, errors_explained, searching
 from invlearn.config.hydra import argument_parser, hydra_ready, run_in_folder, show_hydra
-from invlearn.errors import UserError
+from invlearn.errors import DamagedError, UserError
 from invlearn.runs.directory import RunDirectory
 from invlearn.system.output import say, show
 
@@ -79,6 +79,7 @@ def _train(config: DictConfig, *, dry_run: bool) -> int:
     else:
         say(experiment.data.report)
         say([_what_starts(directory)])
+        directory.part_hard_links()
         run_in_folder(config, partial(train_experiment, experiment, directory))
     report(directory)
     return 0
@@ -107,7 +108,10 @@ def _what_starts(directory: RunDirectory) -> str:
         return f"waiting for {directory}, which another process trains"
     if not directory.last_checkpoint.is_file():
         return f"training in {directory}"
-    return f"continuing in {directory} after epoch {load_checkpoint(directory, LAST, 'cpu').get('epoch')}"
+    try:
+        return f"continuing in {directory} after epoch {load_checkpoint(directory, LAST, 'cpu').get('epoch')}"
+    except DamagedError:  # of which training tells more
+        return f"continuing in {directory}"
 
 
 def _parser() -> ArgumentParser:

@@ -182,8 +182,14 @@ def listed(changed: Mapping[str, tuple[Any, Any]], old: str, new: str) -> str:
         >>> listed({"model.depth": (2, 3)}, "there", "here")
         'model.depth (2 there, 3 here)'
     """
+
+    def pair(first: object, second: object) -> str:
+        if str(first) == str(second):  # a number and its digits
+            first, second = repr(first), repr(second)
+        return f"{first} {old}, {second} {new}"
+
     return ", ".join(
-        key if len(f"{first}{second}") > LONGEST_LISTED else f"{key} ({first} {old}, {second} {new})"
+        key if len(f"{first}{second}") > LONGEST_LISTED else f"{key} ({pair(first, second)})"
         for key, (first, second) in changed.items()
     )
 

@@ -5,15 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
-__all__ = ["MOST_BYTES", "config_text", "parse_config", "parse_record", "record_text"]
+from invlearn.config.settings import flatten
+from invlearn.errors import UserError
 
-MOST_BYTES = 2**23
-"""Size of a file that is parsed at all; a config with the scales of 10,000 features has a million."""
+__all__ = [
+    "MOST_CONFIG_BYTES",
+    "MOST_RECORD_BYTES",
+    "check_storable",
+    "config_text",
+    "parse_config",
+    "parse_json_config",
+    "parse_record",
+    "record_text",
+]
+
+MOST_CONFIG_BYTES = 2**23
+"""Size of a config that is parsed at all; one with the scales of 10,000 features has a million."""
+
+MOST_RECORD_BYTES = 2**27
+"""Size of a record that is parsed at all; one of 16,384 replicas with their thresholds has half of it."""
 
 MOST_EVENTS = 200_000
 """Values and brackets in a config."""
@@ -24,6 +40,12 @@ MOST_KEYS = 2_000
 DEEPEST = 32
 """Brackets within brackets."""
 
+LARGEST_INTEGER = 2**64
+"""Beyond every seed; larger ones are no numbers that arithmetic knows."""
+
+_ODD = re.compile("[\x85\u2028\u2029\ufeff]")
+"""Characters that YAML takes for line breaks, or leaves out, where they are not escaped."""
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
 
 
@@ -32,8 +54,34 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def check_storable(config: Mapping[str, Any]) -> None:
+    """Refuse a config that could not be read once it is written.
+
+    Raises:
+        UserError: It names the key.
+    """
+    total = 0
+    for key, value in flatten(config).items():
+        try:
+            total += _check_plain(list(value) if isinstance(value, tuple) else value) + 1
+            json.dumps([key, value], ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"{key}: {value!r} holds bytes that are no UTF-8 text; give it another name") from error
+        except ValueError as error:
+            raise UserError(f"{key}: {error}") from error
+    if total > MOST_EVENTS / 2:
+        raise UserError(f"the config holds {total:,} values; {MOST_EVENTS // 2:,} are the most")
+
+
+def _text_node(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style='"' if _ODD.search(value) else None)
+
+
+_Dumper.add_representer(str, _text_node)
+
+
 def config_text(config: Mapping[str, Any]) -> str:
-    """A plain config as YAML."""
+    """A plain config as YAML; ``parse_config`` reads it."""
     return yaml.dump(dict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
@@ -57,6 +105,23 @@ def parse_config(text: bytes) -> dict[str, Any]:
     return config
 
 
+def parse_json_config(text: str) -> dict[str, Any]:
+    """Read a config from JSON of plain values, as checkpoints hold it.
+
+    Raises:
+        ValueError: As for ``parse_config``.
+    """
+    if len(text) > MOST_CONFIG_BYTES:
+        raise ValueError(f"it has more than {MOST_CONFIG_BYTES:,} characters")
+    try:
+        config = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(config, dict) or _check_plain(config) > MOST_KEYS:
+        raise ValueError("it is no config of invlearn")
+    return config
+
+
 def _check_events(text: bytes) -> None:
     """Refuse what would take long, or a deep stack, to build: aliases, many values, deep nesting."""
     depth = 0
@@ -64,23 +129,33 @@ def _check_events(text: bytes) -> None:
         if isinstance(event, yaml.AliasEvent):
             raise ValueError("it holds an alias (*), which no config of invlearn does")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if getattr(event, "tag", None) is not None:
+            raise ValueError(f"it holds the tag {event.tag}, which no config of invlearn does")
         if depth > DEEPEST:
             raise ValueError(f"it is nested more than {DEEPEST} levels deep")
         if count > MOST_EVENTS:
             raise ValueError(f"it holds more than {MOST_EVENTS:,} values")
 
 
-def _check_plain(value: object) -> int:
-    """Refuse what is no plain value; returns how many keys there are."""
+def _check_plain(value: object, depth: int = 0) -> int:
+    """Refuse what is no plain value.
+
+    Returns:
+        How many keys there are.
+    """
+    if depth > DEEPEST:
+        raise ValueError(f"it is nested more than {DEEPEST} levels deep")
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
                 raise ValueError(f"it holds a key that is not text: {key!r}")
-        return len(value) + sum(map(_check_plain, value.values()))
+        return len(value) + sum(_check_plain(item, depth + 1) for item in value.values())
     if isinstance(value, list):
-        return sum(map(_check_plain, value))
-    if not isinstance(value, str | int | float | None):
+        return sum(_check_plain(item, depth + 1) for item in value)
+    if value is not None and type(value) not in (str, bool, int, float):
         raise ValueError(f"it holds a {type(value).__name__}, which is no plain value")
+    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        raise ValueError(f"it holds an integer above {LARGEST_INTEGER:,}")
     return 0
 
 
@@ -96,8 +171,10 @@ def parse_record(text: bytes) -> dict[str, Any]:
     Raises:
         ValueError: It is no JSON of an object, or its digest is that of another content.
     """
+    if not text.strip():
+        raise ValueError("it is empty")
     try:
-        record = json.loads(text, parse_constant=_refuse_constant)
+        record = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_bounded)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(record, dict):
@@ -114,6 +191,20 @@ def _digest(record: Mapping[str, Any]) -> str:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"it holds a number beyond all bounds: {digits[:20]}")
+    return number
+
+
+def _bounded(digits: str) -> int:
+    number = int(digits)
+    if abs(number) > LARGEST_INTEGER:
+        raise ValueError(f"it holds an integer above {LARGEST_INTEGER:,}")
+    return number
 
 
 def _without_nan(value: Any) -> Any:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
+import struct
+import tokenize
 import weakref
 import zipfile
 import zlib
@@ -38,6 +41,22 @@ CHUNK = 65_536
 
 MOST_COLUMNS = 20_000
 """Columns of a table; each takes a while to look at."""
+
+DAMAGE = (
+    OSError,
+    EOFError,
+    KeyError,
+    ArithmeticError,
+    NotImplementedError,
+    RecursionError,
+    SyntaxError,
+    lzma.LZMAError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What libraries raise for files that are damaged."""
 
 SEPARATORS = "commas separate fields in .csv, tabs in .tsv"
 """What to know of files whose fields do not come apart."""
@@ -226,20 +245,25 @@ def table_writer(path: Path, *, escape_formulas: bool = False) -> Iterator[Calla
 def escaped(frame: pd.DataFrame) -> pd.DataFrame:
     """A table in which no cell and no name of a column is taken for a formula: ``'`` stands before those that would be.
 
+    Spreadsheets look past white space, and some take full-width signs. What they split at signs of their own, as a
+    file opened as if semicolons separated its fields, is beyond this.
+
     Example:
         >>> escaped(pd.DataFrame({"id": ["=1+1", "a", "-2"]}))["id"].tolist()
         ["'=1+1", 'a', '-2']
     """
-    signs = ("=", "+", "-", "@", "\t", "\r")
+    signs = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+
+    def is_formula(text: object) -> bool:
+        return isinstance(text, str) and (text.startswith(("\t", "\r")) or text.lstrip().startswith(signs))
 
     def cells(column: pd.Series) -> pd.Series:
         if column.dtype.kind in "biufM":
             return column
-        text = column.map(lambda value: isinstance(value, str) and value.startswith(signs))
-        formulas = text.astype(bool) & pd.to_numeric(column, errors="coerce").isna()
+        formulas = column.map(is_formula).astype(bool) & pd.to_numeric(column, errors="coerce").isna()
         return column.where(~formulas, "'" + column.astype(str))
 
-    named = {name: f"'{name}" for name in map(str, frame.columns) if name.startswith(signs)}
+    named = {name: f"'{name}" for name in map(str, frame.columns) if is_formula(name)}
     return frame.apply(cells).rename(columns=named)
 
 
@@ -262,8 +286,10 @@ def _format_of(path: Path, formats: Sequence[type[FileTable]], done: str) -> typ
 def _check_file(path: Path) -> None:
     if path.is_dir():
         raise UserError(f"{path} is a folder, not a file")
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"{path}: there is no such file")
+    if not path.is_file():
+        raise UserError(f"{path} is a pipe or a device; tables are read from regular files")
     if path.stat().st_size == 0:
         raise UserError(f"{path} is empty: 0 bytes")
 
@@ -289,6 +315,6 @@ def readable(path: Path) -> Iterator[None]:
         raise UserError(f"{path} cannot be read: {message.removeprefix('Error tokenizing data. C error: ')}") from error
     except MemoryError as error:
         raise UserError(f"{path} cannot be read: it takes more memory than there is") from error
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError) as error:
+    except DAMAGE as error:
         message = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path} cannot be read, or is damaged: {message}") from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from invlearn.encoder import InvariantEncoder
+from invlearn.encoder import InfiniteCodeError, InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.files import Table, checked_chunks
 from invlearn.inference.columns import Columns
@@ -72,11 +72,13 @@ def coded_chunks(
 
     def encoded() -> Coded:
         chunk, codes = waiting.popleft()
-        invariant, variant = codes.result()
-        wrong = np.flatnonzero(~np.isfinite(np.hstack([invariant, variant])).all(axis=1))
-        if len(wrong):
-            row = chunk.rows[wrong[0] * len(chunk.rows) // len(invariant)]
-            raise UserError(f"{table}, row {row}: its code is not finite; are the values in the units of training?")
+        try:
+            invariant, variant = codes.result()
+        except InfiniteCodeError as error:
+            row = chunk.rows[error.sample * encoder.dim // chunk.features.shape[1]]
+            raise UserError(
+                f"{table}, row {row}: its code is not finite; are the values in the units of training?"
+            ) from error
         return Coded(chunk.rows, chunk.others, invariant, variant)
 
     threads = torch.get_num_threads()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from invlearn.config.stored import MOST_BYTES
+from invlearn.config.stored import parse_json_config
 from invlearn.errors import DamagedError, UserError
 from invlearn.runs.layout import LAST
 from invlearn.system.storage import inside, write_atomically
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "best_contents",
+    "check_best",
     "check_history",
     "check_parameters",
     "config_in",
@@ -79,6 +80,9 @@ def load_checkpoint(directory: PathLike[str], name: str, device: torch.device | 
 
 def _check_archive(path: Path) -> None:
     """Compare each part of the file with its checksum, which torch does not."""
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":  # before which Python's zipfile, unlike torch, would skip anything
+            raise ValueError
     with zipfile.ZipFile(path) as archive:
         # Ours are stored as they are; what is compressed could unpack to anything.
         if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()) or archive.testzip():
@@ -106,10 +110,9 @@ def config_in(contents: Mapping[str, Any]) -> dict[str, Any] | None:
     """The effective config that a checkpoint was written with; None in those of version 0.1."""
     text = contents.get("config")
     try:
-        config = json.loads(text) if isinstance(text, str) and len(text) < MOST_BYTES else None
-    except (ValueError, RecursionError):
+        return parse_json_config(text) if isinstance(text, str) else None
+    except ValueError:
         return None
-    return config if isinstance(config, dict) else None
 
 
 def history_table(history: Mapping[str, Any], last_epoch: Tensor, seeds: Sequence[int]) -> pd.DataFrame:
@@ -188,6 +191,38 @@ def check_parameters(network: nn.Module, learned: Tensor) -> None:
             raise UserError(f"{name} of the network holds NaN or infinite values")
 
 
+def check_best(contents: Mapping[str, Any], network: Mapping[str, Tensor], *, epochs: int) -> None:
+    """Refuse what is no best checkpoint of a network.
+
+    Args:
+        contents: Those of ``best.pt``.
+        network: The parameters of the network, ``(R, ...)``; on ``meta``, their shapes alone.
+        epochs: How many the run has.
+
+    Raises:
+        KeyError: Something is missing.
+        ValueError: Something is not as invlearn writes it.
+    """
+    _check_like(network, contents["model"], "model")
+    for name, value in contents["model"].items():
+        # An expanded number would pretend to be many.
+        _check(value.untyped_storage().nbytes() >= value.numel() * value.element_size(), name)
+    replicas = len(next(iter(network.values())))
+    loss, epoch, statistics = contents["best_loss"], contents["best_epoch"], contents["statistics"]
+    _check(_is_vector(loss, replicas) and loss.is_floating_point() and not bool(loss.isnan().any()), "best_loss")
+    _check(_is_vector(epoch, replicas) and epoch.dtype == torch.long, "best_epoch")
+    _check(bool(((epoch >= 0) & (epoch <= epochs)).all()), "best_epoch")
+    _check(isinstance(statistics, dict), "statistics")
+    for name, value in statistics.items():
+        known = isinstance(value, Tensor) and value.is_floating_point() and value.layout == torch.strided
+        _check(known and value.ndim > 0 and len(value) in (1, replicas) and not _overlaps(value), f"statistics {name}")
+        _check(bool(torch.isfinite(value).all()), f"statistics {name}")
+
+
+def _is_vector(value: object, length: int) -> bool:
+    return isinstance(value, Tensor) and value.shape == (length,) and value.layout == torch.strided
+
+
 def _check(holds: bool, name: str) -> None:
     if not holds:
         raise ValueError(f"{name} is not as invlearn writes it")
@@ -196,12 +231,11 @@ def _check(holds: bool, name: str) -> None:
 def _check_like(expected: object, found: object, name: str) -> None:
     """Refuse what is no tensor of the same kind and shape, or no dict of such with the same keys."""
     if isinstance(expected, Mapping):
-        _check(isinstance(found, Mapping) and set(found) == set(expected), name)
-        assert isinstance(found, Mapping)
+        if not isinstance(found, Mapping) or set(found) != set(expected):
+            raise ValueError(f"{name} is not as invlearn writes it")
         for key, value in expected.items():
             _check_like(value, found[key], f"{name} {key}")
-    else:
-        assert isinstance(expected, Tensor)
+    elif isinstance(expected, Tensor):
         alike = isinstance(found, Tensor) and found.dtype == expected.dtype and found.shape == expected.shape
         _check(alike and isinstance(found, Tensor) and found.layout == expected.layout, name)
 
@@ -212,8 +246,8 @@ def check_history(history: object, epochs: int, replicas: int) -> None:
     Raises:
         ValueError: It is not.
     """
-    _check(isinstance(history, dict) and bool(history) == bool(epochs), "history")
-    assert isinstance(history, Mapping)
+    if not isinstance(history, dict) or bool(history) != bool(epochs):
+        raise ValueError("history is not as invlearn writes it")
     for column, rows in history.items():
         _check(isinstance(column, str) and _COLUMN.fullmatch(column) is not None, "the name of a column of history")
         _check(isinstance(rows, list) and len(rows) == epochs, f"history {column}")

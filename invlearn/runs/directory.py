@@ -12,11 +12,18 @@ from filelock import FileLock, Timeout
 
 from invlearn.config import config_hash, differences, listed
 from invlearn.config.migrate import migrated
-from invlearn.config.stored import MOST_BYTES, config_text, parse_config, parse_record, record_text
+from invlearn.config.stored import (
+    MOST_CONFIG_BYTES,
+    MOST_RECORD_BYTES,
+    config_text,
+    parse_config,
+    parse_record,
+    record_text,
+)
 from invlearn.errors import BusyError, DamagedError, UserError, io_problem
 from invlearn.runs.layout import BEST, FILES, HYDRA, LAST
 from invlearn.runs.schema import check_record
-from invlearn.system.storage import LEFTOVERS, changeable, inside, read_inside, write_atomically
+from invlearn.system.storage import PREFIX, changeable, inside, read_inside, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,8 +91,11 @@ class RunDirectory:
             BusyError: Another process holds it.
             UserError: The lock cannot be taken, as on a disk that is full.
         """
-        lock = FileLock(changeable(self.path, ".lock"), timeout=wait)
+        path = inside(self.path, ".lock")
         try:
+            if path.exists() and path.stat().st_size:  # as a hard link may be, and locking empties a file
+                raise DamagedError(f"{path} is not empty, and so is no lock of invlearn; remove it")
+            lock = FileLock(path, timeout=wait)
             lock.acquire()
         except Timeout as error:
             raise BusyError(f"{self} is being trained by another process") from error
@@ -120,12 +130,23 @@ class RunDirectory:
             return None
         return "is being trained, or was killed" if status == "running" else f"was {status}"
 
+    def part_hard_links(self) -> None:
+        """Make what Hydra writes in place this run's alone, where a backup shares the files.
+
+        Raises:
+            UserError: One is a link, or cannot be written.
+        """
+        for name in HYDRA:
+            changeable(self.path, name)
+
     def remove_leftovers(self) -> None:
         """Remove temporary files that a killed process left behind."""
+        earlier = {f".{Path(name).name}.tmp" for name in (*FILES, LAST, BEST)}  # how version 0.1 called them
         for folder in (self.path, self.path / "checkpoints"):
-            for pattern in LEFTOVERS:
-                for temporary in folder.glob(pattern):
-                    temporary.unlink(missing_ok=True)
+            for file in [*folder.glob(f"{PREFIX}*"), *(folder / name for name in earlier)]:
+                if file.is_file():
+                    with suppress(OSError):
+                        file.unlink()
 
     def title(self) -> str:
         """A line that says what was trained: ``twopart, extended, d = 10``."""
@@ -167,7 +188,7 @@ class RunDirectory:
         """
         if not self.path.is_dir():
             raise UserError(f"{self.path}: there is no such run")
-        return self._parsed("config.yaml", parse_config)
+        return self._parsed("config.yaml", parse_config, MOST_CONFIG_BYTES)
 
     def stored_hash(self) -> str | None:
         """The hash of config.yaml as it is; None where it cannot be read."""
@@ -185,15 +206,15 @@ class RunDirectory:
                 if started := config_in(load_checkpoint(self, name, "cpu")):
                     keys = ": " + listed(differences(started, stored), "then", "now")
                     break
+        anew = f", or remove the file and let invlearn resume {self} write it anew" if keys else ""
         return (
-            f"{self.path / 'config.yaml'} is not the config that the run was started with{keys}; undo the change, or "
-            f"remove the file and let invlearn resume {self} write it anew"
+            f"{self.path / 'config.yaml'} is not the config that the run was started with{keys}; undo the change{anew}"
         )
 
-    @property
-    def way_out(self) -> str:
+    def way_out(self, name: str) -> str:
         """What writes a missing or damaged file anew, for the end of a message; nothing where nothing does."""
-        return f"; invlearn resume {self} writes it anew" if self.last_checkpoint.is_file() else ""
+        found = self.last_checkpoint.is_file() or (name == "config.yaml" and self.best_checkpoint.is_file())
+        return f"; invlearn resume {self} writes it anew" if found else ""
 
     def record(self) -> dict[str, Any]:
         """The contents of run.json.
@@ -202,19 +223,19 @@ class RunDirectory:
             DamagedError: It cannot be read, or is not as invlearn wrote it.
             UserError: The folder is no run.
         """
-        return self._parsed("run.json", _checked_record)
+        return self._parsed("run.json", _checked_record, MOST_RECORD_BYTES)
 
-    def _parsed(self, name: str, parse: Callable[[bytes], dict[str, Any]]) -> dict[str, Any]:
+    def _parsed(self, name: str, parse: Callable[[bytes], dict[str, Any]], most: int) -> dict[str, Any]:
         try:
-            return parse(read_inside(self.path, name, most=MOST_BYTES))
+            return parse(read_inside(self.path, name, most=most))
         except FileNotFoundError as error:
-            if self.way_out:
-                raise DamagedError(f"{self.path} has no {name}{self.way_out}") from error
+            if way_out := self.way_out(name):
+                raise DamagedError(f"{self.path} has no {name}{way_out}") from error
             raise UserError(f"{self.path}: it has no {name}, and is no run") from error
         except UserError:
             raise
         except ValueError as error:
-            raise DamagedError(f"{self.path / name} cannot be read: {error}{self.way_out}") from error
+            raise DamagedError(f"{self.path / name} cannot be read: {error}{self.way_out(name)}") from error
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file of the run, whole or not at all.
@@ -231,17 +252,35 @@ class RunDirectory:
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Store run.json as strict JSON; what is not finite becomes null."""
         # Bytes of a name that are no text become JSON's own escapes.
-        self.write("run.json", record_text(record).encode(errors="backslashreplace"))
+        text = record_text(record).encode(errors="backslashreplace")
+        if len(text) > MOST_RECORD_BYTES:
+            raise UserError(f"{self.path / 'run.json'} would have {len(text):,} bytes; lower replicas")
+        self.write("run.json", text)
 
     def write_metrics(self, table: pd.DataFrame) -> None:
         """Store metrics.csv."""
         self.write("metrics.csv", metrics_text(table))
 
     def metrics(self) -> pd.DataFrame:
-        """Read metrics.csv: columns ``replica``, ``seed``, ``epoch``, ``lr``, ``train_…`` and ``valid_…``."""
+        """Read metrics.csv: columns ``replica``, ``seed``, ``epoch``, ``lr``, ``train_…`` and ``valid_…``.
+
+        Raises:
+            DamagedError: It is gone, or is no such table.
+        """
         import pandas as pd  # a quarter of a second, which help and completion need not spend
 
-        return pd.read_csv(inside(self.path, "metrics.csv"))
+        name = "metrics.csv"
+        path = inside(self.path, name)
+        try:
+            table = pd.read_csv(path)
+        except FileNotFoundError as error:
+            raise DamagedError(f"{self} has no {name}{self.way_out(name)}") from error
+        except (OSError, ValueError) as error:
+            raise DamagedError(f"{path} cannot be read{self.way_out(name)}") from error
+        numbers = set(table.select_dtypes("number"))
+        if numbers != set(table) or not {"replica", "seed", "epoch"} <= numbers:
+            raise DamagedError(f"{path} is not as invlearn writes it{self.way_out(name)}")
+        return table
 
 
 def _checked_record(text: bytes) -> dict[str, Any]:

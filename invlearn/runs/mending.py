@@ -29,17 +29,17 @@ Load = Callable[[], dict[str, Any]]
 def mend(directory: RunDirectory) -> list[str]:
     """Prepare a run for being resumed where files beside ``last.pt`` are gone or damaged.
 
-    Each is written from the checkpoint. A run without its record counts as interrupted after its last epoch: resuming
-    it measures it again, and trains nothing twice.
+    Each is written from that checkpoint; where it is gone, ``best.pt`` still knows the config. A run without its
+    record counts as interrupted after its last epoch: resuming it measures it again, and trains nothing twice.
 
     Returns:
-        What was found, in lines; nothing for a run that is whole, and for one that has no ``last.pt``.
+        What was found, in lines; nothing for a run that is whole, and for one without checkpoints.
 
     Raises:
         UserError: Another process trains it, or it cannot be written to.
         DamagedError: What is left does not suffice.
     """
-    if not directory.last_checkpoint.is_file():
+    if not (directory.last_checkpoint.is_file() or directory.best_checkpoint.is_file()):
         return []
     directory.check_links()
     last = cache(lambda: load_checkpoint(directory, LAST, "cpu"))  # where it is needed, and once
@@ -53,7 +53,7 @@ def _mend_config(directory: RunDirectory, last: Load) -> list[str]:
         directory.stored_config()
         return []
     except DamagedError as damage:
-        config = config_in(last())
+        config, source = _started_config(directory, last)
         if config is None:
             raise
         directory.write_config(config)
@@ -62,14 +62,23 @@ def _mend_config(directory: RunDirectory, last: Load) -> list[str]:
             record, digest = directory.record(), config_hash(config)
             if digest not in (record.get("config_hash"), record.get("replaces")):
                 directory.write_record({**record, "replaces": digest})
-        return [f"mended: {str(damage).partition(';')[0]}; it is written anew from {LAST}"]
+        return [f"mended: {str(damage).partition(';')[0]}; it is written anew from {source}"]
+
+
+def _started_config(directory: RunDirectory, last: Load) -> tuple[dict[str, Any] | None, str]:
+    """The config that a checkpoint holds, and which."""
+    for name, load in ((LAST, last), (BEST, lambda: load_checkpoint(directory, BEST, "cpu"))):
+        with suppress(DamagedError):
+            if config := config_in(load()):
+                return config, name
+    return None, ""
 
 
 def _mend_record(directory: RunDirectory, last: Load) -> list[str]:
     try:
         directory.record()
         return []
-    except DamagedError as damage:
+    except DamagedError as damage:  # which is not raised where last.pt is gone
         config = config_in(last()) or directory.stored_config()
         try:
             seeds = [config["seed"] + replica for replica in range(config["replicas"])]
@@ -97,19 +106,23 @@ def _mend_results(directory: RunDirectory, last: Load) -> list[str]:
         load_checkpoint(directory, BEST, "cpu")
     except DamagedError as error:
         lost.append(str(error))
+    has_table = (directory.path / "metrics.csv").is_file()
     try:
         contents = last()
-        epoch, history = contents.get("epoch"), contents.get("history")
-        if not isinstance(epoch, int):
+        epoch, history = contents["epoch"], contents["history"]
+        if type(epoch) is not int:
             raise ValueError
         check_history(history, epoch, len(record["seeds"]))
-        assert isinstance(history, dict)
         table = metrics_text(history_table(history, contents["last_epoch"], record["seeds"]))
         best = best_contents(contents)
-    except (DamagedError, ValueError, KeyError, IndexError, TypeError) as error:
+    except (DamagedError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        gone = f"{directory.last_checkpoint} is {'damaged' if directory.last_checkpoint.exists() else 'gone'}"
         if lost:
-            raise DamagedError(f"{lost[0]}, and so is {LAST}: the run is lost; train it anew elsewhere") from error
-        return [f"note: {directory.last_checkpoint} is damaged: the run is whole, but cannot be extended"]
+            raise DamagedError(f"{lost[0]}, and {gone} too: the run is lost; train it anew elsewhere") from error
+        return [
+            f"note: {gone}: the run cannot be extended"
+            + ("" if has_table else ", and its metrics.csv is gone for good")
+        ]
     try:
         is_whole = read_inside(directory.path, "metrics.csv", most=10 * len(table)) == table
     except (FileNotFoundError, UserError):
@@ -118,5 +131,6 @@ def _mend_results(directory: RunDirectory, last: Load) -> list[str]:
         save_checkpoint(directory, BEST, best)
     if not is_whole:
         directory.write("metrics.csv", table)
-        lost.append(f"{directory.path / 'metrics.csv'} is missing or not as it was written")
+        state = "not as it was written" if has_table else "missing"
+        lost.append(f"{directory.path / 'metrics.csv'} is {state}")
     return [f"mended: {line}; it is written anew from {LAST}" for line in lost]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from invlearn.errors import UserError, io_problem
+from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import LAST, OWN
 
 __all__ = ["check_output"]
@@ -39,7 +40,7 @@ def check_output(output: Path, *sources: str | Path | None, ours: str | None = N
 def _check_runs(output: Path, ours: str | None) -> None:
     path = output.parent.resolve() / output.name
     for folder in path.parents:
-        if not ((folder / "run.json").exists() or (folder / LAST).exists()):
+        if not (RunDirectory(folder).exists or (folder / LAST).exists()):
             continue
         inside = path.relative_to(folder)
         if inside.parts[0] in OWN:

@@ -93,9 +93,9 @@ def check_record(record: Mapping[str, Any]) -> None:
         ValueError: It names the key that is missing, or whose value is of another kind.
     """
     _check(record, _RECORD, needed=("status", "seeds"), where="")
-    if record["status"] != "completed" or "replicas" not in record:
+    if record["status"] != "completed":
         return
-    replicas = record["replicas"]
+    replicas = record.get("replicas")
     if not isinstance(replicas, list) or len(replicas) != len(record["seeds"]):
         raise ValueError("replicas is not as invlearn writes it")
     for replica in replicas:

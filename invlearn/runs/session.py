@@ -31,7 +31,7 @@ from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, LAST
 from invlearn.runs.record import closing_record, now, opening_record, peak_memory
 from invlearn.system.output import printable, warn
-from invlearn.system.signals import asked_to_end, signals_deferred, signals_raise
+from invlearn.system.signals import asked_to_end, raise_lost_signal, signals_deferred, signals_raise
 from invlearn.system.storage import changeable, check_writable
 from invlearn.training.experiment import Experiment, Prepare, resolve_device, torch_set_up
 from invlearn.training.learner import prepare_training
@@ -86,6 +86,8 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
     if record.get("status") != "completed":
         return False
     finished = record.get("epochs") == experiment.epochs
+    if finished and not directory.best_checkpoint.is_file():
+        raise DamagedError(f"{directory} is finished, but its {BEST} is gone{directory.way_out(BEST)}")
     if not finished and not directory.last_checkpoint.is_file():
         raise DamagedError(f"{directory} is finished, and cannot be extended: its {LAST} is gone")
     return finished
@@ -167,15 +169,17 @@ def _run(
     draw_curves: Callable[[RunDirectory], object],
 ) -> None:
     """Train in a directory that this process holds; however that ends, the record says so."""
+    # First, since a finished run that cannot be extended is to stay as it is.
+    contents = _last_checkpoint(experiment, directory, device) if directory.last_checkpoint.is_file() else None
     record = opening_record(experiment, directory, device)
     clock = _Clock()
+    is_completed = False
 
-    def close() -> None:
+    def close(**results: Any) -> None:
         record.update(wall_seconds=round(clock.seconds(), 3), peak_memory_mib=peak_memory(device), finished=now())
         if directory.stored_hash() == record["config_hash"]:  # or config.yaml is still the one of before
             record.pop("replaces", None)
-        with signals_deferred():
-            directory.write_record(record)
+        directory.write_record({**record, **results})
 
     try:
         with signals_deferred():
@@ -183,26 +187,30 @@ def _run(
             directory.write_record(record)
             directory.write_config(experiment.config)
         with _memory_errors_named():
-            state = _train(experiment, directory, device, clock)
+            state = _train(experiment, directory, device, clock, contents)
             closing = closing_record(experiment, state, device)
         draw_curves(directory)
         log.info("completed")
+        with signals_deferred():
+            close(**closing)
+            is_completed = True
     except BaseException as error:
-        # SystemExit: a scheduler's launcher ends us to start us again elsewhere.
-        interrupted = asked_to_end(error) or isinstance(error, SystemExit)
-        record["status"] = "interrupted" if interrupted else "failed"
-        if interrupted:
-            error.add_note(f"continue with: invlearn resume {directory}")  # for the command line to show
-        else:
-            record["error"] = describe_error(error)
-            log.exception("the run failed")
-        try:
-            close()
-        except UserError as second:  # the same disk is full; what went wrong first is what is told
-            log.error("%s", second)
+        if is_completed:  # a signal came while the last file was written
+            raise
+        with signals_deferred():  # a second one, of somebody impatient, waits until the record is written
+            # SystemExit: a scheduler's launcher ends us to start us again elsewhere.
+            interrupted = asked_to_end(error) or isinstance(error, SystemExit)
+            record["status"] = "interrupted" if interrupted else "failed"
+            if interrupted:
+                error.add_note(f"continue with: invlearn resume {directory}")  # for the command line to show
+            else:
+                record["error"] = describe_error(error)
+                log.exception("the run failed")
+            try:
+                close()
+            except UserError as second:  # the same disk is full; what went wrong first is what is told
+                log.error("%s", second)
         raise
-    record |= closing
-    close()
 
 
 class _Clock:
@@ -218,8 +226,13 @@ class _Clock:
         self.start -= earlier
 
 
-def _train(experiment: Experiment, directory: RunDirectory, device: torch.device, clock: _Clock) -> TrainingState:
-    contents = _last_checkpoint(experiment, directory, device) if directory.last_checkpoint.is_file() else None
+def _train(
+    experiment: Experiment,
+    directory: RunDirectory,
+    device: torch.device,
+    clock: _Clock,
+    contents: Mapping[str, Any] | None,
+) -> TrainingState:
     state, train, valid = prepare_training(experiment, device)
     if contents is not None:
         restore_state(state, contents, epochs=experiment.epochs)
@@ -242,6 +255,7 @@ def _train(experiment: Experiment, directory: RunDirectory, device: torch.device
             line = ", ".join(f"{name} {_median(state, name):.2e}" for name in _followed(state))
             bar.set_postfix_str(line)
             log.debug("epoch %d of %d: %s", state.epoch, experiment.epochs, line)
+            raise_lost_signal()
     if bool(state.diverged.all()):
         raise UserError(
             f"every replica's loss became infinite or NaN by epoch {int(state.last_epoch.max())}: "
@@ -265,7 +279,9 @@ def _last_checkpoint(experiment: Experiment, directory: RunDirectory, device: to
     try:
         contents = load_checkpoint(directory, LAST, device)
     except DamagedError as error:
-        raise DamagedError(f"{error}; remove it to train the run anew") from error
+        finished = directory.exists and directory.unfinished() is None
+        what = ": the run is finished, and cannot be extended" if finished else "; remove it to train the run anew"
+        raise DamagedError(f"{error}{what}") from error
     if started := config_in(contents):
         _refuse_another(experiment, migrated(started), str(directory.last_checkpoint))
     loss = contents.get("best_loss")

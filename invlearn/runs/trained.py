@@ -20,7 +20,7 @@ from invlearn.evaluation.evaluate import evaluate
 from invlearn.evaluation.measured import HeldOut
 from invlearn.files import Prepared, SampleFile, Scale
 from invlearn.nn import AutoEncoder
-from invlearn.runs.checkpoint import check_parameters, config_in, load_checkpoint
+from invlearn.runs.checkpoint import check_best, check_parameters, config_in, load_checkpoint
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST
 from invlearn.training.experiment import Experiment, resolve_device
@@ -52,25 +52,16 @@ class TrainedRun:
             self._load(contents)
         except UserError as error:
             raise DamagedError(f"{directory.best_checkpoint}: {error}") from error
-        except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise DamagedError(f"{directory.best_checkpoint} does not fit config.yaml") from error
         if self.stack.scaler is not None:
             self.stack.scaler.to(device)
 
     def _load(self, contents: dict[str, Any]) -> None:
         """Take over a checkpoint whose parts are as invlearn writes them."""
-        expected = self.stack.network.state_dict()
-        for name, value in contents["model"].items():
-            assert value.dtype == expected[name].dtype
-            assert value.untyped_storage().nbytes() >= value.numel() * value.element_size()  # and no expanded number
+        check_best(contents, self.stack.network.state_dict(), epochs=self.experiment.epochs)
         self.stack.network.load_state_dict(contents["model"], assign=True)
-        for name in ("best_loss", "best_epoch"):
-            assert contents[name].shape == (self.replicas,)
         check_parameters(self.stack.network, contents["best_epoch"] > 0)
-        assert isinstance(contents["statistics"], dict)
-        for value in contents["statistics"].values():
-            assert value.ndim
-            assert len(value) in (1, self.replicas)
 
     def __repr__(self) -> str:
         return f"TrainedRun({str(self.directory)!r}: {self.directory.title()}, {self.replicas} replicas)"
@@ -206,6 +197,10 @@ class TrainedRun:
 
         Args:
             data: What to measure on, its test split; by default what the run was trained on.
+
+        Raises:
+            UserError: A replica that has learned something gives what is not finite.
+            DamagedError: The checkpoint lacks what the loss knows of the training examples.
         """
         experiment = self.experiment if data is None else self.experiment.on(data)
         held_out = HeldOut(experiment.draws(self.device), experiment.loss, "test", experiment.batch_size)
@@ -216,6 +211,13 @@ class TrainedRun:
             if error.args[0] in statistics or not isinstance(error.args[0], str):
                 raise
             raise DamagedError(f"{self.directory.best_checkpoint} does not hold {error.args[0]}") from error
+        for replica, (found, constant) in enumerate(zip(metrics, baselines, strict=True)):
+            lost = [name for name, value in constant.items() if value is not None and found.get(name) is None]
+            if lost and self._has_learned(replica):
+                raise UserError(
+                    f"{self.directory}: replica {replica} has no finite {lost[0]}; its parameters, or the samples, are "
+                    "too large"
+                )
         # A replica that diverged at once has learned nothing worth a number, as in run.json.
         learned = [row if self._has_learned(replica) else dict.fromkeys(row) for replica, row in enumerate(metrics)]
         return learned, baselines
@@ -246,16 +248,17 @@ def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()
             raise UserError(f"{directory}: config.yaml leaves open what its file would tell")
         return Prepared(spec, spec)
 
+    directory.check_links()
     config = directory.config()
     if not directory.best_checkpoint.is_file():
-        why = directory.way_out or ": it has not finished an epoch, or the file is gone"
+        why = directory.way_out(BEST) or ": it has not finished an epoch, or the file is gone"
         raise DamagedError(f"{path} has no {BEST}{why}")
     experiment = Experiment.from_config(config, trust=trust, prepare=refuse)
     target = resolve_device(device)
     try:
         contents = load_checkpoint(directory, BEST, target)
     except DamagedError as error:
-        raise DamagedError(f"{error}{directory.way_out}") from error
+        raise DamagedError(f"{error}{directory.way_out(BEST)}") from error
     started = config_in(contents)
     if started and (changed := differences(migrated(started), config, experiment.at_default)):
         changed.pop("trainer.epochs", None)  # the run was extended

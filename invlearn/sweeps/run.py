@@ -66,6 +66,8 @@ def run_sweep(sweep: Sweep, checked: Sequence[tuple[Experiment, bool]]) -> int:
             if hasattr(stop, "__notes__"):
                 del stop.__notes__  # how to continue one run
             stop.add_note(f"{_again(sweep)} goes on")
+            if not sweep.is_queued:
+                _note_interrupted(waiting)
             raise
     return _report(sweep)
 
@@ -105,6 +107,16 @@ def run_job(config: DictConfig) -> None:
             _note_failure(directory, describe_error(error), stop=config.on_error == "stop")
 
 
+def _note_interrupted(jobs: Sequence[Job]) -> None:
+    """Write down what became of runs whose processes a launcher killed as it was asked to end."""
+    for job in jobs:
+        directory = RunDirectory(job.folder)
+        with suppress(UserError):
+            if _halted(job):
+                with directory.locked(wait=0):
+                    directory.write_record({**directory.record(), "status": "interrupted"})
+
+
 def _stop_mark(directory: RunDirectory) -> Path:
     """Marker file of a failed run under ``on_error=stop``; later runs see it and do not start."""
     return directory.path.parent / ".stop"
@@ -126,8 +138,7 @@ def _state(job: Job) -> str:
         return "new"
     if directory.is_locked:
         return "busy"
-    status = directory.record().get("status")
-    if status == "failed":
+    if _outcome(directory)[0] == "failed":
         return "failed"
     return "unfinished" if directory.last_checkpoint.is_file() else "new"
 
@@ -139,6 +150,7 @@ def _mark_planned(directory: RunDirectory, experiment: Experiment) -> bool:
         with directory.locked():
             if is_finished(experiment, directory):  # since it was checked
                 return False
+            directory.part_hard_links()
             earlier = directory.record() if directory.exists else {}
             directory.write_record(
                 {"config_hash": config_hash(experiment.config), **earlier}
@@ -184,7 +196,7 @@ def _launch_all(sweep: Sweep, jobs: Sequence[Job]) -> None:
                     raise
                 stop = job.config.on_error == "stop"
                 _note_failure(RunDirectory(job.folder), "its process was killed", stop=stop)
-        left = [job for job in left if _halted(job) or RunDirectory(job.folder).record()["status"] == "planned"]
+        left = [job for job in left if _halted(job) or _outcome(RunDirectory(job.folder))[0] == "planned"]
         if any(_stop_mark(RunDirectory(job.folder)).exists() for job in left):
             return
 
@@ -192,7 +204,7 @@ def _launch_all(sweep: Sweep, jobs: Sequence[Job]) -> None:
 def _halted(job: Job) -> bool:
     """Whether a run was started, has not ended, and no process is training it."""
     directory = RunDirectory(job.folder)
-    return directory.record().get("status") == "running" and not directory.is_locked
+    return _outcome(directory)[0] == "running" and not directory.is_locked
 
 
 def _report(sweep: Sweep) -> int:

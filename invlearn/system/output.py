@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import sys
 from collections.abc import Iterable
 from typing import TextIO
 
 from invlearn.errors import UserError, io_problem
 
-__all__ = ["open_streams", "printable", "say", "show", "silence", "warn"]
+__all__ = ["has_reader", "open_streams", "printable", "say", "show", "silence", "warn"]
 
-_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""C0 and C1 controls, what turns the direction of text, and what no encoding can write."""
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""C0 and C1 controls but tabs and line feeds, what turns the direction of text, and what no encoding can write."""
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -50,9 +51,20 @@ def open_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def has_reader(stream: TextIO) -> bool:
+    """Whether a stream is not a pipe whose reader has gone, as ``head`` goes."""
+    if not hasattr(select, "poll"):
+        return False  # not known; after a broken pipe it is likely
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLOUT)
+    return not any(event & select.POLLERR for _, event in poll.poll(0))
+
+
 def silence(stream: TextIO) -> None:
     """Discard all further output: the reader has gone, as ``head`` does, or the disk is full."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def show(text: str) -> None:

@@ -10,14 +10,14 @@ from types import FrameType
 
 from invlearn.errors import Terminated
 
-__all__ = ["asked_to_end", "signals_deferred", "signals_raise"]
+__all__ = ["asked_to_end", "raise_lost_signal", "signals_deferred", "signals_raise"]
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name))
 """Signals by which somebody asks for an end, and which end a process by default."""
 
 _arrived: list[int] = []
-"""Signals received, in order. A handler's exception can get lost: where it is raised in the clean-up of a
-library, an error of that library may take its place."""
+"""Signals received, in order. A handler's exception can get lost: raised in a ``__del__`` it is ignored, and in the
+clean-up of a library an error of that library may take its place."""
 
 
 @contextmanager
@@ -38,10 +38,12 @@ def signals_raise() -> Iterator[None]:
     main = threading.current_thread() is threading.main_thread()
     found = {number: signal.getsignal(number) for number in ENDING if main}
     ours = [number for number, old in found.items() if old in (signal.SIG_DFL, signal.default_int_handler)]
-    for number in ours:
-        signal.signal(number, end)
     try:
+        for number in ours:
+            signal.signal(number, end)
         yield
+        if ours:
+            raise_lost_signal()
     except Exception as error:
         if ours and _arrived:
             raise _exception(_arrived[0]) from error
@@ -58,6 +60,17 @@ def asked_to_end(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt | Terminated) or bool(_arrived)
 
 
+def raise_lost_signal() -> None:
+    """Raise what a signal's handler raised where Python could not let it through, as in a ``__del__``.
+
+    Raises:
+        KeyboardInterrupt: SIGINT has arrived.
+        Terminated: Another has.
+    """
+    if _arrived:
+        raise _exception(_arrived[0])
+
+
 def _exception(number: int) -> BaseException:
     return KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
 
@@ -70,12 +83,12 @@ def signals_deferred() -> Iterator[None]:
         return
     waiting: list[int] = []
     handlers: dict[int, Callable[[int, FrameType | None], object]] = {}
-    for number in ENDING:
-        handler = signal.getsignal(number)
-        if callable(handler):
-            handlers[number] = handler
-            signal.signal(number, lambda number, frame: waiting.append(number))
     try:
+        for number in ENDING:
+            handler = signal.getsignal(number)
+            if callable(handler):
+                handlers[number] = handler
+                signal.signal(number, lambda number, frame: waiting.append(number))
         yield
     finally:
         for number, handler in handlers.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -11,19 +13,26 @@ from pathlib import Path
 
 from invlearn.errors import DamagedError, UserError, io_problem
 
-__all__ = ["LEFTOVERS", "changeable", "check_writable", "inside", "read_inside", "replacing", "write_atomically"]
+__all__ = ["PREFIX", "changeable", "check_writable", "inside", "read_inside", "replacing", "write_atomically"]
 
-LEFTOVERS = (".tmp.*", ".*.tmp")
-"""Names of temporary files that a killed process leaves behind, in this version and in 0.1."""
+PREFIX = ".tmp."
+"""How the names of temporary files begin."""
+
+LONGEST_ENDING = 20
+"""Characters of a file's ending that its temporary file keeps."""
+
+UNKNOWN_TO_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+"""What some network file systems answer where a folder is to be flushed, which they do by themselves."""
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Say what could not be done where the operating system fails."""
+def _told(what: str, own: Path | None = None) -> Iterator[None]:
+    """Say what could not be done where the operating system fails; of a file other than our own, name that file."""
     try:
         yield
     except OSError as error:
-        raise UserError(f"{what}: {error.strerror or error}") from error
+        another = isinstance(error.filename, str) and Path(error.filename) != own
+        raise UserError(f"{what}: {io_problem(error) if another else error.strerror or error}") from error
 
 
 @contextmanager
@@ -39,17 +48,20 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         UserError: It cannot be written; what was at ``path`` is as it was.
     """
-    with _told(f"cannot write {path}"):
+    # The name keeps its end, which tells a library the format.
+    ending = "".join(path.suffixes[-2:]) if len("".join(path.suffixes[-2:])) < LONGEST_ENDING else path.suffix
+    temporary = path.with_name(f"{PREFIX}{secrets.token_hex(8)}{ending[:LONGEST_ENDING]}")
+    with _told(f"cannot write {path}", temporary):
         if path.exists() and not path.is_file():
             raise UserError(f"{path} is no regular file and cannot be replaced")
-        # The name keeps its end, which tells a library the format.
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp.", suffix=f".{path.name[-100:]}")
-        os.close(descriptor)
-        temporary = Path(name)
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
         try:
+            with temporary.open("xb"):
+                pass
             yield temporary
             _to_disk(temporary)
-            temporary.chmod(0o666 & ~_umask())  # mkstemp made it private
+            if mode not in (None, stat.S_IMODE(temporary.stat().st_mode)):
+                temporary.chmod(mode)  # whoever may read the old file may read the new one
             temporary.replace(path)
             _to_disk(path.parent)  # the new name too
         finally:
@@ -64,7 +76,10 @@ def write_atomically(path: Path, content: bytes) -> None:
         UserError: It cannot be written.
     """
     with _told(f"cannot write {path}"):
+        new = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in new:
+            _to_disk(folder.parent)
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
@@ -77,14 +92,11 @@ def _to_disk(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not (folder and error.errno in UNKNOWN_TO_FOLDERS):
+            raise
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def check_writable(folder: Path) -> None:
@@ -123,9 +135,11 @@ def inside(folder: Path, name: str) -> Path:
             raise DamagedError(f"{path} cannot be read: {io_problem(error)}") from error
         is_file = index == len(parts) - 1
         if stat.S_ISLNK(found.st_mode):
-            raise DamagedError(f"{path} is a link; files of a run are not followed out of its folder")
+            raise DamagedError(
+                f"{path} is a link, which could lead out of the run and is not followed; put the file itself there"
+            )
         if not (stat.S_ISREG if is_file else stat.S_ISDIR)(found.st_mode):
-            raise DamagedError(f"{path} is no regular {'file' if is_file else 'folder'}")
+            raise DamagedError(f"{path} is no regular {'file' if is_file else 'folder'}; remove it")
     return path
 
 

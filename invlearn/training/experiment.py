@@ -19,6 +19,7 @@ from invlearn.config import GROUPS, Settings, Trainer
 from invlearn.config.auto import by_kind, default_batch_size, default_epochs, default_rates
 from invlearn.config.build import build, check_trusted, defaults_of, effective, locate
 from invlearn.config.migrate import migrated
+from invlearn.config.stored import check_storable
 from invlearn.data import Dataset, Draws
 from invlearn.data.seeding import seeded_generator
 from invlearn.encoder import InvariantEncoder
@@ -113,6 +114,7 @@ class Experiment:
         if config["optimizer"].get("lr", "auto") == "auto":  # our default, not torch's
             at_default |= {"optimizer.lr"}
         whole = {**nodes, **{key: value for key, value in top.items() if key != "_target_"}}
+        check_storable(whole)
         experiment = cls(whole, spec, loss, trainer, settings, frozenset(at_default), prepared)
         experiment._check_memory(network)
         if prepared:

@@ -206,4 +206,10 @@ def test_a_damaged_run_is_named_and_keeps_no_other_from_being_trained(here: Path
     link.symlink_to(here / "elsewhere")
     assert train("model.depth=1,2,3") == 1
     assert_error_line(capsys.readouterr().err, file="train.log", also=["link"])
+    assert train("model.depth=1,2,3", "--dry-run") == 1
+    capsys.readouterr()
+    assert train("model.depth=2") == 1  # which is all of that sweep
+    out, err = capsys.readouterr()
+    assert_error_line(err, file="train.log", also=["link"])
+    assert not out
     assert not (here / "elsewhere").exists()

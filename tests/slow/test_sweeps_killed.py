@@ -54,8 +54,10 @@ def test_a_run_in_training_is_left_to_its_process(invlearn, tmp_path: Path) -> N
         process.wait()
 
 
-def test_an_interrupted_sweep_says_how_to_go_on(tmp_path: Path) -> None:
-    command = sweep_command(*SMALL, "trainer.epochs=2000", "seed=0,1")
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_an_interrupted_sweep_says_how_to_go_on(launcher: str, tmp_path: Path) -> None:
+    words = [] if launcher == "basic" else ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1"]
+    command = sweep_command(*SMALL, "trainer.epochs=2000", "seed=0,1", *words)
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: stamp(tmp_path) != 0, process)
     process.send_signal(signal.SIGTERM)

@@ -21,6 +21,7 @@ from invlearn.errors import UserError
 from invlearn.files import EntityFile, PairFile, SampleFile, open_table, table_writer
 from invlearn.files.rows import row_hashes
 from invlearn.files.scale import Scaling, scale_of
+from invlearn.files.table import escaped
 from tests.support.errors import assert_line, has_line, naming
 from tests.support.own_data import entity_table, pair_table, write
 
@@ -319,3 +320,10 @@ def test_values_that_single_precision_cannot_tell_apart_are_refused(tmp_path: Pa
     file = write(table, tmp_path / "samples.csv")
     with pytest.raises(UserError, match=naming(key="dataset.scaling")):
         prepare(EntityFile(path=str(file), entity="id", scaling=scaling))
+
+
+def test_cells_that_some_spreadsheet_takes_for_formulas_are_escaped() -> None:
+    texts = ["=a", " =a", "\n=a", "＝a", "-a", "@a", "\ta", "\ra"]
+    assert escaped(pd.DataFrame({"=c": texts}))["'=c"].tolist() == [f"'{text}" for text in texts]
+    plain = pd.DataFrame({"a": ["a=b", "", "-1.5", None, "é"]})
+    assert escaped(plain).equals(plain)

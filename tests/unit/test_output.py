@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from invlearn.cli import main
 from invlearn.errors import Terminated
-from invlearn.system.output import printable
-from invlearn.system.signals import asked_to_end, signals_deferred, signals_raise
+from invlearn.system.output import has_reader, printable
+from invlearn.system.signals import asked_to_end, raise_lost_signal, signals_deferred, signals_raise
+from tests.support.errors import assert_error_line
 
 
 @pytest.fixture
@@ -29,7 +34,7 @@ def unhandled() -> Iterator[None]:
 def test_control_characters_are_shown_and_not_obeyed() -> None:
     assert printable("größe, 東京 ± 1e-4") == "größe, 東京 ± 1e-4"
     assert printable("a\nb") == "a\\nb"
-    assert printable("a\nb\tc", lines=True) == "a\nb\\tc"
+    assert printable("a\nb\tc\r", lines=True) == "a\nb\tc\\r"
     assert printable("\x1b[31m\x9b\x07\r\u202e\ud800") == "\\x1b[31m\\x9b\\x07\\r\\u202e\\ud800"
 
 
@@ -105,3 +110,67 @@ def test_threads_have_no_signals_to_handle() -> None:
 def test_an_end_can_be_sent_from_one_process_to_another() -> None:
     sent = pickle.loads(pickle.dumps(Terminated(15)))
     assert sent.number == 15
+
+
+def test_a_signal_that_arrives_while_an_object_is_deleted_is_not_lost(unhandled: None, monkeypatch) -> None:
+    class Deleted:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: None)
+    with pytest.raises(Terminated) as stop, signals_raise():
+        Deleted()
+    assert stop.value.number == signal.SIGTERM
+    with signals_raise():  # and is not taken for one that comes later
+        raise_lost_signal()
+
+
+def test_a_stream_whose_reader_has_gone_is_known() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream:
+        assert has_reader(stream)
+        os.close(reading)
+        assert not has_reader(stream)
+
+
+def test_a_caller_keeps_its_streams(capsys) -> None:
+    errors = sys.stdout.errors
+    assert main(["--version"]) == 0
+    assert sys.stdout.errors == errors
+
+
+@pytest.mark.parametrize(
+    ("error", "is_told"),
+    [
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+            True,
+        ),
+        (RuntimeError("can't start new thread"), True),
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), True),  # a worker's, where ours has a reader
+        (OSError(errno.EBADF, "Bad file descriptor"), False),
+        (RuntimeError("shapes"), False),
+    ],
+)
+def test_what_is_wrong_with_the_machine_is_told_and_bugs_are_not_hidden(
+    error: Exception, is_told: bool, monkeypatch, capfd
+) -> None:
+    def fail(words: list[str]) -> int:
+        raise error
+
+    monkeypatch.setattr("invlearn.cli._dispatch", fail)
+    if is_told:
+        assert main(["train"]) == 2
+        assert_error_line(capfd.readouterr().err)
+    else:
+        with pytest.raises(type(error)):
+            main(["train"])
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["evaluate", "run"]) == 2
+    assert_error_line(capsys.readouterr().err, also=["working directory"])

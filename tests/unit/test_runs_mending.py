@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import invlearn
 from invlearn.cli import main
 from invlearn.config import config_hash
+from invlearn.encoder import InfiniteCodeError
 from invlearn.errors import DamagedError, UserError
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, LAST
@@ -96,6 +100,96 @@ def test_a_finished_run_can_do_without_its_last_checkpoint(run: Path, capsys) ->
     flip(run / BEST)
     assert main(["resume", str(run)]) == 2
     assert_error_line(capsys.readouterr().err, file=[BEST, LAST], also=["lost"])
+
+
+def test_what_cannot_be_written_anew_is_told(run: Path, capsys) -> None:
+    (run / LAST).unlink()
+    assert main(["resume", str(run)]) == 0
+    assert f"{LAST} is gone: the run cannot be extended" in capsys.readouterr().out
+    (run / "metrics.csv").unlink()
+    assert main(["resume", str(run)]) == 0
+    assert "metrics.csv is gone for good" in capsys.readouterr().out
+    (run / BEST).unlink()
+    assert main(["train", *SIZES, "dataset.dim=4", "trainer.epochs=2", "replicas=2", f"hydra.run.dir={run}"]) == 2
+    err = capsys.readouterr().err
+    assert_error_line(err, file=BEST, also=["gone"])
+    assert "resume" not in err  # which could not help
+
+
+def test_the_best_checkpoint_knows_the_config_too(run: Path, trained: Path, capsys) -> None:
+    (run / LAST).unlink()
+    (run / "config.yaml").unlink()
+    assert main(["evaluate", str(run)]) == 2
+    assert_error_line(capsys.readouterr().err, file="config.yaml", suggests="invlearn resume")
+    assert main(["resume", str(run)]) == 0
+    assert f"anew from {BEST}" in capsys.readouterr().out
+    assert (run / "config.yaml").read_bytes() == (trained / "config.yaml").read_bytes()
+    assert main(["evaluate", str(run)]) == 0
+
+
+def test_a_finished_run_stays_so_where_it_cannot_be_extended(run: Path, capsys) -> None:
+    flip(run / LAST)
+    before = (run / "run.json").read_bytes()
+    longer = [*SIZES, "dataset.dim=4", "trainer.epochs=3", "replicas=2", f"hydra.run.dir={run}"]
+    assert main(["train", *longer]) == 2
+    assert_error_line(capsys.readouterr().err.splitlines(keepends=True)[-1], file=LAST, also=["cannot be extended"])
+    assert (run / "run.json").read_bytes() == before
+    assert main(["evaluate", str(run)]) == 0
+
+
+def test_a_second_signal_waits_until_the_first_is_recorded(tmp_path: Path, monkeypatch) -> None:
+    write = RunDirectory.write_record
+
+    def interrupted(self: RunDirectory, record: dict[str, object]) -> None:
+        if record["status"] == "interrupted":
+            signal.raise_signal(signal.SIGINT)
+        write(self, record)
+
+    monkeypatch.setattr(RunDirectory, "write_record", interrupted)
+    monkeypatch.setattr("invlearn.runs.session.closing_record", lambda *_: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            invlearn.train([*SIZES, "dataset.dim=4", "trainer.epochs=1"], tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert RunDirectory(tmp_path).record()["status"] == "interrupted"
+
+
+ODD: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a complex loss": lambda best: best.update(best_loss=best["best_loss"].to(torch.complex64)),
+    "no loss": lambda best: best["best_loss"].fill_(torch.nan),
+    "a late epoch": lambda best: best["best_epoch"].fill_(10**12),
+    "a broken epoch": lambda best: best.update(best_epoch=best["best_epoch"] + 0.5),
+    "an infinite statistic": lambda best: best.update(statistics={"alpha": torch.full((2,), torch.inf)}),
+    "an expanded statistic": lambda best: best.update(statistics={"alpha": torch.ones(1).expand(2, 10**9)}),
+    "a sparse statistic": lambda best: best.update(statistics={"alpha": torch.ones(2).to_sparse()}),
+    "an expanded weight": lambda best: best.update(
+        model={name: value[:1, :1].clone().expand(value.shape) for name, value in best["model"].items()}
+    ),
+    "another weight": lambda best: best.update(model={name: value.double() for name, value in best["model"].items()}),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_a_checkpoint_of_odd_values_is_refused(what: str, run: Path, capsys) -> None:
+    best = torch.load(run / BEST, weights_only=True)
+    ODD[what](best)
+    torch.save(best, run / BEST)
+    assert main(["evaluate", str(run)]) == 2
+    assert_error_line(capsys.readouterr().err, file=BEST)
+
+
+def test_parameters_too_large_to_compute_with_are_refused(run: Path, capsys) -> None:
+    best = torch.load(run / BEST, weights_only=True)
+    for value in best["model"].values():
+        value.fill_(3e38)
+    torch.save(best, run / BEST)
+    assert main(["evaluate", str(run)]) == 2
+    assert_error_line(capsys.readouterr().err, also=["finite"])
+    with pytest.raises(InfiniteCodeError) as error:
+        invlearn.load_run(run).encode(np.ones((3, 4)))
+    assert error.value.sample == 0
 
 
 @pytest.mark.parametrize("command", ["evaluate", "resume", "export"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -52,8 +54,34 @@ def test_files_are_as_readable_as_any_other(tmp_path: Path) -> None:
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+def test_who_could_read_the_old_file_can_read_the_new_one(tmp_path: Path) -> None:
+    (tmp_path / "mine").touch(0o600)
+    write_atomically(tmp_path / "mine", b"new")
+    assert stat.S_IMODE((tmp_path / "mine").stat().st_mode) == 0o600
+
+
+def test_folders_that_cannot_be_flushed_are_written_to(tmp_path: Path, monkeypatch) -> None:
+    fsync = os.fsync
+
+    def unknown(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", unknown)
+    write_atomically(tmp_path / "new" / "file", b"new")
+    assert (tmp_path / "new" / "file").read_bytes() == b"new"
+
+
+def test_an_error_of_another_file_is_not_said_to_be_ours(tmp_path: Path) -> None:
+    named = naming(file=[tmp_path / "codes", tmp_path / "input"])
+    with pytest.raises(UserError, match=named), replacing(tmp_path / "codes"):
+        (tmp_path / "input").read_bytes()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_temporary_file_keeps_the_ending_and_fits_in_a_name(tmp_path: Path) -> None:
-    for name in ("a.csv.gz", f"{'n' * 240}.parquet"):
+    for name in ("a.csv.gz", f"{'n' * 240}.parquet", f"{'漢' * 80}.csv", "1.2 and 3.4 of everything else.csv"):
         with replacing(tmp_path / name) as temporary:
             assert temporary.name.endswith(Path(name).suffix)
             temporary.write_bytes(b"new")

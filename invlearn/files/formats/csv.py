@@ -35,8 +35,11 @@ class _Csv(FileTable):
     def open(self) -> None:
         """Look at the header alone: a file without line feeds is not to be read whole."""
         with gzip.open(self.file) if self.path.suffix == ".gz" else nullcontext(self.file) as lines:
-            header = lines.readline(LONGEST_HEADER)
-        if len(header) == LONGEST_HEADER:
+            left, header = LONGEST_HEADER, b"\n"
+            while left > 0 and header and not header.strip():  # pandas too takes no blank line for the header
+                header = lines.readline(left)
+                left -= len(header)
+        if left <= 0:
             raise UserError(f"{self} is no table: its first line has more than {LONGEST_HEADER:,} bytes")
         check_width(self, header.count(self._separator.encode()) + 1)
 

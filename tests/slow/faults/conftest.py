@@ -29,7 +29,9 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
 @pytest.fixture(scope="session")
 def some(request: pytest.FixtureRequest) -> Callable[[int], range]:
     """Of so many cases those that are to be tried, as ``--faults`` says."""
-    share = float(request.config.getoption("--faults") or 0)
+    share = float(str(request.config.getoption("--faults")))
+    if not 0 < share <= 1:
+        raise pytest.UsageError(f"--faults must be above 0 and at most 1, got {share}")
     return lambda count: range(math.ceil(count * share))
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
+import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.slow.faults.commands import Commands
@@ -15,6 +19,9 @@ from tests.support.runs import forge
 from tests.support.snapshot import snapshot
 
 pytestmark = pytest.mark.slow
+
+CASES = 40
+"""Damages of a file of samples."""
 
 
 # Outputs that would destroy something
@@ -124,6 +131,10 @@ SAMPLES = {
     "bomb.npz": write_npz,
     "claims.npy": write_npy,
     "names.csv": write_names,
+    "after.csv": lambda path: path.write_text("\n" + ",".join(f"f{i}" for i in range(100_000)) + "\n"),
+    "lines.csv": lambda path: path.write_bytes(b"\n" * 2**25),
+    "tokens.npy": lambda path: path.write_bytes(b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f8\\\n"),
+    "deep.npy": lambda path: path.write_bytes(b"\x93NUMPY\x02\x00" + struct.pack("<I", 9000) + b"(" * 9000),
     "zero.csv": lambda path: path.symlink_to("/dev/zero"),
     "pipe.csv": os.mkfifo,
 }
@@ -142,6 +153,30 @@ def test_files_of_samples(name: str, commands: Commands, folder: Path) -> None:
         result = commands(*words, cwd=folder)
         assert result.status == 2, f"{words} {result}"
         assert_harmless(result, folder, before)
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet", "npz", "npy"])
+def test_damaged_samples(ending: str, commands: Commands, some: Callable[[int], range], folder: Path) -> None:
+    table = pd.read_csv(folder / "new.csv")
+    path = folder / f"samples.{ending}"
+    features = table[[f"f{index}" for index in range(4)]]
+    if ending == "npz":
+        np.savez_compressed(path, f=features.to_numpy())
+    elif ending == "npy":
+        np.save(path, features.to_records(index=False))
+    elif ending == "parquet":
+        table.to_parquet(path)
+    else:
+        table.to_csv(path, index=False)
+    whole = path.read_bytes()
+    before = others(folder)
+    for case in some(CASES):
+        chance = random.Random(f"{ending} {case}")
+        place = chance.randrange(len(whole))
+        path.write_bytes(whole[:place] + (chance.randbytes(chance.randint(1, 8)) + whole[place + 8 :]) * (case % 3 > 0))
+        result = commands("embed", "run", path.name, "-o", "z.csv", cwd=folder)
+        assert_harmless(result, folder, {key: value for key, value in before.items() if key != path})
+        assert result.status == 2 or (folder / "z.csv").exists()
 
 
 def test_cells_that_a_spreadsheet_would_run_are_escaped_on_request(commands: Commands, folder: Path) -> None:

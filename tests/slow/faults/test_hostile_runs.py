@@ -254,9 +254,12 @@ def nested(contents: dict[str, Any]) -> dict[str, Any]:
     return {**contents, "history": {"lr": value}}
 
 
-def expanded(contents: dict[str, Any]) -> dict[str, Any]:
-    huge = torch.zeros(1).expand(10**6, 10**6)
-    return {**contents, "statistics": {"alpha": huge}, "model": {k: v[:0] for k, v in contents["model"].items()}}
+def expanded(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def change(contents: dict[str, Any]) -> dict[str, Any]:
+        first = {key: value.flatten()[:1].clone().expand(value.shape) for key, value in contents["model"].items()}
+        return {**contents, name: {"statistics": {"alpha": torch.ones(1).expand(2, 10**9)}, "model": first}[name]}
+
+    return change
 
 
 def with_all(name: str, change: Callable[[Tensor], object]) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -285,7 +288,10 @@ CHECKPOINTS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "no statistics": lambda contents: {**contents, "statistics": {}},
     "statistics of texts": lambda contents: {**contents, "statistics": {"alpha": "text"}},
     "deep": nested,
-    "expanded": expanded,
+    "expanded statistics": expanded("statistics"),
+    "expanded model": expanded("model"),
+    "complex loss": lambda contents: {**contents, "best_loss": contents["best_loss"].to(torch.complex64)},
+    "infinite": lambda contents: {**contents, "statistics": {"alpha": torch.tensor([torch.inf])}},
     "later": lambda contents: {**contents, "epoch": 10**9, "best_epoch": contents["best_epoch"] + 10**9},
     "earlier": lambda contents: {**contents, "epoch": -5},
     "odd history": lambda contents: {**contents, "history": {"lr": [[None]]}},
