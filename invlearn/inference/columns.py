@@ -43,9 +43,8 @@ def columns_of(
     trained = run.stack.feature_names
     if choice is None:
         choice = trained or "auto"
-        if trained and not set(trained) <= set(table.columns):
-            missing = next(name for name in trained if name not in table.columns)
-            raise UserError(f"{table}: there is no column {missing}, a feature of this run; {option} names others")
+        if trained:
+            table.require(trained, f"a feature of this run; {option} names others")
     # One name alone is a column if there is one, and else a prefix.
     choice = [choice] if isinstance(choice, str) and choice in table.columns else choice
     chosen = choose_columns(table, choice, option, without=without)

@@ -211,7 +211,8 @@ def _child(request: dict[str, Any], counts: int, texts: Sequence[int]) -> None:
         from invlearn.cli import main
 
         try:
-            status = main(request["words"])
+            sys.argv[1:] = request["words"]
+            status = main()
         except SystemExit as left:
             status = left.code if isinstance(left.code, int) else 1
         made = {kind: library.fault_count(index) for index, kind in enumerate(KINDS)}
