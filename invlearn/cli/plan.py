@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from invlearn.closed_form import lifts_of
 from invlearn.data import Batch
 from invlearn.nn import StackedLinear
 from invlearn.training.experiment import Experiment, resolve_device
@@ -35,6 +36,42 @@ def describe_runs(runs: Sequence[tuple[Path, Experiment]]) -> str:
 
 
 def _describe(experiment: Experiment) -> tuple[str, float]:
+    return _describe_solving(experiment) if experiment.solver else _describe_training(experiment)
+
+
+def _describe_solving(experiment: Experiment) -> tuple[str, float]:
+    """Features, memory and estimated seconds of a closed form, if all candidates have to be tried."""
+    device = resolve_device(experiment.settings.device)
+    solver, rows = experiment.solver, 2 * experiment.data.dataset.size
+    assert solver is not None
+    lifts = lifts_of(solver, experiment.spec.dim)
+    draws = len(experiment.draws(device).seeds)
+    largest = max((lift.features for lift in lifts), default=0)
+    seconds = draws * sum(lift.operations(rows) for lift in lifts) / _operations_per_second(device)
+    listed = ", ".join(f"{lift.features:,} (degree {lift.degree}, rank {lift.rank})" for lift in lifts)
+    lines = [
+        *experiment.data.report,
+        f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.spec.dim}, {rows:,} samples"
+        + (" for each replica" if draws > 1 else ""),
+        f"features   {listed or 'lengths in a frame alone'}",
+        f"memory     {_mib(8 * (4 * largest**2 + rows * experiment.spec.dim))} of moments and samples, in float64",
+        f"time       at most about {_duration(seconds)} on {device}; less where a frame, or a small lift, does",
+    ]
+    return "\n".join(lines), seconds
+
+
+def _operations_per_second(device: torch.device) -> float:
+    """Of matrix products in float64, measured on a small one."""
+    matrix = torch.ones(512, 512, dtype=torch.float64, device=device)
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        float((matrix @ matrix)[0, 0])
+        times.append(time.perf_counter() - start)
+    return 2 * 512**3 / sorted(times)[2]
+
+
+def _describe_training(experiment: Experiment) -> tuple[str, float]:
     """Shapes, parameters, memory and estimated seconds of an experiment; the seconds come from a few real steps."""
     device = resolve_device(experiment.settings.device)
     network, sampler = experiment.encoder("meta").network, experiment.loss.sampler

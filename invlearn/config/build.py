@@ -19,7 +19,7 @@ __all__ = ["build", "check_trusted", "defaults_of", "effective", "locate"]
 
 OWN = {
     "dataset": ("invlearn.data", "invlearn.files"),
-    "model": ("invlearn.nn",),
+    "model": ("invlearn.nn", "invlearn.closed_form"),
     "loss": ("invlearn.losses",),
     "optimizer": ("torch.optim",),
     "trainer": ("invlearn.config",),
@@ -31,6 +31,7 @@ def _bases(group: str) -> tuple[type, ...]:
     """What those classes must be: to make an object of another kind may do anything, such as write a file."""
     import torch
 
+    from invlearn.closed_form import Polynomial
     from invlearn.config.settings import Trainer
     from invlearn.data import TransformationFamily
     from invlearn.files import SampleFile
@@ -38,7 +39,7 @@ def _bases(group: str) -> tuple[type, ...]:
 
     return {
         "dataset": (TransformationFamily, SampleFile),
-        "model": (torch.nn.Module,),
+        "model": (torch.nn.Module, Polynomial),
         "loss": (Loss,),
         "optimizer": (torch.optim.Optimizer,),
         "trainer": (Trainer,),
@@ -121,6 +122,8 @@ def check_trusted(config: Mapping[str, Any], trust: Sequence[str]) -> None:
         UserError: It names something else.
     """
     for group, packages in OWN.items():
+        if not config[group]:  # a closed form reads no loss, optimiser or trainer
+            continue
         path = str(config[group].get("_target_"))
         if any(path == name or path.startswith(f"{name}.") for name in trust):
             if not _is_class(path, _bases(group), homes=(*trust, *packages)):
@@ -207,7 +210,8 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _fits_int(hint: Any) -> bool:
-    return hint in (int, bool, Any) or any(_fits_int(option) for option in get_args(hint) if isinstance(option, type))
+    options = get_args(hint)
+    return hint in (int, bool, Any) or any(type(o) is int or (isinstance(o, type) and _fits_int(o)) for o in options)
 
 
 def _words(hint: Any) -> str:

@@ -69,6 +69,10 @@ class LabelledPairs:
             rows = rows[torch.cat(order)[: self.size]]
         return self._at(rows)
 
+    def every_pair(self, split: Split) -> Pairs:
+        """Each pair of a split once."""
+        return self._at(self.splits[split])
+
     def on(self, device: torch.device | str) -> LabelledPairs:
         """The same, with the pairs on a device."""
         return replace(self, given=Pairs(*(part.to(device) for part in self.given)))

@@ -4,6 +4,16 @@ from invlearn.losses.contrastive import ContrastiveLoss
 from invlearn.losses.info_nce import InfoNCELoss
 from invlearn.losses.loss import Loss, Outputs, Statistics
 from invlearn.losses.pairwise import PairwiseLoss
+from invlearn.losses.separation import Separation
 from invlearn.losses.supervised_dft import SupervisedDFTLoss
 
-__all__ = ["ContrastiveLoss", "InfoNCELoss", "Loss", "Outputs", "PairwiseLoss", "Statistics", "SupervisedDFTLoss"]
+__all__ = [
+    "ContrastiveLoss",
+    "InfoNCELoss",
+    "Loss",
+    "Outputs",
+    "PairwiseLoss",
+    "Separation",
+    "Statistics",
+    "SupervisedDFTLoss",
+]

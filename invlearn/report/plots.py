@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -11,7 +12,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-__all__ = ["COLORS", "LABELS", "draw_band", "plot_curves", "style"]
+__all__ = ["COLORS", "LABELS", "draw_band", "plot_candidates", "plot_curves", "style"]
+
+LIFTS = {
+    0: ("lengths in a frame", "#d62728"),
+    1: ("degree 1", "#e69f00"),
+    2: ("degree 2", "#1f5fbf"),
+    3: ("degree 3", "#009e73"),
+}
+"""Names and colours of what a closed form tries, by the degree in metrics.csv."""
+
+FLOOR = 1e-34
+"""Share of variance below which rounding is all there is."""
 
 COLORS = {"reconstruction": "#d62728", "invariance": "#1f5fbf", "modulus": "#1f5fbf", "phase": "#e69f00"}
 COLORS |= {"sine": "#009e73", "cosine": "#cc79a7"}
@@ -60,6 +72,40 @@ def draw_band(axes: Axes, table: pd.DataFrame, x: str, y: str, *, color: str, la
     axes.plot(middle.index, middle, color=color, label=label, **look)
     if len(table) > len(middle):
         axes.fill_between(middle.index, values.min(), values.max(), color=color, alpha=0.18, lw=0)
+
+
+def plot_candidates(table: pd.DataFrame, shares: np.ndarray, widths: Sequence[int], title: str) -> Figure:
+    """What was tried of a closed form, and the spectrum of what was chosen.
+
+    Args:
+        table: The rows of metrics.csv, a row per replica and candidate.
+        shares: Share of variance within entities of each direction, ascending, ``(R, K)``.
+        widths: Width of each replica's code, ``(R,)``.
+        title: What was solved.
+    """
+    with matplotlib.rc_context(style()):
+        figure = Figure(figsize=(3.5, 4.6), dpi=200, layout="constrained")
+        spectrum, scores = figure.subplots(2)
+        for row, width in zip(shares, widths, strict=True):
+            order = np.arange(1, len(row) + 1)
+            spectrum.plot(order, np.clip(row, FLOOR, None), color=COLORS["invariance"], marker=".", ms=3, lw=0.8)
+            spectrum.axvline(width + 0.5, color=COLORS["reconstruction"], lw=0.8)
+        spectrum.set(yscale="log", xlabel="direction", ylabel="share of variance\nwithin entities", title=title)
+        spectrum.plot([], [], color=COLORS["reconstruction"], label="the code ends here")
+        spectrum.legend()
+        for degree, (name, color) in LIFTS.items():
+            rows = table[table["degree"] == degree]
+            for _, tried in rows.groupby(["replica", "rank", "centred", "sphered", "ridge"]):
+                scores.plot(tried["components"], tried["valid_loss"], marker=".", ms=2, lw=0.6, color=color, alpha=0.5)
+            if len(rows):
+                scores.plot([], [], color=color, label=name)
+        for replica, width in enumerate(widths):
+            tried = table[(table["replica"] == replica) & (table["components"] == width)]
+            scores.plot(width, tried["valid_loss"].min(), "o", ms=6, mfc="none", color="black")
+        scores.plot([], [], "o", ms=6, mfc="none", color="black", label="chosen")
+        scores.set(xscale="log", yscale="log", xlabel="width of the code", ylabel="validation score")
+        scores.legend()
+    return figure
 
 
 def plot_curves(table: pd.DataFrame, title: str) -> Figure:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from invlearn.training.experiment import Experiment
     from invlearn.training.loop import TrainingState
+    from invlearn.training.solving import Fitted
 
 __all__ = [
     "best_contents",
@@ -40,8 +41,11 @@ __all__ = [
 
 _PLAIN = ("statistics", "best", "best_loss", "best_epoch", "last_epoch", "diverged", "epoch", "history")
 
-_COLUMN = re.compile(r"lr|(train|valid)_[A-Za-z0-9_]{1,60}")
-"""Names of the columns of metrics.csv."""
+_COLUMN = re.compile(r"lr|degree|rank|centred|sphered|ridge|components|(train|valid)_[A-Za-z0-9_]{1,60}")
+"""Names of the columns of metrics.csv, of an epoch or a candidate."""
+
+LARGEST = 10**6
+"""Candidates at most."""
 
 _CHANGING = ("lr", "params", "capturable", "foreach", "fused", "differentiable")
 """Settings of an optimiser's group that training, or the device, changes."""
@@ -89,10 +93,10 @@ def _check_archive(path: Path) -> None:
             raise ValueError
 
 
-def last_contents(state: TrainingState, experiment: Experiment, seconds: float) -> dict[str, Any]:
+def last_contents(state: TrainingState | Fitted, experiment: Experiment, seconds: float) -> dict[str, Any]:
     """What ``last.pt`` holds: the whole training state, and all that the other files of the run can be made of."""
     plain = {name: getattr(state, name) for name in _PLAIN}
-    whole = {"model": state.model.state_dict(), "optimizer": state.optimizer.state_dict(), "seconds": seconds}
+    whole = {"model": state.model.state_dict(), **state.moving(), "seconds": seconds}
     return {**plain, **whole, "config": json.dumps(experiment.config)}
 
 
@@ -191,13 +195,13 @@ def check_parameters(network: nn.Module, learned: Tensor) -> None:
             raise UserError(f"{name} of the network holds NaN or infinite values")
 
 
-def check_best(contents: Mapping[str, Any], network: Mapping[str, Tensor], *, epochs: int) -> None:
+def check_best(contents: Mapping[str, Any], network: Mapping[str, Tensor], *, epochs: int | None) -> None:
     """Refuse what is no best checkpoint of a network.
 
     Args:
         contents: Those of ``best.pt``.
         network: The parameters of the network, ``(R, ...)``; on ``meta``, their shapes alone.
-        epochs: How many the run has.
+        epochs: How many the run has; None for candidates of a closed form, of which there may be any number.
 
     Raises:
         KeyError: Something is missing.
@@ -211,7 +215,7 @@ def check_best(contents: Mapping[str, Any], network: Mapping[str, Tensor], *, ep
     loss, epoch, statistics = contents["best_loss"], contents["best_epoch"], contents["statistics"]
     _check(_is_vector(loss, replicas) and loss.is_floating_point() and not bool(loss.isnan().any()), "best_loss")
     _check(_is_vector(epoch, replicas) and epoch.dtype == torch.long, "best_epoch")
-    _check(bool(((epoch >= 0) & (epoch <= epochs)).all()), "best_epoch")
+    _check(bool(((epoch >= 0) & (epoch <= (LARGEST if epochs is None else epochs))).all()), "best_epoch")
     _check(isinstance(statistics, dict), "statistics")
     for name, value in statistics.items():
         known = isinstance(value, Tensor) and value.is_floating_point() and value.layout == torch.strided

@@ -13,11 +13,13 @@ from typing import Any
 import torch
 
 from invlearn.config import config_hash
+from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.evaluate import calibrate, evaluate
 from invlearn.evaluation.measured import HeldOut
 from invlearn.runs.directory import RunDirectory
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState
+from invlearn.training.solving import Fitted
 
 __all__ = ["closing_record", "now", "opening_record", "peak_memory"]
 
@@ -41,7 +43,8 @@ def opening_record(experiment: Experiment, directory: RunDirectory, device: torc
         if device.type == "cuda"
         else platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
-        "parameters": sum(p.numel() for p in experiment.encoder("meta").parameters()) // len(experiment.seeds),
+        # Of a closed form the data decide.
+        "parameters": 0 if experiment.solver else _parameters(experiment.encoder("meta"), experiment),
         "started": earlier.get("started") or now(),
         "finished": None,
         "wall_seconds": None,
@@ -51,13 +54,13 @@ def opening_record(experiment: Experiment, directory: RunDirectory, device: torc
         "metrics": None,
     }
     if earlier and directory.last_checkpoint.is_file():
-        extension = {"from": directory.config()["trainer"]["epochs"], "to": experiment.epochs}
+        extension = {"from": directory.config()["trainer"].get("epochs", 1), "to": experiment.epochs}
         if extension["from"] != extension["to"] and extension not in record["extended"]:
             record["extended"] = [*record["extended"], extension]
     return record
 
 
-def closing_record(experiment: Experiment, state: TrainingState, device: torch.device) -> dict[str, Any]:
+def closing_record(experiment: Experiment, state: TrainingState | Fitted, device: torch.device) -> dict[str, Any]:
     """Final metrics: those of each replica's best checkpoint on the test split."""
     state.model.load_state_dict(state.best)
     draws = experiment.draws(device)
@@ -85,11 +88,17 @@ def closing_record(experiment: Experiment, state: TrainingState, device: torch.d
     return {
         "status": "completed",
         "epochs": experiment.epochs,
+        "parameters": _parameters(state.encoder, experiment),
         "best_replica": best,
         "metrics": metrics[best],
         "constants": baselines[best],
         "replicas": replicas,
     }
+
+
+def _parameters(encoder: InvariantEncoder, experiment: Experiment) -> int:
+    """Of each replica."""
+    return sum(parameter.numel() for parameter in encoder.parameters()) // len(experiment.seeds)
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:

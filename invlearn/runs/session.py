@@ -36,6 +36,7 @@ from invlearn.system.storage import changeable, check_writable
 from invlearn.training.experiment import Experiment, Prepare, resolve_device, torch_set_up
 from invlearn.training.learner import prepare_training
 from invlearn.training.loop import TrainingState, train_epochs
+from invlearn.training.solving import Fitted, solve
 
 __all__ = ["check_run", "is_finished", "run_experiment"]
 
@@ -187,7 +188,8 @@ def _run(
             directory.write_record(record)
             directory.write_config(experiment.config)
         with _memory_errors_named():
-            state = _train(experiment, directory, device, clock, contents)
+            learn = _solve if experiment.solver else _train
+            state = learn(experiment, directory, device, clock, contents)
             closing = closing_record(experiment, state, device)
         draw_curves(directory)
         log.info("completed")
@@ -264,6 +266,30 @@ def _train(
     return state
 
 
+def _solve(
+    experiment: Experiment,
+    directory: RunDirectory,
+    device: torch.device,
+    clock: _Clock,
+    contents: Mapping[str, Any] | None,
+) -> Fitted:
+    """Solve a closed form, or take over what was found before the run was interrupted."""
+    if contents is None:
+        fitted = solve(experiment, device)
+    else:
+        clock.add(contents["seconds"])
+        try:
+            fitted = Fitted.restore(experiment, contents, device)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise DamagedError(f"{LAST} does not fit config.yaml: {str(error).splitlines()[0]}") from error
+    contents = last_contents(fitted, experiment, clock.seconds())
+    save_checkpoint(directory, LAST, contents)
+    save_checkpoint(directory, BEST, best_contents(contents))
+    _store_table(experiment, directory, fitted)
+    raise_lost_signal()
+    return fitted
+
+
 def _followed(state: TrainingState) -> list[str]:
     return [name for name in state.history if name == "train_loss" or name.startswith("valid_")]
 
@@ -290,7 +316,7 @@ def _last_checkpoint(experiment: Experiment, directory: RunDirectory, device: to
     return contents
 
 
-def _store_table(experiment: Experiment, directory: RunDirectory, state: TrainingState) -> None:
+def _store_table(experiment: Experiment, directory: RunDirectory, state: TrainingState | Fitted) -> None:
     directory.write_metrics(history_table(state.history, state.last_epoch, experiment.seeds))
 
 

@@ -47,8 +47,8 @@ class TrainedRun:
         self.device = device
         self._contents = contents
         self._replicas: dict[int, InvariantEncoder] = {}
-        self.stack = experiment.encoder("meta").requires_grad_(False).eval()
         try:
+            self.stack = experiment.encoder("meta", like=contents.get("model")).requires_grad_(False).eval()
             self._load(contents)
         except UserError as error:
             raise DamagedError(f"{directory.best_checkpoint}: {error}") from error
@@ -59,7 +59,8 @@ class TrainedRun:
 
     def _load(self, contents: dict[str, Any]) -> None:
         """Take over a checkpoint whose parts are as invlearn writes them."""
-        check_best(contents, self.stack.network.state_dict(), epochs=self.experiment.epochs)
+        epochs = None if self.experiment.solver else self.experiment.epochs
+        check_best(contents, self.stack.network.state_dict(), epochs=epochs)
         self.stack.network.load_state_dict(contents["model"], assign=True)
         check_parameters(self.stack.network, contents["best_epoch"] > 0)
 

@@ -13,8 +13,9 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from invlearn.closed_form import Polynomial, SolvedNetwork
 from invlearn.config import GROUPS, Settings, Trainer
 from invlearn.config.auto import by_kind, default_batch_size, default_epochs, default_rates
 from invlearn.config.build import build, check_trusted, defaults_of, effective, locate
@@ -25,7 +26,7 @@ from invlearn.data.seeding import seeded_generator
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.files import Prepared, SampleFile, feature_names_of, kind_of, prepare, scaler_of
-from invlearn.losses import Loss
+from invlearn.losses import Loss, Separation
 from invlearn.nn import AutoEncoder, Stack
 from invlearn.training.optimizer import check_element_wise
 
@@ -47,6 +48,7 @@ class Experiment:
         trainer: How long and in what steps.
         settings: Seeds, device and arithmetic.
         at_default: Keys of the config that are at their defaults.
+        solver: What is asked of a closed form; None where a network is trained by gradients.
         prepared: The data, if they have been prepared.
     """
 
@@ -56,6 +58,7 @@ class Experiment:
     trainer: Trainer
     settings: Settings
     at_default: frozenset[str]
+    solver: Polynomial | None = None
     prepared: Prepared | None = None
 
     @classmethod
@@ -93,6 +96,13 @@ class Experiment:
         top = {key: value for key, value in config.items() if key not in GROUPS}
         settings, top = build("", {**top, "_target_": "invlearn.config.Settings"})
         spec, dataset_node, prepared = _data(config["dataset"], prepared, prepare)
+        if _is_closed_form(config["model"]):
+            solver, model_node = build("model", config["model"])
+            nodes = {"dataset": dataset_node, "model": model_node, **_unread(config)}
+            whole, at_default = _described(config, nodes, top)
+            experiment = cls(whole, spec, Separation(spec.dim), Trainer(), settings, at_default, solver, prepared)
+            experiment._check_memory()
+            return experiment
         kind = kind_of(spec)
         loss, loss_node = build("loss", by_kind("loss", config["loss"], kind), dim=spec.dim)
         sizes = (spec.dim, loss.code_features)
@@ -109,13 +119,10 @@ class Experiment:
             "optimizer": optimizer_node,
             "trainer": trainer_node,
         }
-        at_default = {f"{group}.{key}" for group, node in nodes.items() for key in _at_default(config[group], node)}
-        at_default |= _at_default(config, top)
+        whole, at_default = _described(config, nodes, top)
         if config["optimizer"].get("lr", "auto") == "auto":  # our default, not torch's
             at_default |= {"optimizer.lr"}
-        whole = {**nodes, **{key: value for key, value in top.items() if key != "_target_"}}
-        check_storable(whole)
-        experiment = cls(whole, spec, loss, trainer, settings, frozenset(at_default), prepared)
+        experiment = cls(whole, spec, loss, trainer, settings, at_default, None, prepared)
         experiment._check_memory(network)
         if prepared:
             experiment._check_data(prepared)
@@ -138,13 +145,13 @@ class Experiment:
 
     @property
     def epochs(self) -> int:
-        """Passes over the training examples, whether given or ``auto``."""
-        return self.config["trainer"]["epochs"]
+        """Passes over the training examples, whether given or ``auto``; a closed form takes one."""
+        return 1 if self.solver else self.config["trainer"]["epochs"]
 
     @property
     def batch_size(self) -> int:
-        """Examples of a step, whether given or ``auto``."""
-        return self.config["trainer"]["batch_size"]
+        """Examples of a step, whether given or ``auto``; a closed form takes no steps."""
+        return 1 if self.solver else self.config["trainer"]["batch_size"]
 
     @cached_property
     def data(self) -> Prepared:
@@ -182,16 +189,24 @@ class Experiment:
         """What its replicas draw from its data."""
         return Draws(self.data.dataset, self.seeds, self.dtype, device)
 
-    def encoder(self, device: torch.device | str, *, replicas: int | None = None) -> InvariantEncoder:
+    def encoder(
+        self, device: torch.device | str, *, replicas: int | None = None, like: Mapping[str, Tensor] | None = None
+    ) -> InvariantEncoder:
         """Draw the initial stack of encoders, replica r from its own seed; on ``meta``, shapes alone.
 
         Args:
             device: Where it is to be.
             replicas: Only the first of them; by default all.
+            like: Parameters of a network whose shapes the data decided: of a closed form, which has no initial state.
 
         Raises:
             UserError: The network's parameters are no stack.
+            KeyError: ``like`` lacks some.
+            ValueError: ``like`` is of another network.
         """
+        if self.solver is not None:
+            network = SolvedNetwork.like(like or {})
+            return self._encoder_of(network, device, network.code)
         generators = [seeded_generator(seed, "weights") for seed in self.seeds[:replicas]]
         default = torch.get_default_dtype()
         torch.set_default_dtype(self.dtype)
@@ -208,27 +223,32 @@ class Experiment:
                 )
         network.encoder.requires_grad_(self.loss.trains_encoder)
         network.decoder.requires_grad_(self.loss.trains_decoder)
+        return self._encoder_of(network.to(device), device, self.loss.invariant_features, self.loss.code_features)
+
+    def _encoder_of(
+        self, network: AutoEncoder, device: torch.device | str, invariant: int, code: int | None = None
+    ) -> InvariantEncoder:
         scaler = scaler_of(self.spec)
         if scaler is not None and str(device) != "meta":
             scaler.to(device)
         return InvariantEncoder(
-            network.to(device),
+            network,
             dim=self.spec.dim,
-            invariant=self.loss.invariant_features,
-            code=self.loss.code_features,
+            invariant=invariant,
+            code=invariant if code is None else code,
             scaler=scaler,
             unit_code=self.loss.unit_code,
             trained=[part for part in ("encoder", "decoder") if getattr(self.loss, f"trains_{part}")],
             feature_names=feature_names_of(self.spec),
         )
 
-    def _check_memory(self, network: AutoEncoder) -> None:
+    def _check_memory(self, network: AutoEncoder | None = None) -> None:
         """Refuse sizes that cannot be meant, before anything of such a size is made.
 
         Raises:
             UserError: The examples or the networks alone would take more memory than the machine has.
         """
-        parameters = sum(parameter.numel() for parameter in network.parameters())
+        parameters = sum(parameter.numel() for parameter in network.parameters()) if network else 0
         needs = {"dataset.size": 0, **{f"dataset.{part}_size": 0 for part in ("valid", "test")}}
         for key in needs:
             count = getattr(self.spec, key.removeprefix("dataset."), 0)
@@ -249,6 +269,8 @@ class Experiment:
         Raises:
             UserError: It names the key.
         """
+        if self.solver:  # which takes what there is
+            return
         sampler, batch_size = self.loss.sampler, self.batch_size
         try:
             sampler.check(data.dataset)
@@ -343,6 +365,35 @@ def _schedule(
     _, optimizer = build("optimizer", optimizer, [nn.Parameter(torch.zeros(1))])
     check_element_wise(optimizer)
     return optimizer, trainer
+
+
+def _is_closed_form(node: Mapping[str, Any]) -> bool:
+    target = locate("model", node.get("_target_"))
+    return inspect.isclass(target) and issubclass(target, Polynomial)
+
+
+def _unread(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Groups that a closed form does not read.
+
+    Raises:
+        UserError: Something was said of one.
+    """
+    groups = ("loss", "optimizer", "trainer")
+    for group in groups:
+        if config[group]:
+            key = group if "_target_" in config[group] else f"{group}.{next(iter(config[group]))}"
+            raise UserError(f"{key}: this model is found in closed form, and reads no {group}; leave it out")
+    return {group: {} for group in groups}
+
+
+def _described(
+    config: Mapping[str, Any], nodes: Mapping[str, dict[str, Any]], top: Mapping[str, Any]
+) -> tuple[dict[str, Any], frozenset[str]]:
+    """The effective config, and its keys at their defaults."""
+    at_default = {f"{group}.{key}" for group, node in nodes.items() for key in _at_default(config[group], node)}
+    whole = {**nodes, **{key: value for key, value in top.items() if key != "_target_"}}
+    check_storable(whole)
+    return whole, frozenset(at_default | _at_default(config, top))
 
 
 def _at_default(given: Mapping[str, Any], settled: Mapping[str, Any]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Learning by gradient descent, in memory: from an experiment to an encoder and its history."""
+"""Learning in memory: from an experiment to an encoder and its history."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from invlearn.data import Batch
 from invlearn.evaluation.measured import HeldOut
 from invlearn.training.experiment import Experiment, resolve_device, torch_set_up
 from invlearn.training.loop import TrainingState, train_epochs
+from invlearn.training.solving import Fitted, solve
 
 __all__ = ["learn", "prepare_training"]
 
@@ -24,8 +25,8 @@ def prepare_training(
     return TrainingState.initial(experiment, train(0), torch.device(device)), train, valid
 
 
-def learn(experiment: Experiment, device: torch.device | str | None = None) -> TrainingState:
-    """Train to the end, without a folder.
+def learn(experiment: Experiment, device: torch.device | str | None = None) -> TrainingState | Fitted:
+    """Train to the end, or solve, without a folder.
 
     Args:
         experiment: What is to be trained.
@@ -38,6 +39,8 @@ def learn(experiment: Experiment, device: torch.device | str | None = None) -> T
         ``z_invariant, _ = learn(Experiment.from_config(config)).encoder.encode(x)``
     """
     place = resolve_device(experiment.settings.device) if device is None else device
+    if experiment.solver:
+        return solve(experiment, torch.device(place))
     with torch_set_up(experiment.settings):
         state, train, valid = prepare_training(experiment, place)
         for _ in train_epochs(state, experiment, train, valid):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,6 +83,10 @@ class TrainingState:
             last_epoch=torch.zeros(replicas, dtype=torch.long, device=device),
             diverged=torch.zeros(replicas, dtype=torch.bool, device=device),
         )
+
+    def moving(self) -> dict[str, Any]:
+        """What a training that goes on needs beside the rest."""
+        return {"optimizer": self.optimizer.state_dict()}
 
     @property
     def model(self) -> AutoEncoder:

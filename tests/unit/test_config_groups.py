@@ -30,6 +30,13 @@ OPTIONS = {
 }
 
 
+TRAINED = [model for model in OPTIONS["model"] if model != "polynomial"]
+"""Models that are trained by gradients."""
+
+CHOSEN = {group: [option for option in OPTIONS[group] if option != "none"] for group in OPTIONS}
+"""Without what a closed form chooses for itself."""
+
+
 def losses_of_two_steps(overrides: list[str]) -> list[float]:
     experiment = Experiment.from_config(as_plain(compose([*overrides, "dataset.size=256", "trainer.batch_size=32"])))
     examples = examples_of(experiment)
@@ -45,7 +52,7 @@ OWN = {"entities": entity_table().rename(columns={"id": "entity"}), "pairs": pai
 
 
 @pytest.mark.parametrize(
-    ("dataset", "model", "loss"), list(itertools.product(OPTIONS["dataset"], OPTIONS["model"], OPTIONS["loss"]))
+    ("dataset", "model", "loss"), list(itertools.product(OPTIONS["dataset"], TRAINED, CHOSEN["loss"]))
 )
 def test_every_dataset_model_and_loss_train_together(dataset: str, model: str, loss: str, tmp_path: Path) -> None:
     file = [f"dataset.path={write(OWN[dataset], tmp_path / 'own.csv')}"] if dataset in OWN else []
@@ -79,7 +86,7 @@ def test_own_data_bring_defaults_that_what_is_typed_replaces(dataset: str, tmp_p
 
 
 @pytest.mark.parametrize("preset", OPTIONS["preset"])
-@pytest.mark.parametrize("model", OPTIONS["model"])
+@pytest.mark.parametrize("model", TRAINED)
 def test_every_preset_composes_with_either_model(preset: str, model: str) -> None:
     first, second = losses_of_two_steps([f"preset={preset}", f"model={model}", "loss=supervised_dft"])
     assert second < first
@@ -95,7 +102,7 @@ def test_the_papers_preset_is_the_papers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "option"), [(group, option) for group in OPTIONS if group != "preset" for option in OPTIONS[group]]
+    ("group", "option"), [(group, option) for group in CHOSEN if group != "preset" for option in CHOSEN[group]]
 )
 def test_a_yaml_mirrors_its_constructor(group: str, option: str) -> None:
     node = OmegaConf.to_container(OmegaConf.load(conf_dir() / group / f"{option}.yaml"))

@@ -1,0 +1,21 @@
+"""Encoders in closed form: what varies between entities and not within them, by linear algebra."""
+
+from invlearn.closed_form.fit import Candidate, Solved, fit, lifts_of
+from invlearn.closed_form.lift import Monomials
+from invlearn.closed_form.network import Normalize, SolvedEncoder, SolvedNetwork
+from invlearn.closed_form.observed import Observed, observe
+from invlearn.closed_form.settings import Polynomial
+
+__all__ = [
+    "Candidate",
+    "Monomials",
+    "Normalize",
+    "Observed",
+    "Polynomial",
+    "Solved",
+    "SolvedEncoder",
+    "SolvedNetwork",
+    "fit",
+    "lifts_of",
+    "observe",
+]

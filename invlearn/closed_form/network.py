@@ -1,0 +1,113 @@
+"""The network that a closed form ends in: normalise, lift, and a linear map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from invlearn.closed_form.lift import Lengths, Monomials, monomial_count
+from invlearn.nn import AutoEncoder
+
+__all__ = ["Normalize", "SolvedEncoder", "SolvedNetwork"]
+
+
+class Normalize(nn.Module):
+    r"""Remove the mean, or the length, of each sample, or both; one without length stays 0.
+
+    .. math:: x \mapsto (x - c\,\bar x) / \lVert x - c\,\bar x \rVert^s
+
+    Args:
+        centre: c of each replica, 0 or 1, ``(R,)``.
+        sphere: s of each replica, 0 or 1, ``(R,)``.
+    """
+
+    def __init__(self, centre: Tensor, sphere: Tensor):
+        super().__init__()
+        self.centre, self.sphere = nn.Parameter(centre), nn.Parameter(sphere)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(R, B, d)`` to ``(R, B, d)``."""
+        x = x - self.centre[:, None, None] * x.mean(-1, keepdim=True)
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
+        return x / length ** self.sphere[:, None, None]
+
+
+class SolvedEncoder(nn.Module):
+    r"""Maps samples ``(R, B, d)`` to codes ``(R, B, k)``.
+
+    .. math:: z = φ(x) W + b, \quad φ = (\text{monomials of } (\hat x - μ) P, \; \text{lengths in the frame of } \hat x)
+
+    Args:
+        normalize: Makes x̂ of x.
+        mean: μ, ``(R, d)``.
+        components: P, ``(R, d, r)``; with r = 0 there are no monomials.
+        degree: Of the monomials.
+        frame: Of the lengths, ``(R, d, W, K)``; with K = 0 there are none.
+        weight: W, ``(R, m + K, k)``.
+        bias: b, ``(R, k)``.
+    """
+
+    def __init__(
+        self,
+        normalize: Normalize,
+        *,
+        mean: Tensor,
+        components: Tensor,
+        degree: int,
+        frame: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+    ):
+        super().__init__()
+        self.normalize = normalize
+        self.mean, self.components = nn.Parameter(mean), nn.Parameter(components)
+        self.monomials = Monomials(components.shape[-1], degree)
+        self.lengths = Lengths(frame)
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+
+    def lift(self, x: Tensor) -> Tensor:
+        """φ of samples ``(R, B, d)``, ``(R, B, m + K)``."""
+        x = self.normalize(x)
+        parts = []
+        if self.monomials.rank:
+            parts.append(self.monomials((x - self.mean[:, None]) @ self.components))
+        if self.lengths.features:
+            parts.append(self.lengths(x))
+        return torch.cat(parts, dim=-1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(R, B, d)`` to ``(R, B, k)``."""
+        return self.lift(x) @ self.weight + self.bias[:, None]
+
+
+class SolvedNetwork(AutoEncoder):
+    """An auto-encoder without a decoder: what a closed form finds."""
+
+    def __init__(self, encoder: SolvedEncoder):
+        super().__init__(encoder, nn.Identity())
+
+    @property
+    def code(self) -> int:
+        """Width of the code."""
+        return self.get_parameter("encoder.bias").shape[-1]
+
+    @classmethod
+    def like(cls, parameters: Mapping[str, Tensor]) -> SolvedNetwork:
+        """One of the shapes of stored parameters, on ``meta``.
+
+        Raises:
+            KeyError: One is missing, or none is there.
+            ValueError: Their shapes fit no such network.
+        """
+        names = ("normalize.centre", "normalize.sphere", "mean", "components", "lengths.frame", "weight", "bias")
+        centre, sphere, mean, components, frame, weight, bias = (
+            torch.empty_like(parameters[f"encoder.{name}"], device="meta") for name in names
+        )
+        if [centre.ndim, mean.ndim, components.ndim, frame.ndim, weight.ndim] != [1, 2, 3, 4, 3]:
+            raise ValueError("the parameters are of no solved network")
+        rank, features = components.shape[-1], weight.shape[1] - frame.shape[-1]
+        degree = next((p for p in (1, 2, 3) if rank and monomial_count(rank, p) == features), 1)
+        sizes = {"mean": mean, "components": components, "frame": frame, "weight": weight, "bias": bias}
+        return cls(SolvedEncoder(Normalize(centre, sphere), degree=degree, **sizes))

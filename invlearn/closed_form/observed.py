@@ -1,0 +1,50 @@
+"""What a closed form learns from: samples with their entities, each counted once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from invlearn.data import Dataset, EntitySamples, LabelledPairs, Pairs
+
+__all__ = ["Observed", "observe"]
+
+
+class Observed(NamedTuple):
+    """Training samples in float64."""
+
+    x: Tensor
+    """``(n, d)``; the samples of an entity lie next to each other."""
+    entity: Tensor
+    """Number of each one's entity, in ascending order, ``(n,)``."""
+    same: Pairs
+    """Pairs of samples of one entity."""
+    different: Pairs | None
+    """Pairs of different entities with their distances, where those tell more than that they differ."""
+
+
+def observe(dataset: Dataset, seed: int, device: torch.device | str) -> Observed:
+    """Training samples of a dataset.
+
+    Args:
+        dataset: Entities, pairs or a transformation family.
+        seed: What the pairs of a family are drawn from.
+        device: Where they are to be.
+    """
+    if isinstance(dataset, EntitySamples):
+        x, entity = (part.to(device) for part in dataset.every_sample("train"))
+        x = x.double()
+        next_to = entity[1:] == entity[:-1]
+        same = Pairs(x[:-1][next_to], x[1:][next_to], x.new_zeros(int(next_to.sum())))
+        return Observed(x, entity, same, None)
+    drawn = dataset.every_pair("train") if isinstance(dataset, LabelledPairs) else dataset.pairs("train", seed)
+    pairs = Pairs(*(part.to(device, torch.float64) for part in drawn))
+    is_same = pairs.distance == 0
+    same, different = (Pairs(*(part[chosen] for part in pairs)) for chosen in (is_same, ~is_same))
+    x = torch.cat([torch.stack(same[:2], dim=1).flatten(0, 1), different.x, different.x_prime])
+    numbers = torch.arange(len(same.x) + 2 * len(different.x), device=x.device)
+    entity = torch.cat([numbers[: len(same.x)].repeat_interleave(2), numbers[len(same.x) :]])
+    tells_more = len(different.x) > 0 and float(different.distance.std(correction=0)) > 0
+    return Observed(x, entity, same, different if tells_more else None)

@@ -1,0 +1,89 @@
+"""A code whose distances are given ones: lengths in the subspaces of a frame, weighted to fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.optimize import least_squares, nnls
+from torch import Tensor
+
+from invlearn.data import Pairs
+
+__all__ = ["fit_weights", "lengths", "turn_singles"]
+
+FITTED = 20_000
+"""Pairs at most that weights are fitted to."""
+
+SEARCHED = 2_000
+"""Pairs at most that a rotation is searched with."""
+
+STARTS = 8
+"""Random starts of that search at most."""
+
+EXACT = 1e-20
+"""Share of squared error below which nothing is left to find."""
+
+
+def lengths(x: Tensor, frame: Sequence[Tensor]) -> Tensor:
+    """Lengths of samples ``(n, d)`` in each subspace of a frame, ``(n, K)``."""
+    return torch.stack([torch.linalg.vector_norm(x @ part, dim=1) for part in frame], dim=1)
+
+
+def fit_weights(different: Pairs, frame: Sequence[Tensor]) -> Tensor:
+    r"""Weights c of the code :math:`\sqrt{c_k} φ_k`, whose squared distances are linear in c.
+
+    Args:
+        different: Pairs of different entities with their distances.
+        frame: Subspaces.
+
+    Returns:
+        The weights ``(K,)``, none of them negative, with the least squared error.
+    """
+    x, x_prime, distance = (part[:FITTED] for part in different)
+    target = distance.square()
+    parts = (lengths(x, frame) - lengths(x_prime, frame)).square()
+    weights, _ = nnls(parts.cpu().numpy(), target.cpu().numpy())
+    return torch.from_numpy(weights).to(x)
+
+
+def turn_singles(frame: list[Tensor], alike: Sequence[Sequence[int]], different: Pairs, seed: int) -> list[Tensor]:
+    """Turn single directions that no distortion tells apart to where lengths along them fit the distances best.
+
+    Any mixture of the means of two parts is as invariant as the means themselves; only the distances know better.
+
+    Args:
+        frame: Subspaces.
+        alike: Sets of indices of single directions that may be turned into each other.
+        different: Pairs of different entities with their distances.
+        seed: Of the random starts.
+    """
+    x, x_prime, distance = (part[:SEARCHED].cpu() for part in different)
+    target = distance.square().numpy()
+    rng = np.random.default_rng(seed % 2**63)
+    sizes = [len(group) ** 2 for group in alike]
+
+    def turned(numbers: np.ndarray) -> list[Tensor]:
+        new = list(frame)
+        for group, part in zip(alike, np.split(numbers, np.cumsum(sizes)[:-1]), strict=True):
+            mixing = torch.nn.functional.normalize(torch.from_numpy(part).view(len(group), len(group)), dim=0)
+            mixed = torch.cat([frame[index].cpu() for index in group], dim=1) @ mixing
+            for column, index in enumerate(group):
+                new[index] = mixed[:, [column]].to(frame[index])
+        return new
+
+    def errors(numbers: np.ndarray) -> np.ndarray:
+        here = [part.cpu() for part in turned(numbers)]
+        parts = (lengths(x, here) - lengths(x_prime, here)).square().numpy()
+        return parts @ nnls(parts, target)[0] - target
+
+    tolerance = dict.fromkeys(("xtol", "ftol", "gtol"), 1e-15)
+    starts = rng.standard_normal((STARTS, sum(sizes)))
+    best = None
+    for start in starts:
+        found = least_squares(errors, start, **tolerance)
+        best = found if best is None or found.cost < best.cost else best
+        if best.cost < EXACT * np.square(target).sum():
+            break
+    return frame if best is None else turned(best.x)

@@ -1,0 +1,161 @@
+"""Learning in closed form: from an experiment to an encoder and the candidates that were tried."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from invlearn.closed_form import Candidate, Monomials, Normalize, Solved, SolvedEncoder, SolvedNetwork, fit, observe
+from invlearn.data import DrawnPairs
+from invlearn.encoder import InvariantEncoder
+from invlearn.evaluation.baselines import training_facts
+from invlearn.losses import Statistics
+from invlearn.nn import AutoEncoder
+from invlearn.training.experiment import Experiment
+
+__all__ = ["Fitted", "solve", "stacked"]
+
+
+@dataclass
+class Fitted:
+    """What a stack of closed forms has found; candidates take the place of epochs.
+
+    Legend: R replicas.
+    """
+
+    encoder: InvariantEncoder
+    statistics: Statistics
+    """What is known of the training examples, and the spectrum ``within_share``."""
+    best: dict[str, Tensor]
+    """The parameters."""
+    best_loss: Tensor
+    """Validation score of each replica's choice, ``(R,)``."""
+    best_epoch: Tensor
+    """Number of the candidate that was chosen, from 1, ``(R,)``."""
+    last_epoch: Tensor
+    """How many were tried, ``(R,)``."""
+    diverged: Tensor
+    """Never, ``(R,)``."""
+    epoch: int
+    """The most that a replica tried."""
+    history: dict[str, list[list[float]]]
+    """For each column of metrics.csv, one list of R numbers per candidate."""
+
+    @property
+    def model(self) -> AutoEncoder:
+        """The network of the encoder."""
+        return self.encoder.network
+
+    def moving(self) -> dict[str, Any]:
+        """What a training that goes on would need beside the rest: nothing."""
+        return {}
+
+    @classmethod
+    def restore(cls, experiment: Experiment, contents: Mapping[str, Any], device: torch.device) -> Fitted:
+        """The result that a checkpoint holds.
+
+        Raises:
+            KeyError: Something is missing.
+            ValueError: It is of no closed form.
+        """
+        encoder = experiment.encoder(device, like=contents["best"])
+        encoder.network.load_state_dict(contents["best"], assign=True)
+        names = ("statistics", "best", "best_loss", "best_epoch", "last_epoch", "diverged", "epoch", "history")
+        return cls(encoder, **{name: contents[name] for name in names})
+
+
+def solve(experiment: Experiment, device: torch.device) -> Fitted:
+    """Solve every replica, in float64, and stack what they found.
+
+    Replicas that share one draw of the data share its solution.
+
+    Raises:
+        UserError: Nothing varies between entities.
+    """
+    assert experiment.solver is not None
+    draws = experiment.draws(device)
+    dataset = draws.dataset
+    solved = [
+        fit(experiment.solver, observe(dataset, seed, device), dataset.pairs("valid", seed), seed)
+        for seed in draws.seeds
+    ]
+    solved = solved * (len(experiment.seeds) // len(solved))
+    network = stacked(solved).to(device, experiment.dtype)
+    best = {name: value.detach() for name, value in network.state_dict().items()}
+    encoder = experiment.encoder(device, like=best)
+    encoder.network.load_state_dict(best, assign=True)
+    train = draws.examples(DrawnPairs(), "train")
+    width = max(len(one.shares) for one in solved)
+    shares = torch.stack([_padded(one.shares, (width,), fill=1.0) for one in solved])
+    counts = torch.tensor([len(one.candidates) for one in solved])
+    return Fitted(
+        encoder=encoder,
+        statistics={
+            **training_facts(experiment.loss, train, {}, draws),
+            "within_share": shares.to(device, experiment.dtype),
+        },
+        best=best,
+        best_loss=torch.tensor([one.best.valid_loss for one in solved]).to(device, experiment.dtype),
+        best_epoch=torch.tensor([one.chosen + 1 for one in solved]).to(device),
+        last_epoch=counts.to(device),
+        diverged=torch.zeros(len(solved), dtype=torch.bool, device=device),
+        epoch=int(counts.max()),
+        history={
+            name: [[_value(one, name, row) for one in solved] for row in range(int(counts.max()))]
+            for name in Candidate._fields
+        },
+    )
+
+
+def _value(solved: Solved, name: str, row: int) -> float:
+    return getattr(solved.candidates[row], name) if row < len(solved.candidates) else math.nan
+
+
+def _padded(tensor: Tensor, shape: Sequence[int], *, fill: float = 0.0) -> Tensor:
+    """A tensor in the first corner of a larger one."""
+    padded = tensor.new_full(tuple(shape), fill)
+    padded[tuple(slice(size) for size in tensor.shape)] = tensor
+    return padded
+
+
+def stacked(solved: Sequence[Solved]) -> SolvedNetwork:
+    """Networks of different widths as one: what one of them lacks has the weight 0."""
+    rank = max(one.projection.shape[1] for one in solved)
+    degree = max((one.best.degree for one in solved), default=1) or 1
+    parts = max(len(one.frame) for one in solved)
+    width = max((part.shape[1] for one in solved for part in one.frame), default=1)
+    codes = max(len(one.bias) for one in solved)
+    dim = len(solved[0].mean)
+    lift = Monomials(rank, degree)
+    monomials = lift.features if rank else 0
+    frames, weights = [], []
+    for one in solved:
+        columns = [_padded(part, (dim, width)) for part in one.frame]
+        frame = torch.stack(columns, dim=-1) if columns else one.mean.new_zeros(dim, width, 0)
+        frames.append(_padded(frame, (dim, width, parts)))
+        weight = one.weight.new_zeros(monomials + parts, codes)
+        if one.frame:
+            rows = monomials + torch.arange(len(one.frame))
+        else:
+            rows = lift.within(one.projection.shape[1], one.best.degree)
+        weight[rows.to(weight.device), : len(one.bias)] = one.weight
+        weights.append(weight)
+    return SolvedNetwork(
+        SolvedEncoder(
+            Normalize(
+                solved[0].mean.new_tensor([one.best.centred for one in solved]),
+                solved[0].mean.new_tensor([one.best.sphered for one in solved]),
+            ),
+            mean=torch.stack([one.mean for one in solved]),
+            components=torch.stack([_padded(one.projection, (dim, rank)) for one in solved]),
+            degree=degree,
+            frame=torch.stack(frames),
+            weight=torch.stack(weights),
+            bias=torch.stack([_padded(one.bias, (codes,)) for one in solved]),
+        )
+    )

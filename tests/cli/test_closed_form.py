@@ -1,0 +1,154 @@
+"""``invlearn train model=polynomial``: the same run directory, and all that can be done with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import invlearn
+from invlearn.cli import main
+from invlearn.runs.layout import BEST, LAST
+from invlearn.runs.mending import mend
+from tests.support.errors import assert_error_line, has_line
+from tests.support.own_data import entity_table, pair_table, write
+from tests.support.runs import set_status
+
+SIZES = ["dataset.size=3000", "dataset.valid_size=1000", "dataset.test_size=1000"]
+
+
+def train(run: Path, *words: str) -> int:
+    return main(["train", "model=polynomial", *words, f"hydra.run.dir={run}"])
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("closed form") / "run"
+    assert train(run, *SIZES, "replicas=2") == 0
+    return run
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("own")
+    table = entity_table(entities=120, copies=4, noise=0.005)
+    write(table, folder / "samples.csv")
+    new = entity_table(entities=50, copies=2, noise=0.005, seed=1).sort_values("id", kind="stable")
+    write(new.iloc[0::2], folder / "a.csv")
+    write(new.iloc[1::2], folder / "b.csv")
+    words = ["dataset=entities", f"dataset.path={folder / 'samples.csv'}", "dataset.entity=id"]
+    assert train(folder / "run", *words) == 0
+    return folder
+
+
+def test_a_run_is_complete_and_measured_alike(family: Path, capsys) -> None:
+    names = {path.relative_to(family).as_posix() for path in family.rglob("*") if path.is_file()}
+    assert names >= {"config.yaml", "run.json", "metrics.csv", "curves.png", "train.log", BEST, LAST}
+    record = json.loads((family / "run.json").read_text())
+    assert record["status"] == "completed"
+    assert record["metrics"]["mse_invariance"] < 1e-12
+    assert record["parameters"] > 100
+    table = pd.read_csv(family / "metrics.csv")
+    assert {"replica", "degree", "components", "valid_loss"} <= set(table)
+    capsys.readouterr()
+    assert main(["evaluate", str(family)]) == 0
+    assert has_line(capsys.readouterr().out, "recall_at_1", 1)
+    run = invlearn.load_run(family)
+    metrics, _ = run.evaluate()
+    known = {name: value for name, value in record["replicas"][0]["metrics"].items() if value is not None}
+    assert {name: metrics[0][name] for name in known} == pytest.approx(known, rel=1e-3, abs=1e-12)
+    assert run.encode(np.zeros((3, 10)), replica=1)[1].shape == (3, 0)
+
+
+def test_the_same_command_does_nothing_and_another_is_refused(family: Path, capsys) -> None:
+    before = {path: path.read_bytes() for path in family.rglob("*.pt")}
+    assert train(family, *SIZES, "replicas=2") == 0
+    assert "finished" in capsys.readouterr().out
+    assert train(family, *SIZES, "replicas=2", "model.degree=2") == 2
+    assert_error_line(capsys.readouterr().err, key="model.degree", value=["auto", 2])
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_an_interrupted_run_is_measured_and_not_solved_again(family: Path, tmp_path: Path, monkeypatch) -> None:
+    run = shutil.copytree(family, tmp_path / "run")
+    set_status(run, "interrupted")
+    (run / BEST).unlink()
+    monkeypatch.setattr("invlearn.runs.session.solve", None)  # which would fail
+    assert main(["resume", str(run)]) == 0
+    records = [json.loads((folder / "run.json").read_text()) for folder in (run, family)]
+    assert records[0]["replicas"] == records[1]["replicas"]
+    assert (run / "metrics.csv").read_bytes() == (family / "metrics.csv").read_bytes()
+
+
+@pytest.mark.parametrize("name", [BEST, "metrics.csv", "run.json", "config.yaml"])
+def test_a_lost_file_is_written_anew(name: str, family: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(family, tmp_path / "run")
+    (run / name).unlink()
+    assert main(["resume", str(run)]) == 0
+    assert (run / name).exists()
+    assert main(["evaluate", str(run)]) == 0
+
+
+def test_a_finished_run_is_whole(family: Path) -> None:
+    from invlearn.runs.directory import RunDirectory
+
+    assert mend(RunDirectory(family)) == []
+
+
+def test_replicas_give_what_runs_of_their_own_give(family: Path, tmp_path: Path) -> None:
+    assert train(tmp_path / "alone", *SIZES, "seed=1") == 0
+    x = np.random.default_rng(0).uniform(-1, 1, (20, 10))
+    together = invlearn.load_run(family).encode(x, replica=1)[0]
+    np.testing.assert_allclose(invlearn.load_run(tmp_path / "alone").encode(x)[0], together, rtol=1e-4, atol=1e-5)
+
+
+def test_own_samples_are_matched(own: Path, capsys) -> None:
+    run, a, b = (str(own / name) for name in ("run", "a.csv", "b.csv"))
+    assert main(["match", run, a, b, "-o", str(own / "matches.csv")]) == 0
+    matches = pd.read_csv(own / "matches.csv")
+    assert len(matches) == 50
+    found = matches.filter(like="id").iloc[:, 0] == matches.filter(like="id").iloc[:, 1]
+    assert found.mean() > 0.9
+    assert main(["embed", run, a, "-o", str(own / "codes.csv")]) == 0
+    assert len(pd.read_csv(own / "codes.csv")) == 50
+    assert main(["evaluate", run, str(own / "samples.csv")]) == 0
+
+
+@pytest.mark.parametrize("form", ["onnx", "torch"])
+def test_an_export_gives_the_same_codes(form: str, own: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    assert main(["export", str(own / "run"), "--format", form, "-o", str(tmp_path / "encoder")]) == 0
+
+
+def test_pairs_are_learned_from(tmp_path: Path) -> None:
+    write(pair_table(pairs=600), tmp_path / "pairs.csv")
+    assert train(tmp_path / "run", "dataset=pairs", f"dataset.path={tmp_path / 'pairs.csv'}") == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["metrics"]["auroc"] > 0.95
+
+
+def test_a_dry_run_tells_the_features(tmp_path: Path, capsys) -> None:
+    assert train(tmp_path / "run", "--dry-run", "model.degree=2") == 0
+    assert has_line(capsys.readouterr().out, "features", 65)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "key"),
+    [
+        ("optimizer.lr=0.1", "optimizer.lr"),
+        ("trainer.epochs=3", "trainer.epochs"),
+        ("loss.weight=2", "loss.weight"),
+        ("loss=contrastive", "loss"),
+        ("optimizer=sgd", "optimizer"),
+        ("model.degree=4", "model.degree"),
+        ("model.rank=0", "model.rank"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(word: str, key: str, tmp_path: Path, capsys) -> None:
+    assert train(tmp_path / "run", word) == 2
+    assert_error_line(capsys.readouterr().err, key=key)
+    assert not (tmp_path / "run").exists()

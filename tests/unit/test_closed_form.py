@@ -1,0 +1,281 @@
+"""Invariants in closed form: the algebra, and what comes out of it on data whose invariants are known."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from invlearn.closed_form import Candidate, Monomials, Polynomial, Solved, SolvedNetwork, fit, observe
+from invlearn.closed_form.eigen import Eigenproblem
+from invlearn.closed_form.frames import find_frame, nearest_invariant
+from invlearn.closed_form.moments import moments
+from invlearn.closed_form.score import log_loss
+from invlearn.data import EntitySamples, LabelledPairs, Pairs, PermutationCycle, Shift
+from invlearn.data.seeding import seeded_generator
+from invlearn.errors import UserError
+from invlearn.training.experiment import Experiment
+from invlearn.training.learner import learn
+from tests.support.errors import naming
+from tests.support.training import CPU, experiment_of
+
+SMALL = ["model=polynomial", "dtype=float64", "dataset.size=4000", "dataset.valid_size=2000", "dataset.test_size=2000"]
+
+
+def hidden_cycle(entities: int, samples: int, *, noise: float, dim: int = 12, mixing: bool = False) -> EntitySamples:
+    """Circularly shifted signals with noise, perhaps behind a random mixing; a fifth each to validate and test."""
+    generator = seeded_generator(0, "hidden cycle")
+    signals = torch.rand(entities, dim, generator=generator, dtype=torch.float64) * 2 - 1
+    shifts = torch.randint(dim, (entities, samples), generator=generator)
+    x = signals[:, None].expand(-1, samples, -1).gather(2, (torch.arange(dim) - shifts[..., None]) % dim).flatten(0, 1)
+    x = x + noise * torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    if mixing:
+        x = x @ torch.randn(dim, dim, generator=generator, dtype=torch.float64)
+    order, fifth = torch.arange(entities), entities // 5
+    return EntitySamples(
+        samples=x / x.std(),
+        entity=order.repeat_interleave(samples),
+        splits={"test": order[:fifth], "valid": order[fifth : 2 * fifth], "train": order[2 * fifth :]},
+        distance="binary",
+        samples_per_entity=samples,
+        size=4_000,
+        valid_size=4_000,
+        test_size=1_000,
+        seed=0,
+    )
+
+
+def fitted(dataset, seed: int = 0, **settings) -> Solved:
+    return fit(Polynomial(**settings), observe(dataset, seed, CPU), dataset.pairs("valid", seed), seed)
+
+
+def code_distances(solved: Solved, pairs: Pairs) -> Tensor:
+    from invlearn.training.solving import stacked
+
+    encode = stacked([solved]).requires_grad_(False).encode
+    return torch.linalg.vector_norm(encode(pairs.x[None].double()) - encode(pairs.x_prime[None].double()), dim=-1)[0]
+
+
+@pytest.mark.parametrize(("rank", "degree"), [(1, 1), (4, 2), (3, 3), (5, 3)])
+def test_monomials_are_all_products_of_so_many_variables(rank: int, degree: int) -> None:
+    x = torch.rand(7, rank, dtype=torch.float64)
+    products = [
+        x[:, list(indices)].prod(1)
+        for power in range(1, degree + 1)
+        for indices in itertools.combinations_with_replacement(range(rank), power)
+    ]
+    lift = Monomials(rank, degree)
+    torch.testing.assert_close(lift(x), torch.stack(products, dim=1))
+    assert lift.features == len(products)
+
+
+def test_smaller_lifts_are_found_in_larger_ones() -> None:
+    x = torch.rand(7, 5, dtype=torch.float64)
+    for rank, degree in itertools.product(range(1, 6), range(1, 4)):
+        torch.testing.assert_close(
+            Monomials(5, 3)(x)[:, Monomials(5, 3).within(rank, degree)], Monomials(rank, degree)(x[:, :rank])
+        )
+
+
+def test_moments_are_covariances_and_parts_add_up() -> None:
+    generator = torch.Generator().manual_seed(0)
+    phi = torch.randn(50, 3, generator=generator, dtype=torch.float64)
+    entity = torch.tensor([0] * 5 + [1] + [2] * 20 + [3] * 24)
+    whole = moments([(phi, entity)], 3)
+    parts = moments([(phi[:26], entity[:26])], 3) + moments([(phi[26:], entity[26:])], 3)
+    within, covariance = whole.covariances()
+    scatter = sum(np.cov(phi[entity == e].T, bias=True) * int((entity == e).sum()) for e in (0, 2, 3))
+    np.testing.assert_allclose(within, scatter / (4 + 19 + 23))
+    np.testing.assert_allclose(covariance, np.cov(phi.T, bias=True))
+    for one, other in zip(whole.covariances(), parts.covariances(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_directions_have_variance_one_and_their_share_within_entities() -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(40, 6, generator=generator, dtype=torch.float64) for _ in range(2))
+    within, covariance = a.T @ a, a.T @ a + b.T @ b
+    vectors, shares = Eigenproblem(within, covariance).solve()
+    torch.testing.assert_close(vectors.T @ covariance @ vectors, torch.eye(6, dtype=torch.float64))
+    torch.testing.assert_close(vectors.T @ within @ vectors, torch.diag(shares))
+
+
+def test_constant_directions_are_not_taken_for_invariants() -> None:
+    covariance = torch.diag(torch.tensor([1.0, 1.0, 0.0, 1e-14], dtype=torch.float64))
+    covariance[0, 1] = covariance[1, 0] = 1 - 1e-14
+    solution = Eigenproblem(0.5 * covariance, covariance).solve()
+    torch.testing.assert_close(solution.within, torch.full_like(solution.within, 0.5))
+
+
+def test_the_score_is_a_proper_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    same = torch.arange(2_000) % 2 == 0
+    noise = torch.randn(2_000, generator=generator, dtype=torch.float64)
+    apart = torch.where(same, -1.0, 1.0)
+    squared = torch.stack([(noise + size * apart).exp() for size in (0.0, 0.5, 1.0, 2.0, 30.0)])
+    scores = log_loss(squared, same)
+    assert scores[0] == pytest.approx(1, abs=0.02)
+    assert bool((scores.diff() < 0).all())
+    assert scores[-1] == pytest.approx(0, abs=1e-3)
+    torch.testing.assert_close(log_loss(squared * 1e-30, same), scores)
+
+
+def test_the_nearest_invariant_form_is_the_mean_over_the_group() -> None:
+    x, x_prime, _ = Shift(dim=6, size=2_000).pairs("train", 0)
+    x, x_prime = x[0::2], x_prime[0::2]
+    form = torch.randn(6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    form = form + form.T
+    mean = torch.stack([form.roll((s, s), (0, 1)) for s in range(6)]).mean(0)
+    torch.testing.assert_close(nearest_invariant(form, x, x_prime), mean, rtol=0, atol=1e-12)
+
+
+def test_a_hidden_cycle_shows_its_planes() -> None:
+    x, x_prime, _ = PermutationCycle(dim=12, size=4_000).pairs("train", 0)
+    frame = find_frame(x[0::2], x_prime[0::2], torch.Generator().manual_seed(0))
+    assert sorted(part.shape[1] for part in frame.parts) == [1, 1, 2, 2, 2, 2, 2]
+    assert not frame.alike
+
+
+def test_samples_with_noise_have_no_frame() -> None:
+    observed = observe(hidden_cycle(100, 3, noise=0.05), 0, CPU)
+    assert not find_frame(*observed.same[:2], torch.Generator().manual_seed(0)).parts
+
+
+@pytest.mark.parametrize("dataset", ["shift", "permcycle", "twopart", "shiftscale"])
+def test_the_papers_problems_are_solved_to_rounding(dataset: str) -> None:
+    experiment = experiment_of(*SMALL, f"dataset={dataset}", "replicas=2")
+    state = learn(experiment, CPU)
+    pairs = experiment.draws(CPU).examples(experiment.loss.sampler, "test")
+    assert isinstance(pairs, Pairs)
+    codes = [state.encoder.invariant_part(state.encoder.network.encode(part)) for part in (pairs.x, pairs.x_prime)]
+    distance = torch.linalg.vector_norm(codes[0] - codes[1], dim=-1)
+    torch.testing.assert_close(distance, pairs.distance, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("mixing", [False, True])
+def test_unseen_entities_are_found_among_noise(mixing: bool) -> None:
+    dataset = hidden_cycle(500, 4, noise=0.02, mixing=mixing)
+    solved = fitted(dataset)
+    assert solved.best.degree in (2, 3)
+    pairs = dataset.pairs("test", 0)
+    distance, same = code_distances(solved, pairs), pairs.distance == 0
+    assert float(distance[same].square().mean() / distance[~same].square().mean()) < 0.05
+    assert float(distance[~same].square().mean()) == pytest.approx(1, rel=0.2)  # the unit of d*
+    assert solved.best.valid_loss < 0.01
+
+
+def test_linear_lifts_do_where_the_distortion_is_added() -> None:
+    generator = seeded_generator(0, "batches")
+    signals = torch.randn(200, 6, generator=generator, dtype=torch.float64)
+    offsets = torch.randn(200, 3, 1, generator=generator, dtype=torch.float64) * torch.ones(6, dtype=torch.float64)
+    x = (signals[:, None] + offsets).flatten(0, 1)
+    order = torch.arange(200)
+    dataset = EntitySamples(
+        samples=x,
+        entity=order.repeat_interleave(3),
+        splits={"train": order[:120], "valid": order[120:160], "test": order[160:]},
+        distance="binary",
+        samples_per_entity=3,
+        size=2_000,
+        valid_size=2_000,
+        test_size=1_000,
+        seed=0,
+    )
+    assert fitted(dataset, normalize="none").best[:2] == (1, 6)
+
+
+def test_what_is_given_is_not_searched() -> None:
+    dataset = hidden_cycle(120, 3, noise=0.05)
+    solved = fitted(dataset, degree=2, rank=8, ridge=0.3, components=5, normalize="sphere")
+    assert [candidate[:6] for candidate in solved.candidates] == [(2, 8, 0.0, 1.0, 0.3, 5)]
+    assert solved.weight.shape == (44, 5)
+
+
+def test_given_pairs_are_learned_from() -> None:
+    pairs = Shift(dim=8, size=6_000).pairs("train", 0)
+    thirds = torch.arange(6_000).chunk(3)
+    dataset = LabelledPairs(
+        given=pairs,
+        splits=dict(zip(("train", "valid", "test"), thirds, strict=True)),
+        entity=torch.arange(6_000),
+        size=2_000,
+        seed=0,
+    )
+    distance = code_distances(fitted(dataset), dataset.pairs("test", 0))
+    torch.testing.assert_close(distance, dataset.pairs("test", 0).distance, rtol=0, atol=1e-9)
+
+
+def test_replicas_of_different_shapes_make_one_stack() -> None:
+    from invlearn.training.solving import stacked
+
+    dataset = hidden_cycle(120, 3, noise=0.05)
+    exact = fitted(hidden_cycle(60, 3, noise=0.0))
+    given = [{"degree": 1}, {"degree": 3, "rank": 5}, {"degree": 2, "rank": 7, "normalize": "sphere"}]
+    solved = [exact, *(fitted(dataset, **settings) for settings in given)]
+    x = torch.rand(1, 9, 12, dtype=torch.float64)
+    together = stacked(solved)
+    codes = together.encode(x.expand(4, -1, -1))
+    for replica, one in enumerate(solved):
+        alone = stacked([one]).encode(x)[0]
+        torch.testing.assert_close(codes[replica, :, : alone.shape[1]], alone)
+        assert not codes[replica, :, alone.shape[1] :].any()
+    like = SolvedNetwork.like(together.state_dict())
+    assert {name: value.shape for name, value in like.state_dict().items()} == {
+        name: value.shape for name, value in together.state_dict().items()
+    }
+    like.load_state_dict(together.state_dict(), assign=True)
+    torch.testing.assert_close(like.encode(x.expand(4, -1, -1)), codes)
+
+
+@pytest.mark.parametrize("name", ["mean", "components", "lengths.frame", "weight"])
+def test_parameters_of_other_shapes_are_refused(name: str) -> None:
+    from invlearn.training.solving import stacked
+
+    parameters = dict(stacked([fitted(hidden_cycle(60, 3, noise=0.0))]).state_dict())
+    with pytest.raises(ValueError, match="parameters"):
+        SolvedNetwork.like({**parameters, f"encoder.{name}": torch.zeros(3)})
+    del parameters[f"encoder.{name}"]
+    with pytest.raises(KeyError, match=name):
+        SolvedNetwork.like(parameters)
+
+
+def test_samples_that_are_all_equal_are_refused() -> None:
+    x = torch.ones(20, 4, dtype=torch.float64)
+    order = torch.arange(10)
+    dataset = EntitySamples(
+        samples=x,
+        entity=order.repeat_interleave(2),
+        splits={"train": order[:6], "valid": order[6:8], "test": order[8:]},
+        distance="binary",
+        samples_per_entity=2,
+        size=100,
+        valid_size=100,
+        test_size=100,
+        seed=0,
+    )
+    with pytest.raises(UserError, match=naming(key="model")):
+        fitted(dataset)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"), [({"components": 0}, "components"), ({"rank": 0}, "rank"), ({"ridge": -1.0}, "ridge")]
+)
+def test_settings_out_of_range_are_refused(settings: dict, key: str) -> None:
+    with pytest.raises(ValueError, match=naming(key=key)):
+        Polynomial(**settings)
+
+
+@pytest.mark.parametrize("override", ["loss=pairwise", "optimizer=adam", "trainer=default", "+trainer.epochs=3"])
+def test_what_a_closed_form_does_not_read_is_refused(override: str) -> None:
+    with pytest.raises(UserError, match=naming(also=["closed form", override.lstrip("+").partition("=")[0]])):
+        experiment_of("model=polynomial", override)
+
+
+def test_candidates_are_columns_of_metrics_csv() -> None:
+    from invlearn.runs.checkpoint import check_history
+
+    check_history({name: [[1.0]] for name in Candidate._fields}, 1, 1)
+    assert isinstance(experiment_of("model=polynomial"), Experiment)
