@@ -1,6 +1,7 @@
 """Encoders in closed form: what varies between entities and not within them, by linear algebra."""
 
-from invlearn.closed_form.fit import Candidate, Solved, fit, lifts_of
+from invlearn.closed_form.candidates import Candidate, lifts_of
+from invlearn.closed_form.fit import Solved, fit
 from invlearn.closed_form.lift import Monomials
 from invlearn.closed_form.network import Normalize, SolvedEncoder, SolvedNetwork
 from invlearn.closed_form.observed import Observed, observe

@@ -43,12 +43,14 @@ class Eigenproblem:
     Args:
         within: Covariance within entities S_w, ``(m, m)``.
         covariance: Covariance of all samples S_t, ``(m, m)``.
+        mean: Of all samples, ``(m,)``; it goes along.
 
     Reference:
         Fisher (1936); Wiskott and Sejnowski, "Slow feature analysis" (2002).
     """
 
-    def __init__(self, within: Tensor, covariance: Tensor):
+    def __init__(self, within: Tensor, covariance: Tensor, mean: Tensor):
+        self.mean = mean
         size = covariance.diagonal().clamp(min=0).sqrt()
         size = torch.where(size > 0, size, 1.0)
         variances, directions = torch.linalg.eigh(covariance / torch.outer(size, size))

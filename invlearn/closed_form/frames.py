@@ -92,9 +92,11 @@ def find_frame(x: Tensor, x_prime: Tensor, generator: torch.Generator) -> Frame:
     Reference:
         Cohen and Welling, "Learning the irreducible representations of commutative Lie groups" (2014).
     """
+    if len(x) < x.shape[1] ** 2 / 2:  # fewer pairs than a form has numbers: many forms are invariant by chance
+        return Frame([], [])
     both = torch.cat([x, x_prime])
     spread = both.T @ both / len(both)
-    if not len(x) or not float(torch.linalg.cond(spread)) < SINGULAR:
+    if not float(torch.linalg.cond(spread)) < SINGULAR:
         return Frame([], [])
     positive = nearest_invariant(torch.linalg.inv(spread), x, x_prime)
     root, failed = torch.linalg.cholesky_ex(positive)

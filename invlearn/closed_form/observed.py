@@ -19,10 +19,13 @@ class Observed(NamedTuple):
     """``(n, d)``; the samples of an entity lie next to each other."""
     entity: Tensor
     """Number of each one's entity, in ascending order, ``(n,)``."""
-    same: Pairs
-    """Pairs of samples of one entity."""
     different: Pairs | None
     """Pairs of different entities with their distances, where those tell more than that they differ."""
+
+    def same_pairs(self, most: int) -> Pairs:
+        """Up to so many pairs of samples of one entity that lie next to each other."""
+        first = (self.entity[1:] == self.entity[:-1]).nonzero()[:most, 0]
+        return Pairs(self.x[first], self.x[first + 1], self.x.new_zeros(len(first)))
 
 
 def observe(dataset: Dataset, seed: int, device: torch.device | str) -> Observed:
@@ -35,10 +38,7 @@ def observe(dataset: Dataset, seed: int, device: torch.device | str) -> Observed
     """
     if isinstance(dataset, EntitySamples):
         x, entity = (part.to(device) for part in dataset.every_sample("train"))
-        x = x.double()
-        next_to = entity[1:] == entity[:-1]
-        same = Pairs(x[:-1][next_to], x[1:][next_to], x.new_zeros(int(next_to.sum())))
-        return Observed(x, entity, same, None)
+        return Observed(x.double(), entity, None)
     drawn = dataset.every_pair("train") if isinstance(dataset, LabelledPairs) else dataset.pairs("train", seed)
     pairs = Pairs(*(part.to(device, torch.float64) for part in drawn))
     is_same = pairs.distance == 0
@@ -47,4 +47,4 @@ def observe(dataset: Dataset, seed: int, device: torch.device | str) -> Observed
     numbers = torch.arange(len(same.x) + 2 * len(different.x), device=x.device)
     entity = torch.cat([numbers[: len(same.x)].repeat_interleave(2), numbers[len(same.x) :]])
     tells_more = len(different.x) > 0 and float(different.distance.std(correction=0)) > 0
-    return Observed(x, entity, same, different if tells_more else None)
+    return Observed(x, entity, different if tells_more else None)

@@ -1,4 +1,4 @@
-"""How well code distances tell the same from different: the proper score that candidates are chosen by."""
+"""How candidates are compared: how well their code distances tell the same from different, or meet given ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,25 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["log_loss"]
+from invlearn.data import Pairs
+from invlearn.losses.functional import closeness
+
+__all__ = ["Scorer", "log_loss"]
+
+SCORED = 6_000
+"""Validation pairs at most that candidates are scored on."""
+
+BETTER = 1e-3
+"""Bits by which a larger lift must be better."""
+
+PERFECT = 2e-4
+"""Bits at which nothing is left to tell apart."""
+
+MATCHED = 1e-12
+"""Mean squared error at which given distances are met."""
+
+WORSE = 1.05
+"""Factor by which scores may differ that count as equal."""
 
 STEPS = 12
 """Of Newton's method."""
@@ -53,3 +71,45 @@ def log_loss(squared: Tensor, same: Tensor) -> Tensor:
     loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, target.expand_as(logits), reduction="none")
     smoothing = torch.special.entr(target) + torch.special.entr(1 - target)
     return (weight * (loss - smoothing)).sum(1) / math.log(2)
+
+
+class Scorer:
+    """Compares codes on validation pairs: by log loss, or where distances are given by their closeness to them.
+
+    Args:
+        valid: The pairs.
+        given: Whether their distances are to be met.
+    """
+
+    def __init__(self, valid: Pairs, *, given: bool):
+        self.pairs = Pairs(*(part[:SCORED].double() for part in valid))
+        self.given = given
+        self.same = self.pairs.distance == 0
+
+    def scale(self, squared: Tensor) -> Tensor:
+        """What squared code distances ``(C, N)`` of different pairs must be multiplied by to be true ones, ``(C,)``."""
+        of_code, true = squared[:, ~self.same], self.pairs.distance[~self.same].square()
+        if self.given:  # least squares
+            return (of_code @ true) / of_code.square().sum(1).clamp(min=1e-300)
+        return true.mean() / of_code.mean(1).clamp(min=1e-300)
+
+    def scores(self, squared: Tensor) -> Tensor:
+        """Of squared code distances ``(C, N)``; less is better."""
+        if not self.given:
+            return log_loss(squared, self.same)
+        squared = squared * self.scale(squared)[:, None]
+        true = closeness(self.pairs.distance.square(), 1.0, 1.0)
+        return (closeness(squared, 1.0, 1.0) - true).square().mean(1)
+
+    @property
+    def floor(self) -> float:
+        """The score at which there is nothing to gain."""
+        return MATCHED if self.given else PERFECT
+
+    def is_equal(self, score: float, least: float) -> bool:
+        """Whether a score is as good as another."""
+        return score <= max(WORSE * least, self.floor)
+
+    def is_enough(self, score: float, least: float) -> bool:
+        """Whether a score is so near to that of a larger lift that the smaller one will do."""
+        return self.is_equal(score, least) if self.given else score <= least + BETTER

@@ -1,0 +1,106 @@
+"""What is tried: lifts, ridges, widths and normalisations, and how dear each lift is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from invlearn.closed_form.lift import monomial_count
+from invlearn.closed_form.settings import Normalization, Polynomial
+
+__all__ = [
+    "CENTRED",
+    "COMPONENTS",
+    "RIDGES",
+    "ROWS_PER_FEATURE",
+    "SPHERED",
+    "Candidate",
+    "LiftSize",
+    "lifts_of",
+    "normalizations_of",
+]
+
+CENTRED: dict[Normalization, float] = {"none": 0.0, "sphere": 0.0, "standardise": 1.0}
+SPHERED: dict[Normalization, float] = {"none": 0.0, "sphere": 1.0, "standardise": 1.0}
+
+MOST_FEATURES = {1: 2_048, 2: 2_144, 3: 1_329}
+"""Features of a lift of each degree that are tried unasked; the time grows with their cube."""
+
+CHEAP = 600
+"""Features up to which lifts are tried with every normalisation and ridge; larger ones take what did best before."""
+
+RANKS = (16, 32, 64)
+"""Ranks of the projection that are tried where there are more features."""
+
+RIDGES = (0.0, 0.01, 0.1, 1.0)
+"""Ridges that are tried."""
+
+COMPONENTS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+"""Widths of the code that are tried."""
+
+ROWS_PER_FEATURE = 25
+"""Samples for each feature of a lift; more tell no more of its moments."""
+
+
+class Candidate(NamedTuple):
+    """One that was tried, as a row of metrics.csv."""
+
+    degree: int
+    """Of the monomials; 0 for lengths in a frame."""
+    rank: int
+    """Of the projection."""
+    centred: float
+    """Whether the mean of each sample is removed."""
+    sphered: float
+    """Whether its length is."""
+    ridge: float
+    """ρ."""
+    components: int
+    """Width of the code."""
+    valid_loss: float
+    """Log loss in bits, or the mean squared error of given distances."""
+
+
+class LiftSize(NamedTuple):
+    """Monomials that are tried."""
+
+    degree: int
+    rank: int
+
+    @property
+    def features(self) -> int:
+        """Their number m."""
+        return monomial_count(self.rank, self.degree)
+
+    @property
+    def is_cheap(self) -> bool:
+        """Whether they are tried with every normalisation and ridge."""
+        return self.features <= CHEAP
+
+    def operations(self, rows: int) -> float:
+        """About how many additions and multiplications their moments and eigenproblems take."""
+        m = self.features
+        normalizations, ridges = (len(CENTRED), len(RIDGES)) if self.is_cheap else (1, 1)
+        # An eigenproblem takes as long as ten matrix products of its size.
+        return normalizations * (2.0 * min(rows, ROWS_PER_FEATURE * m) * m**2 + (1 + ridges) * 20.0 * m**3)
+
+
+def lifts_of(settings: Polynomial, dim: int) -> list[LiftSize]:
+    """The monomials that are tried on samples of d features, by degree and rank.
+
+    Args:
+        settings: What is given.
+        dim: Features, or principal components that vary.
+    """
+    degrees = (1, 2, 3) if settings.degree == "auto" else (settings.degree,)
+    if not dim:  # nothing varies
+        return []
+    if settings.rank != "auto":
+        return [LiftSize(degree, min(settings.rank, dim)) for degree in degrees]
+    ranks = sorted({*(rank for rank in RANKS if rank < dim), dim})
+    sizes = [LiftSize(degree, rank) for degree in degrees for rank in ranks]
+    return [size for size in sizes if size.features <= MOST_FEATURES[size.degree]]
+
+
+def normalizations_of(settings: Polynomial) -> list[Normalization]:
+    """The normalisations that are tried."""
+    return [*CENTRED] if settings.normalize == "auto" else [settings.normalize]
