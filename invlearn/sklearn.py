@@ -46,8 +46,10 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     """Learn a code that is equal for samples of one entity and different for those of others.
 
     Args:
-        model: ``extended`` or ``standard``.
-        invariant: Width of the code; ``auto`` is the number of features.
+        model: ``extended`` or ``standard``, which are trained, or ``polynomial``, which is found in closed form and
+            reads no ``pairs``, ``epochs`` or ``batch_size``.
+        invariant: Width of the code; ``auto`` is the number of features, and for ``polynomial`` what does best on
+            validation entities.
         distance: How far entities are apart: ``binary``, 1, or ``observed``, the smallest distance between samples of
             theirs.
         pairs: ``batch``, all pairs of a batch of entities, or ``drawn``, pair by pair.
@@ -66,7 +68,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         model_: Its network, a stack of one.
         scale_: How samples are scaled.
         n_features_in_: Features d.
-        n_iter_: The epoch that was best.
+        n_iter_: The epoch, or the candidate, that was best.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -79,7 +81,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def __init__(
         self,
         *,
-        model: Literal["extended", "standard"] = "extended",
+        model: Literal["extended", "standard", "polynomial"] = "extended",
         invariant: int | Literal["auto"] = "auto",
         distance: Literal["observed", "binary"] = "binary",
         pairs: Literal["drawn", "batch"] = "batch",
@@ -199,6 +201,9 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if settings.get("replicas", 1) != 1:
             raise ValueError(f"settings: replicas must be 1, got {settings['replicas']}; an encoder is one network")
         options = {"model": self.model, "loss": "pairwise", "optimizer": "adamw", "trainer": "default"}
+        solved = settings.get("model", self.model) == "polynomial"
+        if solved:
+            options |= dict.fromkeys(("loss", "optimizer", "trainer"), "none")
         options |= {group: settings.pop(group) for group in options if group in settings}
         config = OmegaConf.create({})
         for group, option in options.items():
@@ -206,21 +211,23 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             if not file.is_file():
                 choices = [path.stem for path in file.parent.glob("*.yaml")]
                 raise ValueError(f"{group}: there is no {option!r}{nearest(str(option), choices)}")
-            config[group] = OmegaConf.load(file)
-        given = {
-            "loss.invariant": self.invariant,
-            **({"loss.pairs": self.pairs} if options["loss"] == "pairwise" else {}),
-            "trainer.epochs": self.epochs,
-            "trainer.batch_size": self.batch_size,
-            "device": self.device,
-            "seed": seed,
-            **settings,
-        }
+            config[group] = {key: value for key, value in OmegaConf.load(file).items() if key != "defaults"}
+        given = {"model.components": self.invariant} if solved else self._training_settings(options["loss"])
+        given |= {"device": self.device, "seed": seed, **settings}
         for key, value in given.items():
             OmegaConf.update(config, key, value)
         plain = OmegaConf.to_container(config)
         assert isinstance(plain, dict)
         return {"dataset": {}} | {str(key): value for key, value in plain.items()}
+
+    def _training_settings(self, loss: str) -> dict[str, Any]:
+        """What the arguments say of a network that is trained."""
+        return {
+            "loss.invariant": self.invariant,
+            **({"loss.pairs": self.pairs} if loss == "pairwise" else {}),
+            "trainer.epochs": self.epochs,
+            "trainer.batch_size": self.batch_size,
+        }
 
 
 def _trained(experiment: Experiment) -> tuple[Encoder, int]:

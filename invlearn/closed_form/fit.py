@@ -27,7 +27,7 @@ from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.readout import fit_weights, lengths, turn_singles
 from invlearn.closed_form.score import Scorer
 from invlearn.closed_form.settings import Normalization, Polynomial
-from invlearn.closed_form.view import View, normalized
+from invlearn.closed_form.view import CONSTANT, View, normalized
 from invlearn.data import Pairs
 from invlearn.data.seeding import derived_seed, seeded_generator
 from invlearn.errors import UserError
@@ -131,10 +131,12 @@ def _in_a_frame(normalization: Normalization, observed: Observed, scorer: Scorer
         if frame.alike:
             parts = turn_singles(parts, frame.alike, different, derived_seed(seed, "singles"))
         weights = fit_weights(different, parts)
-        parts = [part for part, weight in zip(parts, weights, strict=True) if weight > 0]
-        weights = weights[weights > 0]
     else:
-        weights = 1 / lengths(same.x, parts).var(0)
+        found = lengths(same.x, parts)
+        varies = found.var(0) > CONSTANT * found.square().mean(0)
+        weights = torch.where(varies, 1 / found.var(0), 0.0)
+    parts = [part for part, weight in zip(parts, weights, strict=True) if weight > 0]
+    weights = weights[weights > 0]
     if not len(weights):
         return
     samples = [lengths(x, parts) for x in same[:2]]

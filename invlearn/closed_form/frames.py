@@ -14,14 +14,20 @@ __all__ = ["Frame", "find_frame", "nearest_invariant"]
 STEPS = 2_000
 """Steps of conjugate gradients at most; some dozens reach rounding."""
 
+ROWS = 8_192
+"""Pairs at a time, so that what is computed of them stays in the processor's cache."""
+
 CONVERGED = 1e-15
 """Share of its first length to which the gradient falls."""
 
 SINGULAR = 1e10
 """Condition of the samples' second moments above which they do not fill their space."""
 
-COUPLED = 1e-6
-"""Entry of a second invariant form, relative to its largest, that couples two single directions."""
+TESTED = 1_000
+"""Pairs that tell whether a product is invariant."""
+
+COUPLED = 1e-9
+"""Mean squared change of a product of two directions, relative to its square, at which it is invariant."""
 
 INEXACT = 1e-12
 """Share of the variance of an invariant form within pairs above which nothing is invariant."""
@@ -41,14 +47,19 @@ def nearest_invariant(form: Tensor, x: Tensor, x_prime: Tensor) -> Tensor:
     Returns:
         A with x'ᵀAx' = xᵀAx for every pair, if there is one, else as nearly as it can be. Conjugate gradients on the
         least-squares problem never leave the span of the pairs' own constraints, so that what they find is nearest to
-        where they start (equation 8.1 of ``docs/closed-form.md``).
+        where they start.
     """
+    # xᵀAx - x'ᵀAx' = (x - x')ᵀA(x + x'), a single product.
+    change, both = (x - x_prime).split(ROWS), (x + x_prime).split(ROWS)
 
     def forward(a: Tensor) -> Tensor:
-        return ((x @ a) * x).sum(1) - ((x_prime @ a) * x_prime).sum(1)
+        return torch.cat([(u @ a).mul_(v).sum(1) for u, v in zip(change, both, strict=True)])
 
     def backward(r: Tensor) -> Tensor:
-        return x.T @ (r[:, None] * x) - x_prime.T @ (r[:, None] * x_prime)
+        half = torch.zeros_like(form)
+        for u, v, part in zip(change, both, r.split(ROWS), strict=True):
+            half.addmm_(u.T, part[:, None] * v)
+        return (half + half.T) / 2
 
     residual = -forward(form)
     direction = gradient = backward(residual)
@@ -103,31 +114,31 @@ def find_frame(x: Tensor, x_prime: Tensor, generator: torch.Generator) -> Frame:
     if int(failed) or _left(positive, x, x_prime) > INEXACT:
         return Frame([], [])
 
-    def whitened() -> Tensor:
-        """L⁻¹ A L⁻ᵀ of a random invariant form, for P = L Lᵀ."""
-        form = torch.randn(x.shape[1], x.shape[1], generator=generator, dtype=torch.float64).to(x.device)
-        half = torch.linalg.solve_triangular(root, nearest_invariant((form + form.T) / 2, x, x_prime), upper=False)
-        return torch.linalg.solve_triangular(root, half.T, upper=False)
-
-    values, vectors = torch.linalg.eigh(whitened())
+    form = torch.randn(x.shape[1], x.shape[1], generator=generator, dtype=torch.float64).to(x.device)
+    half = torch.linalg.solve_triangular(root, nearest_invariant((form + form.T) / 2, x, x_prime), upper=False)
+    values, vectors = torch.linalg.eigh(torch.linalg.solve_triangular(root, half.T, upper=False))
     apart = (values[1:] - values[:-1]) > PAIRED * (values[-1] - values[0])
     ends = [0, *(apart.nonzero()[:, 0] + 1).tolist(), len(values)]
     spans = list(pairwise(ends))
-    singles = [index for index, (start, end) in enumerate(spans) if end - start == 1]
-    rows = [spans[index][0] for index in singles]
-    second = vectors.T @ whitened() @ vectors
-    coupled = second[rows][:, rows].abs() > COUPLED * second.abs().max()
     parts = [root @ vectors[:, start:end] for start, end in spans]
-    return Frame(parts, [[singles[place] for place in group] for group in _connected(coupled.cpu()) if len(group) > 1])
+    singles = [index for index, (start, end) in enumerate(spans) if end - start == 1]
+    return Frame(parts, [[singles[place] for place in group] for group in _alike(parts, singles, x, x_prime)])
+
+
+def _alike(parts: list[Tensor], singles: list[int], x: Tensor, x_prime: Tensor) -> list[list[int]]:
+    """Sets of single directions whose products with each other are invariant too: they turn by the same sign."""
+    if len(singles) < 2:
+        return []
+    directions = torch.cat([parts[index] for index in singles], dim=1)
+    values, others = x[:TESTED] @ directions, x_prime[:TESTED] @ directions
+    products, changed = (part[:, :, None] * part[:, None] for part in (values, others))
+    left = (products - changed).square().mean(0) / products.square().mean(0).clamp(min=1e-300)
+    count, labels = connected_components((left < COUPLED).cpu().numpy(), directed=False)
+    groups = [[place for place, label in enumerate(labels) if label == component] for component in range(count)]
+    return [group for group in groups if len(group) > 1]
 
 
 def _left(form: Tensor, x: Tensor, x_prime: Tensor) -> float:
     """Share of the variance of a form that lies within pairs."""
     values, others = ((part @ form * part).sum(1) for part in (x, x_prime))
     return float((values - others).square().mean() / (2 * values.var()).clamp(min=1e-300))
-
-
-def _connected(adjacent: Tensor) -> list[list[int]]:
-    """Connected components of a symmetric matrix of booleans."""
-    count, labels = connected_components(adjacent.numpy(), directed=False)
-    return [[place for place, label in enumerate(labels) if label == component] for component in range(count)]

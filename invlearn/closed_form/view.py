@@ -15,7 +15,7 @@ from invlearn.closed_form.settings import Normalization
 from invlearn.data import Pairs
 from invlearn.data.seeding import seeded_generator
 
-__all__ = ["View", "normalized"]
+__all__ = ["CONSTANT", "View", "normalized"]
 
 WIDE = 4_096
 """Features above which principal components come from a random projection."""
@@ -68,7 +68,7 @@ class View:
         if len(x) > enough:
             order = torch.randperm(len(counts), generator=seeded_generator(seed, "moments")).to(x.device)
             kept = torch.zeros_like(counts, dtype=torch.bool)
-            kept[order[counts[order].cumsum(0) <= enough]] = True
+            kept[order[counts[order].cumsum(0) - counts[order] < enough]] = True
             x, entity, counts = x[kept[index]], entity[kept[index]], counts[kept]
         start, ends = 0, counts.cumsum(0).tolist()
         for end, following in zip(ends, [*ends[1:], None], strict=True):

@@ -30,10 +30,17 @@ def samples(entities: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 # sklearn's checks report what they do not apply to.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-def test_scikit_learn_accepts_it() -> None:
-    results = check_estimator(InvariantEncoder(epochs=3), on_fail=None)
+@pytest.mark.parametrize("settings", [{"epochs": 3}, {"model": "polynomial"}], ids=["trained", "closed form"])
+def test_scikit_learn_accepts_it(settings: dict[str, Any]) -> None:
+    results = check_estimator(InvariantEncoder(**settings), on_fail=None)
     assert [result["check_name"] for result in results if result["status"] == "failed"] == []
     assert len(results) > 40
+
+
+def test_a_closed_form_finds_unseen_entities() -> None:
+    encoder = InvariantEncoder(model="polynomial", random_state=0).fit(*samples(300))
+    assert encoder.score(*samples(100, seed=1)) > 0.9
+    assert InvariantEncoder(model="polynomial", invariant=3).fit_transform(*samples(60)).shape[1] == 3
 
 
 def test_codes_of_unseen_entities_tell_them_apart() -> None:
