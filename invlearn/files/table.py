@@ -47,9 +47,9 @@ DAMAGE = (
     EOFError,
     KeyError,
     ArithmeticError,
-    NotImplementedError,
-    RecursionError,
+    RuntimeError,
     SyntaxError,
+    TypeError,
     lzma.LZMAError,
     struct.error,
     tokenize.TokenError,
@@ -260,6 +260,8 @@ def escaped(frame: pd.DataFrame) -> pd.DataFrame:
     def cells(column: pd.Series) -> pd.Series:
         if column.dtype.kind in "biufM":
             return column
+        if isinstance(column.dtype, pd.CategoricalDtype):  # which takes no new values
+            column = column.astype(object)
         formulas = column.map(is_formula).astype(bool) & pd.to_numeric(column, errors="coerce").isna()
         return column.where(~formulas, "'" + column.astype(str))
 

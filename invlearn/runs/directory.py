@@ -213,8 +213,13 @@ class RunDirectory:
 
     def way_out(self, name: str) -> str:
         """What writes a missing or damaged file anew, for the end of a message; nothing where nothing does."""
-        found = self.last_checkpoint.is_file() or (name == "config.yaml" and self.best_checkpoint.is_file())
-        return f"; invlearn resume {self} writes it anew" if found else ""
+        from invlearn.runs.checkpoint import load_checkpoint  # torch, which a run that is whole does without
+
+        for source in (LAST, BEST) if name == "config.yaml" else (LAST,):
+            with suppress(UserError):
+                load_checkpoint(self, source, "cpu")
+                return f"; invlearn resume {self} writes it anew"
+        return ""
 
     def record(self) -> dict[str, Any]:
         """The contents of run.json.
@@ -231,6 +236,10 @@ class RunDirectory:
         except FileNotFoundError as error:
             if way_out := self.way_out(name):
                 raise DamagedError(f"{self.path} has no {name}{way_out}") from error
+            if self.last_checkpoint.is_file() or self.best_checkpoint.is_file():
+                raise DamagedError(
+                    f"{self.path} has no {name}, and no {LAST} to make it of: the run is lost"
+                ) from error
             raise UserError(f"{self.path}: it has no {name}, and is no run") from error
         except UserError:
             raise

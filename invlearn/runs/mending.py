@@ -78,8 +78,11 @@ def _mend_record(directory: RunDirectory, last: Load) -> list[str]:
     try:
         directory.record()
         return []
-    except DamagedError as damage:  # which is not raised where last.pt is gone
-        config = config_in(last()) or directory.stored_config()
+    except DamagedError as damage:
+        try:
+            config = config_in(last()) or directory.stored_config()
+        except DamagedError as error:
+            raise DamagedError(f"{damage}; {error}: the run is lost") from error
         try:
             seeds = [config["seed"] + replica for replica in range(config["replicas"])]
         except (KeyError, TypeError) as error:
@@ -106,7 +109,7 @@ def _mend_results(directory: RunDirectory, last: Load) -> list[str]:
         load_checkpoint(directory, BEST, "cpu")
     except DamagedError as error:
         lost.append(str(error))
-    has_table = (directory.path / "metrics.csv").is_file()
+    has_table = (directory.path / "metrics.csv").exists()
     try:
         contents = last()
         epoch, history = contents["epoch"], contents["history"]
@@ -119,10 +122,12 @@ def _mend_results(directory: RunDirectory, last: Load) -> list[str]:
         gone = f"{directory.last_checkpoint} is {'damaged' if directory.last_checkpoint.exists() else 'gone'}"
         if lost:
             raise DamagedError(f"{lost[0]}, and {gone} too: the run is lost; train it anew elsewhere") from error
-        return [
-            f"note: {gone}: the run cannot be extended"
-            + ("" if has_table else ", and its metrics.csv is gone for good")
-        ]
+        note = f"note: {gone}: the run cannot be extended"
+        try:
+            directory.metrics()
+        except DamagedError as damage:
+            return [note, f"note: {damage}, and cannot be made anew"]
+        return [note]
     try:
         is_whole = read_inside(directory.path, "metrics.csv", most=10 * len(table)) == table
     except (FileNotFoundError, UserError):

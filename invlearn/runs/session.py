@@ -75,7 +75,7 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
     if not directory.path.is_dir():
         raise UserError(f"{directory} is not a folder")
     if not directory.exists:
-        if directory.last_checkpoint.is_file():
+        if directory.last_checkpoint.is_file() or directory.best_checkpoint.is_file():
             directory.read()  # says what is gone, and what writes it anew
         ours = ("config.yaml", "run.json", "train.log")  # a run that was stopped before both files were written
         if any(entry.name not in ours and entry.name[0] != "." for entry in directory.path.iterdir()):
@@ -85,10 +85,17 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
     stored, record = directory.read()
     _refuse_another(experiment, stored, str(directory))
     if record.get("status") != "completed":
+        if directory.best_checkpoint.is_file() and not directory.last_checkpoint.is_file():
+            raise DamagedError(
+                f"{directory} cannot go on: its {LAST} is gone; move {BEST} away to train the run anew from the start"
+            )
         return False
     finished = record.get("epochs") == experiment.epochs
-    if finished and not directory.best_checkpoint.is_file():
-        raise DamagedError(f"{directory} is finished, but its {BEST} is gone{directory.way_out(BEST)}")
+    if finished:
+        try:
+            load_checkpoint(directory, BEST, "cpu")
+        except DamagedError as error:
+            raise DamagedError(f"{error}{directory.way_out(BEST)}") from error
     if not finished and not directory.last_checkpoint.is_file():
         raise DamagedError(f"{directory} is finished, and cannot be extended: its {LAST} is gone")
     return finished

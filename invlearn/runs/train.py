@@ -11,8 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
-from invlearn.errors import UserError
+from invlearn.errors import DamagedError, UserError
 from invlearn.runs.directory import RunDirectory
+from invlearn.system.output import warn
 
 if TYPE_CHECKING:
     from invlearn.runs.trained import TrainedRun
@@ -59,7 +60,10 @@ def train_experiment(experiment: Experiment, directory: RunDirectory) -> None:
 
     run_experiment(experiment, directory, _draw_curves)
     if not directory.curves.exists():
-        _draw_curves(directory)
+        try:
+            _draw_curves(directory)
+        except DamagedError as error:  # of a finished run, which nobody computes with
+            warn(f"curves.png cannot be drawn: {error}")
 
 
 def _draw_curves(directory: RunDirectory) -> None:

@@ -252,7 +252,9 @@ def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()
     directory.check_links()
     config = directory.config()
     if not directory.best_checkpoint.is_file():
-        why = directory.way_out(BEST) or ": it has not finished an epoch, or the file is gone"
+        record = directory.record()
+        failed = f": it failed: {record.get('error')}" if record["status"] == "failed" else ""
+        why = failed or directory.way_out(BEST) or ": it has not finished an epoch, or the file is gone"
         raise DamagedError(f"{path} has no {BEST}{why}")
     experiment = Experiment.from_config(config, trust=trust, prepare=refuse)
     target = resolve_device(device)

@@ -56,7 +56,10 @@ def has_reader(stream: TextIO) -> bool:
     if not hasattr(select, "poll"):
         return False  # not known; after a broken pipe it is likely
     poll = select.poll()
-    poll.register(stream.fileno(), select.POLLOUT)
+    try:
+        poll.register(stream.fileno(), select.POLLOUT)
+    except (AttributeError, OSError, ValueError):  # a stream of a program that calls us
+        return True
     return not any(event & select.POLLERR for _, event in poll.poll(0))
 
 

@@ -56,8 +56,8 @@ def replacing(path: Path) -> Iterator[Path]:
             raise UserError(f"{path} is no regular file and cannot be replaced")
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
         try:
-            with temporary.open("xb"):
-                pass
+            # Never readable by more people than the file will be.
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else mode | 0o200))
             yield temporary
             _to_disk(temporary)
             if mode not in (None, stat.S_IMODE(temporary.stat().st_mode)):

@@ -325,5 +325,7 @@ def test_values_that_single_precision_cannot_tell_apart_are_refused(tmp_path: Pa
 def test_cells_that_some_spreadsheet_takes_for_formulas_are_escaped() -> None:
     texts = ["=a", " =a", "\n=a", "＝a", "-a", "@a", "\ta", "\ra"]
     assert escaped(pd.DataFrame({"=c": texts}))["'=c"].tolist() == [f"'{text}" for text in texts]
+    categories = pd.DataFrame({"a": pd.Categorical(["=a", "b"])})
+    assert escaped(categories)["a"].tolist() == ["'=a", "b"]
     plain = pd.DataFrame({"a": ["a=b", "", "-1.5", None, "é"]})
     assert escaped(plain).equals(plain)

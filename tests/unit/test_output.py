@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import pickle
 import signal
@@ -126,6 +127,7 @@ def test_a_signal_that_arrives_while_an_object_is_deleted_is_not_lost(unhandled:
 
 
 def test_a_stream_whose_reader_has_gone_is_known() -> None:
+    assert has_reader(io.StringIO())
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as stream:
         assert has_reader(stream)

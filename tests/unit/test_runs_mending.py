@@ -22,7 +22,7 @@ from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, LAST
 from invlearn.runs.mending import mend
 from tests.support.errors import assert_error_line, naming
-from tests.support.runs import forge
+from tests.support.runs import forge, set_status
 from tests.support.training import start_with_nan
 
 SIZES = [f"dataset.{name}=256" for name in ("size", "valid_size", "test_size")]
@@ -106,14 +106,49 @@ def test_what_cannot_be_written_anew_is_told(run: Path, capsys) -> None:
     (run / LAST).unlink()
     assert main(["resume", str(run)]) == 0
     assert f"{LAST} is gone: the run cannot be extended" in capsys.readouterr().out
-    (run / "metrics.csv").unlink()
+    (run / "metrics.csv").write_text("x")
+    (run / "curves.png").unlink()
     assert main(["resume", str(run)]) == 0
-    assert "metrics.csv is gone for good" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "cannot be made anew" in out
+    assert_error_line(err, file="curves.png", also=["metrics.csv"])
     (run / BEST).unlink()
     assert main(["train", *SIZES, "dataset.dim=4", "trainer.epochs=2", "replicas=2", f"hydra.run.dir={run}"]) == 2
     err = capsys.readouterr().err
-    assert_error_line(err, file=BEST, also=["gone"])
+    assert_error_line(err, file=BEST)
     assert "resume" not in err  # which could not help
+
+
+def test_an_unfinished_run_is_not_trained_anew_over_its_best_checkpoint(run: Path, capsys) -> None:
+    set_status(run, "interrupted")
+    (run / LAST).unlink()
+    before = (run / BEST).read_bytes()
+    assert main(["resume", str(run)]) == 2
+    assert_error_line(capsys.readouterr().err, file=[LAST, BEST])
+    assert (run / BEST).read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", [flip, Path.unlink])
+@pytest.mark.parametrize("names", [(LAST, "run.json"), (LAST, BEST)])
+def test_what_is_lost_is_said_to_be(
+    names: tuple[str, str], damage: Callable[[Path], object], run: Path, capsys
+) -> None:
+    for name in names:
+        damage(run / name)
+    for command in (["resume", str(run)], ["evaluate", str(run)]):
+        assert main(command) == 2
+        err = capsys.readouterr().err
+        assert_error_line(err)
+        assert "invlearn resume" not in err  # which could not help
+
+
+@pytest.mark.parametrize("damage", [flip, Path.unlink])
+def test_a_finished_run_with_a_damaged_best_checkpoint_is_not_taken_for_whole(
+    damage: Callable[[Path], object], run: Path, capsys
+) -> None:
+    damage(run / BEST)
+    assert main(["train", *SIZES, "dataset.dim=4", "trainer.epochs=2", "replicas=2", f"hydra.run.dir={run}"]) == 2
+    assert_error_line(capsys.readouterr().err, file=BEST, suggests="invlearn resume")
 
 
 def test_the_best_checkpoint_knows_the_config_too(run: Path, trained: Path, capsys) -> None:

@@ -56,7 +56,8 @@ def test_files_are_as_readable_as_any_other(tmp_path: Path) -> None:
 
 def test_who_could_read_the_old_file_can_read_the_new_one(tmp_path: Path) -> None:
     (tmp_path / "mine").touch(0o600)
-    write_atomically(tmp_path / "mine", b"new")
+    with replacing(tmp_path / "mine") as temporary:
+        assert stat.S_IMODE(temporary.stat().st_mode) == 0o600  # already while it is written
     assert stat.S_IMODE((tmp_path / "mine").stat().st_mode) == 0o600
 
 

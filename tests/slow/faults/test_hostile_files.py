@@ -161,7 +161,7 @@ def test_damaged_samples(ending: str, commands: Commands, some: Callable[[int], 
     path = folder / f"samples.{ending}"
     features = table[[f"f{index}" for index in range(4)]]
     if ending == "npz":
-        np.savez_compressed(path, f=features.to_numpy())
+        np.savez_compressed(path, **{name: features[name].to_numpy() for name in ("f0", "f1", "f2", "f3")})
     elif ending == "npy":
         np.save(path, features.to_records(index=False))
     elif ending == "parquet":
@@ -170,7 +170,9 @@ def test_damaged_samples(ending: str, commands: Commands, some: Callable[[int], 
         table.to_csv(path, index=False)
     whole = path.read_bytes()
     before = others(folder)
+    assert commands("embed", "run", path.name, "-o", "z.csv", cwd=folder).status == 0
     for case in some(CASES):
+        (folder / "z.csv").unlink(missing_ok=True)
         chance = random.Random(f"{ending} {case}")
         place = chance.randrange(len(whole))
         path.write_bytes(whole[:place] + (chance.randbytes(chance.randint(1, 8)) + whole[place + 8 :]) * (case % 3 > 0))
