@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 
 import torch
-from torch import Tensor
 
 from invlearn.closed_form.candidates import (
     CENTRED,
@@ -25,41 +24,19 @@ from invlearn.closed_form.lift import Monomials
 from invlearn.closed_form.moments import moments
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.readout import fit_weights, lengths, turn_singles
+from invlearn.closed_form.refit import agreeing
 from invlearn.closed_form.score import Scorer
 from invlearn.closed_form.settings import Normalization, Polynomial
+from invlearn.closed_form.solved import Solved
 from invlearn.closed_form.view import CONSTANT, View, normalized
 from invlearn.data import Pairs
 from invlearn.data.seeding import derived_seed, seeded_generator
 from invlearn.errors import UserError
 
-__all__ = ["Solved", "fit"]
+__all__ = ["fit"]
 
-
-@dataclass(frozen=True)
-class Solved:
-    """What one replica found."""
-
-    candidates: list[Candidate]
-    """All that were tried."""
-    chosen: int
-    """Index of the best."""
-    shares: Tensor
-    """Share of variance within entities of the directions that the best one was cut from, ascending, ``(K,)``."""
-    mean: Tensor
-    """Of normalised samples, ``(d,)``."""
-    projection: Tensor
-    """``(d, r)``; r is 0 where the code is lengths in a frame."""
-    frame: list[Tensor]
-    """Subspaces, ``(d, w)`` each."""
-    weight: Tensor
-    """``(m, k)``."""
-    bias: Tensor
-    """``(k,)``."""
-
-    @property
-    def best(self) -> Candidate:
-        """The candidate that was chosen."""
-        return self.candidates[self.chosen]
+ROUNDS = 8
+"""Times at most that samples are left out."""
 
 
 def fit(settings: Polynomial, observed: Observed, valid: Pairs, seed: int) -> Solved:
@@ -75,6 +52,12 @@ def fit(settings: Polynomial, observed: Observed, valid: Pairs, seed: int) -> So
         UserError: Nothing varies between entities.
     """
     scorer = Scorer(valid, given=observed.different is not None)
+    solved = _search(settings, observed, scorer, seed)
+    rounds = ROUNDS if settings.refit == "auto" else settings.refit
+    return _refitted(settings, solved, observed, scorer, seed, rounds=rounds)
+
+
+def _search(settings: Polynomial, observed: Observed, scorer: Scorer, seed: int) -> Solved:
     found: list[Solved] = []
     for solved in _solutions(settings, observed, scorer, seed):
         found.append(solved)
@@ -89,6 +72,30 @@ def fit(settings: Polynomial, observed: Observed, valid: Pairs, seed: int) -> So
         key=lambda solved: len(solved.weight),
     )
     return replace(best, candidates=tried, chosen=tried.index(best.best))
+
+
+def _refitted(
+    settings: Polynomial, solved: Solved, observed: Observed, scorer: Scorer, seed: int, *, rounds: int
+) -> Solved:
+    """Leave out samples that do not agree with their entity, as those with a wrong label, as long as that helps."""
+    kept = torch.ones(len(observed.x), dtype=torch.bool, device=observed.x.device)
+    if not solved.best.degree:  # a frame is exact: nothing disagrees
+        return solved
+    normalization = next(n for n in CENTRED if (CENTRED[n], SPHERED[n]) == solved.best[2:4])
+    given = replace(settings, degree=solved.best.degree, rank=solved.best.rank, normalize=normalization)
+    latest = best = solved
+    tried = solved.candidates
+    for _ in range(rounds):
+        before, kept = kept, agreeing(latest, observed)
+        if bool((kept == before).all()):
+            break
+        left = Observed(observed.x[kept], observed.entity[kept], observed.different)
+        latest = _search(given, left, scorer, seed)
+        shifted = replace(latest, candidates=[*tried, *latest.candidates], chosen=len(tried) + latest.chosen)
+        tried = shifted.candidates
+        if latest.best.valid_loss < best.best.valid_loss:
+            best = shifted
+    return replace(best, candidates=tried)
 
 
 def _solutions(settings: Polynomial, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:

@@ -27,6 +27,8 @@ class Polynomial:
         rank: Principal components r that samples are projected onto, at least 1.
         normalize: What is removed of each sample: nothing, its length (``sphere``), or its mean and its length
             (``standardise``).
+        refit: How often at most samples that do not agree with their entity are left out, as those with a wrong label;
+            each time only if validation pairs gain. ``auto`` is 8.
 
     Raises:
         ValueError: A setting is out of range.
@@ -40,9 +42,10 @@ class Polynomial:
     ridge: float | Literal["auto"] = "auto"
     rank: int | Literal["auto"] = "auto"
     normalize: Literal["auto", "none", "sphere", "standardise"] = "auto"
+    refit: int | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in (("components", 1), ("rank", 1), ("ridge", 0)):
+        for name, least in (("components", 1), ("rank", 1), ("ridge", 0), ("refit", 0)):
             value = getattr(self, name)
             if value != "auto" and value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")

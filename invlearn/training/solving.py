@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from invlearn.closed_form import Candidate, Monomials, Normalize, Solved, SolvedEncoder, SolvedNetwork, fit, observe
+from invlearn.closed_form import Candidate, Solved, fit, observe, padded, stacked
 from invlearn.data import DrawnPairs
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.baselines import training_facts
@@ -18,7 +18,7 @@ from invlearn.losses import Statistics
 from invlearn.nn import AutoEncoder
 from invlearn.training.experiment import Experiment
 
-__all__ = ["Fitted", "solve", "stacked"]
+__all__ = ["Fitted", "solve"]
 
 
 @dataclass
@@ -91,7 +91,7 @@ def solve(experiment: Experiment, device: torch.device) -> Fitted:
     encoder.network.load_state_dict(best, assign=True)
     train = draws.examples(DrawnPairs(), "train")
     width = max(len(one.shares) for one in solved)
-    shares = torch.stack([_padded(one.shares, (width,), fill=1.0) for one in solved])
+    shares = torch.stack([padded(one.shares, (width,), fill=1.0) for one in solved])
     counts = torch.tensor([len(one.candidates) for one in solved])
     return Fitted(
         encoder=encoder,
@@ -114,48 +114,3 @@ def solve(experiment: Experiment, device: torch.device) -> Fitted:
 
 def _value(solved: Solved, name: str, row: int) -> float:
     return getattr(solved.candidates[row], name) if row < len(solved.candidates) else math.nan
-
-
-def _padded(tensor: Tensor, shape: Sequence[int], *, fill: float = 0.0) -> Tensor:
-    """A tensor in the first corner of a larger one."""
-    padded = tensor.new_full(tuple(shape), fill)
-    padded[tuple(slice(size) for size in tensor.shape)] = tensor
-    return padded
-
-
-def stacked(solved: Sequence[Solved]) -> SolvedNetwork:
-    """Networks of different widths as one: what one of them lacks has the weight 0."""
-    rank = max(one.projection.shape[1] for one in solved)
-    degree = max((one.best.degree for one in solved), default=1) or 1
-    parts = max(len(one.frame) for one in solved)
-    width = max((part.shape[1] for one in solved for part in one.frame), default=1)
-    codes = max(len(one.bias) for one in solved)
-    dim = len(solved[0].mean)
-    lift = Monomials(rank, degree)
-    monomials = lift.features if rank else 0
-    frames, weights = [], []
-    for one in solved:
-        columns = [_padded(part, (dim, width)) for part in one.frame]
-        frame = torch.stack(columns, dim=-1) if columns else one.mean.new_zeros(dim, width, 0)
-        frames.append(_padded(frame, (dim, width, parts)))
-        weight = one.weight.new_zeros(monomials + parts, codes)
-        if one.frame:
-            rows = monomials + torch.arange(len(one.frame))
-        else:
-            rows = lift.within(one.projection.shape[1], one.best.degree)
-        weight[rows.to(weight.device), : len(one.bias)] = one.weight
-        weights.append(weight)
-    return SolvedNetwork(
-        SolvedEncoder(
-            Normalize(
-                solved[0].mean.new_tensor([one.best.centred for one in solved]),
-                solved[0].mean.new_tensor([one.best.sphered for one in solved]),
-            ),
-            mean=torch.stack([one.mean for one in solved]),
-            components=torch.stack([_padded(one.projection, (dim, rank)) for one in solved]),
-            degree=degree,
-            frame=torch.stack(frames),
-            weight=torch.stack(weights),
-            bias=torch.stack([_padded(one.bias, (codes,)) for one in solved]),
-        )
-    )

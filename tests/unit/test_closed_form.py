@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from invlearn.closed_form import Candidate, Monomials, Polynomial, Solved, SolvedNetwork, fit, observe
+from invlearn.closed_form import Candidate, Monomials, Polynomial, Solved, SolvedNetwork, fit, observe, stacked
 from invlearn.closed_form.eigen import Eigenproblem
 from invlearn.closed_form.frames import find_frame, nearest_invariant
 from invlearn.closed_form.moments import moments
@@ -53,8 +54,6 @@ def fitted(dataset, seed: int = 0, **settings) -> Solved:
 
 
 def code_distances(solved: Solved, pairs: Pairs) -> Tensor:
-    from invlearn.training.solving import stacked
-
     encode = stacked([solved]).requires_grad_(False).encode
     return torch.linalg.vector_norm(encode(pairs.x[None].double()) - encode(pairs.x_prime[None].double()), dim=-1)[0]
 
@@ -187,9 +186,23 @@ def test_linear_lifts_do_where_the_distortion_is_added() -> None:
     assert fitted(dataset, normalize="none").best[:2] == (1, 6)
 
 
+def test_samples_with_a_wrong_label_are_left_out() -> None:
+    dataset = hidden_cycle(400, 4, noise=0.02)
+    wrong = torch.arange(0, len(dataset.entity), 10)
+    labels = dataset.entity.clone()
+    labels[wrong] = labels[wrong.roll(1)]
+    mislabelled = replace(dataset, entity=labels)
+    pairs = dataset.pairs("test", 0)
+    ratios = []
+    for refit in (0, 8):
+        distance, same = code_distances(fitted(mislabelled, refit=refit, degree=2), pairs), pairs.distance == 0
+        ratios.append(float(distance[same].square().mean() / distance[~same].square().mean()))
+    assert ratios[1] < 0.5 * ratios[0]
+
+
 def test_what_is_given_is_not_searched() -> None:
     dataset = hidden_cycle(120, 3, noise=0.05)
-    solved = fitted(dataset, degree=2, rank=8, ridge=0.3, components=5, normalize="sphere")
+    solved = fitted(dataset, degree=2, rank=8, ridge=0.3, components=5, normalize="sphere", refit=0)
     assert [candidate[:6] for candidate in solved.candidates] == [(2, 8, 0.0, 1.0, 0.3, 5)]
     assert solved.weight.shape == (44, 5)
 
@@ -209,8 +222,6 @@ def test_given_pairs_are_learned_from() -> None:
 
 
 def test_replicas_of_different_shapes_make_one_stack() -> None:
-    from invlearn.training.solving import stacked
-
     dataset = hidden_cycle(120, 3, noise=0.05)
     exact = fitted(hidden_cycle(60, 3, noise=0.0))
     given = [{"degree": 1}, {"degree": 3, "rank": 5}, {"degree": 2, "rank": 7, "normalize": "sphere"}]
@@ -232,8 +243,6 @@ def test_replicas_of_different_shapes_make_one_stack() -> None:
 
 @pytest.mark.parametrize("name", ["mean", "components", "lengths.frame", "weight"])
 def test_parameters_of_other_shapes_are_refused(name: str) -> None:
-    from invlearn.training.solving import stacked
-
     parameters = dict(stacked([fitted(hidden_cycle(60, 3, noise=0.0))]).state_dict())
     with pytest.raises(ValueError, match="parameters"):
         SolvedNetwork.like({**parameters, f"encoder.{name}": torch.zeros(3)})

@@ -1,0 +1,38 @@
+"""What one replica found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from invlearn.closed_form.candidates import Candidate
+
+__all__ = ["Solved"]
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What one replica found."""
+
+    candidates: list[Candidate]
+    """All that were tried."""
+    chosen: int
+    """Index of the best."""
+    shares: Tensor
+    """Share of variance within entities of the directions that the best one was cut from, ascending, ``(K,)``."""
+    mean: Tensor
+    """Of normalised samples, ``(d,)``."""
+    projection: Tensor
+    """``(d, r)``; r is 0 where the code is lengths in a frame."""
+    frame: list[Tensor]
+    """Subspaces, ``(d, w)`` each."""
+    weight: Tensor
+    """``(m, k)``."""
+    bias: Tensor
+    """``(k,)``."""
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate that was chosen."""
+        return self.candidates[self.chosen]

@@ -1,0 +1,59 @@
+"""What replicas found as one stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from invlearn.closed_form.lift import Monomials
+from invlearn.closed_form.network import Normalize, SolvedEncoder, SolvedNetwork
+from invlearn.closed_form.solved import Solved
+
+__all__ = ["padded", "stacked"]
+
+
+def padded(tensor: Tensor, shape: Sequence[int], *, fill: float = 0.0) -> Tensor:
+    """A tensor in the first corner of a larger one."""
+    padded = tensor.new_full(tuple(shape), fill)
+    padded[tuple(slice(size) for size in tensor.shape)] = tensor
+    return padded
+
+
+def stacked(solved: Sequence[Solved]) -> SolvedNetwork:
+    """Networks of different widths as one: what one of them lacks has the weight 0."""
+    rank = max(one.projection.shape[1] for one in solved)
+    degree = max((one.best.degree for one in solved), default=1) or 1
+    parts = max(len(one.frame) for one in solved)
+    width = max((part.shape[1] for one in solved for part in one.frame), default=1)
+    codes = max(len(one.bias) for one in solved)
+    dim = len(solved[0].mean)
+    lift = Monomials(rank, degree)
+    monomials = lift.features if rank else 0
+    frames, weights = [], []
+    for one in solved:
+        columns = [padded(part, (dim, width)) for part in one.frame]
+        frame = torch.stack(columns, dim=-1) if columns else one.mean.new_zeros(dim, width, 0)
+        frames.append(padded(frame, (dim, width, parts)))
+        weight = one.weight.new_zeros(monomials + parts, codes)
+        if one.frame:
+            rows = monomials + torch.arange(len(one.frame))
+        else:
+            rows = lift.within(one.projection.shape[1], one.best.degree)
+        weight[rows.to(weight.device), : len(one.bias)] = one.weight
+        weights.append(weight)
+    return SolvedNetwork(
+        SolvedEncoder(
+            Normalize(
+                solved[0].mean.new_tensor([one.best.centred for one in solved]),
+                solved[0].mean.new_tensor([one.best.sphered for one in solved]),
+            ),
+            mean=torch.stack([one.mean for one in solved]),
+            components=torch.stack([padded(one.projection, (dim, rank)) for one in solved]),
+            degree=degree,
+            frame=torch.stack(frames),
+            weight=torch.stack(weights),
+            bias=torch.stack([padded(one.bias, (codes,)) for one in solved]),
+        )
+    )
