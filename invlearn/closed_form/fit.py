@@ -53,18 +53,21 @@ def fit(settings: Polynomial, observed: Observed, valid: Pairs, seed: int) -> So
     """
     scorer = Scorer(valid, given=observed.different is not None)
     solved = _search(settings, observed, scorer, seed)
+    if solved is None:
+        raise UserError("model: nothing varies between entities, and so nothing tells them apart")
     rounds = ROUNDS if settings.refit == "auto" else settings.refit
     return _refitted(settings, solved, observed, scorer, seed, rounds=rounds)
 
 
-def _search(settings: Polynomial, observed: Observed, scorer: Scorer, seed: int) -> Solved:
+def _search(settings: Polynomial, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:
+    """The best of all candidates; None if nothing varies between entities."""
     found: list[Solved] = []
     for solved in _solutions(settings, observed, scorer, seed):
         found.append(solved)
         if solved.best.valid_loss <= scorer.floor:
             break
     if not found:
-        raise UserError("model: nothing varies between entities, and so nothing tells them apart")
+        return None
     tried = [candidate for solved in found for candidate in solved.candidates]
     least = min(solved.best.valid_loss for solved in found)
     best = min(
@@ -90,7 +93,10 @@ def _refitted(
         if bool((kept == before).all()):
             break
         left = Observed(observed.x[kept], observed.entity[kept], observed.different)
-        latest = _search(given, left, scorer, seed)
+        found = _search(given, left, scorer, seed)
+        if found is None:  # too little is left
+            break
+        latest = found
         shifted = replace(latest, candidates=[*tried, *latest.candidates], chosen=len(tried) + latest.chosen)
         tried = shifted.candidates
         if latest.best.valid_loss < best.best.valid_loss:

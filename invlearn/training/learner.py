@@ -39,9 +39,9 @@ def learn(experiment: Experiment, device: torch.device | str | None = None) -> T
         ``z_invariant, _ = learn(Experiment.from_config(config)).encoder.encode(x)``
     """
     place = resolve_device(experiment.settings.device) if device is None else device
-    if experiment.solver:
-        return solve(experiment, torch.device(place))
     with torch_set_up(experiment.settings):
+        if experiment.solver:
+            return solve(experiment, torch.device(place))
         state, train, valid = prepare_training(experiment, place)
         for _ in train_epochs(state, experiment, train, valid):
             pass
