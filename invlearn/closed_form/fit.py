@@ -99,8 +99,9 @@ def _refitted(
         latest = found
         shifted = replace(latest, candidates=[*tried, *latest.candidates], chosen=len(tried) + latest.chosen)
         tried = shifted.candidates
-        if latest.best.valid_loss < best.best.valid_loss:
-            best = shifted
+        if latest.best.valid_loss >= best.best.valid_loss:
+            break
+        best = shifted
     return replace(best, candidates=tried)
 
 
