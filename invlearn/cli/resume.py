@@ -16,7 +16,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--device", help="continue on another device: auto, cpu, cuda or cuda:N")
     arguments = parser.parse_intermixed_args(argv)
     directory = RunDirectory(arguments.run)
-    if not (directory.last_checkpoint.is_file() or directory.best_checkpoint.is_file()):
+    if not directory.has_checkpoint:
         directory.config()  # says what is wrong before torch is loaded
 
     from invlearn.runs.mending import mend

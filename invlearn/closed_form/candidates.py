@@ -8,13 +8,12 @@ from invlearn.closed_form.lift import monomial_count
 from invlearn.closed_form.settings import Normalization, Polynomial
 
 __all__ = [
-    "CENTRED",
     "COMPONENTS",
     "RIDGES",
     "ROWS_PER_FEATURE",
-    "SPHERED",
     "Candidate",
     "LiftSize",
+    "flags_of",
     "lifts_of",
     "normalizations_of",
 ]
@@ -99,6 +98,11 @@ def lifts_of(settings: Polynomial, dim: int) -> list[LiftSize]:
     ranks = sorted({*(rank for rank in RANKS if rank < dim), dim})
     sizes = [LiftSize(degree, rank) for degree in degrees for rank in ranks]
     return [size for size in sizes if size.features <= MOST_FEATURES[size.degree]]
+
+
+def flags_of(normalization: Normalization) -> tuple[float, float]:
+    """Whether a normalisation removes the mean and the length of each sample, 0 or 1, as candidates have it."""
+    return CENTRED[normalization], SPHERED[normalization]
 
 
 def normalizations_of(settings: Polynomial) -> list[Normalization]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
 
 import torch
 
 from invlearn.closed_form.candidates import (
-    CENTRED,
     COMPONENTS,
     RIDGES,
-    SPHERED,
     Candidate,
     LiftSize,
+    flags_of,
     lifts_of,
     normalizations_of,
 )
@@ -84,7 +83,7 @@ def _refitted(
     kept = torch.ones(len(observed.x), dtype=torch.bool, device=observed.x.device)
     if not solved.best.degree:  # a frame is exact: nothing disagrees
         return solved
-    normalization = next(n for n in CENTRED if (CENTRED[n], SPHERED[n]) == solved.best[2:4])
+    normalization = next(n for n in normalizations_of(settings) if flags_of(n) == solved.best[2:4])
     given = replace(settings, degree=solved.best.degree, rank=solved.best.rank, normalize=normalization)
     latest = best = solved
     tried = solved.candidates
@@ -107,23 +106,24 @@ def _refitted(
 
 def _solutions(settings: Polynomial, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
     """The best of each lift: frames first, then what is cheap with every normalisation, then the rest with the best."""
-    choices: Sequence[Normalization] = normalizations_of(settings)
+    choices = normalizations_of(settings)
     if settings.degree in ("auto", 2) and settings.rank == "auto":
         for normalization in choices:
             yield from _in_a_frame(normalization, observed, scorer, seed)
-    best: tuple[Normalization, Candidate] | None = None
+    best: tuple[View, Candidate] | None = None
     for normalization in choices:
         view = View(normalization, observed.x, observed.entity, scorer.pairs)
         cheap = [size for size in lifts_of(settings, view.axes.shape[1]) if size.is_cheap]
         for solved in _of_lifts(settings, view, scorer, cheap, seed):
             if best is None or solved.best.valid_loss < best[1].valid_loss:
-                best = normalization, solved.best
+                best = view, solved.best
             yield solved
     if best is not None:
-        choices = [best[0]]
+        views: Iterable[View] = [best[0]]
         settings = replace(settings, ridge=best[1].ridge) if settings.ridge == "auto" else settings
-    for normalization in choices:
-        view = View(normalization, observed.x, observed.entity, scorer.pairs)
+    else:
+        views = (View(normalization, observed.x, observed.entity, scorer.pairs) for normalization in choices)
+    for view in views:
         dear = [size for size in lifts_of(settings, view.axes.shape[1]) if not size.is_cheap]
         yield from _of_lifts(settings, view, scorer, dear, seed)
 
@@ -158,8 +158,7 @@ def _in_a_frame(normalization: Normalization, observed: Observed, scorer: Scorer
     codes = [lengths(x, parts) for x in pairs(scorer.pairs)[:2]]
     squared = ((codes[0] - codes[1]).square() @ weights)[None]
     weight = torch.diag((weights * (1.0 if scorer.given else scorer.scale(squared))).sqrt())
-    flags = CENTRED[normalization], SPHERED[normalization]
-    candidate = Candidate(0, 0, *flags, 0.0, len(parts), float(scorer.scores(squared)))
+    candidate = Candidate(0, 0, *flags_of(normalization), 0.0, len(parts), float(scorer.scores(squared)))
     nothing = weight.new_zeros(d, 0)
     yield Solved([candidate], 0, shares, nothing.new_zeros(d), nothing, parts, weight, weight.new_zeros(len(parts)))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from invlearn.closed_form.candidates import CENTRED, RANKS, ROWS_PER_FEATURE, SPHERED, Candidate
+from invlearn.closed_form.candidates import RANKS, ROWS_PER_FEATURE, Candidate, flags_of
 from invlearn.closed_form.lift import Monomials
 from invlearn.closed_form.moments import CHUNK
 from invlearn.closed_form.network import Normalize
@@ -28,8 +28,8 @@ def normalized(x: Tensor, normalization: Normalization) -> Tensor:
     """Samples ``(n, d)`` without what a normalisation removes."""
     if normalization == "none":
         return x
-    centre, sphere = x.new_tensor([CENTRED[normalization]]), x.new_tensor([SPHERED[normalization]])
-    return Normalize(centre, sphere).requires_grad_(False)(x[None])[0]
+    flags = (x.new_tensor([flag]) for flag in flags_of(normalization))
+    return Normalize(*flags).requires_grad_(False)(x[None])[0]
 
 
 class View:
@@ -54,8 +54,7 @@ class View:
 
     def candidate(self, degree: int, rank: int, ridge: float, components: int, score: float) -> Candidate:
         """A row of what was tried."""
-        flags = CENTRED[self.normalization], SPHERED[self.normalization]
-        return Candidate(degree, rank, *flags, ridge, components, score)
+        return Candidate(degree, rank, *flags_of(self.normalization), ridge, components, score)
 
     def lifted(self, lift: Monomials, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Lifted training samples and their entities, in chunks of whole entities.

@@ -154,8 +154,8 @@ def _check_plain(value: object, depth: int = 0) -> int:
         return sum(_check_plain(item, depth + 1) for item in value)
     if value is not None and type(value) not in (str, bool, int, float):
         raise ValueError(f"it holds a {type(value).__name__}, which is no plain value")
-    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
-        raise ValueError(f"it holds an integer above {LARGEST_INTEGER:,}")
+    if isinstance(value, int):
+        _bounded(value)
     return 0
 
 
@@ -200,7 +200,7 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _bounded(digits: str) -> int:
+def _bounded(digits: str | int) -> int:
     number = int(digits)
     if abs(number) > LARGEST_INTEGER:
         raise ValueError(f"it holds an integer above {LARGEST_INTEGER:,}")

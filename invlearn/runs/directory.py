@@ -62,6 +62,11 @@ class RunDirectory:
         return self.path / BEST
 
     @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is one of them."""
+        return self.last_checkpoint.is_file() or self.best_checkpoint.is_file()
+
+    @property
     def curves(self) -> Path:
         """The plot of the validation errors."""
         return self.path / "curves.png"
@@ -236,7 +241,7 @@ class RunDirectory:
         except FileNotFoundError as error:
             if way_out := self.way_out(name):
                 raise DamagedError(f"{self.path} has no {name}{way_out}") from error
-            if self.last_checkpoint.is_file() or self.best_checkpoint.is_file():
+            if self.has_checkpoint:
                 raise DamagedError(
                     f"{self.path} has no {name}, and no {LAST} to make it of: the run is lost"
                 ) from error

@@ -39,7 +39,7 @@ def mend(directory: RunDirectory) -> list[str]:
         UserError: Another process trains it, or it cannot be written to.
         DamagedError: What is left does not suffice.
     """
-    if not (directory.last_checkpoint.is_file() or directory.best_checkpoint.is_file()):
+    if not directory.has_checkpoint:
         return []
     directory.check_links()
     last = cache(lambda: load_checkpoint(directory, LAST, "cpu"))  # where it is needed, and once

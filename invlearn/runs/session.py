@@ -75,7 +75,7 @@ def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
     if not directory.path.is_dir():
         raise UserError(f"{directory} is not a folder")
     if not directory.exists:
-        if directory.last_checkpoint.is_file() or directory.best_checkpoint.is_file():
+        if directory.has_checkpoint:
             directory.read()  # says what is gone, and what writes it anew
         ours = ("config.yaml", "run.json", "train.log")  # a run that was stopped before both files were written
         if any(entry.name not in ours and entry.name[0] != "." for entry in directory.path.iterdir()):

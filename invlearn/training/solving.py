@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -65,8 +65,7 @@ class Fitted:
         """
         encoder = experiment.encoder(device, like=contents["best"])
         encoder.network.load_state_dict(contents["best"], assign=True)
-        names = ("statistics", "best", "best_loss", "best_epoch", "last_epoch", "diverged", "epoch", "history")
-        return cls(encoder, **{name: contents[name] for name in names})
+        return cls(encoder, **{field.name: contents[field.name] for field in fields(cls) if field.name != "encoder"})
 
 
 def solve(experiment: Experiment, device: torch.device) -> Fitted:
