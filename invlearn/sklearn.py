@@ -22,7 +22,7 @@ from invlearn.errors import UserError, nearest
 from invlearn.files import EntityFile, Prepared
 from invlearn.files.notes import unlike_features
 from invlearn.files.scale import Scaling, scale_of, spread_of
-from invlearn.training.experiment import Experiment
+from invlearn.training.experiment import Experiment, is_closed_form
 from invlearn.training.learner import learn
 
 try:
@@ -46,9 +46,9 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     """Learn a code that is equal for samples of one entity and different for those of others.
 
     Args:
-        model: ``extended`` or ``standard``, which are trained, or ``polynomial``, which is found in closed form and
-            reads no ``pairs``, ``epochs`` or ``batch_size``.
-        invariant: Width of the code; ``auto`` is the number of features, and for ``polynomial`` what does best on
+        model: ``extended`` or ``standard``, which are trained, or ``polynomial``, ``convolution`` or ``fourier``, which
+            are found in closed form and read no ``pairs``, ``epochs`` or ``batch_size``.
+        invariant: Width of the code; ``auto`` is the number of features, and of a closed form what does best on
             validation entities.
         distance: How far entities are apart: ``binary``, 1, or ``observed``, the smallest distance between samples of
             theirs.
@@ -81,7 +81,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def __init__(
         self,
         *,
-        model: Literal["extended", "standard", "polynomial"] = "extended",
+        model: Literal["extended", "standard", "polynomial", "convolution", "fourier"] = "extended",
         invariant: int | Literal["auto"] = "auto",
         distance: Literal["observed", "binary"] = "binary",
         pairs: Literal["drawn", "batch"] = "batch",
@@ -201,17 +201,12 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if settings.get("replicas", 1) != 1:
             raise ValueError(f"settings: replicas must be 1, got {settings['replicas']}; an encoder is one network")
         options = {"model": self.model, "loss": "pairwise", "optimizer": "adamw", "trainer": "default"}
-        solved = settings.get("model", self.model) == "polynomial"
+        model = _group("model", settings.get("model", self.model))
+        solved = is_closed_form(model)
         if solved:
             options |= dict.fromkeys(("loss", "optimizer", "trainer"), "none")
         options |= {group: settings.pop(group) for group in options if group in settings}
-        config = OmegaConf.create({})
-        for group, option in options.items():
-            file = conf_dir() / group / f"{option}.yaml"
-            if not file.is_file():
-                choices = [path.stem for path in file.parent.glob("*.yaml")]
-                raise ValueError(f"{group}: there is no {option!r}{nearest(str(option), choices)}")
-            config[group] = {key: value for key, value in OmegaConf.load(file).items() if key != "defaults"}
+        config = OmegaConf.create({group: _group(group, option) for group, option in options.items()})
         given = {"model.components": self.invariant} if solved else self._training_settings(options["loss"])
         given |= {"device": self.device, "seed": seed, **settings}
         for key, value in given.items():
@@ -228,6 +223,19 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             "trainer.epochs": self.epochs,
             "trainer.batch_size": self.batch_size,
         }
+
+
+def _group(group: str, option: str) -> dict[str, Any]:
+    """A config group's option.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
+    file = conf_dir() / group / f"{option}.yaml"
+    if not file.is_file():
+        choices = [path.stem for path in file.parent.glob("*.yaml")]
+        raise ValueError(f"{group}: there is no {option!r}{nearest(str(option), choices)}")
+    return {str(key): value for key, value in OmegaConf.load(file).items() if key != "defaults"}
 
 
 def _trained(experiment: Experiment) -> tuple[Encoder, int]:

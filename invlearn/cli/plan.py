@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from invlearn.closed_form import lifts_of
+from invlearn.closed_form import lifts_of, observe
 from invlearn.data import Batch
 from invlearn.nn import StackedLinear
 from invlearn.training.experiment import Experiment, resolve_device
@@ -42,19 +42,21 @@ def _describe(experiment: Experiment) -> tuple[str, float]:
 def _describe_solving(experiment: Experiment) -> tuple[str, float]:
     """Features, memory and estimated seconds of a closed form, if all candidates have to be tried."""
     device = resolve_device(experiment.settings.device)
-    solver, rows = experiment.solver, 2 * experiment.data.dataset.size
+    solver, draws = experiment.solver, experiment.draws(device)
     assert solver is not None
-    lifts = lifts_of(solver, experiment.spec.dim)
-    draws = len(experiment.draws(device).seeds)
+    observed = observe(draws.dataset, draws.seeds[0], device)
+    rows, width = len(observed.x), solver.feature_count(experiment.spec.dim)
+    lifts = lifts_of(solver, min(width, rows - 1))
     largest = max((lift.features for lift in lifts), default=0)
-    seconds = draws * sum(lift.operations(rows) for lift in lifts) / _operations_per_second(device)
+    numbers = 4 * largest**2 + rows * (experiment.spec.dim + width)
+    seconds = len(draws.seeds) * sum(lift.operations(rows) for lift in lifts) / _operations_per_second(device)
     listed = ", ".join(f"{lift.features:,} (degree {lift.degree}, rank {lift.rank})" for lift in lifts)
     lines = [
         *experiment.data.report,
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.spec.dim}, {rows:,} samples"
-        + (" for each replica" if draws > 1 else ""),
+        + (" for each replica" if len(draws.seeds) > 1 else ""),
         f"features   {listed or 'lengths in a frame alone'}",
-        f"memory     {_mib(8 * (4 * largest**2 + rows * experiment.spec.dim))} of moments and samples, in float64",
+        f"memory     {_mib(numbers * 8)} of moments and samples, in float64",
         f"time       at most about {_duration(seconds)} on {device}; less where a frame, or a small lift, does",
     ]
     return "\n".join(lines), seconds

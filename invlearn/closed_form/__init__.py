@@ -1,16 +1,22 @@
 """Encoders in closed form: what varies between entities and not within them, by linear algebra."""
 
 from invlearn.closed_form.candidates import Candidate, lifts_of
+from invlearn.closed_form.convolution import Convolution
 from invlearn.closed_form.fit import fit
+from invlearn.closed_form.fourier import Fourier
 from invlearn.closed_form.lift import Monomials
 from invlearn.closed_form.network import Normalize, SolvedEncoder, SolvedNetwork
 from invlearn.closed_form.observed import Observed, observe
-from invlearn.closed_form.settings import Polynomial
+from invlearn.closed_form.polynomial import Polynomial
+from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
 from invlearn.closed_form.stacking import padded, stacked
 
 __all__ = [
     "Candidate",
+    "ClosedForm",
+    "Convolution",
+    "Fourier",
     "Monomials",
     "Normalize",
     "Observed",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from invlearn.closed_form.lift import monomial_count
-from invlearn.closed_form.settings import Normalization, Polynomial
+from invlearn.closed_form.settings import ClosedForm, Normalization
 
 __all__ = [
     "COMPONENTS",
@@ -83,12 +83,12 @@ class LiftSize(NamedTuple):
         return normalizations * (2.0 * min(rows, ROWS_PER_FEATURE * m) * m**2 + (1 + ridges) * 20.0 * m**3)
 
 
-def lifts_of(settings: Polynomial, dim: int) -> list[LiftSize]:
-    """The monomials that are tried on samples of d features, by degree and rank.
+def lifts_of(settings: ClosedForm, dim: int) -> list[LiftSize]:
+    """The monomials that are tried, by degree and rank.
 
     Args:
         settings: What is given.
-        dim: Features, or principal components that vary.
+        dim: Features of a sample, or principal components of them that vary.
     """
     degrees = (1, 2, 3) if settings.degree == "auto" else (settings.degree,)
     if not dim:  # nothing varies
@@ -105,6 +105,6 @@ def flags_of(normalization: Normalization) -> tuple[float, float]:
     return CENTRED[normalization], SPHERED[normalization]
 
 
-def normalizations_of(settings: Polynomial) -> list[Normalization]:
+def normalizations_of(settings: ClosedForm) -> list[Normalization]:
     """The normalisations that are tried."""
     return [*CENTRED] if settings.normalize == "auto" else [settings.normalize]

@@ -44,28 +44,31 @@ class Eigenproblem:
         within: Covariance within entities S_w, ``(m, m)``.
         covariance: Covariance of all samples S_t, ``(m, m)``.
         mean: Of all samples, ``(m,)``; it goes along.
+        unit: Size of each feature, squared, relative to which the ridge is, ``(m,)``.
 
     Reference:
         Fisher (1936); Wiskott and Sejnowski, "Slow feature analysis" (2002).
     """
 
-    def __init__(self, within: Tensor, covariance: Tensor, mean: Tensor):
+    def __init__(self, within: Tensor, covariance: Tensor, mean: Tensor, unit: Tensor):
         self.mean = mean
         size = covariance.diagonal().clamp(min=0).sqrt()
         size = torch.where(size > 0, size, 1.0)
         variances, directions = torch.linalg.eigh(covariance / torch.outer(size, size))
         kept = variances > CONSTANT * variances[-1].clamp(min=1e-300)
         white = directions[:, kept] / variances[kept].sqrt()
+        spread = within.diagonal()
         within = within / torch.outer(size, size)
         self._white = white / size[:, None]
         self._within = white.T @ within @ white
-        self._squares = within.diagonal().mean() * (white.T @ white)
+        self._squares = (unit * spread).mean() * (self._white.T @ (self._white / unit[:, None]))
 
     def solve(self, ridge: float = 0.0) -> Solution:
         """Solve it.
 
         Args:
-            ridge: ρ, the share of the mean variance within entities that every feature gets in addition.
+            ridge: ρ, the share of the mean variance within entities, in units of size, that every feature gets in
+                addition.
         """
         shares, rotation = torch.linalg.eigh(self._within + ridge * self._squares)
         return Solution(self._white @ rotation, shares)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 
 import torch
+from torch import nn
 
 from invlearn.closed_form.candidates import (
     COMPONENTS,
@@ -25,7 +26,7 @@ from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.readout import fit_weights, lengths, turn_singles
 from invlearn.closed_form.refit import agreeing
 from invlearn.closed_form.score import Scorer
-from invlearn.closed_form.settings import Normalization, Polynomial
+from invlearn.closed_form.settings import ClosedForm, Normalization
 from invlearn.closed_form.solved import Solved
 from invlearn.closed_form.view import CONSTANT, View, normalized
 from invlearn.data import Pairs
@@ -34,11 +35,14 @@ from invlearn.errors import UserError
 
 __all__ = ["fit"]
 
+DRAWN_FROM = 10_000
+"""Training samples at most that features are drawn from."""
+
 ROUNDS = 8
 """Times at most that samples are left out."""
 
 
-def fit(settings: Polynomial, observed: Observed, valid: Pairs, seed: int) -> Solved:
+def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> Solved:
     """Solve candidates, and choose the best by validation pairs; of those about as good, the smallest lift.
 
     Args:
@@ -58,7 +62,7 @@ def fit(settings: Polynomial, observed: Observed, valid: Pairs, seed: int) -> So
     return _refitted(settings, solved, observed, scorer, seed, rounds=rounds)
 
 
-def _search(settings: Polynomial, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:
+def _search(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:
     """The best of all candidates; None if nothing varies between entities."""
     found: list[Solved] = []
     for solved in _solutions(settings, observed, scorer, seed):
@@ -77,7 +81,7 @@ def _search(settings: Polynomial, observed: Observed, scorer: Scorer, seed: int)
 
 
 def _refitted(
-    settings: Polynomial, solved: Solved, observed: Observed, scorer: Scorer, seed: int, *, rounds: int
+    settings: ClosedForm, solved: Solved, observed: Observed, scorer: Scorer, seed: int, *, rounds: int
 ) -> Solved:
     """Leave out samples that do not agree with their entity, as those with a wrong label, as long as that helps."""
     kept = torch.ones(len(observed.x), dtype=torch.bool, device=observed.x.device)
@@ -88,7 +92,7 @@ def _refitted(
     latest = best = solved
     tried = solved.candidates
     for _ in range(rounds):
-        before, kept = kept, agreeing(latest, observed)
+        before, kept = kept, agreeing(settings, latest, observed)
         if bool((kept == before).all()):
             break
         left = Observed(observed.x[kept], observed.entity[kept], observed.different)
@@ -104,15 +108,14 @@ def _refitted(
     return replace(best, candidates=tried)
 
 
-def _solutions(settings: Polynomial, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
-    """The best of each lift: frames first, then what is cheap with every normalisation, then the rest with the best."""
+def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
+    """The best of each lift: frames first, then what is cheap of every view, then the rest of the best one."""
     choices = normalizations_of(settings)
-    if settings.degree in ("auto", 2) and settings.rank == "auto":
+    if settings.linear and settings.degree in ("auto", 2) and settings.rank == "auto":
         for normalization in choices:
             yield from _in_a_frame(normalization, observed, scorer, seed)
     best: tuple[View, Candidate] | None = None
-    for normalization in choices:
-        view = View(normalization, observed.x, observed.entity, scorer.pairs)
+    for view in _views(settings, observed, scorer, seed):
         cheap = [size for size in lifts_of(settings, view.axes.shape[1]) if size.is_cheap]
         for solved in _of_lifts(settings, view, scorer, cheap, seed):
             if best is None or solved.best.valid_loss < best[1].valid_loss:
@@ -122,10 +125,18 @@ def _solutions(settings: Polynomial, observed: Observed, scorer: Scorer, seed: i
         views: Iterable[View] = [best[0]]
         settings = replace(settings, ridge=best[1].ridge) if settings.ridge == "auto" else settings
     else:
-        views = (View(normalization, observed.x, observed.entity, scorer.pairs) for normalization in choices)
+        views = _views(settings, observed, scorer, seed)
     for view in views:
         dear = [size for size in lifts_of(settings, view.axes.shape[1]) if not size.is_cheap]
         yield from _of_lifts(settings, view, scorer, dear, seed)
+
+
+def _views(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Iterator[View]:
+    """What the eigenproblem is tried on: features of samples after each normalisation."""
+    some = observed.part(DRAWN_FROM, seed).x
+    for normalization in normalizations_of(settings):
+        for features in settings.draw(normalized(some, normalization), seeded_generator(seed, "features")):
+            yield View(settings, normalization, features, observed, scorer.pairs, seed=seed)
 
 
 def _in_a_frame(normalization: Normalization, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
@@ -160,10 +171,20 @@ def _in_a_frame(normalization: Normalization, observed: Observed, scorer: Scorer
     weight = torch.diag((weights * (1.0 if scorer.given else scorer.scale(squared))).sqrt())
     candidate = Candidate(0, 0, *flags_of(normalization), 0.0, len(parts), float(scorer.scores(squared)))
     nothing = weight.new_zeros(d, 0)
-    yield Solved([candidate], 0, shares, nothing.new_zeros(d), nothing, parts, weight, weight.new_zeros(len(parts)))
+    yield Solved(
+        [candidate],
+        0,
+        shares,
+        nn.Identity(),
+        nothing.new_zeros(d),
+        nothing,
+        parts,
+        weight,
+        weight.new_zeros(len(parts)),
+    )
 
 
-def _of_lifts(settings: Polynomial, view: View, scorer: Scorer, sizes: list[LiftSize], seed: int) -> Iterator[Solved]:
+def _of_lifts(settings: ClosedForm, view: View, scorer: Scorer, sizes: list[LiftSize], seed: int) -> Iterator[Solved]:
     """The best of each lift; those of one degree share the moments of the largest."""
     for degree, of_degree in groupby(sizes, key=lambda size: size.degree):
         ranks = [size.rank for size in of_degree]
@@ -173,14 +194,15 @@ def _of_lifts(settings: Polynomial, view: View, scorer: Scorer, sizes: list[Lift
         for rank in ranks:
             lift = Monomials(rank, degree).to(view.mean.device)
             part = largest.within(rank, degree).to(view.mean.device)
-            problem = Eigenproblem(within[part][:, part], covariance[part][:, part], sums.mean[part])
+            unit = lift(view.variances[:rank] / view.variances[0])
+            problem = Eigenproblem(within[part][:, part], covariance[part][:, part], sums.mean[part], unit)
             best = _best_cut(settings, view, scorer, lift, problem)
             if best is not None:
                 yield best
 
 
 def _best_cut(
-    settings: Polynomial, view: View, scorer: Scorer, lift: Monomials, problem: Eigenproblem
+    settings: ClosedForm, view: View, scorer: Scorer, lift: Monomials, problem: Eigenproblem
 ) -> Solved | None:
     """The best ridge and width of the code of a lift; None if nothing in it varies between entities."""
     changes = view.changes(lift)
@@ -203,7 +225,7 @@ def _best_cut(
             weight = vectors[:, : cuts[cut]] * scorer.scale(squared[[cut]]).sqrt()
             shares = solution.within[: COMPONENTS[-1]]
             axes, index = view.axes[:, : lift.rank], len(tried) - len(cuts) + cut
-            best = Solved(tried, index, shares, view.mean, axes, [], weight, -(problem.mean @ weight))
+            best = Solved(tried, index, shares, view.features, view.mean, axes, [], weight, -(problem.mean @ weight))
         if least <= scorer.floor:
             break
     return best

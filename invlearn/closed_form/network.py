@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from invlearn.closed_form.lift import Lengths, Monomials, monomial_count
+from invlearn.closed_form.settings import ClosedForm
 from invlearn.nn import AutoEncoder
 
 __all__ = ["Normalize", "SolvedEncoder", "SolvedNetwork"]
@@ -37,12 +38,13 @@ class Normalize(nn.Module):
 class SolvedEncoder(nn.Module):
     r"""Maps samples ``(R, B, d)`` to codes ``(R, B, k)``.
 
-    .. math:: z = φ(x) W + b, \quad φ = (\text{monomials of } (\hat x - μ) P, \; \text{lengths in the frame of } \hat x)
+    .. math:: z = φ(x) W + b, \quad φ = (\text{monomials of } (f(\hat x) - μ) P, \; \text{lengths of } \hat x)
 
     Args:
         normalize: Makes x̂ of x.
-        mean: μ, ``(R, d)``.
-        components: P, ``(R, d, r)``; with r = 0 there are no monomials.
+        features: f, ``(R, B, d)`` to ``(R, B, D)``.
+        mean: μ, ``(R, D)``.
+        components: P, ``(R, D, r)``; with r = 0 there are no monomials.
         degree: Of the monomials.
         frame: Of the lengths, ``(R, d, W, K)``; with K = 0 there are none.
         weight: W, ``(R, m + K, k)``.
@@ -52,6 +54,7 @@ class SolvedEncoder(nn.Module):
     def __init__(
         self,
         normalize: Normalize,
+        features: nn.Module,
         *,
         mean: Tensor,
         components: Tensor,
@@ -62,6 +65,7 @@ class SolvedEncoder(nn.Module):
     ):
         super().__init__()
         self.normalize = normalize
+        self.features = features
         self.mean, self.components = nn.Parameter(mean), nn.Parameter(components)
         self.monomials = Monomials(components.shape[-1], degree)
         self.lengths = Lengths(frame)
@@ -72,7 +76,7 @@ class SolvedEncoder(nn.Module):
         x = self.normalize(x)
         parts = []
         if self.monomials.rank:
-            parts.append(self.monomials((x - self.mean[:, None]) @ self.components))
+            parts.append(self.monomials((self.features(x) - self.mean[:, None]) @ self.components))
         if self.lengths.features:
             parts.append(self.lengths(x))
         return torch.cat(parts, dim=-1)
@@ -94,20 +98,27 @@ class SolvedNetwork(AutoEncoder):
         return self.get_parameter("encoder.bias").shape[-1]
 
     @classmethod
-    def like(cls, parameters: Mapping[str, Tensor]) -> SolvedNetwork:
+    def like(cls, settings: ClosedForm, parameters: Mapping[str, Tensor]) -> SolvedNetwork:
         """One of the shapes of stored parameters, on ``meta``.
+
+        Args:
+            settings: Those that it was found with.
+            parameters: By name.
 
         Raises:
             KeyError: One is missing, or none is there.
             ValueError: Their shapes fit no such network.
         """
         names = ("normalize.centre", "normalize.sphere", "mean", "components", "lengths.frame", "weight", "bias")
-        centre, sphere, mean, components, frame, weight, bias = (
-            torch.empty_like(parameters[f"encoder.{name}"], device="meta") for name in names
+        empty = {name: torch.empty_like(value, device="meta") for name, value in parameters.items()}
+        centre, sphere, mean, components, frame, weight, bias = (empty[f"encoder.{name}"] for name in names)
+        prefix = "encoder.features."
+        features = settings.restore(
+            {name.removeprefix(prefix): value for name, value in empty.items() if name.startswith(prefix)}
         )
         if [centre.ndim, mean.ndim, components.ndim, frame.ndim, weight.ndim] != [1, 2, 3, 4, 3]:
             raise ValueError("the parameters are of no solved network")
-        rank, features = components.shape[-1], weight.shape[1] - frame.shape[-1]
-        degree = next((p for p in (1, 2, 3) if rank and monomial_count(rank, p) == features), 1)
+        rank, lifted = components.shape[-1], weight.shape[1] - frame.shape[-1]
+        degree = next((p for p in (1, 2, 3) if rank and monomial_count(rank, p) == lifted), 1)
         sizes = {"mean": mean, "components": components, "frame": frame, "weight": weight, "bias": bias}
-        return cls(SolvedEncoder(Normalize(centre, sphere), degree=degree, **sizes))
+        return cls(SolvedEncoder(Normalize(centre, sphere), features, degree=degree, **sizes))

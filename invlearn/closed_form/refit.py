@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from invlearn.closed_form.observed import Observed
+from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
 from invlearn.closed_form.stacking import stacked
 
@@ -18,13 +19,13 @@ BLOCK = 8_192
 """Samples that are encoded at a time."""
 
 
-def agreeing(solved: Solved, observed: Observed) -> Tensor:
+def agreeing(settings: ClosedForm, solved: Solved, observed: Observed) -> Tensor:
     """Whether the code of each sample is near to those of the nearest half of its entity's others, ``(n,)``.
 
     Near is at most twice the median of that distance. Samples that are alone of their entity agree.
     """
-    encode = stacked([solved]).to(observed.x.device).requires_grad_(False).encode
-    codes = torch.cat([encode(part[None])[0] for part in observed.x.split(BLOCK)])
+    encode = stacked(settings, [solved]).to(observed.x.device).requires_grad_(False).encode
+    codes = torch.cat([encode(part[None].double())[0] for part in observed.x.split(BLOCK)])
     _, counts = torch.unique_consecutive(observed.entity, return_counts=True)
     starts = counts.cumsum(0) - counts
     distance = codes.new_full((len(codes),), torch.nan)

@@ -1,30 +1,36 @@
-"""What a user may set of a closed form."""
+"""What a user may set of a closed form, and what its features are."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-__all__ = ["Normalization", "Polynomial"]
+import torch
+from torch import Tensor, nn
+
+__all__ = ["ClosedForm", "Normalization"]
 
 Normalization = Literal["none", "sphere", "standardise"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Polynomial:
-    r"""Polynomials of a sample that vary between entities and hardly within them, found by one eigenproblem.
+class ClosedForm(ABC):
+    r"""Polynomials of features that vary between entities and hardly within them, found by one eigenproblem.
 
-    .. math:: z = W φ(x), \quad S_w v = μ S_t v
+    .. math:: z = W φ(P (f(x) - μ)), \quad S_w v = μ S_t v
 
-    with φ all monomials up to ``degree``, S_w their covariance within entities and S_t that of all samples. Where the
-    true distances of different entities are given, lengths in the subspaces that the distortion keeps are fitted to
-    them too. Each ``auto`` is chosen on validation pairs.
+    with f the features of a sample, P their principal components, φ all monomials up to ``degree``, S_w their
+    covariance within entities and S_t that of all samples. Each ``auto`` is chosen on validation pairs.
+
+    Whoever adds features writes a subclass, and a module ``(R, B, d)`` to ``(R, B, D)`` whose parameters are stacks.
 
     Args:
         degree: Largest degree of a monomial, 1 to 3.
         components: Width k of the code, at least 1.
         ridge: ρ, the share of the mean variance within entities that every direction gets in addition, at least 0.
-        rank: Principal components r that samples are projected onto, at least 1.
+        rank: Principal components r that features are projected onto, at least 1.
         normalize: What is removed of each sample: nothing, its length (``sphere``), or its mean and its length
             (``standardise``).
         refit: How often at most samples that do not agree with their entity are left out, as those with a wrong label;
@@ -44,8 +50,42 @@ class Polynomial:
     normalize: Literal["auto", "none", "sphere", "standardise"] = "auto"
     refit: int | Literal["auto"] = "auto"
 
+    linear: ClassVar[bool] = False
+    """Whether features are linear in the sample, so that a linear distortion acts linearly on them."""
+
     def __post_init__(self) -> None:
         for name, least in (("components", 1), ("rank", 1), ("ridge", 0), ("refit", 0)):
             value = getattr(self, name)
             if value != "auto" and value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
+
+    def check(self, dim: int) -> None:  # noqa: B027 - most take samples of any width
+        """Refuse samples of d features from which these cannot be made.
+
+        Raises:
+            ValueError: It says why.
+        """
+
+    @abstractmethod
+    def feature_count(self, dim: int) -> int:
+        """How many features a sample ``(d,)`` has."""
+
+    @abstractmethod
+    def draw(self, x: Tensor, generator: torch.Generator) -> Iterable[nn.Module]:
+        """Features that are tried, each a stack of one.
+
+        Args:
+            x: Training samples, normalised, ``(n, d)``.
+            generator: What is random comes from it.
+        """
+
+    @abstractmethod
+    def restore(self, parameters: Mapping[str, Tensor]) -> nn.Module:
+        """The features that have these parameters.
+
+        Args:
+            parameters: By name, as ``state_dict`` gives them.
+
+        Raises:
+            KeyError: One is missing.
+        """

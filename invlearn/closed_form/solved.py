@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from invlearn.closed_form.candidates import Candidate
 
@@ -21,10 +21,12 @@ class Solved:
     """Index of the best."""
     shares: Tensor
     """Share of variance within entities of the directions that the best one was cut from, ascending, ``(K,)``."""
+    features: nn.Module
+    """What they are directions of, a stack of one."""
     mean: Tensor
-    """Of normalised samples, ``(d,)``."""
+    """Of those features, ``(D,)``."""
     projection: Tensor
-    """``(d, r)``; r is 0 where the code is lengths in a frame."""
+    """``(D, r)``; r is 0 where the code is lengths in a frame."""
     frame: list[Tensor]
     """Subspaces, ``(d, w)`` each."""
     weight: Tensor

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from invlearn.closed_form.lift import Monomials
 from invlearn.closed_form.network import Normalize, SolvedEncoder, SolvedNetwork
+from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
 
 __all__ = ["padded", "stacked"]
@@ -21,8 +22,9 @@ def padded(tensor: Tensor, shape: Sequence[int], *, fill: float = 0.0) -> Tensor
     return padded
 
 
-def stacked(solved: Sequence[Solved]) -> SolvedNetwork:
+def stacked(settings: ClosedForm, solved: Sequence[Solved]) -> SolvedNetwork:
     """Networks of different widths as one: what one of them lacks has the weight 0."""
+    features = [one.features.state_dict() for one in solved]
     rank = max(one.projection.shape[1] for one in solved)
     degree = max((one.best.degree for one in solved), default=1) or 1
     parts = max(len(one.frame) for one in solved)
@@ -49,6 +51,7 @@ def stacked(solved: Sequence[Solved]) -> SolvedNetwork:
                 solved[0].mean.new_tensor([one.best.centred for one in solved]),
                 solved[0].mean.new_tensor([one.best.sphered for one in solved]),
             ),
+            settings.restore({name: torch.cat([one[name] for one in features]) for name in features[0]}),
             mean=torch.stack([one.mean for one in solved]),
             components=torch.stack([padded(one.projection, (dim, rank)) for one in solved]),
             degree=degree,

@@ -1,24 +1,27 @@
-"""Normalised samples in their principal components, and their lifted moments."""
+"""Features of samples in their principal components, and their lifted moments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from invlearn.closed_form.candidates import RANKS, ROWS_PER_FEATURE, Candidate, flags_of
+from invlearn.closed_form.candidates import RANKS, ROWS_PER_FEATURE, Candidate, flags_of, lifts_of
 from invlearn.closed_form.lift import Monomials
 from invlearn.closed_form.moments import CHUNK
 from invlearn.closed_form.network import Normalize
-from invlearn.closed_form.settings import Normalization
+from invlearn.closed_form.observed import Observed
+from invlearn.closed_form.settings import ClosedForm, Normalization
 from invlearn.data import Pairs
-from invlearn.data.seeding import seeded_generator
 
 __all__ = ["CONSTANT", "View", "normalized"]
 
 WIDE = 4_096
 """Features above which principal components come from a random projection."""
+
+BLOCK = 2**22
+"""Numbers of samples of which features are made at a time."""
 
 CONSTANT = 1e-12
 """Share of the largest variance below which a principal component is constant."""
@@ -33,46 +36,58 @@ def normalized(x: Tensor, normalization: Normalization) -> Tensor:
 
 
 class View:
-    """Training samples and validation pairs, normalised and projected onto principal components.
+    """Features of training samples and validation pairs, projected onto their principal components.
 
     Args:
+        settings: What decides how many samples are needed.
         normalization: What is removed of each sample.
-        x: Training samples, ``(n, d)``; those of an entity lie next to each other.
-        entity: Their entities, ``(n,)``.
+        features: Their features, a stack of one.
+        observed: Training samples; where there are more than tell anything, a random part is taken.
         valid: Validation pairs.
+        seed: Of that part.
     """
 
-    def __init__(self, normalization: Normalization, x: Tensor, entity: Tensor, valid: Pairs):
+    def __init__(
+        self,
+        settings: ClosedForm,
+        normalization: Normalization,
+        features: nn.Module,
+        observed: Observed,
+        valid: Pairs,
+        *,
+        seed: int,
+    ):
         self.normalization: Normalization = normalization
-        self.entity = entity
-        x = normalized(x, normalization)
+        self.features = features.requires_grad_(False)
+        width = settings.feature_count(observed.x.shape[1])
+        sizes = [size.features for size in lifts_of(settings, width)]
+        observed = observed.part(ROWS_PER_FEATURE * max([width, *sizes]), seed)
+        self.entity = observed.entity
+        x = self._features_of(observed.x)
         self.mean = x.mean(0)
-        self.axes = principal_axes(x - self.mean)
-        """Principal components, scaled to variance 1, the largest first, ``(d, r)``."""
-        self.x = (x - self.mean) @ self.axes
-        self.valid = [(normalized(part, normalization) - self.mean) @ self.axes for part in valid[:2]]
+        x -= self.mean
+        self.axes, self.variances = principal_axes(x)
+        """Principal components, scaled to variance 1, the largest first, ``(D, r)``."""
+        self.x = x @ self.axes
+        self.valid = [(self._features_of(part) - self.mean) @ self.axes for part in valid[:2]]
+
+    def _features_of(self, x: Tensor) -> Tensor:
+        """Features ``(n, D)`` of samples ``(n, d)``, a new tensor."""
+        rows = max(1, BLOCK // x.shape[1])
+        parts = [self.features(normalized(part, self.normalization)[None])[0] for part in x.split(rows)]
+        return torch.cat(parts)
 
     def candidate(self, degree: int, rank: int, ridge: float, components: int, score: float) -> Candidate:
         """A row of what was tried."""
         return Candidate(degree, rank, *flags_of(self.normalization), ridge, components, score)
 
     def lifted(self, lift: Monomials, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Lifted training samples and their entities, in chunks of whole entities.
-
-        Where there are more samples than tell anything, they are a random part.
-        """
-        x, entity = self.x[:, : lift.rank], self.entity
-        enough = ROWS_PER_FEATURE * lift.features
-        _, index, counts = torch.unique_consecutive(entity, return_inverse=True, return_counts=True)
-        if len(x) > enough:
-            order = torch.randperm(len(counts), generator=seeded_generator(seed, "moments")).to(x.device)
-            kept = torch.zeros_like(counts, dtype=torch.bool)
-            kept[order[counts[order].cumsum(0) - counts[order] < enough]] = True
-            x, entity, counts = x[kept[index]], entity[kept[index]], counts[kept]
-        start, ends = 0, counts.cumsum(0).tolist()
+        """Lifted training samples and their entities, in chunks of whole entities."""
+        part = Observed(self.x[:, : lift.rank], self.entity, None).part(ROWS_PER_FEATURE * lift.features, seed)
+        start, ends = 0, torch.unique_consecutive(part.entity, return_counts=True)[1].cumsum(0).tolist()
         for end, following in zip(ends, [*ends[1:], None], strict=True):
             if following is None or (following - start) * lift.features > CHUNK:
-                yield lift(x[start:end]), entity[start:end]
+                yield lift(part.x[start:end]), part.entity[start:end]
                 start = end
 
     def changes(self, lift: Monomials) -> Tensor:
@@ -81,13 +96,21 @@ class View:
         return lift(x) - lift(x_prime)
 
 
-def principal_axes(x: Tensor) -> Tensor:
-    """Principal components of centred samples ``(n, d)``, scaled to variance 1, the largest first, ``(d, r)``."""
-    if x.shape[1] <= WIDE:
+def principal_axes(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Principal components of centred samples ``(n, d)``, scaled to variance 1, the largest first, and their variances.
+
+    Returns:
+        ``(d, r)`` and ``(r,)``.
+    """
+    if len(x) < x.shape[1]:
+        variances, inner = torch.linalg.eigh(x @ x.T / len(x))
+        variances = variances.flip(0)
+        axes = x.T @ inner.flip(1) / (len(x) * variances.clamp(min=1e-300)).sqrt()
+    elif x.shape[1] <= WIDE:
         variances, axes = torch.linalg.eigh(x.T @ x / len(x))
         variances, axes = variances.flip(0), axes.flip(1)
     else:
         _, values, axes = torch.svd_lowrank(x, q=RANKS[-1] + 16, niter=4)
         variances = values.square() / len(x)
     kept = variances > CONSTANT * variances[0].clamp(min=1e-300)
-    return axes[:, kept] / variances[kept].sqrt()
+    return axes[:, kept] / variances[kept].sqrt(), variances[kept]

@@ -31,7 +31,7 @@ def _bases(group: str) -> tuple[type, ...]:
     """What those classes must be: to make an object of another kind may do anything, such as write a file."""
     import torch
 
-    from invlearn.closed_form import Polynomial
+    from invlearn.closed_form import ClosedForm
     from invlearn.config.settings import Trainer
     from invlearn.data import TransformationFamily
     from invlearn.files import SampleFile
@@ -39,7 +39,7 @@ def _bases(group: str) -> tuple[type, ...]:
 
     return {
         "dataset": (TransformationFamily, SampleFile),
-        "model": (torch.nn.Module, Polynomial),
+        "model": (torch.nn.Module, ClosedForm),
         "loss": (Loss,),
         "optimizer": (torch.optim.Optimizer,),
         "trainer": (Trainer,),

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from invlearn.closed_form import Polynomial, SolvedNetwork
+from invlearn.closed_form import ClosedForm, SolvedNetwork
 from invlearn.config import GROUPS, Settings, Trainer
 from invlearn.config.auto import by_kind, default_batch_size, default_epochs, default_rates
 from invlearn.config.build import build, check_trusted, defaults_of, effective, locate
@@ -30,7 +30,7 @@ from invlearn.losses import Loss, Separation
 from invlearn.nn import AutoEncoder, Stack
 from invlearn.training.optimizer import check_element_wise
 
-__all__ = ["Experiment", "resolve_device", "torch_set_up"]
+__all__ = ["Experiment", "is_closed_form", "resolve_device", "torch_set_up"]
 
 Prepare = Callable[[SampleFile | Dataset], Prepared]
 
@@ -58,7 +58,7 @@ class Experiment:
     trainer: Trainer
     settings: Settings
     at_default: frozenset[str]
-    solver: Polynomial | None = None
+    solver: ClosedForm | None = None
     prepared: Prepared | None = None
 
     @classmethod
@@ -96,8 +96,12 @@ class Experiment:
         top = {key: value for key, value in config.items() if key not in GROUPS}
         settings, top = build("", {**top, "_target_": "invlearn.config.Settings"})
         spec, dataset_node, prepared = _data(config["dataset"], prepared, prepare)
-        if _is_closed_form(config["model"]):
+        if is_closed_form(config["model"]):
             solver, model_node = build("model", config["model"])
+            try:
+                solver.check(spec.dim)
+            except ValueError as error:
+                raise UserError(f"model: {error}") from error
             nodes = {"dataset": dataset_node, "model": model_node, **_unread(config)}
             whole, at_default = _described(config, nodes, top)
             experiment = cls(whole, spec, Separation(spec.dim), Trainer(), settings, at_default, solver, prepared)
@@ -205,7 +209,7 @@ class Experiment:
             ValueError: ``like`` is of another network.
         """
         if self.solver is not None:
-            network = SolvedNetwork.like(like or {})
+            network = SolvedNetwork.like(self.solver, like or {})
             return self._encoder_of(network, device, network.code)
         generators = [seeded_generator(seed, "weights") for seed in self.seeds[:replicas]]
         default = torch.get_default_dtype()
@@ -367,9 +371,10 @@ def _schedule(
     return optimizer, trainer
 
 
-def _is_closed_form(node: Mapping[str, Any]) -> bool:
+def is_closed_form(node: Mapping[str, Any]) -> bool:
+    """Whether the model that a config names is solved for, rather than trained."""
     target = locate("model", node.get("_target_"))
-    return inspect.isclass(target) and issubclass(target, Polynomial)
+    return inspect.isclass(target) and issubclass(target, ClosedForm)
 
 
 def _unread(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def solve(experiment: Experiment, device: torch.device) -> Fitted:
         for seed in draws.seeds
     ]
     solved = solved * (len(experiment.seeds) // len(solved))
-    network = stacked(solved).to(device, experiment.dtype)
+    network = stacked(experiment.solver, solved).to(device, experiment.dtype)
     best = {name: value.detach() for name, value in network.state_dict().items()}
     encoder = experiment.encoder(device, like=best)
     encoder.network.load_state_dict(best, assign=True)

@@ -124,6 +124,16 @@ def test_an_export_gives_the_same_codes(form: str, own: Path, tmp_path: Path) ->
     assert main(["export", str(own / "run"), "--format", form, "-o", str(tmp_path / "encoder")]) == 0
 
 
+@pytest.mark.parametrize("word", ["model=convolution model.kernels=30", "model=fourier model.features=60"])
+def test_other_features_are_used_alike(word: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    assert train(tmp_path / "run", *word.split(), *SIZES, "dataset.dim=12", "replicas=2") == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["metrics"]["auroc"] > 0.8
+    for form in ("onnx", "torch"):
+        assert main(["export", str(tmp_path / "run"), "--format", form, "-o", str(tmp_path / "encoder")]) == 0
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+
+
 def test_pairs_are_learned_from(tmp_path: Path) -> None:
     write(pair_table(pairs=600), tmp_path / "pairs.csv")
     assert train(tmp_path / "run", "dataset=pairs", f"dataset.path={tmp_path / 'pairs.csv'}") == 0
@@ -146,9 +156,10 @@ def test_a_dry_run_tells_the_features(tmp_path: Path, capsys) -> None:
         ("optimizer=sgd", "optimizer"),
         ("model.degree=4", "model.degree"),
         ("model.rank=0", "model.rank"),
+        ("model=convolution model.channels=3", "model"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(word: str, key: str, tmp_path: Path, capsys) -> None:
-    assert train(tmp_path / "run", word) == 2
+    assert train(tmp_path / "run", *word.split()) == 2
     assert_error_line(capsys.readouterr().err, key=key)
     assert not (tmp_path / "run").exists()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
-from invlearn.data import Batch, Split
+from invlearn.data import Batch, EntitySamples, Split
 from invlearn.training.experiment import Experiment
 
-__all__ = ["CPU", "examples_of", "experiment_of", "start_with_nan"]
+__all__ = ["CPU", "entity_samples", "examples_of", "experiment_of", "start_with_nan"]
 
 CPU = torch.device("cpu")
 
@@ -22,6 +23,23 @@ def experiment_of(*overrides: str) -> Experiment:
 def examples_of(experiment: Experiment, split: Split = "train", device: torch.device = CPU) -> Batch:
     """What the loss is trained on, in the first epoch where it is drawn anew for each."""
     return experiment.draws(device).training(experiment.loss.sampler, split=split)(0)
+
+
+def entity_samples(x: Tensor) -> EntitySamples:
+    """Samples ``(E, k, d)`` of entities; a fifth of them each to test and to validate."""
+    entities, samples, _ = x.shape
+    order, fifth = torch.arange(entities), entities // 5
+    return EntitySamples(
+        samples=x.flatten(0, 1),
+        entity=order.repeat_interleave(samples),
+        splits={"test": order[:fifth], "valid": order[fifth : 2 * fifth], "train": order[2 * fifth :]},
+        distance="binary",
+        samples_per_entity=samples,
+        size=4_000,
+        valid_size=4_000,
+        test_size=1_000,
+        seed=0,
+    )
 
 
 def start_with_nan(monkeypatch: pytest.MonkeyPatch, *, replica: int) -> None:

@@ -21,7 +21,7 @@ from invlearn.errors import UserError
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn
 from tests.support.errors import naming
-from tests.support.training import CPU, experiment_of
+from tests.support.training import CPU, entity_samples, experiment_of
 
 SMALL = ["model=polynomial", "dtype=float64", "dataset.size=4000", "dataset.valid_size=2000", "dataset.test_size=2000"]
 
@@ -35,18 +35,7 @@ def hidden_cycle(entities: int, samples: int, *, noise: float, dim: int = 12, mi
     x = x + noise * torch.randn(x.shape, generator=generator, dtype=torch.float64)
     if mixing:
         x = x @ torch.randn(dim, dim, generator=generator, dtype=torch.float64)
-    order, fifth = torch.arange(entities), entities // 5
-    return EntitySamples(
-        samples=x / x.std(),
-        entity=order.repeat_interleave(samples),
-        splits={"test": order[:fifth], "valid": order[fifth : 2 * fifth], "train": order[2 * fifth :]},
-        distance="binary",
-        samples_per_entity=samples,
-        size=4_000,
-        valid_size=4_000,
-        test_size=1_000,
-        seed=0,
-    )
+    return entity_samples((x / x.std()).view(entities, samples, dim))
 
 
 def fitted(dataset, seed: int = 0, **settings) -> Solved:
@@ -54,7 +43,7 @@ def fitted(dataset, seed: int = 0, **settings) -> Solved:
 
 
 def code_distances(solved: Solved, pairs: Pairs) -> Tensor:
-    encode = stacked([solved]).requires_grad_(False).encode
+    encode = stacked(Polynomial(), [solved]).requires_grad_(False).encode
     return torch.linalg.vector_norm(encode(pairs.x[None].double()) - encode(pairs.x_prime[None].double()), dim=-1)[0]
 
 
@@ -97,7 +86,7 @@ def test_directions_have_variance_one_and_their_share_within_entities() -> None:
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(40, 6, generator=generator, dtype=torch.float64) for _ in range(2))
     within, covariance = a.T @ a, a.T @ a + b.T @ b
-    vectors, shares = Eigenproblem(within, covariance, a.mean(0)).solve()
+    vectors, shares = Eigenproblem(within, covariance, a.mean(0), torch.ones(6)).solve()
     torch.testing.assert_close(vectors.T @ covariance @ vectors, torch.eye(6, dtype=torch.float64))
     torch.testing.assert_close(vectors.T @ within @ vectors, torch.diag(shares))
 
@@ -105,8 +94,21 @@ def test_directions_have_variance_one_and_their_share_within_entities() -> None:
 def test_constant_directions_are_not_taken_for_invariants() -> None:
     covariance = torch.diag(torch.tensor([1.0, 1.0, 0.0, 1e-14], dtype=torch.float64))
     covariance[0, 1] = covariance[1, 0] = 1 - 1e-14
-    solution = Eigenproblem(0.5 * covariance, covariance, covariance[0]).solve()
+    solution = Eigenproblem(0.5 * covariance, covariance, covariance[0], torch.ones(4)).solve()
     torch.testing.assert_close(solution.within, torch.full_like(solution.within, 0.5))
+
+
+def test_the_ridge_does_not_see_the_scale_of_whitened_features() -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(40, 6, generator=generator, dtype=torch.float64) for _ in range(2))
+    within, covariance = a.T @ a, a.T @ a + b.T @ b
+    factor = torch.tensor([1e-3, 0.1, 1.0, 2.0, 10.0, 1e3], dtype=torch.float64)
+    by = factor[:, None] * factor
+    unit = torch.ones(6, dtype=torch.float64)
+    natural = Eigenproblem(within, covariance, a.mean(0), unit).solve(0.3)
+    scaled = Eigenproblem(within / by, covariance / by, a.mean(0) / factor, factor.square()).solve(0.3)
+    torch.testing.assert_close(scaled.within, Eigenproblem(within, covariance, a.mean(0), unit).solve(0.3).within)
+    torch.testing.assert_close((scaled.vectors / factor[:, None]).abs(), natural.vectors.abs())
 
 
 def test_the_score_is_a_proper_one() -> None:
@@ -170,19 +172,7 @@ def test_linear_lifts_do_where_the_distortion_is_added() -> None:
     generator = seeded_generator(0, "batches")
     signals = torch.randn(200, 6, generator=generator, dtype=torch.float64)
     offsets = torch.randn(200, 3, 1, generator=generator, dtype=torch.float64) * torch.ones(6, dtype=torch.float64)
-    x = (signals[:, None] + offsets).flatten(0, 1)
-    order = torch.arange(200)
-    dataset = EntitySamples(
-        samples=x,
-        entity=order.repeat_interleave(3),
-        splits={"train": order[:120], "valid": order[120:160], "test": order[160:]},
-        distance="binary",
-        samples_per_entity=3,
-        size=2_000,
-        valid_size=2_000,
-        test_size=1_000,
-        seed=0,
-    )
+    dataset = entity_samples(signals[:, None] + offsets)
     assert fitted(dataset, normalize="none").best[:2] == (1, 6)
 
 
@@ -227,13 +217,13 @@ def test_replicas_of_different_shapes_make_one_stack() -> None:
     given = [{"degree": 1}, {"degree": 3, "rank": 5}, {"degree": 2, "rank": 7, "normalize": "sphere"}]
     solved = [exact, *(fitted(dataset, **settings) for settings in given)]
     x = torch.rand(1, 9, 12, dtype=torch.float64)
-    together = stacked(solved)
+    together = stacked(Polynomial(), solved)
     codes = together.encode(x.expand(4, -1, -1))
     for replica, one in enumerate(solved):
-        alone = stacked([one]).encode(x)[0]
+        alone = stacked(Polynomial(), [one]).encode(x)[0]
         torch.testing.assert_close(codes[replica, :, : alone.shape[1]], alone)
         assert not codes[replica, :, alone.shape[1] :].any()
-    like = SolvedNetwork.like(together.state_dict())
+    like = SolvedNetwork.like(Polynomial(), together.state_dict())
     assert {name: value.shape for name, value in like.state_dict().items()} == {
         name: value.shape for name, value in together.state_dict().items()
     }
@@ -243,30 +233,17 @@ def test_replicas_of_different_shapes_make_one_stack() -> None:
 
 @pytest.mark.parametrize("name", ["mean", "components", "lengths.frame", "weight"])
 def test_parameters_of_other_shapes_are_refused(name: str) -> None:
-    parameters = dict(stacked([fitted(hidden_cycle(60, 3, noise=0.0))]).state_dict())
+    parameters = dict(stacked(Polynomial(), [fitted(hidden_cycle(60, 3, noise=0.0))]).state_dict())
     with pytest.raises(ValueError, match="parameters"):
-        SolvedNetwork.like({**parameters, f"encoder.{name}": torch.zeros(3)})
+        SolvedNetwork.like(Polynomial(), {**parameters, f"encoder.{name}": torch.zeros(3)})
     del parameters[f"encoder.{name}"]
     with pytest.raises(KeyError, match=name):
-        SolvedNetwork.like(parameters)
+        SolvedNetwork.like(Polynomial(), parameters)
 
 
 def test_samples_that_are_all_equal_are_refused() -> None:
-    x = torch.ones(20, 4, dtype=torch.float64)
-    order = torch.arange(10)
-    dataset = EntitySamples(
-        samples=x,
-        entity=order.repeat_interleave(2),
-        splits={"train": order[:6], "valid": order[6:8], "test": order[8:]},
-        distance="binary",
-        samples_per_entity=2,
-        size=100,
-        valid_size=100,
-        test_size=100,
-        seed=0,
-    )
     with pytest.raises(UserError, match=naming(key="model")):
-        fitted(dataset)
+        fitted(entity_samples(torch.ones(10, 2, 4, dtype=torch.float64)))
 
 
 @pytest.mark.parametrize(

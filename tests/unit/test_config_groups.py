@@ -30,7 +30,11 @@ OPTIONS = {
 }
 
 
-TRAINED = [model for model in OPTIONS["model"] if model != "polynomial"]
+TRAINED = [
+    file.stem
+    for file in sorted((conf_dir() / "model").glob("*.yaml"))
+    if "invlearn.nn" in file.read_text(encoding="utf-8")
+]
 """Models that are trained by gradients."""
 
 CHOSEN = {group: [option for option in OPTIONS[group] if option != "none"] for group in OPTIONS}

@@ -40,6 +40,7 @@ def test_scikit_learn_accepts_it(settings: dict[str, Any]) -> None:
 def test_a_closed_form_finds_unseen_entities() -> None:
     encoder = InvariantEncoder(model="polynomial", random_state=0).fit(*samples(300))
     assert encoder.score(*samples(100, seed=1)) > 0.9
+    assert InvariantEncoder(model="fourier", random_state=0).fit(*samples(300)).score(*samples(100, seed=1)) > 0.5
     assert InvariantEncoder(model="polynomial", invariant=3).fit_transform(*samples(60)).shape[1] == 3
 
 
