@@ -11,6 +11,7 @@ from invlearn.closed_form.polynomial import Polynomial
 from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
 from invlearn.closed_form.stacking import padded, stacked
+from invlearn.closed_form.start import Start, find_start
 
 __all__ = [
     "Candidate",
@@ -24,6 +25,8 @@ __all__ = [
     "Solved",
     "SolvedEncoder",
     "SolvedNetwork",
+    "Start",
+    "find_start",
     "fit",
     "lifts_of",
     "observe",

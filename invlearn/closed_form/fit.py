@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from invlearn.closed_form.candidates import (
     COMPONENTS,
@@ -19,21 +19,23 @@ from invlearn.closed_form.candidates import (
     normalizations_of,
 )
 from invlearn.closed_form.eigen import Eigenproblem
+from invlearn.closed_form.estimate import estimate_planes
 from invlearn.closed_form.frames import find_frame
-from invlearn.closed_form.lift import Monomials
+from invlearn.closed_form.lift import Lengths, Monomials
 from invlearn.closed_form.moments import moments
 from invlearn.closed_form.observed import Observed
-from invlearn.closed_form.readout import fit_weights, lengths, turn_singles
+from invlearn.closed_form.polynomial import Polynomial
+from invlearn.closed_form.readout import fit_distances, lengths
 from invlearn.closed_form.refit import agreeing
 from invlearn.closed_form.score import Scorer
 from invlearn.closed_form.settings import ClosedForm, Normalization
 from invlearn.closed_form.solved import Solved
-from invlearn.closed_form.view import CONSTANT, View, normalized
+from invlearn.closed_form.view import CONSTANT, Lift, View, normalized
 from invlearn.data import Pairs
-from invlearn.data.seeding import derived_seed, seeded_generator
+from invlearn.data.seeding import seeded_generator
 from invlearn.errors import UserError
 
-__all__ = ["fit"]
+__all__ = ["estimated_frame", "fit"]
 
 DRAWN_FROM = 10_000
 """Training samples at most that features are drawn from."""
@@ -85,10 +87,10 @@ def _refitted(
 ) -> Solved:
     """Leave out samples that do not agree with their entity, as those with a wrong label, as long as that helps."""
     kept = torch.ones(len(observed.x), dtype=torch.bool, device=observed.x.device)
-    if not solved.best.degree:  # a frame is exact: nothing disagrees
+    if not solved.best.rank:  # a frame is exact: nothing disagrees
         return solved
     normalization = next(n for n in normalizations_of(settings) if flags_of(n) == solved.best[2:4])
-    given = replace(settings, degree=solved.best.degree, rank=solved.best.rank, normalize=normalization)
+    given = replace(settings, degree=solved.best.degree or 2, rank=solved.best.rank, normalize=normalization)
     latest = best = solved
     tried = solved.candidates
     for _ in range(rounds):
@@ -111,7 +113,7 @@ def _refitted(
 def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
     """The best of each lift: frames first, then what is cheap of every view, then the rest of the best one."""
     choices = normalizations_of(settings)
-    if settings.linear and settings.degree in ("auto", 2) and settings.rank == "auto":
+    if _may_be_lengths(settings) and settings.rank == "auto":
         for normalization in choices:
             yield from _in_a_frame(normalization, observed, scorer, seed)
     best: tuple[View, Candidate] | None = None
@@ -152,10 +154,7 @@ def _in_a_frame(normalization: Normalization, observed: Observed, scorer: Scorer
     if not parts:
         return
     if observed.different is not None:
-        different = pairs(observed.different)
-        if frame.alike:
-            parts = turn_singles(parts, frame.alike, different, derived_seed(seed, "singles"))
-        weights = fit_weights(different, parts)
+        parts, weights = fit_distances(frame, pairs(observed.different), seed)
     else:
         found = lengths(same.x, parts)
         varies = found.var(0) > CONSTANT * found.square().mean(0)
@@ -197,13 +196,54 @@ def _of_lifts(settings: ClosedForm, view: View, scorer: Scorer, sizes: list[Lift
             unit = lift(view.variances[:rank] / view.variances[0])
             problem = Eigenproblem(within[part][:, part], covariance[part][:, part], sums.mean[part], unit)
             best = _best_cut(settings, view, scorer, lift, problem)
-            if best is not None:
-                yield best
+            if best is None:
+                continue
+            yield best
+            if _may_be_lengths(settings) and degree == 2:
+                lengths = _in_estimated_planes(settings, view, scorer, best, seed)
+                if lengths is not None:
+                    yield lengths
 
 
-def _best_cut(
-    settings: ClosedForm, view: View, scorer: Scorer, lift: Monomials, problem: Eigenproblem
+def estimated_frame(observed: Observed, valid: Pairs, seed: int) -> list[Tensor]:
+    """Planes, and single directions, that the best code of lengths uses, ``(d, w)`` each; none if there is no code."""
+    settings, scorer = Polynomial(degree=2, normalize="none"), Scorer(valid, given=False)
+    view = View(settings, "none", nn.Identity(), observed, scorer.pairs, seed=seed)
+    found = _of_lifts(settings, view, scorer, lifts_of(settings, view.axes.shape[1]), seed)
+    best = min((one for one in found if one.frame), key=lambda one: one.best.valid_loss, default=None)
+    return best.frame if best else []
+
+
+def _may_be_lengths(settings: ClosedForm) -> bool:
+    return settings.linear and settings.degree in ("auto", 2)
+
+
+def _in_estimated_planes(
+    settings: ClosedForm, view: View, scorer: Scorer, quadratic: Solved, seed: int
 ) -> Solved | None:
+    """Lengths in planes that a code of degree 2 points at: noise moves them less than it moves squares."""
+    # Where a distortion turns a plane, the mean over its orbits is 0 there; that of some samples is not quite.
+    view = view.uncentred()
+    rank = quadratic.projection.shape[1]
+    rows, columns = torch.triu_indices(rank, rank)
+    forms = view.x.new_zeros(quadratic.weight.shape[1], rank, rank)
+    forms[:, rows, columns] = quadratic.weight[rank:].T
+    x, generator = view.x[:, :rank], seeded_generator(seed, "planes")
+    planes = estimate_planes(forms + forms.mT, x, view.entity, generator)
+    frame = x.new_zeros(1, rank, 2, len(planes))
+    for index, plane in enumerate(planes):
+        frame[0, :, : plane.shape[1], index] = plane
+    lift = Lengths(frame).requires_grad_(False)
+    sums = moments(view.lifted(lift, seed), lift.features, x.device)
+    problem = Eigenproblem(*sums.covariances(), sums.mean, torch.ones_like(sums.mean))
+    best = _best_cut(settings, view, scorer, lift, problem)
+    if best is None:
+        return None
+    axes = view.axes[:, :rank]
+    return replace(best, projection=axes[:, :0], frame=[axes @ plane for plane in planes])
+
+
+def _best_cut(settings: ClosedForm, view: View, scorer: Scorer, lift: Lift, problem: Eigenproblem) -> Solved | None:
     """The best ridge and width of the code of a lift; None if nothing in it varies between entities."""
     changes = view.changes(lift)
     best, tried = None, []

@@ -103,7 +103,8 @@ def find_frame(x: Tensor, x_prime: Tensor, generator: torch.Generator) -> Frame:
     Reference:
         Cohen and Welling, "Learning the irreducible representations of commutative Lie groups" (2014).
     """
-    if len(x) < x.shape[1] ** 2 / 2:  # fewer pairs than a form has numbers: many forms are invariant by chance
+    d = x.shape[1]
+    if len(x) < d * (d + 3) / 2:  # no more pairs than a form has numbers: some forms are invariant by chance
         return Frame([], [])
     both = torch.cat([x, x_prime])
     spread = both.T @ both / len(both)
@@ -114,7 +115,7 @@ def find_frame(x: Tensor, x_prime: Tensor, generator: torch.Generator) -> Frame:
     if int(failed) or _left(positive, x, x_prime) > INEXACT:
         return Frame([], [])
 
-    form = torch.randn(x.shape[1], x.shape[1], generator=generator, dtype=torch.float64).to(x.device)
+    form = torch.randn(d, d, generator=generator, dtype=torch.float64).to(x.device)
     half = torch.linalg.solve_triangular(root, nearest_invariant((form + form.T) / 2, x, x_prime), upper=False)
     values, vectors = torch.linalg.eigh(torch.linalg.solve_triangular(root, half.T, upper=False))
     apart = (values[1:] - values[:-1]) > PAIRED * (values[-1] - values[0])

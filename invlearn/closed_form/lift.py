@@ -83,9 +83,17 @@ class Lengths(nn.Module):
         frame: Vectors that span each subspace, ``(R, r, W, K)``; one of fewer than W dimensions ends in zeros.
     """
 
+    degree = 0
+    """As a lift it has none."""
+
     def __init__(self, frame: Tensor):
         super().__init__()
         self.frame = nn.Parameter(frame)
+
+    @property
+    def rank(self) -> int:
+        """Variables r."""
+        return self.frame.shape[1]
 
     @property
     def features(self) -> int:

@@ -38,7 +38,7 @@ class Normalize(nn.Module):
 class SolvedEncoder(nn.Module):
     r"""Maps samples ``(R, B, d)`` to codes ``(R, B, k)``.
 
-    .. math:: z = φ(x) W + b, \quad φ = (\text{monomials of } (f(\hat x) - μ) P, \; \text{lengths of } \hat x)
+    .. math:: z = φ(x) W + b, \quad φ = (\text{monomials of } y P, \; \text{lengths of } y), \quad y = f(\hat x) - μ
 
     Args:
         normalize: Makes x̂ of x.
@@ -46,7 +46,7 @@ class SolvedEncoder(nn.Module):
         mean: μ, ``(R, D)``.
         components: P, ``(R, D, r)``; with r = 0 there are no monomials.
         degree: Of the monomials.
-        frame: Of the lengths, ``(R, d, W, K)``; with K = 0 there are none.
+        frame: Of the lengths, ``(R, D, W, K)``; with K = 0 there are none.
         weight: W, ``(R, m + K, k)``.
         bias: b, ``(R, k)``.
     """
@@ -73,10 +73,10 @@ class SolvedEncoder(nn.Module):
 
     def lift(self, x: Tensor) -> Tensor:
         """φ of samples ``(R, B, d)``, ``(R, B, m + K)``."""
-        x = self.normalize(x)
+        x = self.features(self.normalize(x)) - self.mean[:, None]
         parts = []
         if self.monomials.rank:
-            parts.append(self.monomials((self.features(x) - self.mean[:, None]) @ self.components))
+            parts.append(self.monomials(x @ self.components))
         if self.lengths.features:
             parts.append(self.lengths(x))
         return torch.cat(parts, dim=-1)

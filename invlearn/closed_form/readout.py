@@ -9,9 +9,11 @@ import torch
 from scipy.optimize import least_squares, nnls
 from torch import Tensor
 
+from invlearn.closed_form.frames import Frame
 from invlearn.data import Pairs
+from invlearn.data.seeding import derived_seed
 
-__all__ = ["fit_weights", "lengths", "turn_singles"]
+__all__ = ["fit_distances", "lengths"]
 
 FITTED = 20_000
 """Pairs at most that weights are fitted to."""
@@ -31,7 +33,22 @@ def lengths(x: Tensor, frame: Sequence[Tensor]) -> Tensor:
     return torch.stack([torch.linalg.vector_norm(x @ part, dim=1) for part in frame], dim=1)
 
 
-def fit_weights(different: Pairs, frame: Sequence[Tensor]) -> Tensor:
+def fit_distances(frame: Frame, different: Pairs, seed: int) -> tuple[list[Tensor], Tensor]:
+    """A frame in which weighted lengths meet given distances as well as they can, and those weights ``(K,)``.
+
+    Args:
+        frame: The subspaces; single ones that no distortion tells apart may be turned into each other.
+        different: Pairs of different entities with their distances.
+        seed: Of random starts.
+    """
+    different = Pairs(*(part[:FITTED].double() for part in different))
+    parts = frame.parts
+    if frame.alike:
+        parts = _turn_singles(parts, frame.alike, different, derived_seed(seed, "singles"))
+    return parts, _fit_weights(different, parts)
+
+
+def _fit_weights(different: Pairs, frame: Sequence[Tensor]) -> Tensor:
     r"""Weights c of the code :math:`\sqrt{c_k} φ_k`, whose squared distances are linear in c.
 
     Args:
@@ -41,14 +58,14 @@ def fit_weights(different: Pairs, frame: Sequence[Tensor]) -> Tensor:
     Returns:
         The weights ``(K,)``, none of them negative, with the least squared error.
     """
-    x, x_prime, distance = (part[:FITTED] for part in different)
+    x, x_prime, distance = different
     target = distance.square()
     parts = (lengths(x, frame) - lengths(x_prime, frame)).square()
     weights, _ = nnls(parts.cpu().numpy(), target.cpu().numpy())
     return torch.from_numpy(weights).to(x)
 
 
-def turn_singles(frame: list[Tensor], alike: Sequence[Sequence[int]], different: Pairs, seed: int) -> list[Tensor]:
+def _turn_singles(frame: list[Tensor], alike: Sequence[Sequence[int]], different: Pairs, seed: int) -> list[Tensor]:
     """Turn single directions that no distortion tells apart to where lengths along them fit the distances best.
 
     Any mixture of the means of two parts is as invariant as the means themselves; only the distances know better.

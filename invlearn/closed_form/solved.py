@@ -28,7 +28,7 @@ class Solved:
     projection: Tensor
     """``(D, r)``; r is 0 where the code is lengths in a frame."""
     frame: list[Tensor]
-    """Subspaces, ``(d, w)`` each."""
+    """Subspaces, ``(D, w)`` each."""
     weight: Tensor
     """``(m, k)``."""
     bias: Tensor

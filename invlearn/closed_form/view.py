@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 
 import torch
 from torch import Tensor, nn
 
 from invlearn.closed_form.candidates import RANKS, ROWS_PER_FEATURE, Candidate, flags_of, lifts_of
-from invlearn.closed_form.lift import Monomials
+from invlearn.closed_form.lift import Lengths, Monomials
 from invlearn.closed_form.moments import CHUNK
 from invlearn.closed_form.network import Normalize
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.settings import ClosedForm, Normalization
 from invlearn.data import Pairs
 
-__all__ = ["CONSTANT", "View", "normalized"]
+__all__ = ["CONSTANT", "Lift", "View", "normalized"]
+
+Lift = Monomials | Lengths
 
 WIDE = 4_096
 """Features above which principal components come from a random projection."""
@@ -71,6 +74,15 @@ class View:
         self.x = x @ self.axes
         self.valid = [(self._features_of(part) - self.mean) @ self.axes for part in valid[:2]]
 
+    def uncentred(self) -> View:
+        """The same without the mean subtracted."""
+        view = copy(self)
+        offset = self.mean @ self.axes
+        view.mean = torch.zeros_like(self.mean)
+        view.x = self.x + offset
+        view.valid = [part + offset for part in self.valid]
+        return view
+
     def _features_of(self, x: Tensor) -> Tensor:
         """Features ``(n, D)`` of samples ``(n, d)``, a new tensor."""
         rows = max(1, BLOCK // x.shape[1])
@@ -81,19 +93,19 @@ class View:
         """A row of what was tried."""
         return Candidate(degree, rank, *flags_of(self.normalization), ridge, components, score)
 
-    def lifted(self, lift: Monomials, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def lifted(self, lift: Lift, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Lifted training samples and their entities, in chunks of whole entities."""
         part = Observed(self.x[:, : lift.rank], self.entity, None).part(ROWS_PER_FEATURE * lift.features, seed)
         start, ends = 0, torch.unique_consecutive(part.entity, return_counts=True)[1].cumsum(0).tolist()
         for end, following in zip(ends, [*ends[1:], None], strict=True):
             if following is None or (following - start) * lift.features > CHUNK:
-                yield lift(part.x[start:end]), part.entity[start:end]
+                yield lift(part.x[None, start:end])[0], part.entity[start:end]
                 start = end
 
-    def changes(self, lift: Monomials) -> Tensor:
+    def changes(self, lift: Lift) -> Tensor:
         """φ(x) - φ(x') of the validation pairs, ``(n, m)``."""
         x, x_prime = (part[:, : lift.rank] for part in self.valid)
-        return lift(x) - lift(x_prime)
+        return (lift(x[None]) - lift(x_prime[None]))[0]
 
 
 def principal_axes(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,6 +36,22 @@ class AutoEncoder(nn.Module):
         """Reconstructions g(f(x)), ``(R, B, d)``."""
         return self.decode(self.encode(x_RBD))
 
+    @property
+    def starts_in_planes(self) -> bool:
+        """Whether it is to start in planes that the samples show, rather than in random ones."""
+        return False
+
+    def start_in(self, replica: int, planes: Tensor, weights: Tensor | None, invariant: int) -> None:
+        """Start a replica there.
+
+        Args:
+            replica: Which.
+            planes: Two vectors for each, ``(K, 2, d)``, such that the mean squared length of samples in it is 1.
+            weights: Of those lengths in the invariant code, where they are known, ``(K,)``.
+            invariant: Width of that code.
+        """
+        raise NotImplementedError
+
     def fast_parameters(self) -> Iterable[nn.Parameter]:
         """Parameters that learn ``trainer.input_lr_factor`` times faster than the others; by default none."""
         return ()

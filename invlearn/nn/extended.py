@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from invlearn.nn.autoencoder import AutoEncoder
-from invlearn.nn.linear import StackedLinear, check_depth, check_size, first_linear
+from invlearn.nn.linear import StackedLinear, check_depth, check_size, first_linear, last_linear
 
 __all__ = ["ExtendedAutoEncoder", "ExtendedLayer", "ExtendedNetwork", "extended_features"]
 
@@ -20,6 +20,13 @@ The gradients of O3 and O4 grow to 1/√ε on samples near X = 0. With ε = 1e-8
 error of 1e-17 grows to 0.1 within 50 steps, so that no two machines agree); with 0.01 it stays at 1e-14 over 300 steps,
 and scores are as good: weights grow until √ε is as small beside X as the task needs.
 """
+
+
+STARTED = 3.0
+"""Size of the X that a network starts with, beside √ε."""
+
+SMALL = 0.1
+"""Factor of features of the code that have no part in what it starts as."""
 
 
 def extended_features(x_RBK: Tensor, eps: float = EPS) -> Tensor:
@@ -149,6 +156,30 @@ class ExtendedNetwork(nn.Sequential):
             layers.append(ExtendedLayer(next(remaining)[0], count, generators, eps))
         super().__init__(*layers, StackedLinear(*next(remaining), generators, _scaled_uniform))
 
+    @torch.no_grad()
+    def start_in(self, replica: int, planes: Tensor, weights: Tensor | None, invariant: int) -> None:
+        r"""Let the first O2 of the first layer be lengths in these planes, as many as there are columns for.
+
+        Args:
+            replica: Which.
+            planes: As in ``AutoEncoder.start_in``, ``(K, 2, d)``.
+            weights: With them, the first K features of the code are :math:`\sqrt{c_k} l_k`, and the other
+                invariant ones start small, ``(K,)``.
+            invariant: Width of the invariant code.
+        """
+        first, last = (layer.affine[replica] for layer in (first_linear(self), last_linear(self)))
+        features, half = planes.shape[-1], first.shape[-1] // 2
+        count = min(len(planes), half)
+        for part, columns in enumerate(first.split(half, dim=-1)):
+            columns[:, :count] = 0
+            columns[1:, :count] = STARTED * planes[:count, part].T
+        if weights is not None:
+            # O1 hands the features of the first layer on to the last.
+            kept = min(count, invariant)
+            last[:, :kept] = 0
+            last[:, kept:invariant] *= SMALL
+            last[1 + features : 1 + features + kept, :kept] = torch.diag(weights[:kept].sqrt() / STARTED)
+
 
 class ExtendedAutoEncoder(AutoEncoder):
     """Encoder and decoder of extended layers.
@@ -162,6 +193,8 @@ class ExtendedAutoEncoder(AutoEncoder):
         width: Project each layer's input to this width first (ours, so that depth can go to 20); ``None`` does not.
         decoder_depth: Extended layers of the decoder; ``auto`` is ``depth``.
         eps: ε > 0, added under the root of the 2-norm.
+        start: Where the encoder starts: at ``random``, or, in ``closed_form``, with planes in its first layer that the
+            distortion keeps, as far as the training samples show them.
 
     Raises:
         ValueError: A setting is out of range, or the network is too large.
@@ -178,7 +211,10 @@ class ExtendedAutoEncoder(AutoEncoder):
         width: int | None = None,
         decoder_depth: int | Literal["auto"] = "auto",
         eps: float = EPS,
+        start: Literal["random", "closed_form"] = "random",
     ):
+        if start == "closed_form" and width is not None:
+            raise ValueError("start=closed_form needs width=null: the first layer must see the samples")
         chosen_columns = 6 * dim if columns == "auto" else columns
         chosen_decoder_depth = depth if decoder_depth == "auto" else decoder_depth
         settings = {"columns": chosen_columns, "width": width, "eps": eps, "generators": generators}
@@ -188,6 +224,17 @@ class ExtendedAutoEncoder(AutoEncoder):
         )
         self.depth, self.columns, self.width = depth, chosen_columns, width
         self.decoder_depth = chosen_decoder_depth
+        self.start = start
+
+    @property
+    def starts_in_planes(self) -> bool:
+        """Whether ``start`` is ``closed_form``."""
+        return self.start == "closed_form"
+
+    def start_in(self, replica: int, planes: Tensor, weights: Tensor | None, invariant: int) -> None:
+        """Start a replica of the encoder there."""
+        assert isinstance(self.encoder, ExtendedNetwork)
+        self.encoder.start_in(replica, planes, weights, invariant)
 
     def fast_parameters(self) -> Iterable[nn.Parameter]:
         """Those of the encoder's first layer: its weights must grow by a factor of ten, to those of a DFT."""

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MAX_PARAMETERS", "Initializer", "StackedLinear", "check_depth", "check_size", "first_linear"]
+__all__ = ["MAX_PARAMETERS", "Initializer", "StackedLinear", "check_depth", "check_size", "first_linear", "last_linear"]
 
 
 class Initializer(Protocol):
@@ -80,6 +80,11 @@ class StackedLinear(nn.Module):
 def first_linear(network: nn.Module) -> StackedLinear:
     """The layer that sees a network's input."""
     return next(layer for layer in network.modules() if isinstance(layer, StackedLinear))
+
+
+def last_linear(network: nn.Module) -> StackedLinear:
+    """The layer that a network's output comes from."""
+    return [layer for layer in network.modules() if isinstance(layer, StackedLinear)][-1]
 
 
 def check_depth(depth: int) -> None:

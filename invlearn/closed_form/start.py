@@ -1,0 +1,60 @@
+"""Where a network may start, because the distortion moves nothing out of there: planes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from invlearn.closed_form.candidates import CENTRED
+from invlearn.closed_form.fit import estimated_frame
+from invlearn.closed_form.frames import find_frame
+from invlearn.closed_form.observed import Observed
+from invlearn.closed_form.readout import fit_distances
+from invlearn.closed_form.view import normalized
+from invlearn.data import Pairs
+from invlearn.data.seeding import seeded_generator
+
+__all__ = ["Start", "find_start"]
+
+
+class Start(NamedTuple):
+    """Planes that the distortion turns samples in, and single directions that it keeps up to their sign."""
+
+    planes: Tensor
+    """Two vectors for each, such that the mean squared length of samples in it is 1, ``(K, 2, d)``; the second of a
+    single direction is 0."""
+    weights: Tensor | None
+    """c, where d*² of different samples is given: about the sum of c (l - l')², with l these lengths, ``(K,)``."""
+
+
+def find_start(observed: Observed, valid: Pairs, seed: int) -> Start:
+    """Where samples of one entity agree exactly on quadratic forms, perhaps once they are normalised, their planes.
+
+    Elsewhere they are estimated. There are none where nothing varies between entities.
+
+    Args:
+        observed: Training samples.
+        valid: Validation pairs.
+        seed: Of random draws.
+    """
+    same = observed.same_pairs(2 * observed.x.shape[1] ** 2 + 4_000)
+    frames = (
+        find_frame(normalized(same.x, kind), normalized(same.x_prime, kind), seeded_generator(seed, "frame"))
+        for kind in CENTRED
+    )
+    plain = next(frames)
+    if plain.parts and observed.different is not None:
+        parts, weights = fit_distances(plain, observed.different, seed)
+    else:
+        exact = next((frame.parts for frame in (plain, *frames) if frame.parts), None)
+        parts, weights = exact or estimated_frame(observed, valid, seed), None
+    # A larger subspace has no planes of its own.
+    planes = [plane for part in parts for plane in part.split(2, dim=1)]
+    sizes = same.x.new_tensor([float((same.x @ plane).square().sum(1).mean().sqrt()) for plane in planes])
+    whole = same.x.new_zeros(len(planes), 2, same.x.shape[1])
+    for into, plane, size in zip(whole, planes, sizes, strict=True):
+        into[: plane.shape[1]] = (plane / size).T
+    if weights is not None and len(planes) == len(parts):
+        return Start(whole, weights * sizes.square())
+    return Start(whole, None)
