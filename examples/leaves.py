@@ -6,13 +6,11 @@ Learned on the leaves of the archive's training half; tested on those of its tes
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import files
-from pathlib import Path
 
 import numpy as np
 from scipy.signal import resample
 
-from examples.problem import Problem, Samples
+from examples.problem import Problem, Samples, installed
 
 __all__ = ["PROBLEMS", "outlines"]
 
@@ -32,8 +30,7 @@ def outlines(part: str) -> np.ndarray:
     Args:
         part: ``TRAIN`` or ``TEST``.
     """
-    found = [file for file in files("aeon") or [] if file.name == f"OSULeaf_{part}.ts"]
-    text = Path(str(found[0].locate())).read_text(encoding="utf-8")
+    text = installed("aeon", f"OSULeaf_{part}.ts").read_text(encoding="utf-8")
     lines = text.partition("@data")[2].split()
     return np.array([[float(value) for value in line.partition(":")[0].split(",")] for line in lines])
 

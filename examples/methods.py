@@ -23,7 +23,7 @@ from invlearn.files import Prepared
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn
 
-__all__ = ["EXTENDED", "METHODS", "Method", "Network"]
+__all__ = ["EXTENDED", "METHODS", "ClosedForm", "Method", "Network", "entities_of"]
 
 Codes = Callable[[np.ndarray], np.ndarray]
 Setting = dict[str, float]
@@ -106,7 +106,7 @@ class Network:
         schedule = [f"trainer.epochs={EPOCHS}", f"trainer.batch_size={batch}"]
         config = as_plain(compose([*optimizer, *schedule, f"seed={seed}", *self.overrides]))
         size = STEPS * batch * (1 if config["loss"].get("pairs") == "drawn" else 8)  # of pairs, eight for each entity
-        data, scaled = self._data(problem, size, seed)
+        data, scaled = entities_of(problem, size, seed, distance=self.distance)
         prepared = Prepared(data, data)
         rate = Experiment.from_config(config, prepared=prepared).config["optimizer"]["lr"]  # what "auto" is
         config["optimizer"]["lr"] = rate * setting.get("rate", 1.0)
@@ -115,39 +115,65 @@ class Network:
         encoder = learn(experiment).encoder if self.trained else experiment.encoder("cpu")
         return lambda samples: encoder.encode(scaled(samples))[0].double().numpy()
 
-    def _data(self, problem: Problem, size: int, seed: int) -> tuple[EntitySamples, Callable[[np.ndarray], Tensor]]:
-        """Training and validation entities, scaled, and what scales them."""
-        (x, entity), (view, view_prime) = problem.train, problem.valid
-        offset, factor = x.mean(), x.std()
 
-        def scaled(samples: np.ndarray) -> Tensor:
-            return torch.from_numpy((samples - offset) / factor).float()
+@dataclass(frozen=True)
+class ClosedForm:
+    """An encoder of invlearn's that is solved for, not trained."""
 
-        held_out = entity.max() + 1 + np.arange(len(view))
-        data = EntitySamples(
-            samples=scaled(np.concatenate([x, view, view_prime])),
-            entity=torch.from_numpy(np.concatenate([entity, held_out, held_out])),
-            splits={"train": torch.from_numpy(np.unique(entity)), "valid": torch.from_numpy(held_out)},
-            distance=self.distance,
-            size=size,
-            samples_per_entity=4,
-            valid_size=4_000,
-            test_size=2,  # the test is made outside
-            seed=seed,
-        )
-        return data, scaled
+    overrides: Sequence[str]
+    """Of a run's config."""
+
+    def __call__(self, problem: Problem, seed: int, setting: Setting) -> Codes:
+        """Solve it for a problem."""
+        config = as_plain(compose([f"seed={seed}", "dtype=float64", *self.overrides]))
+        data, scaled = entities_of(problem, 2, seed, dtype=torch.float64)
+        encoder = learn(Experiment.from_config(config, prepared=Prepared(data, data))).encoder
+        return lambda samples: encoder.encode(scaled(samples))[0].numpy()
+
+
+def entities_of(
+    problem: Problem,
+    size: int,
+    seed: int,
+    *,
+    distance: Literal["binary", "observed"] = "binary",
+    dtype: torch.dtype = torch.float32,
+) -> tuple[EntitySamples, Callable[[np.ndarray], Tensor]]:
+    """Training and validation entities, scaled, and what scales them."""
+    (x, entity), (view, view_prime) = problem.train, problem.valid
+    offset, factor = x.mean(), x.std()
+
+    def scaled(samples: np.ndarray) -> Tensor:
+        return torch.from_numpy((samples - offset) / factor).to(dtype)
+
+    held_out = entity.max() + 1 + np.arange(len(view))
+    data = EntitySamples(
+        samples=scaled(np.concatenate([x, view, view_prime])),
+        entity=torch.from_numpy(np.concatenate([entity, held_out, held_out])),
+        splits={"train": torch.from_numpy(np.unique(entity)), "valid": torch.from_numpy(held_out)},
+        distance=distance,
+        size=size,
+        samples_per_entity=4,
+        valid_size=4_000,
+        test_size=2,  # the test is made outside
+        seed=seed,
+    )
+    return data, scaled
 
 
 EXTENDED = ["model=extended"]
 SELU = ["model=standard"]
 RELU = ["model=standard", "model.activation=relu", "model.depth=2", "model.width=256"]
 CONTRASTIVE = ["loss=contrastive"]
+POLYNOMIAL = ["model=polynomial"]
 
 METHODS: dict[str, Method] = {
     "raw": Method(_raw, seeded=False),
     "|DFT|": Method(_modulus, seeded=False),
     "PCA": Method(_pca, seeded=False),
     "NCA": Method(_nca),
+    "invlearn, Fisher": Method(ClosedForm([*POLYNOMIAL, "model.degree=1"]), seeded=False),
+    "invlearn, closed form": Method(ClosedForm(POLYNOMIAL)),
     "untrained, extended": Method(Network(EXTENDED, trained=False)),
     "invlearn, SELU": Method(Network(SELU), TUNED),
     "invlearn, ReLU": Method(Network(RELU), TUNED),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import files
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +13,7 @@ from invlearn.evaluation.metrics.invariance import invariance_ratio
 from invlearn.evaluation.metrics.ranking import auroc, recall_at_1
 from invlearn.losses.functional import code_distance
 
-__all__ = ["Problem", "Samples", "scores"]
+__all__ = ["Problem", "Samples", "installed", "scores"]
 
 
 class Samples(NamedTuple):
@@ -31,6 +33,18 @@ class Problem(NamedTuple):
     """Two views of each validation entity, ``(m, d)`` twice, row by row."""
     test: tuple[np.ndarray, np.ndarray]
     """Two views of each test entity."""
+
+
+def installed(package: str, name: str) -> Path:
+    """A file of this name among those of a package that is installed; the package is not imported.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    for file in files(package) or []:
+        if file.name == name:
+            return Path(str(file.locate()))
+    raise FileNotFoundError(f"{package} has no file {name}")
 
 
 def scores(codes: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from examples import digits, leaves
+from examples import digits, leaves, mnist
 from examples.methods import METHODS, Method
 from examples.pictures import draw_scores, draw_views
 from examples.problem import Problem, scores
 
-PROBLEMS: dict[str, Callable[[int], Problem]] = {**digits.PROBLEMS, **leaves.PROBLEMS}
+PROBLEMS: dict[str, Callable[[int], Problem]] = {**digits.PROBLEMS, **leaves.PROBLEMS, **mnist.PROBLEMS}
 OUTPUT = Path("outputs") / "examples"
 
 

@@ -20,7 +20,7 @@ from invlearn.closed_form.candidates import (
 )
 from invlearn.closed_form.eigen import Eigenproblem
 from invlearn.closed_form.estimate import estimate_planes
-from invlearn.closed_form.frames import find_frame
+from invlearn.closed_form.frames import find_frame, frame_pairs
 from invlearn.closed_form.lift import Lengths, Monomials
 from invlearn.closed_form.moments import moments
 from invlearn.closed_form.observed import Observed
@@ -111,15 +111,10 @@ def _refitted(
 
 
 def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
-    """The best of each lift: frames first, then what is cheap of every view, then the rest of the best one."""
-    choices = normalizations_of(settings)
-    if _may_be_lengths(settings) and settings.rank == "auto":
-        for normalization in choices:
-            yield from _in_a_frame(normalization, observed, scorer, seed)
+    """The best of each lift: of every view the linear one, frames, and what is cheap; then the rest of the best one."""
     best: tuple[View, Candidate] | None = None
     for view in _views(settings, observed, scorer, seed):
-        cheap = [size for size in lifts_of(settings, view.axes.shape[1]) if size.is_cheap]
-        for solved in _of_lifts(settings, view, scorer, cheap, seed):
+        for solved in _cheap_solutions(settings, observed, view, scorer, seed):
             if best is None or solved.best.valid_loss < best[1].valid_loss:
                 best = view, solved.best
             yield solved
@@ -131,6 +126,16 @@ def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: i
     for view in views:
         dear = [size for size in lifts_of(settings, view.axes.shape[1]) if not size.is_cheap]
         yield from _of_lifts(settings, view, scorer, dear, seed)
+
+
+def _cheap_solutions(
+    settings: ClosedForm, observed: Observed, view: View, scorer: Scorer, seed: int
+) -> Iterator[Solved]:
+    cheap = [size for size in lifts_of(settings, view.axes.shape[1]) if size.is_cheap]
+    yield from _of_lifts(settings, view, scorer, [size for size in cheap if size.degree == 1], seed)
+    if _may_be_lengths(settings) and settings.rank == "auto":
+        yield from _in_a_frame(view.normalization, observed, scorer, seed)
+    yield from _of_lifts(settings, view, scorer, [size for size in cheap if size.degree > 1], seed)
 
 
 def _views(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Iterator[View]:
@@ -148,7 +153,7 @@ def _in_a_frame(normalization: Normalization, observed: Observed, scorer: Scorer
     def pairs(of: Pairs) -> Pairs:
         return Pairs(normalized(of.x, normalization), normalized(of.x_prime, normalization), of.distance)
 
-    same = pairs(observed.same_pairs(2 * d * d + 4_000))
+    same = pairs(observed.same_pairs(frame_pairs(d)))
     frame = find_frame(same.x, same.x_prime, seeded_generator(seed, "frame"))
     parts = frame.parts
     if not parts:

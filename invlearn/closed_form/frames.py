@@ -9,7 +9,7 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-__all__ = ["Frame", "find_frame", "nearest_invariant"]
+__all__ = ["Frame", "find_frame", "frame_pairs", "nearest_invariant"]
 
 STEPS = 2_000
 """Steps of conjugate gradients at most; some dozens reach rounding."""
@@ -86,6 +86,11 @@ class Frame(NamedTuple):
     """Sets of indices of single directions that may be turned into each other and stay as invariant."""
 
 
+def frame_pairs(dim: int) -> int:
+    """Pairs that tell a frame of d features: somewhat more than twice as many as a symmetric form has numbers."""
+    return int(1.2 * dim**2) + 2_000
+
+
 def find_frame(x: Tensor, x_prime: Tensor, generator: torch.Generator) -> Frame:
     """The subspaces that a compact linear action moves nothing out of.
 
@@ -106,11 +111,14 @@ def find_frame(x: Tensor, x_prime: Tensor, generator: torch.Generator) -> Frame:
     d = x.shape[1]
     if len(x) < d * (d + 3) / 2:  # no more pairs than a form has numbers: some forms are invariant by chance
         return Frame([], [])
+    # On white samples conjugate gradients take some dozens of steps, whatever the distortion lies behind.
     both = torch.cat([x, x_prime])
-    spread = both.T @ both / len(both)
-    if not float(torch.linalg.cond(spread)) < SINGULAR:
+    spread, axes = torch.linalg.eigh(both.T @ both / len(both))
+    if not float(spread[-1]) < SINGULAR * float(spread[0]):
         return Frame([], [])
-    positive = nearest_invariant(torch.linalg.inv(spread), x, x_prime)
+    white = axes / spread.sqrt()
+    x, x_prime = x @ white, x_prime @ white
+    positive = nearest_invariant(torch.eye(d).to(x), x, x_prime)
     root, failed = torch.linalg.cholesky_ex(positive)
     if int(failed) or _left(positive, x, x_prime) > INEXACT:
         return Frame([], [])
@@ -123,7 +131,8 @@ def find_frame(x: Tensor, x_prime: Tensor, generator: torch.Generator) -> Frame:
     spans = list(pairwise(ends))
     parts = [root @ vectors[:, start:end] for start, end in spans]
     singles = [index for index, (start, end) in enumerate(spans) if end - start == 1]
-    return Frame(parts, [[singles[place] for place in group] for group in _alike(parts, singles, x, x_prime)])
+    alike = [[singles[place] for place in group] for group in _alike(parts, singles, x, x_prime)]
+    return Frame([white @ part for part in parts], alike)
 
 
 def _alike(parts: list[Tensor], singles: list[int], x: Tensor, x_prime: Tensor) -> list[list[int]]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from invlearn.closed_form.candidates import CENTRED
 from invlearn.closed_form.fit import estimated_frame
-from invlearn.closed_form.frames import find_frame
+from invlearn.closed_form.frames import find_frame, frame_pairs
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.readout import fit_distances
 from invlearn.closed_form.view import normalized
@@ -38,7 +38,7 @@ def find_start(observed: Observed, valid: Pairs, seed: int) -> Start:
         valid: Validation pairs.
         seed: Of random draws.
     """
-    same = observed.same_pairs(2 * observed.x.shape[1] ** 2 + 4_000)
+    same = observed.same_pairs(frame_pairs(observed.x.shape[1]))
     frames = (
         find_frame(normalized(same.x, kind), normalized(same.x_prime, kind), seeded_generator(seed, "frame"))
         for kind in CENTRED
