@@ -10,7 +10,7 @@ import pandas as pd
 from invlearn.report.tables import markdown
 from invlearn.runs.aggregate import half_interval
 
-__all__ = ["amounts_table", "defaults_table", "scores_table"]
+__all__ = ["amounts_table", "defaults_table", "pigs_table", "scores_table"]
 
 
 def scores_table(table: pd.DataFrame) -> str:
@@ -27,7 +27,7 @@ def scores_table(table: pd.DataFrame) -> str:
                 f"{rows['auroc'].mean():.4f}",
                 f"{rows['invariance_ratio'].mean():.1e}",
                 ""
-                if pd.isna(setting["decay"])
+                if pd.isna(setting.get("decay"))
                 else f"{setting['entities']:.0f} entities, {setting['rate']:g}x, decay {setting['decay']:g}",
             ]
         )
@@ -42,6 +42,16 @@ def amounts_table(table: pd.DataFrame) -> str:
 def defaults_table(table: pd.DataFrame) -> str:
     """Recall@1 with each setting that is changed, a row each."""
     return _recalls_table(table, down="method", across="problem")
+
+
+def pigs_table(table: pd.DataFrame) -> str:
+    """Recall@1 of each method with what it was learned of, mean over seeds and range."""
+    lines = []
+    for method, rows in table.groupby("method", sort=False):
+        shares = rows.groupby("pigs", sort=False)["recall_at_1"]
+        ranges = zip(shares.mean(), shares.min(), shares.max(), strict=True)
+        lines.append([method, *(f"{mean:.3f} ({least:.3f} to {most:.3f})" for mean, least, most in ranges)])
+    return markdown(["method", "all pigs learned from", "pigs left out"], lines)
 
 
 def _recalls_table(table: pd.DataFrame, *, down: str, across: str) -> str:
@@ -61,4 +71,5 @@ def _escaped(cell: object) -> str:
 
 if __name__ == "__main__":
     for file in map(Path, sys.argv[1:]):
-        print({"amount": amounts_table, "defaults": defaults_table}.get(file.stem, scores_table)(pd.read_csv(file)))
+        of = {"amount": amounts_table, "defaults": defaults_table, "pigs": pigs_table}
+        print(of.get(file.stem, scores_table)(pd.read_csv(file)))

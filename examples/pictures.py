@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -17,7 +18,8 @@ __all__ = ["draw_amounts", "draw_scores", "draw_views"]
 
 OURS, OTHERS = "#1f5fbf", "#777777"
 
-COLORS, MARKERS = ("#000000", "#999999", "#009e73", "#d55e00", "#1f5fbf", "#e69f00", "#56b4e9"), "*os^Dv<"
+COLORS = ("#000000", "#999999", "#009e73", "#d55e00", "#1f5fbf", "#e69f00", "#56b4e9", "#cc79a7")
+MARKERS = "*os^Dv<P"
 
 LABELS = {
     "entities": "entities to learn from",
@@ -50,7 +52,8 @@ def draw_views(problem: Problem, *, square: bool) -> Figure:
         for column, axes in enumerate(figure.subplots(2, 8).T):
             for panel, views in zip(axes, problem.test, strict=True):
                 if square:
-                    panel.imshow(views[column].reshape(8, 8), cmap="gray_r", interpolation="nearest")
+                    side = math.isqrt(len(views[column]))
+                    panel.imshow(views[column].reshape(side, side), cmap="gray_r", interpolation="nearest")
                 else:
                     panel.plot(views[column], color=OURS, linewidth=0.8)
                 panel.set(xticks=[], yticks=[])

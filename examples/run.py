@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table = compare(name, PROBLEMS[name], options.seeds, {method: METHODS[method] for method in options.methods})
         table.to_csv(options.output / f"{name}.csv", index=False, float_format="%.4g")
         draw_scores(table).savefig(options.output / f"{name}.png")
-        draw_views(PROBLEMS[name](0), square=name.startswith("digits")).savefig(options.output / f"{name}-views.png")
+        draw_views(PROBLEMS[name](0), square=name != "leaves").savefig(options.output / f"{name}-views.png")
 
 
 if __name__ == "__main__":

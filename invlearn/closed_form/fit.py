@@ -77,7 +77,7 @@ def _search(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int)
     least = min(solved.best.valid_loss for solved in found)
     best = min(
         (solved for solved in found if scorer.is_enough(solved.best.valid_loss, least)),
-        key=lambda solved: len(solved.weight),
+        key=lambda solved: (solved.best.degree or 2, len(solved.weight)),  # lengths are of squares
     )
     return replace(best, candidates=tried, chosen=tried.index(best.best))
 
@@ -118,6 +118,8 @@ def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: i
             if best is None or solved.best.valid_loss < best[1].valid_loss:
                 best = view, solved.best
             yield solved
+        if best is not None and best[1].valid_loss <= scorer.little:
+            return
     if best is not None:
         views: Iterable[View] = [best[0]]
         settings = replace(settings, ridge=best[1].ridge) if settings.ridge == "auto" else settings

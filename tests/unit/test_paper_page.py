@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.page import paths_table, recipe_table, scaling_table, steps_table
-from examples.page import amounts_table, defaults_table, scores_table
+from examples.page import amounts_table, defaults_table, pigs_table, scores_table
+from examples.run import PROBLEMS
 from invlearn.paper.figures import FIGURES
 
 ROOT = Path(__file__).parents[2]
@@ -43,11 +44,12 @@ def test_the_numbers_on_real_data_come_from_the_committed_tables() -> None:
     import pandas as pd
 
     page = (ROOT / "docs" / "real-data.md").read_text(encoding="utf-8")
-    for file in (REFERENCE / "examples" / f"{name}.csv" for name in ("leaves", "digits-mirrored", "digits-shifted")):
+    for file in (REFERENCE / "examples" / f"{name}.csv" for name in PROBLEMS):
         assert scores_table(pd.read_csv(file)) in page
         for picture in (f"{file.stem}.png", f"{file.stem}-views.png"):
             assert f"../outputs/reference/examples/{picture}" in page
             assert (file.parent / picture).stat().st_size < 500_000
+    assert pigs_table(pd.read_csv(REFERENCE / "examples" / "pigs.csv")) in page
 
 
 def test_the_numbers_on_how_much_data_come_from_the_committed_tables() -> None:
