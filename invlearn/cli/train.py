@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -16,6 +17,10 @@ from invlearn.config.hydra import argument_parser, hydra_ready, run_in_folder, s
 from invlearn.errors import DamagedError, UserError
 from invlearn.runs.directory import RunDirectory
 from invlearn.system.output import say, show
+from invlearn.system.processes import count, follow, joined, launched, rank
+
+if TYPE_CHECKING:
+    from invlearn.training.experiment import Experiment
 
 # torch is imported where it is used: help and completion must answer at once.
 
@@ -49,6 +54,8 @@ def main(argv: list[str]) -> int:
             show_hydra(args, parser, options["config_name"], overrides)
         return 0
     if args.multirun:
+        if launched() > 1:
+            raise UserError("torchrun shares the work of one run among processes; leave out -m")
         from invlearn.cli.sweep import sweep
 
         return sweep(args.overrides, **options, dry_run=dry_run)
@@ -60,12 +67,37 @@ def main(argv: list[str]) -> int:
 
 
 def _train(config: DictConfig, *, dry_run: bool) -> int:
+    with joined():
+        return _follow(config) if rank() else _lead(config, dry_run=dry_run)
+
+
+def _follow(config: DictConfig) -> int:
+    """What a process does that is not the first: part of the computation, and nothing else."""
+    from invlearn.training.experiment import Experiment
+    from invlearn.training.learner import learn
+
+    work, status = None, 2
+    with suppress(UserError):  # which the first one reports
+        work = partial(learn, Experiment.from_config(as_plain(config)))
+    with suppress(UserError):
+        follow(work)
+        status = 0 if work else 2
+    return status
+
+
+def _check_shared(experiment: Experiment) -> None:
+    if count() > 1 and not experiment.solver:
+        raise UserError("torchrun: only closed forms are shared among processes; train networks without it")
+
+
+def _lead(config: DictConfig, *, dry_run: bool) -> int:
     directory = RunDirectory(_folder(config))
     from invlearn.runs.session import check_run
     from invlearn.training.internals import optimise_without_compiler
 
     optimise_without_compiler()
     experiment, finished = check_run(as_plain(config), directory)
+    _check_shared(experiment)
     if dry_run:
         from invlearn.cli.plan import describe_runs
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 
 import torch
@@ -22,7 +23,6 @@ from invlearn.closed_form.eigen import Eigenproblem
 from invlearn.closed_form.estimate import estimate_planes
 from invlearn.closed_form.frames import find_frame, frame_pairs
 from invlearn.closed_form.lift import Lengths, Monomials
-from invlearn.closed_form.moments import moments
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.polynomial import Polynomial
 from invlearn.closed_form.readout import fit_distances, lengths
@@ -34,6 +34,7 @@ from invlearn.closed_form.view import CONSTANT, Lift, View, normalized
 from invlearn.data import Pairs
 from invlearn.data.seeding import seeded_generator
 from invlearn.errors import UserError
+from invlearn.system.processes import from_first
 
 __all__ = ["estimated_frame", "fit"]
 
@@ -94,7 +95,7 @@ def _refitted(
     latest = best = solved
     tried = solved.candidates
     for _ in range(rounds):
-        before, kept = kept, agreeing(settings, latest, observed)
+        before, kept = kept, from_first(partial(agreeing, settings, latest, observed), kept.device)
         if bool((kept == before).all()):
             break
         left = Observed(observed.x[kept], observed.entity[kept], observed.different)
@@ -136,7 +137,8 @@ def _cheap_solutions(
     cheap = [size for size in lifts_of(settings, view.axes.shape[1]) if size.is_cheap]
     yield from _of_lifts(settings, view, scorer, [size for size in cheap if size.degree == 1], seed)
     if _may_be_lengths(settings) and settings.rank == "auto":
-        yield from _in_a_frame(view.normalization, observed, scorer, seed)
+        in_frames = partial(_in_a_frame, view.normalization, observed, scorer, seed)
+        yield from from_first(lambda: list(in_frames()), view.mean.device)
     yield from _of_lifts(settings, view, scorer, [size for size in cheap if size.degree > 1], seed)
 
 
@@ -195,14 +197,14 @@ def _of_lifts(settings: ClosedForm, view: View, scorer: Scorer, sizes: list[Lift
     for degree, of_degree in groupby(sizes, key=lambda size: size.degree):
         ranks = [size.rank for size in of_degree]
         largest = Monomials(ranks[-1], degree).to(view.mean.device)
-        sums = moments(view.lifted(largest, seed), largest.features, view.mean.device)
+        sums = view.moments(largest, seed)
         within, covariance = sums.covariances()
         for rank in ranks:
             lift = Monomials(rank, degree).to(view.mean.device)
             part = largest.within(rank, degree).to(view.mean.device)
             unit = lift(view.variances[:rank] / view.variances[0])
-            problem = Eigenproblem(within[part][:, part], covariance[part][:, part], sums.mean[part], unit)
-            best = _best_cut(settings, view, scorer, lift, problem)
+            problem = partial(Eigenproblem, within[part][:, part], covariance[part][:, part], sums.mean[part], unit)
+            best = from_first(partial(_best_cut, settings, view, scorer, lift, problem), view.mean.device)
             if best is None:
                 continue
             yield best
@@ -236,23 +238,25 @@ def _in_estimated_planes(
     forms = view.x.new_zeros(quadratic.weight.shape[1], rank, rank)
     forms[:, rows, columns] = quadratic.weight[rank:].T
     x, generator = view.x[:, :rank], seeded_generator(seed, "planes")
-    planes = estimate_planes(forms + forms.mT, x, view.entity, generator)
+    planes = from_first(partial(estimate_planes, forms + forms.mT, x, view.entity, generator), x.device)
     frame = x.new_zeros(1, rank, 2, len(planes))
     for index, plane in enumerate(planes):
         frame[0, :, : plane.shape[1], index] = plane
     lift = Lengths(frame).requires_grad_(False)
-    sums = moments(view.lifted(lift, seed), lift.features, x.device)
-    problem = Eigenproblem(*sums.covariances(), sums.mean, torch.ones_like(sums.mean))
-    best = _best_cut(settings, view, scorer, lift, problem)
+    sums = view.moments(lift, seed)
+    problem = partial(Eigenproblem, *sums.covariances(), sums.mean, torch.ones_like(sums.mean))
+    best = from_first(partial(_best_cut, settings, view, scorer, lift, problem), x.device)
     if best is None:
         return None
     axes = view.axes[:, :rank]
     return replace(best, projection=axes[:, :0], frame=[axes @ plane for plane in planes])
 
 
-def _best_cut(settings: ClosedForm, view: View, scorer: Scorer, lift: Lift, problem: Eigenproblem) -> Solved | None:
+def _best_cut(
+    settings: ClosedForm, view: View, scorer: Scorer, lift: Lift, pose: Callable[[], Eigenproblem]
+) -> Solved | None:
     """The best ridge and width of the code of a lift; None if nothing in it varies between entities."""
-    changes = view.changes(lift)
+    problem, changes = pose(), view.changes(lift)
     best, tried = None, []
     for ridge in RIDGES if settings.ridge == "auto" else (settings.ridge,):
         solution = problem.solve(ridge)

@@ -16,7 +16,7 @@ CHUNK = 2**22
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over samples, in float64; those of two parts of the data add up.
+    """Sums over samples, in float64: those of parts of the data add up.
 
     Legend: m features.
     """
@@ -31,15 +31,6 @@ class Moments:
     """Samples less entities: degrees of freedom of the scatter within."""
     within: Tensor
     """Sum of (φ - mean of its entity)(φ - mean of its entity)ᵀ, ``(m, m)``."""
-
-    def __add__(self, other: Moments) -> Moments:
-        return Moments(
-            self.count + other.count,
-            self.total + other.total,
-            self.products + other.products,
-            self.freedom + other.freedom,
-            self.within + other.within,
-        )
 
     @property
     def mean(self) -> Tensor:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from invlearn.closed_form.candidates import RANKS, ROWS_PER_FEATURE, Candidate, flags_of, lifts_of
 from invlearn.closed_form.lift import Lengths, Monomials
-from invlearn.closed_form.moments import CHUNK
+from invlearn.closed_form.moments import CHUNK, Moments, moments
 from invlearn.closed_form.network import Normalize
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.settings import ClosedForm, Normalization
 from invlearn.data import Pairs
+from invlearn.system import processes
 
 __all__ = ["CONSTANT", "Lift", "View", "normalized"]
 
@@ -69,7 +72,7 @@ class View:
         x = self._features_of(observed.x)
         self.mean = x.mean(0)
         x -= self.mean
-        self.axes, self.variances = principal_axes(x)
+        self.axes, self.variances = processes.from_first(partial(principal_axes, x), x.device)
         """Principal components, scaled to variance 1, the largest first, ``(D, r)``."""
         self.x = x @ self.axes
         self.valid = [(self._features_of(part) - self.mean) @ self.axes for part in valid[:2]]
@@ -93,14 +96,23 @@ class View:
         """A row of what was tried."""
         return Candidate(degree, rank, *flags_of(self.normalization), ridge, components, score)
 
-    def lifted(self, lift: Lift, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _lifted(self, lift: Lift, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Lifted training samples and their entities, in chunks of whole entities."""
         part = Observed(self.x[:, : lift.rank], self.entity, None).part(ROWS_PER_FEATURE * lift.features, seed)
-        start, ends = 0, torch.unique_consecutive(part.entity, return_counts=True)[1].cumsum(0).tolist()
+        start, number, ends = 0, 0, torch.unique_consecutive(part.entity, return_counts=True)[1].cumsum(0).tolist()
         for end, following in zip(ends, [*ends[1:], None], strict=True):
             if following is None or (following - start) * lift.features > CHUNK:
-                yield lift(part.x[None, start:end])[0], part.entity[start:end]
-                start = end
+                if number % processes.count() == processes.rank():  # the others have the rest
+                    yield lift(part.x[None, start:end])[0], part.entity[start:end]
+                start, number = end, number + 1
+
+    def moments(self, lift: Lift, seed: int) -> Moments:
+        """Moments of lifted training samples; several processes share the work, and each gets all of the result."""
+        part = moments(self._lifted(lift, seed), lift.features, self.x.device)
+        counts = torch.tensor([part.count, part.freedom], dtype=torch.float64, device=self.x.device)
+        processes.add_up([counts, part.total, part.products, part.within])
+        count, freedom = counts.tolist()
+        return replace(part, count=count, freedom=freedom)
 
     def changes(self, lift: Lift) -> Tensor:
         """φ(x) - φ(x') of the validation pairs, ``(n, m)``."""

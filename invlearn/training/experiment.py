@@ -28,6 +28,7 @@ from invlearn.errors import UserError
 from invlearn.files import Prepared, SampleFile, feature_names_of, kind_of, prepare, scaler_of
 from invlearn.losses import Loss, Separation
 from invlearn.nn import AutoEncoder, Stack
+from invlearn.system.processes import local_device
 from invlearn.training.optimizer import check_element_wise
 
 __all__ = ["Experiment", "is_closed_form", "resolve_device", "torch_set_up"]
@@ -421,14 +422,16 @@ def machine_memory() -> float:
 
 
 def resolve_device(name: str) -> torch.device:
-    """The torch device that a setting names; ``auto`` is the first GPU if there is one.
+    """The torch device that a setting names; ``auto`` is the first GPU if there is one, or this process's own.
 
     Raises:
         UserError: The name is unknown, or there is no such device.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name in ("auto", "cuda") and count:
+        return torch.device("cuda", local_device() % count)
     if name == "auto":
-        return torch.device("cuda:0" if count else "cpu")
+        return torch.device("cpu")
     if name == "cpu":
         return torch.device("cpu")
     if not re.fullmatch(r"cuda(:\d+)?", name):

@@ -16,6 +16,7 @@ from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.baselines import training_facts
 from invlearn.losses import Statistics
 from invlearn.nn import AutoEncoder
+from invlearn.system.processes import begin
 from invlearn.training.experiment import Experiment
 
 __all__ = ["Fitted", "solve"]
@@ -71,12 +72,13 @@ class Fitted:
 def solve(experiment: Experiment, device: torch.device) -> Fitted:
     """Solve every replica, in float64, and stack what they found.
 
-    Replicas that share one draw of the data share its solution.
+    Replicas that share one draw of the data share its solution. Processes that are joined share the work.
 
     Raises:
         UserError: Nothing varies between entities.
     """
     assert experiment.solver is not None
+    begin()
     draws = experiment.draws(device)
     dataset = draws.dataset
     solved = [

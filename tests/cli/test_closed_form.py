@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +165,34 @@ def test_settings_that_mean_nothing_are_refused(word: str, key: str, tmp_path: P
     assert train(tmp_path / "run", *word.split()) == 2
     assert_error_line(capsys.readouterr().err, key=key)
     assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
+    words = ["dataset.dim=12", "dataset.size=15000", "model.degree=3", "dtype=float64", "threads=1"]
+    assert train(tmp_path / "one", *words) == 0
+    done = in_processes(2, "model=polynomial", *words, f"hydra.run.dir={tmp_path / 'two'}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("training in") == 1  # the first alone speaks and writes
+    one, two = (pd.read_csv(tmp_path / name / "metrics.csv") for name in ("one", "two"))
+    pd.testing.assert_frame_equal(one, two, rtol=1e-6)
+    runs = [invlearn.load_run(tmp_path / name) for name in ("one", "two")]
+    x = np.random.default_rng(0).normal(size=(20, 12))
+    distances = [np.linalg.norm(z[:, None] - z, axis=-1) for z, _ in (run.encode(x) for run in runs)]
+    np.testing.assert_allclose(*distances, rtol=1e-4)
+
+
+def test_processes_share_no_training(tmp_path: Path, monkeypatch, capsys) -> None:
+    done = in_processes(2, "model=extended", f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode != 0
+    assert "invlearn: " in done.stderr
+    assert "invlearn/" not in done.stderr  # no traceback of ours
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "some")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["train", "-m", "model=polynomial", "seed=1,2"]) == 2
+    assert_error_line(capsys.readouterr().err, key="-m")
+
+
+def in_processes(number: int, *words: str) -> subprocess.CompletedProcess[str]:
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
+    return subprocess.run([*start, "-m", "invlearn", "train", *words], capture_output=True, text=True, check=False)
