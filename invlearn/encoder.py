@@ -16,7 +16,7 @@ from invlearn.nn import AutoEncoder
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["InvariantEncoder", "Projection", "Scaler"]
+__all__ = ["InvariantEncoder", "Scaler"]
 
 BLOCK = 2_048
 """Rows that go through a network at a time: their activations stay in a core's cache, which makes it twice as fast."""
@@ -53,36 +53,6 @@ class Scaler(nn.Module):
         return f"offset={self.offset.item():.4g}, factor={self.factor.item():.4g}"
 
 
-class Projection(nn.Module):
-    """x ↦ (x - mean) Vᵀ, onto the rows of V.
-
-    Args:
-        components: V, orthonormal rows, ``(r, d)``.
-        mean: ``(d,)``.
-    """
-
-    components: Tensor
-    mean: Tensor
-
-    def __init__(self, components: Tensor, mean: Tensor):
-        super().__init__()
-        self.register_buffer("components", components.double())
-        self.register_buffer("mean", mean.double())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Project samples ``(*, d)`` to ``(*, r)``."""
-        return (x.double() - self.mean) @ self.components.T
-
-    def undo(self, x: Tensor) -> Tensor:
-        """The samples ``(*, d)`` nearest to the mean that project to ``(*, r)``."""
-        return x.double() @ self.components + self.mean
-
-    def extra_repr(self) -> str:
-        """Its sizes."""
-        r, d = self.components.shape
-        return f"{d}, {r}"
-
-
 class InfiniteCodeError(ValueError):
     """A sample has no finite code.
 
@@ -96,7 +66,7 @@ class InfiniteCodeError(ValueError):
 
 
 class InvariantEncoder(nn.Module):
-    r"""A scaler, perhaps a projection, a network, and the split of its code.
+    r"""A scaler, a network, and the split of its code.
 
     .. math:: z = f((x - o) / s), \quad z_{inv} = (z_1, \dots, z_I), \quad z_{var} = (z_{I+1}, \dots, z_C)
 
@@ -109,7 +79,6 @@ class InvariantEncoder(nn.Module):
         invariant: Width I of the invariant part of the code.
         code: Width C of the code.
         scaler: Brings samples to the size that the network was trained on; by default they are left as they are.
-        projection: Comes between the scaler and the network.
         unit_code: Whether invariant codes are brought to length 1.
         trained: Which of ``encoder`` and ``decoder`` were trained; the other is not to be used.
         feature_names: Columns of a data frame that are a sample's features, in their order.
@@ -130,14 +99,12 @@ class InvariantEncoder(nn.Module):
         invariant: int,
         code: int,
         scaler: Scaler | None = None,
-        projection: Projection | None = None,
         unit_code: bool = False,
         trained: Sequence[Literal["encoder", "decoder"]] = ("encoder", "decoder"),
         feature_names: Sequence[str] | None = None,
     ):
         super().__init__()
         self.scaler = scaler
-        self.projection = projection
         self.network = network
         self.dim, self.invariant, self.code = dim, invariant, code
         self.unit_code = unit_code
@@ -171,7 +138,6 @@ class InvariantEncoder(nn.Module):
             invariant=self.invariant,
             code=self.code,
             scaler=self.scaler,
-            projection=self.projection,
             unit_code=self.unit_code,
             trained=self.trained,
             feature_names=self.feature_names,
@@ -184,8 +150,8 @@ class InvariantEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map samples ``(n, d)`` to invariant codes ``(n, I)`` and variant codes ``(n, C - I)``, for a stack of one."""
-        for step in filter(None, (self.scaler, self.projection)):
-            x = step(x)
+        if self.scaler is not None:
+            x = self.scaler(x)
         z = self.network.encode(x.to(self.dtype)[None])[0]
         return self.invariant_part(z), z[:, self.invariant :]
 
@@ -241,9 +207,7 @@ class InvariantEncoder(nn.Module):
 
         def reconstructed(codes: Tensor) -> tuple[Tensor]:
             x = self.network.decode(codes.to(self.dtype)[None])[0]
-            for step in filter(None, (self.projection, self.scaler)):
-                x = step.undo(x)
-            return (x,)
+            return (x if self.scaler is None else self.scaler.undo(x),)
 
         (x,) = _in_blocks(reconstructed, z, self.code, self.device)
         return x

@@ -22,8 +22,9 @@ from invlearn.errors import UserError, nearest
 from invlearn.files import EntityFile, Prepared
 from invlearn.files.notes import unlike_features
 from invlearn.files.scale import Scaling, scale_of, spread_of
-from invlearn.training.experiment import Experiment, is_closed_form
+from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn
+from invlearn.training.networks import is_closed_form
 
 try:
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin

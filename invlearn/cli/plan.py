@@ -11,7 +11,8 @@ import torch
 from invlearn.closed_form import lifts_of, observe
 from invlearn.data import Batch
 from invlearn.nn import StackedLinear
-from invlearn.training.experiment import Experiment, resolve_device
+from invlearn.training.device import resolve_device
+from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_step
 
 __all__ = ["describe_runs"]

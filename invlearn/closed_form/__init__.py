@@ -8,6 +8,7 @@ from invlearn.closed_form.lift import Monomials
 from invlearn.closed_form.network import Normalize, SolvedEncoder, SolvedNetwork
 from invlearn.closed_form.observed import Observed, observe
 from invlearn.closed_form.polynomial import Polynomial
+from invlearn.closed_form.principal import principal_components
 from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
 from invlearn.closed_form.stacking import padded, stacked
@@ -31,5 +32,6 @@ __all__ = [
     "lifts_of",
     "observe",
     "padded",
+    "principal_components",
     "stacked",
 ]

@@ -25,12 +25,13 @@ from invlearn.closed_form.frames import find_frame, frame_pairs
 from invlearn.closed_form.lift import Lengths, Monomials
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.polynomial import Polynomial
+from invlearn.closed_form.principal import CONSTANT
 from invlearn.closed_form.readout import fit_distances, lengths
 from invlearn.closed_form.refit import agreeing
 from invlearn.closed_form.score import Scorer
 from invlearn.closed_form.settings import ClosedForm, Normalization
 from invlearn.closed_form.solved import Solved
-from invlearn.closed_form.view import CONSTANT, Lift, View, normalized
+from invlearn.closed_form.view import Lift, View, normalized
 from invlearn.data import Pairs
 from invlearn.data.seeding import seeded_generator
 from invlearn.errors import UserError

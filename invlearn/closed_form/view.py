@@ -15,22 +15,17 @@ from invlearn.closed_form.lift import Lengths, Monomials
 from invlearn.closed_form.moments import CHUNK, Moments, moments
 from invlearn.closed_form.network import Normalize
 from invlearn.closed_form.observed import Observed
+from invlearn.closed_form.principal import principal_components
 from invlearn.closed_form.settings import ClosedForm, Normalization
 from invlearn.data import Pairs
 from invlearn.system import processes
 
-__all__ = ["CONSTANT", "Lift", "View", "normalized"]
+__all__ = ["Lift", "View", "normalized"]
 
 Lift = Monomials | Lengths
 
-WIDE = 4_096
-"""Features above which principal components come from a random projection."""
-
 BLOCK = 2**22
 """Numbers of samples of which features are made at a time."""
-
-CONSTANT = 1e-12
-"""Share of the largest variance below which a principal component is constant."""
 
 
 def normalized(x: Tensor, normalization: Normalization) -> Tensor:
@@ -66,13 +61,15 @@ class View:
         self.normalization: Normalization = normalization
         self.features = features.requires_grad_(False)
         width = settings.feature_count(observed.x.shape[1])
-        sizes = [size.features for size in lifts_of(settings, width)]
-        observed = observed.part(ROWS_PER_FEATURE * max([width, *sizes]), seed)
+        sizes = lifts_of(settings, width)
+        observed = observed.part(ROWS_PER_FEATURE * max(width, *(size.features for size in sizes)), seed)
         self.entity = observed.entity
         x = self._features_of(observed.x)
         self.mean = x.mean(0)
         x -= self.mean
-        self.axes, self.variances = processes.from_first(partial(principal_axes, x), x.device)
+        found = partial(principal_components, x, max(RANKS[-1], *(size.rank for size in sizes)), seed)
+        axes, self.variances = processes.from_first(found, x.device)
+        self.axes = axes / self.variances.sqrt()
         """Principal components, scaled to variance 1, the largest first, ``(D, r)``."""
         self.x = x @ self.axes
         self.valid = [(self._features_of(part) - self.mean) @ self.axes for part in valid[:2]]
@@ -118,23 +115,3 @@ class View:
         """φ(x) - φ(x') of the validation pairs, ``(n, m)``."""
         x, x_prime = (part[:, : lift.rank] for part in self.valid)
         return (lift(x[None]) - lift(x_prime[None]))[0]
-
-
-def principal_axes(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Principal components of centred samples ``(n, d)``, scaled to variance 1, the largest first, and their variances.
-
-    Returns:
-        ``(d, r)`` and ``(r,)``.
-    """
-    if len(x) < x.shape[1]:
-        variances, inner = torch.linalg.eigh(x @ x.T / len(x))
-        variances = variances.flip(0)
-        axes = x.T @ inner.flip(1) / (len(x) * variances.clamp(min=1e-300)).sqrt()
-    elif x.shape[1] <= WIDE:
-        variances, axes = torch.linalg.eigh(x.T @ x / len(x))
-        variances, axes = variances.flip(0), axes.flip(1)
-    else:
-        _, values, axes = torch.svd_lowrank(x, q=RANKS[-1] + 16, niter=4)
-        variances = values.square() / len(x)
-    kept = variances > CONSTANT * variances[0].clamp(min=1e-300)
-    return axes[:, kept] / variances[kept].sqrt(), variances[kept]

@@ -36,7 +36,7 @@ class Loss(ABC):
     on the pairs that the dataset draws, and measured like any other.
 
     Args:
-        dim: Number of features d of a sample; given by the dataset.
+        dim: Number of features d that the encoder sees; given by the dataset, or by ``model.rank``.
         invariant: Features of the invariant part of the code, at least 1; ``auto`` is d.
         variant: Features of the rest, for the decoder; ``auto`` is 2d where there is a decoder, else 0.
 

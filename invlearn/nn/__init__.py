@@ -1,6 +1,7 @@
 """Networks for stacks of replicas: activations are ``(R, B, C)``, parameters ``(R, in, out)``."""
 
 from invlearn.nn.autoencoder import AutoEncoder
+from invlearn.nn.components import Components
 from invlearn.nn.extended import ExtendedAutoEncoder, ExtendedLayer, ExtendedNetwork, extended_features
 from invlearn.nn.linear import StackedLinear
 from invlearn.nn.stack import Stack
@@ -8,6 +9,7 @@ from invlearn.nn.standard import StandardAutoEncoder, StandardNetwork
 
 __all__ = [
     "AutoEncoder",
+    "Components",
     "ExtendedAutoEncoder",
     "ExtendedLayer",
     "ExtendedNetwork",

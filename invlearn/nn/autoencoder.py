@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
+from invlearn.nn.components import Components
+
 __all__ = ["AutoEncoder"]
 
 
@@ -15,22 +17,25 @@ class AutoEncoder(nn.Module):
     Any two modules that map stacks to stacks will do; :class:`invlearn.nn.Stack` makes one of ordinary modules.
 
     Args:
-        encoder: Maps samples ``(R, B, d)`` to codes ``(R, B, code)``.
-        decoder: Maps codes ``(R, B, code)`` to samples ``(R, B, d)``.
+        encoder: Maps samples ``(R, B, d)``, or their components, to codes ``(R, B, code)``.
+        decoder: Maps codes ``(R, B, code)`` back.
+        components: What the encoder sees of samples, and the decoder makes; by default samples as they are.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module):
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, components: Components | None = None):
         super().__init__()
+        self.components = components
         self.encoder = encoder
         self.decoder = decoder
 
     def encode(self, x_RBD: Tensor) -> Tensor:
         """Codes z = f(x), ``(R, B, code)``."""
-        return self.encoder(x_RBD)
+        return self.encoder(x_RBD if self.components is None else self.components(x_RBD))
 
     def decode(self, z_RBC: Tensor) -> Tensor:
         """Reconstructions g(z), ``(R, B, d)``."""
-        return self.decoder(z_RBC)
+        decoded = self.decoder(z_RBC)
+        return decoded if self.components is None else self.components.undo(decoded)
 
     def forward(self, x_RBD: Tensor) -> Tensor:
         """Reconstructions g(f(x)), ``(R, B, d)``."""
@@ -46,7 +51,8 @@ class AutoEncoder(nn.Module):
 
         Args:
             replica: Which.
-            planes: Two vectors for each, ``(K, 2, d)``, such that the mean squared length of samples in it is 1.
+            planes: Two vectors for each, ``(K, 2, d)``, such that the mean squared length of samples in it is 1; d is
+                the number of features that the encoder sees.
             weights: Of those lengths in the invariant code, where they are known, ``(K,)``.
             invariant: Width of that code.
         """

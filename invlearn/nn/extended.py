@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from invlearn.nn.autoencoder import AutoEncoder
+from invlearn.nn.components import Components
 from invlearn.nn.linear import StackedLinear, check_depth, check_size, first_linear, last_linear
 
 __all__ = ["ExtendedAutoEncoder", "ExtendedLayer", "ExtendedNetwork", "extended_features"]
@@ -189,12 +190,15 @@ class ExtendedAutoEncoder(AutoEncoder):
         code_features: Width of the code.
         generators: One generator per replica.
         depth: Extended layers of the encoder, 1 to 1,000.
-        columns: Columns of each layer; ``auto`` is 6d, ``input`` is the paper's: as many as the layer's input.
+        columns: Columns of each layer; ``auto`` is 6d, or 6 ``rank``, ``input`` is the paper's: as many as the layer's
+            input.
         width: Project each layer's input to this width first (ours, so that depth can go to 20); ``None`` does not.
         decoder_depth: Extended layers of the decoder; ``auto`` is ``depth``.
         eps: ε > 0, added under the root of the 2-norm.
         start: Where the encoder starts: at ``random``, or, in ``closed_form``, with planes in its first layer that the
             distortion keeps, as far as the training samples show them.
+        rank: Give the encoder this many principal components of the training samples in place of the d features;
+            ``None`` does not.
 
     Raises:
         ValueError: A setting is out of range, or the network is too large.
@@ -212,19 +216,23 @@ class ExtendedAutoEncoder(AutoEncoder):
         decoder_depth: int | Literal["auto"] = "auto",
         eps: float = EPS,
         start: Literal["random", "closed_form"] = "random",
+        rank: int | None = None,
     ):
         if start == "closed_form" and width is not None:
             raise ValueError("start=closed_form needs width=null: the first layer must see the samples")
-        chosen_columns = 6 * dim if columns == "auto" else columns
+        components = None if rank is None else Components(dim, rank, len(generators))
+        features = dim if rank is None else rank
+        chosen_columns = 6 * features if columns == "auto" else columns
         chosen_decoder_depth = depth if decoder_depth == "auto" else decoder_depth
         settings = {"columns": chosen_columns, "width": width, "eps": eps, "generators": generators}
         super().__init__(
-            ExtendedNetwork(dim, code_features, depth=depth, **settings),
-            ExtendedNetwork(code_features, dim, depth=chosen_decoder_depth, **settings),
+            ExtendedNetwork(features, code_features, depth=depth, **settings),
+            ExtendedNetwork(code_features, features, depth=chosen_decoder_depth, **settings),
+            components,
         )
         self.depth, self.columns, self.width = depth, chosen_columns, width
         self.decoder_depth = chosen_decoder_depth
-        self.start = start
+        self.start, self.rank = start, rank
 
     @property
     def starts_in_planes(self) -> bool:

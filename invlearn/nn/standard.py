@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from invlearn.nn.autoencoder import AutoEncoder
+from invlearn.nn.components import Components
 from invlearn.nn.linear import StackedLinear, check_depth, check_size, first_linear
 
 __all__ = ["Activation", "StandardAutoEncoder", "StandardNetwork"]
@@ -79,9 +80,11 @@ class StandardAutoEncoder(AutoEncoder):
         code_features: Width of the code.
         generators: One generator per replica.
         depth: Hidden layers of the encoder, 1 to 1,000.
-        width: Neurons of a hidden layer; ``auto`` is the paper's 8d.
+        width: Neurons of a hidden layer; ``auto`` is the paper's 8d, or 8 ``rank``.
         activation: ``sigmoid`` (unipolar), ``tanh`` (bipolar sigmoid), ``relu`` or ``selu``.
         decoder_depth: Hidden layers of the decoder; ``auto`` is ``depth``.
+        rank: Give the encoder this many principal components of the training samples in place of the d features;
+            ``None`` does not.
 
     Raises:
         ValueError: A setting is out of range.
@@ -97,16 +100,20 @@ class StandardAutoEncoder(AutoEncoder):
         width: int | Literal["auto"] = "auto",
         activation: Activation = "selu",
         decoder_depth: int | Literal["auto"] = "auto",
+        rank: int | None = None,
     ):
-        hidden_width = 8 * dim if width == "auto" else width
+        components = None if rank is None else Components(dim, rank, len(generators))
+        features = dim if rank is None else rank
+        hidden_width = 8 * features if width == "auto" else width
         chosen_decoder_depth = depth if decoder_depth == "auto" else decoder_depth
         settings = {"width": hidden_width, "activation": activation, "generators": generators}
         super().__init__(
-            StandardNetwork(dim, code_features, depth=depth, **settings),
-            StandardNetwork(code_features, dim, depth=chosen_decoder_depth, **settings),
+            StandardNetwork(features, code_features, depth=depth, **settings),
+            StandardNetwork(code_features, features, depth=chosen_decoder_depth, **settings),
+            components,
         )
         self.depth, self.width, self.activation = depth, hidden_width, activation
-        self.decoder_depth = chosen_decoder_depth
+        self.decoder_depth, self.rank = chosen_decoder_depth, rank
 
     def fast_parameters(self) -> Iterable[nn.Parameter]:
         """Those of the encoder's first layer."""

@@ -33,7 +33,8 @@ from invlearn.runs.record import closing_record, now, opening_record, peak_memor
 from invlearn.system.output import printable, warn
 from invlearn.system.signals import asked_to_end, raise_lost_signal, signals_deferred, signals_raise
 from invlearn.system.storage import changeable, check_writable
-from invlearn.training.experiment import Experiment, Prepare, resolve_device, torch_set_up
+from invlearn.training.device import resolve_device, torch_set_up
+from invlearn.training.experiment import Experiment, Prepare
 from invlearn.training.learner import prepare_training
 from invlearn.training.loop import TrainingState, train_epochs
 from invlearn.training.solving import Fitted, solve

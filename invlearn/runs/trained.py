@@ -23,7 +23,8 @@ from invlearn.nn import AutoEncoder
 from invlearn.runs.checkpoint import check_best, check_parameters, config_in, load_checkpoint
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST
-from invlearn.training.experiment import Experiment, resolve_device
+from invlearn.training.device import resolve_device
+from invlearn.training.experiment import Experiment
 
 if TYPE_CHECKING:
     import pandas as pd

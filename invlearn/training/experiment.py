@@ -5,9 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -28,10 +26,10 @@ from invlearn.errors import UserError
 from invlearn.files import Prepared, SampleFile, feature_names_of, kind_of, prepare, scaler_of
 from invlearn.losses import Loss, Separation
 from invlearn.nn import AutoEncoder, Stack
-from invlearn.system.processes import local_device
+from invlearn.training.networks import build_network, check_network, features_seen, is_closed_form
 from invlearn.training.optimizer import check_element_wise
 
-__all__ = ["Experiment", "is_closed_form", "resolve_device", "torch_set_up"]
+__all__ = ["Experiment"]
 
 Prepare = Callable[[SampleFile | Dataset], Prepared]
 
@@ -109,13 +107,18 @@ class Experiment:
             experiment._check_memory()
             return experiment
         kind = kind_of(spec)
-        loss, loss_node = build("loss", by_kind("loss", config["loss"], kind), dim=spec.dim)
+        features = features_seen(config["model"], spec.dim)
+        loss, loss_node = build("loss", by_kind("loss", config["loss"], kind), dim=features)
+        if features < spec.dim and loss.sampler.kind == "targets":
+            raise UserError("model.rank: this loss has a target for every feature; leave rank out")
         sizes = (spec.dim, loss.code_features)
         with torch.device("meta"):
-            network, model_node = _network(by_kind("model", config["model"], kind), *sizes, [torch.Generator("cpu")])
+            network, model_node = build_network(
+                by_kind("model", config["model"], kind), *sizes, [torch.Generator("cpu")]
+            )
             if isinstance(network.encoder, Stack):  # a user's; for ours it would only import torch's compiler
-                _check_network(network, *sizes)
-        optimizer_node, trainer_node = _schedule(config, model_node, spec.dim, loss)
+                check_network(network, *sizes)
+        optimizer_node, trainer_node = _schedule(config, model_node, features, loss)
         trainer, trainer_node = build("trainer", trainer_node)
         nodes = {
             "dataset": dataset_node,
@@ -217,7 +220,7 @@ class Experiment:
         torch.set_default_dtype(self.dtype)
         try:
             with torch.device("meta" if str(device) == "meta" else "cpu"):
-                network, _ = _network(self.config["model"], self.spec.dim, self.loss.code_features, generators)
+                network, _ = build_network(self.config["model"], self.spec.dim, self.loss.code_features, generators)
         finally:
             torch.set_default_dtype(default)
         for name, parameter in network.named_parameters():
@@ -309,48 +312,6 @@ def _data(
     return prepared.spec, effective(settled, prepared.spec), prepared
 
 
-def _network(
-    node: Mapping[str, Any], dim: int, code: int, generators: Sequence[torch.Generator]
-) -> tuple[AutoEncoder, dict[str, Any]]:
-    """The auto-encoder that a config names, and its effective config.
-
-    One whose constructor takes no generators knows no replicas: its ``encoder`` and ``decoder`` are stacked.
-    """
-    target = locate("model", node.get("_target_"))
-    if "generators" in inspect.signature(target).parameters:
-        return build("model", node, dim, code, generators)
-    built, settled = build("model", node, dim, code)
-    for name in ("encoder", "decoder"):
-        if not isinstance(getattr(built, name, None), nn.Module):
-            raise UserError(f"model: {type(built).__name__} must have a module {name}")
-
-    def part(name: str) -> Stack:
-        return Stack(lambda: getattr(build("model", node, dim, code)[0], name), generators)
-
-    try:
-        return AutoEncoder(part("encoder"), part("decoder")), settled
-    except ValueError as error:
-        raise UserError(f"model: {error}") from error
-
-
-def _check_network(network: AutoEncoder, dim: int, code: int) -> None:
-    """Refuse a network whose outputs have other shapes than they must, before anything is trained.
-
-    Raises:
-        UserError: It says which.
-    """
-    for name, width, expected in (("encode", dim, code), ("decode", code, dim)):
-        try:
-            shape = tuple(getattr(network, name)(torch.empty(1, 3, width)).shape)
-        except NotImplementedError:  # what torch cannot lay out without memory is seen in training
-            return
-        except (RuntimeError, TypeError, ValueError) as error:
-            message = str(error).strip().splitlines()[0]
-            raise UserError(f"model: {name} fails on (1, 3, {width}): {message}") from error
-        if shape != (1, 3, expected):
-            raise UserError(f"model: {name} of (1, 3, {width}) must be (1, 3, {expected}), got {shape}")
-
-
 def _schedule(
     config: Mapping[str, Any], model_node: Mapping[str, Any], dim: int, loss: Loss
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -370,12 +331,6 @@ def _schedule(
     _, optimizer = build("optimizer", optimizer, [nn.Parameter(torch.zeros(1))])
     check_element_wise(optimizer)
     return optimizer, trainer
-
-
-def is_closed_form(node: Mapping[str, Any]) -> bool:
-    """Whether the model that a config names is solved for, rather than trained."""
-    target = locate("model", node.get("_target_"))
-    return inspect.isclass(target) and issubclass(target, ClosedForm)
 
 
 def _unread(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -419,36 +374,3 @@ def machine_memory() -> float:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return math.inf
-
-
-def resolve_device(name: str) -> torch.device:
-    """The torch device that a setting names; ``auto`` is the first GPU if there is one, or this process's own.
-
-    Raises:
-        UserError: The name is unknown, or there is no such device.
-    """
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name in ("auto", "cuda") and count:
-        return torch.device("cuda", local_device() % count)
-    if name == "auto":
-        return torch.device("cpu")
-    if name == "cpu":
-        return torch.device("cpu")
-    if not re.fullmatch(r"cuda(:\d+)?", name):
-        raise UserError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
-    if int(name.partition(":")[2] or 0) >= count:  # torch itself keeps 8 bits of the number
-        raise UserError(f"device={name}: torch finds {count or 'no'} CUDA device{'' if count == 1 else 's'} here")
-    return torch.device(name)
-
-
-@contextmanager
-def torch_set_up(settings: Settings) -> Iterator[None]:
-    """Threads and precision as the settings have them, for as long as something is trained."""
-    threads, tf32 = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32
-    torch.set_num_threads(settings.threads or threads)
-    torch.backends.cuda.matmul.allow_tf32 = settings.tf32
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.backends.cuda.matmul.allow_tf32 = tf32

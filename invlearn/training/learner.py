@@ -8,7 +8,8 @@ import torch
 
 from invlearn.data import Batch
 from invlearn.evaluation.measured import HeldOut
-from invlearn.training.experiment import Experiment, resolve_device, torch_set_up
+from invlearn.training.device import resolve_device, torch_set_up
+from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState, train_epochs
 from invlearn.training.solving import Fitted, solve
 

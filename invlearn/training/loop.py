@@ -24,7 +24,7 @@ from invlearn.training.experiment import Experiment
 from invlearn.training.fast import GraphedSteps, Objective, ParameterGroup, clip_gradients, fast_objective
 from invlearn.training.internals import take_step
 from invlearn.training.optimizer import make_optimizer, parameter_groups
-from invlearn.training.starting import start_in_planes
+from invlearn.training.starting import start_from_data
 
 __all__ = ["TrainingState", "learning_rate_factor", "train_epoch", "train_epochs", "train_step"]
 
@@ -67,8 +67,7 @@ class TrainingState:
     def initial(cls, experiment: Experiment, train: Batch, device: torch.device) -> TrainingState:
         """The state before the first epoch."""
         encoder, loss, draws = experiment.encoder(device), experiment.loss, experiment.draws(device)
-        if encoder.network.starts_in_planes:
-            start_in_planes(encoder, draws)
+        start_from_data(encoder, draws)
         lr, factor = experiment.config["optimizer"]["lr"], experiment.config["trainer"]["input_lr_factor"]
         groups = parameter_groups(encoder.network, lr, factor)
         replicas = len(experiment.seeds)

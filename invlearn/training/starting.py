@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from invlearn.closed_form import find_start, observe
+from invlearn.closed_form import find_start, observe, principal_components
 from invlearn.data import Draws
 from invlearn.encoder import InvariantEncoder
 
-__all__ = ["start_in_planes"]
+__all__ = ["start_from_data"]
+
+ROWS_PER_FEATURE = 25
+"""Training samples for each feature that principal components are taken of; more tell no more."""
 
 
-def start_in_planes(encoder: InvariantEncoder, draws: Draws) -> None:
-    """Let each replica start in the planes that its own training samples show; those of a shared draw agree."""
-    starts = [
-        find_start(observe(draws.dataset, seed, draws.device), draws.dataset.pairs("valid", seed), seed)
-        for seed in draws.seeds
-    ]
-    for replica, start in enumerate(starts * (encoder.replicas // len(starts))):
-        encoder.network.start_in(replica, *start, encoder.invariant)
+def start_from_data(encoder: InvariantEncoder, draws: Draws) -> None:
+    """Let each replica start as its own training samples say: with their components, and in planes that they show.
+
+    Replicas of a shared draw agree. Nothing happens to networks that want neither.
+    """
+    network = encoder.network
+    components = network.components
+    if components is None and not network.starts_in_planes:
+        return
+    shared = encoder.replicas // len(draws.seeds)
+    for index, seed in enumerate(draws.seeds):
+        replicas = [index] if shared == 1 else range(encoder.replicas)
+        observed, valid = observe(draws.dataset, seed, draws.device), draws.dataset.pairs("valid", seed)
+        if components is not None:
+            x = observed.part(ROWS_PER_FEATURE * encoder.dim, seed).x
+            mean = x.mean(0)
+            axes, variances = principal_components(x - mean, components.rank, seed)
+            axes, scale = axes[:, : components.rank], variances[: components.rank].mean().sqrt()
+            for replica in replicas:
+                components.set(replica, mean, axes, scale)
+            observed = observed._replace(x=(observed.x.double() - mean) @ axes / scale)
+            x, x_prime = ((part.to(mean) - mean) @ axes / scale for part in valid[:2])
+            valid = valid._replace(x=x, x_prime=x_prime)
+        if network.starts_in_planes:
+            start = find_start(observed, valid, seed)
+            for replica in replicas:
+                network.start_in(replica, *start, encoder.invariant)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from invlearn.encoder import InvariantEncoder, Projection, Scaler
-from invlearn.nn import AutoEncoder, ExtendedAutoEncoder, Stack
+from invlearn.encoder import InvariantEncoder, Scaler
+from invlearn.nn import AutoEncoder, ExtendedAutoEncoder, Stack, StandardAutoEncoder
 from tests.support.errors import naming
 
 DIM, CODE, INVARIANT = 5, 7, 3
@@ -22,22 +22,30 @@ def encoder_of(replicas: int = 1, dim: int = DIM, **settings) -> InvariantEncode
     return InvariantEncoder(network, invariant=INVARIANT, code=CODE, **settings)
 
 
-def test_it_scales_then_projects_then_encodes_then_splits() -> None:
+def test_it_scales_then_encodes_then_splits() -> None:
     torch.manual_seed(0)
-    components = torch.linalg.qr(torch.randn(DIM, 3, dtype=torch.float64)).Q.T
-    projection = Projection(components, mean=torch.arange(5.0))
-    encoder = encoder_of(dim=3, scaler=Scaler(2.0, [1.0, 2, 3, 4, 5]), projection=projection)
+    encoder = encoder_of(scaler=Scaler(2.0, [1.0, 2, 3, 4, 5]))
     x = torch.randn(9, DIM, dtype=torch.float64)
-    by_hand = (((x - 2) / torch.arange(1, 6)) - torch.arange(5)) @ components.T
-    z = encoder.network.encode(by_hand.float()[None])[0]
+    z = encoder.network.encode(((x - 2) / torch.arange(1, 6)).float()[None])[0]
     z_invariant, z_variant = encoder.encode(x)
     torch.testing.assert_close(z_invariant, z[:, :INVARIANT])
     torch.testing.assert_close(z_variant, z[:, INVARIANT:])
-    inside = projection.undo(projection(x))
-    torch.testing.assert_close(projection(inside), projection(x))
     reconstructed = encoder.decode(z_invariant, z_variant)
-    scaled = projection.undo(encoder.network.decode(z[None])[0])
-    torch.testing.assert_close(reconstructed, scaled * torch.arange(1, 6) + 2)
+    torch.testing.assert_close(reconstructed, encoder.network.decode(z[None])[0].double() * torch.arange(1, 6) + 2)
+
+
+def test_components_come_before_the_encoder_and_after_the_decoder() -> None:
+    torch.manual_seed(0)
+    network = StandardAutoEncoder(DIM, CODE, [torch.Generator()], rank=3)
+    axes, mean = torch.linalg.qr(torch.randn(DIM, 3)).Q, torch.arange(5.0)
+    network.components.set(0, mean, axes, torch.tensor(2.0))
+    x = torch.randn(1, 9, DIM)
+    seen = (x - mean) @ axes / 2
+    torch.testing.assert_close(network.components(x), seen)
+    torch.testing.assert_close(network.encode(x), network.encoder(seen))
+    z = torch.randn(1, 9, CODE)
+    torch.testing.assert_close(network.decode(z), 2 * network.decoder(z) @ axes.T + mean)
+    torch.testing.assert_close(network.components(network.components.undo(seen)), seen)
 
 
 def test_arrays_tensors_and_frames_give_the_same_codes() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from invlearn.data import Batch
-from invlearn.nn import AutoEncoder, ExtendedLayer, StackedLinear
+from invlearn.nn import AutoEncoder, Components, ExtendedLayer, StackedLinear
 from invlearn.training.experiment import Experiment
 from invlearn.training.fast import ParameterGroup, clip_gradients, fast_objective
 from invlearn.training.fast.passes import is_known
@@ -96,8 +96,9 @@ def test_what_is_not_known_is_left_to_autograd() -> None:
             return 2 * self.encoder(x_RBD)
 
     loss = experiment_of().loss
-    networks = [nn.Sequential(StackedLinear(10, 30, generators, nn.init.normal_)) for _ in range(2)]
-    assert fast_objective(loss, Own(*networks), 8) is None
+    encoder, decoder = (nn.Sequential(StackedLinear(10, 30, generators, nn.init.normal_)) for _ in range(2))
+    assert fast_objective(loss, Own(encoder, decoder), 8) is None
+    assert fast_objective(loss, AutoEncoder(encoder, decoder, Components(12, 10, 1)), 8) is None
 
 
 def test_each_replica_has_its_own_gradient_norm() -> None:

@@ -38,6 +38,6 @@ def fast_objective(loss: Loss, model: AutoEncoder, batch: int, samples: int = 1)
         samples: Samples of each.
     """
     plain = type(model).encode is AutoEncoder.encode and type(model).decode is AutoEncoder.decode
-    if not (plain and is_known(model.encoder) and is_known(model.decoder)):
+    if not (plain and model.components is None and is_known(model.encoder) and is_known(model.decoder)):
         return None
     return hand_derived(loss, model, batch, samples)
