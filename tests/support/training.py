@@ -34,7 +34,7 @@ def entity_samples(x: Tensor) -> EntitySamples:
         entity=order.repeat_interleave(samples),
         splits={"test": order[:fifth], "valid": order[fifth : 2 * fifth], "train": order[2 * fifth :]},
         distance="binary",
-        samples_per_entity=samples,
+        samples_per_entity=max(2, samples),
         size=4_000,
         valid_size=4_000,
         test_size=1_000,

@@ -301,6 +301,41 @@ def test_samples_that_are_all_equal_are_refused() -> None:
         fitted(entity_samples(torch.ones(10, 2, 4, dtype=torch.float64)))
 
 
+def orbits(entities: int, samples: int, dim: int, noise: float = 0.0) -> Tensor:
+    """Signals in different circular shifts, ``(entities, samples, dim)``."""
+    generator = torch.Generator().manual_seed(0)
+    signals = torch.randn(entities, dim, generator=generator, dtype=torch.float64)
+    x = torch.stack([signals.roll(shift, 1) for shift in range(samples)], dim=1)
+    return x + noise * torch.randn(x.shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("x", "ratio"),
+    [
+        pytest.param(orbits(10, 4, 6), None, id="six entities to learn from"),
+        pytest.param(orbits(30, 2, 200), None, id="more features than samples"),
+        pytest.param(orbits(12, 2, 5_000, 0.01), None, id="thousands of features, a dozen samples"),
+        pytest.param(orbits(60, 1, 6), None, id="one sample of each entity"),
+        pytest.param(orbits(60, 4, 6), 1e-12, id="no noise"),
+        pytest.param(orbits(60, 4, 6).repeat(1, 1, 2), 1e-12, id="every feature twice"),
+        pytest.param(torch.cat([orbits(60, 4, 6), torch.ones(60, 4, 2)], dim=2), 1e-12, id="constant features"),
+        pytest.param(1e-30 * orbits(60, 4, 6), 1e-12, id="tiny"),
+        pytest.param(1e30 * orbits(60, 4, 6), 1e-12, id="huge"),
+        pytest.param(orbits(60, 1, 6).repeat(1, 4, 1), 1e-12, id="no distortion"),
+        pytest.param(orbits(240, 1, 6).view(60, 4, 6), None, id="nothing in common"),
+        pytest.param(orbits(60, 4, 1), 1e-12, id="one feature"),
+    ],
+)
+def test_odd_samples_have_finite_codes(x: Tensor, ratio: float | None) -> None:
+    dataset = entity_samples(x)
+    pairs = dataset.pairs("test", 0)
+    distance = code_distances(fitted(dataset), pairs)
+    assert bool(torch.isfinite(distance).all())
+    if ratio is not None:
+        squared, same = distance.square(), pairs.distance == 0
+        assert float(squared[same].mean() / squared[~same].mean()) < ratio
+
+
 @pytest.mark.parametrize(
     ("settings", "key"), [({"components": 0}, "components"), ({"rank": 0}, "rank"), ({"ridge": -1.0}, "ridge")]
 )
