@@ -62,7 +62,9 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
     solved = _search(settings, observed, scorer, seed)
     if solved is None:
         raise UserError("model: nothing varies between entities, and so nothing tells them apart")
-    rounds = ROUNDS if settings.refit == "auto" else settings.refit
+    rounds = settings.refit
+    if rounds == "auto":  # pairs with wrong labels score badly
+        rounds = 0 if solved.best.valid_loss <= scorer.little else ROUNDS
     return _refitted(settings, solved, observed, scorer, seed, rounds=rounds)
 
 
