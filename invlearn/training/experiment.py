@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +26,7 @@ from invlearn.errors import UserError
 from invlearn.files import Prepared, SampleFile, feature_names_of, kind_of, prepare, scaler_of
 from invlearn.losses import Loss, Separation
 from invlearn.nn import AutoEncoder, Stack
+from invlearn.system.memory import machine_memory
 from invlearn.training.optimizer import check_element_wise
 
 __all__ = ["Experiment", "is_closed_form", "resolve_device", "torch_set_up"]
@@ -410,14 +409,6 @@ def _at_default(given: Mapping[str, Any], settled: Mapping[str, Any]) -> set[str
     return {
         key for key, default in defaults.items() if given.get(key, default) == default or settled.get(key) == default
     }
-
-
-def machine_memory() -> float:
-    """Bytes of main memory; infinite where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return math.inf
 
 
 def resolve_device(name: str) -> torch.device:
