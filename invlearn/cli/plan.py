@@ -45,7 +45,7 @@ def _describe_solving(experiment: Experiment) -> tuple[str, float]:
     solver, draws = experiment.solver, experiment.draws(device)
     assert solver is not None
     observed = observe(draws.dataset, draws.seeds[0], device)
-    rows, width = len(observed.x), solver.feature_count(experiment.spec.dim)
+    rows, width = len(observed), solver.feature_count(experiment.spec.dim)
     lifts = lifts_of(solver, min(width, rows - 1))
     largest = max((lift.features for lift in lifts), default=0)
     numbers = 4 * largest**2 + rows * (experiment.spec.dim + width)

@@ -141,7 +141,7 @@ class SampleFile(ABC):
         """The scale as far as it was given, else that of the training rows."""
         if len(self._given_scale) == 2:
             return self.scale
-        found = scale_of(rows.values[training], self.scaling, centre=rows.centre)
+        found = scale_of(rows.values, self.scaling, centre=rows.centre, rows=training)
         return Scale(**{"offset": found.offset, "factor": found.factor, **self._given_scale})
 
     def feature_lines(self, table: Table, rows: Rows, entity: np.ndarray | None, used: Sequence[str]) -> list[str]:

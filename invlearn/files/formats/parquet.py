@@ -67,6 +67,8 @@ class _Parquet(FileTable):
         return f"; {lists[0]} holds lists: write a column for each of their numbers" if lists else ""
 
     def chunks(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Chunk]:
+        from pyarrow import default_memory_pool
+
         first_row = 1
         with readable(self.path):
             for batch in self.rows.iter_batches(CHUNK, columns=list(columns)):
@@ -76,6 +78,7 @@ class _Parquet(FileTable):
             if not self.rows.metadata.num_rows:
                 empty = self.rows.schema_arrow.empty_table().select(list(columns))
                 yield Chunk(first_row, empty.to_pandas(ignore_metadata=True))
+        default_memory_pool().release_unused()  # of what was read, it would keep hundreds of MB
 
     @classmethod
     @contextmanager
