@@ -99,7 +99,7 @@ class _ManyFiles(StoredTable):
         if not files:
             raise UserError(_nothing_in(path))
         if other := next((file for file in files if not file.name.endswith(ENDING)), None):
-            raise UserError(f"{path} matches {other}; of several files, only {ENDING} can be read as one table")
+            raise UserError(f"{path} matches {other}; only {ENDING} files can be read together")
         self._kinds: dict[str, str] = {}
         self._parts: list[_Part] = []
         for file in files:
@@ -119,13 +119,14 @@ class _ManyFiles(StoredTable):
         for name, kind in self._kinds.items():
             found = table.kinds.get(name)
             if found is None:
-                raise UserError(f"{table}: there is no column {name}, as {first} has{nearest(name, table.kinds)}")
+                missing = f"there is no such column, and {first} has one{nearest(name, table.kinds)}"
+                raise UserError(f"{table}, column {name}: {missing}")
             if NOTHING in (kind, found):
                 self._kinds[name] = kind if found == NOTHING else found
             elif found != kind:
-                raise UserError(f"{table}, column {name}: it holds {found}, where files before hold {kind}")
+                raise UserError(f"{table}, column {name}: it holds {found}, and {kind} in the files before")
         if more := next((name for name in table.kinds if name not in self._kinds), None):
-            raise UserError(f"{table}: there is a column {more}, which {first} has not; all need the same columns")
+            raise UserError(f"{table}, column {more}: {first} has no such column; all files need the same")
         return [name for name, kind in table.kinds.items() if kind == NOTHING]
 
     @property
