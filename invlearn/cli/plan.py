@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from invlearn.closed_form import lifts_of, observe
+from invlearn.closed_form.candidates import ROWS_PER_FEATURE
 from invlearn.data import Batch
 from invlearn.nn import StackedLinear
 from invlearn.training.device import resolve_device
@@ -46,10 +47,12 @@ def _describe_solving(experiment: Experiment) -> tuple[str, float]:
     solver, draws = experiment.solver, experiment.draws(device)
     assert solver is not None
     observed = observe(draws.dataset, draws.seeds[0], device)
-    rows, width = len(observed.x), solver.feature_count(experiment.spec.dim)
+    rows, width = len(observed), solver.feature_count(experiment.spec.dim)
     lifts = lifts_of(solver, min(width, rows - 1))
     largest = max((lift.features for lift in lifts), default=0)
-    numbers = 4 * largest**2 + rows * (experiment.spec.dim + width)
+    # All samples in single precision; of a part of them, and of moments, what solving takes in double precision.
+    part = min(rows, ROWS_PER_FEATURE * max(largest, width))
+    size = 4 * observed.samples.numel() + 8 * (4 * largest**2 + part * (experiment.spec.dim + width))
     seconds = len(draws.seeds) * sum(lift.operations(rows) for lift in lifts) / _operations_per_second(device)
     listed = ", ".join(f"{lift.features:,} (degree {lift.degree}, rank {lift.rank})" for lift in lifts)
     lines = [
@@ -57,7 +60,7 @@ def _describe_solving(experiment: Experiment) -> tuple[str, float]:
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.spec.dim}, {rows:,} samples"
         + (" for each replica" if len(draws.seeds) > 1 else ""),
         f"features   {listed or 'lengths in a frame alone'}",
-        f"memory     {_mib(numbers * 8)} of moments and samples, in float64",
+        f"memory     {_mib(size)} of moments and samples",
         f"time       at most about {_duration(seconds)} on {device}; less where a frame, or a small lift, does",
     ]
     return "\n".join(lines), seconds

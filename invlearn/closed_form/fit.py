@@ -90,7 +90,7 @@ def _refitted(
     settings: ClosedForm, solved: Solved, observed: Observed, scorer: Scorer, seed: int, *, rounds: int
 ) -> Solved:
     """Leave out samples that do not agree with their entity, as those with a wrong label, as long as that helps."""
-    kept = torch.ones(len(observed.x), dtype=torch.bool, device=observed.x.device)
+    kept = torch.ones(len(observed), dtype=torch.bool, device=observed.entity.device)
     if not solved.best.rank:  # a frame is exact: nothing disagrees
         return solved
     normalization = next(n for n in normalizations_of(settings) if flags_of(n) == solved.best[2:4])
@@ -101,8 +101,7 @@ def _refitted(
         before, kept = kept, from_first(partial(agreeing, settings, latest, observed), kept.device)
         if bool((kept == before).all()):
             break
-        left = Observed(observed.x[kept], observed.entity[kept], observed.different)
-        found = _search(given, left, scorer, seed)
+        found = _search(given, observed.only(kept), scorer, seed)
         if found is None:  # too little is left
             break
         latest = found
@@ -155,7 +154,7 @@ def _views(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) 
 
 def _in_a_frame(normalization: Normalization, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
     """Lengths in the subspaces that the distortion keeps, if it shows any."""
-    d = observed.x.shape[1]
+    d = observed.dim
 
     def pairs(of: Pairs) -> Pairs:
         return Pairs(normalized(of.x, normalization), normalized(of.x_prime, normalization), of.distance)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,31 +14,62 @@ from invlearn.data.seeding import seeded_generator
 __all__ = ["Observed", "observe"]
 
 
-class Observed(NamedTuple):
-    """Training samples, of any precision."""
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """Training samples; they are copied only as they are needed, since they may be most of the memory.
 
-    x: Tensor
-    """``(n, d)``; the samples of an entity lie next to each other."""
+    Args:
+        samples: ``(N, d)``, of any precision.
+        entity: Number of the entity of each sample that counts, in ascending order, ``(n,)``.
+        different: Pairs of different entities with their distances, where those tell more than that they differ.
+        rows: Which samples count, in the order of ``entity``, ``(n,)``; None for all, in their order.
+    """
+
+    samples: Tensor
     entity: Tensor
-    """Number of each one's entity, in ascending order, ``(n,)``."""
     different: Pairs | None
-    """Pairs of different entities with their distances, where those tell more than that they differ."""
+    rows: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.entity)
+
+    @property
+    def dim(self) -> int:
+        """Number of features d."""
+        return self.samples.shape[1]
+
+    @property
+    def x(self) -> Tensor:
+        """``(n, d)``; the samples of an entity lie next to each other."""
+        return self.samples if self.rows is None else self.samples[self.rows]
+
+    def only(self, chosen: Tensor) -> Observed:
+        """Some of them, by a mask or by indices in ascending order."""
+        rows = chosen.nonzero()[:, 0] if chosen.dtype == torch.bool else chosen
+        return replace(self, entity=self.entity[rows], rows=rows if self.rows is None else self.rows[rows])
+
+    def split(self, size: int) -> Iterator[Tensor]:
+        """The samples, so many at a time."""
+        for start in range(0, len(self), size):
+            cut = slice(start, start + size)
+            yield self.samples[cut] if self.rows is None else self.samples[self.rows[cut]]
 
     def same_pairs(self, most: int) -> Pairs:
         """Up to so many pairs of samples of one entity that lie next to each other."""
         first = (self.entity[1:] == self.entity[:-1]).nonzero()[:most, 0]
-        x, x_prime = self.x[first].double(), self.x[first + 1].double()
+        x, x_prime = self.only(first).x.double(), self.only(first + 1).x.double()
         return Pairs(x, x_prime, x.new_zeros(len(first)))
 
     def part(self, rows: int, seed: int) -> Observed:
         """A random part of the entities with at least so many samples, or all of them, in float64."""
-        if len(self.x) <= rows:
-            return self._replace(x=self.x.double())
-        _, index, counts = torch.unique_consecutive(self.entity, return_inverse=True, return_counts=True)
-        order = torch.randperm(len(counts), generator=seeded_generator(seed, "moments")).to(counts.device)
-        kept = torch.zeros_like(counts, dtype=torch.bool)
-        kept[order[counts[order].cumsum(0) - counts[order] < rows]] = True
-        return self._replace(x=self.x[kept[index]].double(), entity=self.entity[kept[index]])
+        kept = self
+        if len(self) > rows:
+            _, index, counts = torch.unique_consecutive(self.entity, return_inverse=True, return_counts=True)
+            order = torch.randperm(len(counts), generator=seeded_generator(seed, "moments")).to(counts.device)
+            is_kept = torch.zeros_like(counts, dtype=torch.bool)
+            is_kept[order[counts[order].cumsum(0) - counts[order] < rows]] = True
+            kept = self.only(is_kept[index])
+        return Observed(kept.x.double(), kept.entity, self.different)
 
 
 def observe(dataset: Dataset, seed: int, device: torch.device | str) -> Observed:
@@ -49,8 +81,8 @@ def observe(dataset: Dataset, seed: int, device: torch.device | str) -> Observed
         device: Where they are to be.
     """
     if isinstance(dataset, EntitySamples):
-        x, entity = (part.to(device) for part in dataset.every_sample("train"))
-        return Observed(x, entity, None)
+        rows, entity = (part.to(device) for part in dataset.every_row("train"))
+        return Observed(dataset.samples.to(device), entity, None, rows)
     drawn = dataset.every_pair("train") if isinstance(dataset, LabelledPairs) else dataset.pairs("train", seed)
     pairs = Pairs(*(part.to(device) for part in drawn))
     is_same = pairs.distance == 0

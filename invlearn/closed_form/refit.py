@@ -24,8 +24,8 @@ def agreeing(settings: ClosedForm, solved: Solved, observed: Observed) -> Tensor
 
     Near is at most twice the median of that distance. Samples that are alone of their entity agree.
     """
-    encode = stacked(settings, [solved]).to(observed.x.device).requires_grad_(False).encode
-    codes = torch.cat([encode(part[None].double())[0] for part in observed.x.split(BLOCK)])
+    encode = stacked(settings, [solved]).to(observed.entity.device).requires_grad_(False).encode
+    codes = torch.cat([encode(part[None].double())[0] for part in observed.split(BLOCK)])
     _, counts = torch.unique_consecutive(observed.entity, return_counts=True)
     starts = counts.cumsum(0) - counts
     distance = codes.new_full((len(codes),), torch.nan)

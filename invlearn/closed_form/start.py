@@ -38,7 +38,7 @@ def find_start(observed: Observed, valid: Pairs, seed: int) -> Start:
         valid: Validation pairs.
         seed: Of random draws.
     """
-    same = observed.same_pairs(frame_pairs(observed.x.shape[1]))
+    same = observed.same_pairs(frame_pairs(observed.dim))
     frames = (
         find_frame(normalized(same.x, kind), normalized(same.x_prime, kind), seeded_generator(seed, "frame"))
         for kind in CENTRED

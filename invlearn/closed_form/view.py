@@ -60,7 +60,7 @@ class View:
     ):
         self.normalization: Normalization = normalization
         self.features = features.requires_grad_(False)
-        width = settings.feature_count(observed.x.shape[1])
+        width = settings.feature_count(observed.dim)
         sizes = lifts_of(settings, width)
         observed = observed.part(ROWS_PER_FEATURE * max(width, *(size.features for size in sizes)), seed)
         self.entity = observed.entity
@@ -114,4 +114,6 @@ class View:
     def changes(self, lift: Lift) -> Tensor:
         """φ(x) - φ(x') of the validation pairs, ``(n, m)``."""
         x, x_prime = (part[:, : lift.rank] for part in self.valid)
-        return (lift(x[None]) - lift(x_prime[None]))[0]
+        changes = lift(x[None])
+        changes -= lift(x_prime[None])
+        return changes[0]

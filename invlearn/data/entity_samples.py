@@ -133,10 +133,10 @@ class EntitySamples:
         x = self.samples[self._draw(entity, self._drawn_per_entity, generator).to(self.samples.device)]
         return EntityBatch(x, entity.to(x.device), x if self.distance == "observed" else x[..., :0])
 
-    def every_sample(self, split: Split) -> tuple[Tensor, Tensor]:
-        """All samples of a split ``(n, d)``, those of an entity next to each other, and their entities ``(n,)``."""
+    def every_row(self, split: Split) -> tuple[Tensor, Tensor]:
+        """Rows of all samples of a split, those of an entity next to each other, and their entities, ``(n,)`` each."""
         rows = self._by_entity[torch.isin(self.entity[self._by_entity], self.splits[split])]
-        return self.samples[rows.to(self.samples.device)], self.entity[rows].to(self.samples.device)
+        return rows, self.entity[rows]
 
     def labelled(self, split: Split, seed: int, *, most: int) -> tuple[Tensor, Tensor]:
         """Up to ``samples_per_entity`` samples each of entities of a split, ``(n, d)``, and their entities ``(n,)``.

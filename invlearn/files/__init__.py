@@ -2,12 +2,15 @@
 
 from invlearn.files.columns import checked_chunks, choose_columns
 from invlearn.files.entity_file import EntityFile
+from invlearn.files.many import files_of
+from invlearn.files.opening import open_table
 from invlearn.files.pair_file import PairFile
 from invlearn.files.prepare import feature_names_of, held_out, kind_of, prepare, scaler_of
 from invlearn.files.rows import Dropping
 from invlearn.files.sample_file import Prepared, SampleFile
 from invlearn.files.scale import Scale
-from invlearn.files.table import CHUNK, Table, open_table, table_writer
+from invlearn.files.table import CHUNK, StoredTable, Table
+from invlearn.files.writing import table_writer
 
 __all__ = [
     "CHUNK",
@@ -17,10 +20,12 @@ __all__ = [
     "Prepared",
     "SampleFile",
     "Scale",
+    "StoredTable",
     "Table",
     "checked_chunks",
     "choose_columns",
     "feature_names_of",
+    "files_of",
     "held_out",
     "kind_of",
     "open_table",

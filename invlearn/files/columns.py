@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,11 @@ import pandas as pd
 from invlearn.errors import UserError
 from invlearn.files.table import Chunk, Table
 
-__all__ = ["Checked", "checked_chunks", "choose_columns", "numbers"]
+__all__ = ["Checked", "Choice", "checked_chunks", "choose_columns", "numbers"]
+
+
+Choice = Callable[[Chunk], np.ndarray]
+"""Indices of the rows of a chunk that are to be read, ascending."""
 
 
 class Checked(NamedTuple):
@@ -58,7 +62,13 @@ def choose_columns(table: Table, choice: str | Sequence[str], key: str, *, witho
 
 
 def checked_chunks(
-    table: Table, features: Sequence[str], others: Sequence[str] = (), *, drop_missing: bool = False, hint: str = ""
+    table: Table,
+    features: Sequence[str],
+    others: Sequence[str] = (),
+    *,
+    drop_missing: bool = False,
+    hint: str = "",
+    chosen: Choice | None = None,
 ) -> Iterator[Checked]:
     """The rows of a table, in chunks, with their features as numbers.
 
@@ -68,38 +78,44 @@ def checked_chunks(
         others: Columns to read beside them, as they are written.
         drop_missing: Leave out rows in which a feature is missing, instead of refusing them.
         hint: What a user can do about a missing value.
+        chosen: Which rows to read, where not all; the others are not checked either.
 
     Raises:
         UserError: A feature is missing, text or infinite; it names file, row and column.
     """
     for chunk in table.chunks([*features, *others], text=others):
-        values = np.empty((len(chunk.frame), len(features)))
+        frame, rows = chunk.frame, np.arange(chunk.first_row, chunk.first_row + len(chunk.frame))
+        if chosen is not None:
+            indices = chosen(chunk)
+            frame, rows = frame.iloc[indices], rows[indices]
+        values = np.empty((len(frame), len(features)))
         for index, name in enumerate(features):
-            values[:, index] = numbers(table, chunk, name)
+            values[:, index] = numbers(table, frame[name], rows)
         missing = np.isnan(values)
         kept = ~missing.any(axis=1)
         if not drop_missing and not kept.all():
             row, column = np.argwhere(missing)[0]
-            raise UserError(f"{table}, row {chunk.first_row + row}, column {features[column]}: no value{hint}")
-        rows = chunk.first_row + np.flatnonzero(kept)
+            raise UserError(f"{table.place(int(rows[row]))}, column {features[column]}: no value{hint}")
         dropped = int((~kept).sum())
-        yield Checked(
-            rows,
-            values[kept] if dropped else values,
-            chunk.frame.filter(list(others)).iloc[np.flatnonzero(kept)],
-            dropped,
-        )
+        others_of = frame.filter(list(others))
+        if dropped:
+            rows, values, others_of = rows[kept], values[kept], others_of.iloc[np.flatnonzero(kept)]
+        yield Checked(rows, values, others_of, dropped)
 
 
-def numbers(table: Table, chunk: Chunk, column: str) -> np.ndarray:
+def numbers(table: Table, values: pd.Series, rows: np.ndarray) -> np.ndarray:
     """A column as float64, ``(n,)``, NaN where it is missing.
+
+    Args:
+        table: The file.
+        values: Some of the column.
+        rows: Their rows of the table, ``(n,)``.
 
     Raises:
         UserError: A value is text or infinite, or too large for single precision; it names file, row and column.
     """
-    values = chunk.frame[column]
     if values.dtype.kind in "cmM":
-        raise UserError(f"{table}, column {column}: {values.dtype} is no real number")
+        raise UserError(f"{table}, column {values.name}: {values.dtype} is no real number")
     if values.dtype.kind in "iuf":
         parsed = values.to_numpy(np.float64)
         wrong = np.zeros(len(parsed), dtype=bool)
@@ -108,7 +124,7 @@ def numbers(table: Table, chunk: Chunk, column: str) -> np.ndarray:
         wrong = np.isnan(parsed) & values.notna().to_numpy()
     wrong |= np.abs(parsed) > np.finfo(np.float32).max
     if wrong.any():
-        row = int(np.argmax(wrong))
-        where = f"{table}, row {chunk.first_row + row}, column {column}"
-        raise UserError(f"{where}: {values.iloc[row]} is no finite number of single precision")
+        index = int(np.argmax(wrong))
+        where = f"{table.place(int(rows[index]))}, column {values.name}"
+        raise UserError(f"{where}: {values.iloc[index]} is no finite number of single precision")
     return parsed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -13,10 +14,11 @@ from torch import Tensor
 
 from invlearn.data import EntitySamples, Split
 from invlearn.errors import UserError
-from invlearn.files.columns import checked_chunks, choose_columns
+from invlearn.files.columns import choose_columns
 from invlearn.files.rows import Dropping, Rows
 from invlearn.files.sample_file import Prepared, SampleFile, split_at_random
 from invlearn.files.table import Table
+from invlearn.files.taking import MostRows, nameless, read_rows, some_entities
 
 __all__ = ["EntityFile", "entities_held_out", "prepare_entities", "read_entities"]
 
@@ -89,7 +91,8 @@ def prepare_entities(spec: EntityFile, table: Table) -> Prepared:
         table.require(spec.without, "dataset.without")
         without = [spec.entity, *spec.without]
         spec = replace(spec, features=choose_columns(table, spec.features, "dataset.features", without=without))
-    rows, entity, report = read_entities(table, spec.entity, spec.feature_names, Dropping(spec.drop))
+    drop, names = Dropping(spec.drop), spec.feature_names
+    rows, entity, report, most = read_entities(table, spec.entity, names, drop, most=spec.most_rows, seed=spec.seed)
     count = int(entity.max()) + 1
     if count < 6:
         raise UserError(f"{table}: only {count} entities; six are needed, two for each split")
@@ -100,7 +103,7 @@ def prepare_entities(spec: EntityFile, table: Table) -> Prepared:
         report.append(f"note: what is measured on {' and '.join(few)} entities rests on few")
     codes = torch.from_numpy(entity)
     scale = spec.chosen_scale(rows, torch.isin(codes, splits["train"]).numpy())
-    spec = replace(spec, offset=scale.offset, factor=scale.factor)
+    spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=most)
     return Prepared(spec, _samples(spec, rows, codes, splits), report)
 
 
@@ -110,7 +113,7 @@ def entities_held_out(spec: EntityFile, table: Table, drop: Dropping) -> Prepare
     Raises:
         UserError: The file cannot be used; it names row and column.
     """
-    rows, entity, report = read_entities(table, spec.entity, spec.feature_names, drop)
+    rows, entity, report, _ = read_entities(table, spec.entity, spec.feature_names, drop)
     codes = torch.from_numpy(entity)
     return Prepared(spec, _samples(spec, rows, codes, {"test": torch.arange(int(entity.max()) + 1)}), report)
 
@@ -130,8 +133,8 @@ def _samples(spec: EntityFile, rows: Rows, entity: Tensor, splits: Mapping[Split
 
 
 def read_entities(
-    table: Table, entity: str, features: Sequence[str], drop: Dropping
-) -> tuple[Rows, np.ndarray, list[str]]:
+    table: Table, entity: str, features: Sequence[str], drop: Dropping, *, most: MostRows = None, seed: int = 0
+) -> tuple[Rows, np.ndarray, list[str], int | None]:
     """Read samples and their entities.
 
     Args:
@@ -139,9 +142,12 @@ def read_entities(
         entity: The column of entities.
         features: The columns of a sample.
         drop: What to leave out instead of refusing it.
+        most: How many rows to read at most, of whole entities.
+        seed: What these are drawn from.
 
     Returns:
-        The samples that are left, their entities' numbers from 0 on, ``(n,)``, and a report in lines.
+        The samples that are left, their entities' numbers from 0 on, ``(n,)``, a report in lines, and ``most`` as a
+        number or None.
 
     Raises:
         UserError: The file cannot be used; it names row and column.
@@ -149,20 +155,20 @@ def read_entities(
     path = str(table)
     table.require([entity], "dataset.entity")
     table.require(features, "dataset.features")
-    chunks = checked_chunks(table, features, [entity], drop_missing="missing" in drop, hint=drop.hint("missing"))
-    rows = Rows.gather(chunks, path)
-    report = [f"{path}: {len(rows.numbers) + rows.missing:,} rows, {len(features)} features"]
+    take = partial(some_entities, table, entity, seed)
+    rows, of, most, taken = read_rows(table, features, [entity], drop, most=most, take=take)
+    report = [f"{table.described}: {of:,} rows, {len(features)} features", *taken]
     if rows.missing:
         report.append(f"left out: {rows.missing:,} rows in which a value is missing")
     names = rows.others[entity]
-    if bool((nameless := (names.isna() | (names == "")).to_numpy()).any()):
-        raise UserError(f"{path}, row {rows.numbers[nameless.argmax()]}, column {entity}: no value")
+    if (missing := nameless(names)).any():
+        raise UserError(f"{table.place(int(rows.numbers[missing.argmax()]))}, column {entity}: no value")
     codes, labels = pd.factorize(names)
     if len(labels) < 2:
         raise UserError(f"{path}: every row is of the entity {labels[0]} in column {entity}; pairs need two at least")
 
     kept, left_out = rows.first_of_equals(
-        path,
+        table,
         drop,
         codes,
         kind="rows",
@@ -188,4 +194,4 @@ def read_entities(
     report.append(f"{len(codes):,} samples of {len(counts):,} entities, {spread} of each")
     if alike:
         report.append(f"note: {alike:,} entities differ from another only by spaces or capitals in column {entity}")
-    return rows, codes, report
+    return rows, codes, report, most

@@ -31,6 +31,9 @@ STILL = 0.02
 LOOKED_AT = 10_000
 """Rows from which quartiles are taken."""
 
+TOGETHER = 16
+"""Features that are copied together, to be looked at one by one."""
+
 
 def notes_on(
     values: np.ndarray,
@@ -110,11 +113,12 @@ def _outlying(values: np.ndarray, names: Sequence[str], centre: np.ndarray) -> l
 def _still(values: np.ndarray, deviation: np.ndarray, entity: np.ndarray) -> np.ndarray:
     """Which features hardly vary within entities, ``(d,)``: none where most do, as where copies differ by noise."""
     counts = np.bincount(entity)
-    within = np.empty(values.shape[1])
-    for index, column in enumerate(values.T):
-        means = np.bincount(entity, weights=column) / counts
-        within[index] = np.sqrt(np.square(column - means[entity]).mean())
-    still = (deviation > 0) & (within < STILL * deviation)
+    within = []
+    for block in np.array_split(values, max(1, values.shape[1] // TOGETHER), axis=1):
+        for column in np.ascontiguousarray(block.T):
+            means = np.bincount(entity, weights=column) / counts
+            within.append(np.sqrt(np.square(column - means[entity]).mean()))
+    still = (deviation > 0) & (np.array(within) < STILL * deviation)
     return still & (still.mean() < 0.5)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,11 @@ import torch
 
 from invlearn.data import LabelledPairs, Pairs, Split
 from invlearn.errors import UserError
-from invlearn.files.columns import checked_chunks, choose_columns
+from invlearn.files.columns import choose_columns
 from invlearn.files.rows import Dropping, Rows
 from invlearn.files.sample_file import Prepared, SampleFile, split_at_random
 from invlearn.files.table import Table
+from invlearn.files.taking import MostRows, read_rows, some_rows
 
 __all__ = ["PairFile", "pairs_held_out", "prepare_pairs"]
 
@@ -86,7 +88,7 @@ def prepare_pairs(spec: PairFile, table: Table) -> Prepared:
         UserError: The file cannot be used; it names row and column.
     """
     spec = _with_features(spec, table)
-    rows, distance, report = _read_pairs(spec, table, Dropping(spec.drop))
+    rows, distance, report, most = _read_pairs(spec, table, Dropping(spec.drop), spec.most_rows)
     entity = _components(rows.hashes, distance == 0)
     linked = _components(rows.hashes, np.full(len(distance), True))
     # What is divided, a part for each sample: all that is linked, unless that is more than fits into a split.
@@ -108,7 +110,7 @@ def prepare_pairs(spec: PairFile, table: Table) -> Prepared:
     report[1:1] = spec.feature_lines(table, rows, None, [*spec.feature_names_prime, spec.label])
     report += _notes(rows.hashes, entity, distance)
     scale = spec.chosen_scale(rows, np.repeat(np.isin(np.arange(len(distance)), indices["train"]), 2))
-    spec = replace(spec, offset=scale.offset, factor=scale.factor)
+    spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=most)
     return Prepared(spec, _pairs(spec, rows, distance, entity, indices), report)
 
 
@@ -118,7 +120,7 @@ def pairs_held_out(spec: PairFile, table: Table, drop: Dropping) -> Prepared:
     Raises:
         UserError: The file cannot be used; it names row and column.
     """
-    rows, distance, report = _read_pairs(spec, table, drop)
+    rows, distance, report, _ = _read_pairs(spec, table, drop, None)
     entity = _components(rows.hashes, distance == 0)
     return Prepared(spec, _pairs(spec, rows, distance, entity, {"test": np.arange(len(distance))}), report)
 
@@ -156,26 +158,28 @@ def _pairs(
         raise UserError(f"{spec.path}: {error} (a {spec.label} of 0, or same, is for one entity)") from error
 
 
-def _read_pairs(spec: PairFile, table: Table, drop: Dropping) -> tuple[Rows, np.ndarray, list[str]]:
-    """The pairs of a file, two samples each; d*, ``(n,)``; a report."""
+def _read_pairs(
+    spec: PairFile, table: Table, drop: Dropping, most: MostRows
+) -> tuple[Rows, np.ndarray, list[str], int | None]:
+    """The pairs of a file, two samples each; d*, ``(n,)``; a report; and ``most`` as a number or None."""
     path, label = str(table), spec.label
     _require_label(spec, table)
     columns = [*spec.feature_names, *spec.feature_names_prime]
     table.require(columns, "dataset.x, dataset.x_prime")
-    chunks = checked_chunks(table, columns, [label], drop_missing="missing" in drop, hint=drop.hint("missing"))
-    rows = Rows.gather(chunks, path, samples=2)
-    report = [f"{path}: {len(rows.numbers) + rows.missing:,} pairs of {spec.dim} features"]
+    take = partial(some_rows, table, label, spec.seed)
+    rows, of, most, taken = read_rows(table, columns, [label], drop, samples=2, most=most, take=take)
+    report = [f"{table.described}: {of:,} pairs of {spec.dim} features", *taken]
     if rows.missing:
         report.append(f"left out: {rows.missing:,} pairs in which a value is missing")
-    distance = _distances(rows, path, label)
+    distance = _distances(rows, table, label)
     other = f"with another {label}"
-    kept, left_out = rows.first_of_equals(path, drop, distance, kind="pairs", conflict=other, conflicting=other)
+    kept, left_out = rows.first_of_equals(table, drop, distance, kind="pairs", conflict=other, conflicting=other)
     report += left_out
     rows, distance = rows.keep(kept), distance[kept]
     if (distance == 0).all() or (distance > 0).all():
         kind = "of one entity" if distance[0] == 0 else "of different entities"
         raise UserError(f"{path}, column {label}: every pair is {kind}; both kinds are needed")
-    return rows, distance, report
+    return rows, distance, report, most
 
 
 def _require_label(spec: PairFile, table: Table) -> None:
@@ -199,16 +203,16 @@ def _notes(hashes: np.ndarray, entity: np.ndarray, distance: np.ndarray) -> list
     return notes
 
 
-def _distances(rows: Rows, path: str, label: str) -> np.ndarray:
+def _distances(rows: Rows, table: Table, label: str) -> np.ndarray:
     """d* of each pair, float32, from numbers or words."""
     given = rows.others[label]
     if given.dtype.kind == "b":
-        raise UserError(f"{path}, column {label}: true and false can mean either; write same and different")
+        raise UserError(f"{table}, column {label}: true and false can mean either; write same and different")
     numbers = pd.to_numeric(given.map(_in_numbers), errors="coerce").to_numpy(np.float64, na_value=np.nan)
     wrong = ~np.isfinite(numbers) | (numbers < 0)
     if wrong.any():
         index = int(wrong.argmax())
-        where = f"{path}, row {rows.numbers[index]}, column {label}"
+        where = f"{table.place(int(rows.numbers[index]))}, column {label}"
         if pd.isna(given.iloc[index]) or given.iloc[index] == "":
             raise UserError(f"{where}: no value")
         raise UserError(f"{where}: {given.iloc[index]} is neither a distance from 0 on nor same or different")

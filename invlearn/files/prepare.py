@@ -10,11 +10,13 @@ from invlearn.data import Dataset, HasLabels, LabelledPairs
 from invlearn.encoder import Scaler
 from invlearn.errors import UserError
 from invlearn.files.entity_file import EntityFile, entities_held_out, prepare_entities
+from invlearn.files.many import is_many
+from invlearn.files.opening import open_table
 from invlearn.files.pair_file import PairFile, pairs_held_out, prepare_pairs
 from invlearn.files.rows import Dropping
 from invlearn.files.sample_file import Prepared, SampleFile
 from invlearn.files.scale import Scale
-from invlearn.files.table import FileTable, Table, open_table
+from invlearn.files.table import StoredTable, Table
 
 __all__ = ["feature_names_of", "held_out", "kind_of", "prepare", "scaler_of"]
 
@@ -28,10 +30,10 @@ def prepare(spec: SampleFile | Dataset) -> Prepared:
     if not isinstance(spec, SampleFile):
         return Prepared(spec, spec)
     path = Path(spec.path).absolute()
-    if spec.fingerprint != "auto" and not path.exists():
+    if spec.fingerprint != "auto" and not (path.exists() or is_many(path)):
         raise UserError(f"{path}: there is no such file; if it has moved, say so with train dataset.path=...")
     table = open_table(path)
-    assert isinstance(table, FileTable)
+    assert isinstance(table, StoredTable)
     if spec.fingerprint not in ("auto", table.fingerprint):
         raise UserError(f"{path} has changed since the run was started")
     spec = replace(spec, path=str(path), fingerprint=table.fingerprint)

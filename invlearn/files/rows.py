@@ -13,13 +13,16 @@ from torch import Tensor
 from invlearn.errors import UserError
 from invlearn.files.columns import Checked
 from invlearn.files.scale import Scale
-from invlearn.files.table import CHUNK
+from invlearn.files.table import CHUNK, Table
 
 __all__ = ["Dropping", "Rows", "row_hashes"]
 
 
 HASHED = 2**20
 """Values that are hashed at a time."""
+
+GROWTH = 1.25
+"""How many times longer an array becomes that is too short."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,30 @@ class Dropping:
     def hint(self, kind: str) -> str:
         """What a user can do about rows that are refused."""
         return f"; {self.option.format(kind)} leaves such rows out"
+
+
+class Growing:
+    """An array ``(n, ...)`` that blocks are appended to, without holding all of them twice at the end."""
+
+    def __init__(self) -> None:
+        self._array: np.ndarray | None = None
+        self._length = 0
+
+    def append(self, block: np.ndarray) -> None:
+        """Add some rows; all blocks have the same type and width."""
+        if self._array is None:
+            self._array = np.empty((0, *block.shape[1:]), block.dtype)
+        end = self._length + len(block)
+        if end > len(self._array):  # the system moves large arrays without copying them
+            self._array.resize((max(end, int(GROWTH * len(self._array))), *block.shape[1:]), refcheck=False)
+        self._array[self._length : end] = block
+        self._length = end
+
+    def whole(self) -> np.ndarray:
+        """All rows; there is at least one block, and none can be appended any more."""
+        assert self._array is not None
+        self._array.resize((self._length, *self._array.shape[1:]), refcheck=False)
+        return self._array
 
 
 @dataclass(frozen=True)
@@ -75,7 +102,8 @@ class Rows:
         Raises:
             UserError: It has no rows.
         """
-        numbers, values, hashes, others, missing, centre = [], [], [], [], 0, None
+        numbers, hashes, others, values = Growing(), Growing(), [], Growing()
+        missing, centre = 0, None
         for chunk in chunks:
             found = chunk.features.reshape(-1, chunk.features.shape[1] // samples)
             if centre is None and len(found):
@@ -88,7 +116,7 @@ class Rows:
         if centre is None:
             raise UserError(f"{name} has no rows" + (" without a missing value" if missing else ""))
         table = pd.concat(others, ignore_index=True)
-        return cls(*map(np.concatenate, (numbers, values, hashes)), table, missing, centre)
+        return cls(numbers.whole(), values.whole(), hashes.whole(), table, missing, centre)
 
     def keep(self, indices: np.ndarray) -> Rows:
         """Some of the rows, by their indices."""
@@ -105,12 +133,12 @@ class Rows:
         )
 
     def first_of_equals(
-        self, path: str, drop: Dropping, label: np.ndarray, *, kind: str, conflict: str, conflicting: str
+        self, table: Table, drop: Dropping, label: np.ndarray, *, kind: str, conflict: str, conflicting: str
     ) -> tuple[np.ndarray, list[str]]:
         """Indices of the rows that equal no earlier one, and what a report says of the others, in lines.
 
         Args:
-            path: The file, for messages.
+            table: The file, for messages.
             drop: Whether others may be left out.
             label: What is said of each row, ``(n,)``.
             kind: What rows are called, in the plural.
@@ -128,7 +156,8 @@ class Rows:
             return firsts, []
         differing = label[first[repeated]] != label[repeated]
         if "duplicates" not in drop:
-            equal = f"{path}, row {self.numbers[repeated[0]]} equals row {self.numbers[first[repeated[0]]]}"
+            place, earlier = (table.place(int(self.numbers[index])) for index in (repeated[0], first[repeated[0]]))
+            equal = f"{place} equals {f'row {earlier.row}' if earlier.file == place.file else earlier}"
             raise UserError(equal + (f", but {conflict}" if differing[0] else "") + drop.hint("duplicates"))
         told = f", {int(differing.sum()):,} of them {conflicting}" if differing.any() else ""
         return firsts, [f"left out: {len(repeated):,} {kind} that equal an earlier one{told}"]

@@ -18,10 +18,14 @@ from invlearn.files.notes import notes_on, shortened
 from invlearn.files.rows import Rows
 from invlearn.files.scale import Scale, Scaling, scale_of
 from invlearn.files.table import Table
+from invlearn.files.taking import MostRows
 
 __all__ = ["Drop", "Prepared", "SampleFile", "split_at_random"]
 
 Drop = Literal["missing", "duplicates", "singletons"]
+
+FEWEST_ROWS = 12
+"""Rows at least that are read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +36,7 @@ class SampleFile(ABC):
     file.
 
     Args:
-        path: The file: CSV, Parquet, NPZ or NPY.
+        path: The file: CSV, Parquet, NPZ or NPY; or a folder, or a pattern, of Parquet files that are one table.
         drop: What to leave out instead of refusing the file: rows in which a value is ``missing``, and rows that are
             ``duplicates`` of an earlier one. Entities with one sample are left out anyway; ``singletons``, which
             version 0.1 needed for that, changes nothing.
@@ -47,6 +51,8 @@ class SampleFile(ABC):
         seed: What the division into splits and the pairs are drawn from; all replicas share them.
         fingerprint: Of the content of the file; ``auto`` is that of the file as it is. A run is not continued with
             another.
+        most_rows: How many rows to read of a larger file, at least 12: whole entities, or pairs, at random. ``auto`` is
+            what fits into half of the memory, and ``None`` all of them.
 
     Raises:
         ValueError: A setting is out of range.
@@ -64,6 +70,7 @@ class SampleFile(ABC):
     size: int = 60_000
     seed: int = 0
     fingerprint: str = "auto"
+    most_rows: MostRows = "auto"
 
     def __post_init__(self) -> None:
         for name in ("valid_share", "test_share"):
@@ -73,6 +80,8 @@ class SampleFile(ABC):
             raise ValueError("valid_share and test_share leave nothing to train on")
         if self.size < 2:
             raise ValueError(f"size must be at least 2, got {self.size}")
+        if isinstance(self.most_rows, int) and self.most_rows < FEWEST_ROWS:
+            raise ValueError(f"most_rows must be at least {FEWEST_ROWS}, two of six entities, got {self.most_rows}")
         for name, value in self._given_scale.items():
             if not np.isfinite(value).all() or (name == "factor" and not np.greater(value, 0).all()):
                 raise ValueError(f"{name} must be finite" + (", and above 0" if name == "factor" else ""))
@@ -105,7 +114,7 @@ class SampleFile(ABC):
     @property
     def is_settled(self) -> bool:
         """Whether nothing is left to be worked out from the file."""
-        return self.has_features and len(self._given_scale) == 2 and self.fingerprint != "auto"
+        return self.has_features and len(self._given_scale) == 2 and "auto" not in (self.fingerprint, self.most_rows)
 
     @property
     def dim(self) -> int:
@@ -132,7 +141,7 @@ class SampleFile(ABC):
         """The scale as far as it was given, else that of the training rows."""
         if len(self._given_scale) == 2:
             return self.scale
-        found = scale_of(rows.values[training], self.scaling, centre=rows.centre)
+        found = scale_of(rows.values, self.scaling, centre=rows.centre, rows=training)
         return Scale(**{"offset": found.offset, "factor": found.factor, **self._given_scale})
 
     def feature_lines(self, table: Table, rows: Rows, entity: np.ndarray | None, used: Sequence[str]) -> list[str]:

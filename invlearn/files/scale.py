@@ -13,6 +13,9 @@ __all__ = ["Scale", "Scaling", "Spread", "scale_of", "spread_of"]
 SMALLEST = float(np.finfo(np.float32).tiny)
 """Differences that single precision holds with all its digits."""
 
+FEATURES = 32
+"""How many are looked at together, or nearly twice as many: alone, a feature's mean is summed in another order."""
+
 Scaling = Literal["common", "per_feature", "none"]
 """One offset and one factor for all features, for each its own, or none at all."""
 
@@ -53,30 +56,49 @@ class Spread(NamedTuple):
     """Whether they are."""
 
 
-def spread_of(values: np.ndarray, centre: np.ndarray | float = 0.0) -> Spread:
-    """The spread of samples ``(n, d)`` from which ``centre``, a number or ``(d,)``, was subtracted."""
+def spread_of(values: np.ndarray, centre: np.ndarray | float = 0.0, *, rows: np.ndarray | None = None) -> Spread:
+    """The spread of samples, a few features at a time: their double precision would be twice what there is.
+
+    Args:
+        values: ``(n, d)``.
+        centre: What was subtracted from them, a number or ``(d,)``.
+        rows: Which of them count, a mask ``(n,)``; by default all.
+    """
+    blocks = np.array_split(values, max(1, values.shape[1] // FEATURES), axis=1)
+    # A copy lies together, and is faster to go through; it keeps the order of the axes, on which rounding depends.
+    parts = [_spread(block.copy("K") if rows is None else block[rows]) for block in blocks]
+    mean, deviation, constant = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Spread(mean + centre, deviation, constant)
+
+
+def _spread(values: np.ndarray) -> Spread:
     constant = np.ptp(values, axis=0) == 0  # where rounding leaves a deviation all the same
     deviation = np.where(constant, 0, values.std(axis=0, dtype=np.float64))
-    return Spread(values.mean(axis=0, dtype=np.float64) + centre, deviation, constant)
+    return Spread(values.mean(axis=0, dtype=np.float64), deviation, constant)
 
 
-def scale_of(values: np.ndarray, scaling: Scaling, *, centre: np.ndarray | float = 0.0) -> Scale:
+def scale_of(
+    values: np.ndarray, scaling: Scaling, *, centre: np.ndarray | float = 0.0, rows: np.ndarray | None = None
+) -> Scale:
     """The scale with which samples have mean 0 and variance 1; a feature without variance stays so.
 
     Args:
         values: ``(n, d)``.
         scaling: As in ``SampleFile``.
         centre: What was subtracted from the samples already, a number or one for each feature.
+        rows: Which of them count, a mask ``(n,)``; by default all.
 
     Raises:
         ValueError: All values are equal, too large, or too close together.
     """
     if scaling == "none":
         return Scale(0.0, 1.0)
-    mean, deviation, constant = spread_of(values, centre)
+    mean, deviation, constant = spread_of(values, centre, rows=rows)
     if not np.isfinite(deviation).all():
         raise ValueError("scaling: values are too large")
-    if constant.all() and (scaling == "per_feature" or np.ptp(values[0] + centre) == 0):
+    if constant.all() and (
+        scaling == "per_feature" or np.ptp(values[0 if rows is None else int(rows.argmax())] + centre) == 0
+    ):
         raise ValueError(f"scaling: all values are equal, or differ by less than {SMALLEST:.0e}")
     if scaling == "common":
         offset = mean.mean()

@@ -1,4 +1,4 @@
-"""Tables: files of named columns, read and written chunk by chunk."""
+"""Tables: named columns, read chunk by chunk."""
 
 from __future__ import annotations
 
@@ -12,28 +12,26 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache, cached_property
-from importlib import import_module
+from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import ClassVar, NamedTuple
 
 import pandas as pd
 
 from invlearn.errors import UserError, nearest
-from invlearn.system.storage import replacing
 
 __all__ = [
     "CHUNK",
     "SEPARATORS",
     "Chunk",
     "FileTable",
+    "Place",
+    "StoredTable",
     "Table",
+    "check_file",
     "check_width",
-    "open_table",
     "readable",
-    "table_writer",
 ]
 
 CHUNK = 65_536
@@ -71,8 +69,20 @@ class Chunk(NamedTuple):
     """Their columns."""
 
 
+class Place(NamedTuple):
+    """Where a row of a table stands."""
+
+    file: str
+    """Name of its file."""
+    row: int
+    """Its number there, from 1."""
+
+    def __str__(self) -> str:
+        return f"{self.file}, row {self.row}"
+
+
 class Table(ABC):
-    """Named columns, of a file or a data frame."""
+    """Named columns, of files or a data frame."""
 
     @cached_property
     @abstractmethod
@@ -93,6 +103,20 @@ class Table(ABC):
             text: Those of them to be kept as they are written, ``007`` and all.
         """
 
+    @property
+    def length(self) -> int | None:
+        """The number of rows; None where only reading the table tells it."""
+        return None
+
+    @property
+    def described(self) -> str:
+        """What a report calls the table."""
+        return str(self)
+
+    def place(self, row: int) -> Place:
+        """Where to look for a row, counted from 1 over the whole table."""
+        return Place(str(self), row)
+
     def require(self, columns: Sequence[str], key: str) -> None:
         """Refuse columns that are not there.
 
@@ -112,7 +136,31 @@ class Table(ABC):
         return ""
 
 
-class FileTable(Table):
+class StoredTable(Table):
+    """A table that lies in files.
+
+    Args:
+        path: The file, the folder of the files, or their pattern.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @cached_property
+    @abstractmethod
+    def digest(self) -> bytes:
+        """What changes with the content, 32 bytes."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change with the content."""
+        return self.digest.hex()[:16]
+
+
+class FileTable(StoredTable):
     """A file of named columns. It is opened once; nothing in it can run code.
 
     A new format is a module of ``invlearn.files.formats`` with a ``FORMAT``, a subclass of this.
@@ -130,26 +178,25 @@ class FileTable(Table):
     """Whether ``write`` is there."""
 
     def __init__(self, path: Path):
-        self.path = path
+        super().__init__(path)
         with readable(path):
             self.file: BufferedReader = path.open("rb")
-            weakref.finalize(self, _close, self.file).atexit = False
+            self.close = weakref.finalize(self, _close, self.file)
+            """Close the file; that is done anyway once nothing refers to the table."""
+            self.close.atexit = False
             self.open()
-
-    def __str__(self) -> str:
-        return str(self.path)
 
     def open(self) -> None:
         """Look at what is at the head of ``self.file``."""
         return
 
     @cached_property
-    def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change with the file's content."""
+    def digest(self) -> bytes:
+        """SHA-256 of the file, 32 bytes."""
         with readable(self.path):
             position = self.file.tell()
             self.file.seek(0)
-            digest = hashlib.file_digest(self.file, "sha256").hexdigest()[:16]
+            digest = hashlib.file_digest(self.file, "sha256").digest()
             self.file.seek(position)  # where somebody may be reading on
         return digest
 
@@ -166,51 +213,6 @@ def _close(file: BufferedReader) -> None:
         file.close()
 
 
-class _Frame(Table):
-    """A data frame."""
-
-    def __init__(self, frame: pd.DataFrame):
-        self.frame = frame.rename(columns=str)
-        if not self.frame.columns.is_unique:
-            twice = self.frame.columns[self.frame.columns.duplicated()][0]
-            raise UserError(f"{self}: there are two columns {twice}")
-
-    def __str__(self) -> str:
-        return "the data frame"
-
-    @cached_property
-    def columns(self) -> list[str]:
-        return list(self.frame.columns)
-
-    @cached_property
-    def numeric(self) -> list[str]:
-        return [name for name in self.columns if self.frame[name].dtype.kind in "iuf"]
-
-    def chunks(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Chunk]:
-        for start in range(0, max(len(self.frame), 1), CHUNK):  # an empty one has a chunk too
-            yield Chunk(start + 1, self.frame[list(columns)].iloc[start : start + CHUNK])
-
-
-def open_table(source: str | Path | pd.DataFrame) -> Table:
-    """Open a file of named columns, whose format the end of its name tells; a data frame is one already.
-
-    Raises:
-        UserError: There is no such file, its format is unknown, it is empty, damaged, or holds Python objects.
-    """
-    if isinstance(source, pd.DataFrame):
-        table: Table = _Frame(source)
-    elif not isinstance(source, str | Path):
-        raise UserError(f"a file or a data frame is needed, got {type(source).__name__}")
-    else:
-        path = Path(source)
-        _check_file(path)
-        table = _format_of(path, _formats(), "read")(path)
-    if not table.columns:
-        raise UserError(f"{table} has no columns")
-    check_width(table, len(table.columns))
-    return table
-
-
 def check_width(table: Table, columns: int) -> None:
     """Refuse a table of more than 20,000 columns.
 
@@ -221,71 +223,12 @@ def check_width(table: Table, columns: int) -> None:
         raise UserError(f"{table} has {columns:,} columns; {MOST_COLUMNS:,} are the most that are read")
 
 
-@contextmanager
-def table_writer(path: Path, *, escape_formulas: bool = False) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """Open a table for writing; what the end of its name says is its format. It is there whole or not at all.
-
-    Args:
-        path: The file; one that is there is replaced once the new one is whole.
-        escape_formulas: Whether cells that a spreadsheet would take for formulas get a ``'`` before them.
-
-    Yields:
-        A function that appends rows; they all have the same columns.
+def check_file(path: Path) -> None:
+    """Refuse what is no regular file with something in it; a link counts as what it leads to.
 
     Raises:
-        UserError: The format is unknown, or the file cannot be written.
+        UserError: It says what is there instead.
     """
-    form = _format_of(path, [form for form in _formats() if form.writes], "written")
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"{path}: there is no such folder")
-    with replacing(path) as temporary, form.write(temporary) as append:
-        yield (lambda frame: append(escaped(frame))) if escape_formulas else append
-
-
-def escaped(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table in which no cell and no name of a column is taken for a formula: ``'`` stands before those that would be.
-
-    Spreadsheets look past white space, and some take full-width signs. What they split at signs of their own, as a
-    file opened as if semicolons separated its fields, is beyond this.
-
-    Example:
-        >>> escaped(pd.DataFrame({"id": ["=1+1", "a", "-2"]}))["id"].tolist()
-        ["'=1+1", 'a', '-2']
-    """
-    signs = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-
-    def is_formula(text: object) -> bool:
-        return isinstance(text, str) and (text.startswith(("\t", "\r")) or text.lstrip().startswith(signs))
-
-    def cells(column: pd.Series) -> pd.Series:
-        if column.dtype.kind in "biufM":
-            return column
-        if isinstance(column.dtype, pd.CategoricalDtype):  # which takes no new values
-            column = column.astype(object)
-        formulas = column.map(is_formula).astype(bool) & pd.to_numeric(column, errors="coerce").isna()
-        return column.where(~formulas, "'" + column.astype(str))
-
-    named = {name: f"'{name}" for name in map(str, frame.columns) if is_formula(name)}
-    return frame.apply(cells).rename(columns=named)
-
-
-@cache
-def _formats() -> list[type[FileTable]]:
-    """The formats that there is a module for."""
-    from invlearn.files import formats
-
-    return [import_module(f"{formats.__name__}.{found.name}").FORMAT for found in iter_modules(formats.__path__)]
-
-
-def _format_of(path: Path, formats: Sequence[type[FileTable]], done: str) -> type[FileTable]:
-    for form in formats:
-        if path.name.endswith(form.endings):
-            return form
-    known = ", ".join(ending for form in formats for ending in form.endings)
-    raise UserError(f"{path}: files of this kind cannot be {done}; choose from: {known}")
-
-
-def _check_file(path: Path) -> None:
     if path.is_dir():
         raise UserError(f"{path} is a folder, not a file")
     if not path.exists():

@@ -77,7 +77,7 @@ def coded_chunks(
         except InfiniteCodeError as error:
             row = chunk.rows[error.sample * encoder.dim // chunk.features.shape[1]]
             raise UserError(
-                f"{table}, row {row}: its code is not finite; are the values in the units of training?"
+                f"{table.place(int(row))}: its code is not finite; are the values in the units of training?"
             ) from error
         return Coded(chunk.rows, chunk.others, invariant, variant)
 

@@ -9,8 +9,7 @@ from typing import Any
 import pandas as pd
 
 from invlearn.errors import UserError
-from invlearn.files import Dropping, SampleFile, held_out, open_table
-from invlearn.files.table import FileTable
+from invlearn.files import Dropping, SampleFile, StoredTable, held_out, open_table
 from invlearn.inference.embed import Source
 from invlearn.runs.trained import TrainedRun
 
@@ -68,7 +67,7 @@ def measure(
             raise UserError("evaluate: --entity names a column of a file; give the file too")
         return Evaluation(*run.evaluate())
     opened, spec = open_table(table), run.experiment.spec
-    known = isinstance(opened, FileTable) and isinstance(spec, SampleFile) and opened.fingerprint == spec.fingerprint
+    known = isinstance(opened, StoredTable) and isinstance(spec, SampleFile) and opened.fingerprint == spec.fingerprint
     if not run.experiment.loss.trains_encoder:
         raise UserError(f"evaluate: {run.directory} trained no encoder, which {opened} could measure")
     data = held_out(spec, opened, entity=entity, drop=Dropping(drop, "--drop {}"))

@@ -16,7 +16,7 @@ def check_output(output: Path, *sources: str | Path | None, ours: str | None = N
 
     Args:
         output: The file that is to be written.
-        sources: Files that are read, or that the run was made of.
+        sources: Files, folders or patterns that are read, or that the run was made of.
         ours: Name of the one file in a run directory that this command writes there, and may replace.
 
     Raises:
@@ -30,8 +30,13 @@ def check_output(output: Path, *sources: str | Path | None, ours: str | None = N
         if output.exists() and not output.is_file():
             raise UserError(f"-o {output} is no regular file")
         for source in map(Path, filter(None, sources)):
-            if output.exists() and source.exists() and output.samefile(source):
-                raise UserError(f"-o {output} would replace a file that is read: {source}")
+            from invlearn.files.many import ENDING, files_of  # and with it torch, which --help does without
+
+            for file in files_of(source):
+                if output.exists() and file.exists() and output.samefile(file):
+                    raise UserError(f"-o {output} would replace a file that is read: {file}")
+            if source.is_dir() and output.name.endswith(ENDING) and output.absolute().parent.samefile(source):
+                raise UserError(f"-o {output} would lie among files that are read as one table: {source}")
         _check_runs(output, ours)
     except OSError as error:
         raise UserError(f"-o {output}: {io_problem(error)}") from error

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,6 +24,7 @@ from invlearn.errors import UserError
 from invlearn.files import Prepared, SampleFile, feature_names_of, kind_of, prepare, scaler_of
 from invlearn.losses import Loss, Separation
 from invlearn.nn import AutoEncoder, Stack
+from invlearn.system.memory import machine_memory
 from invlearn.training.networks import build_network, check_network, features_seen, is_closed_form
 from invlearn.training.optimizer import check_element_wise
 
@@ -366,11 +365,3 @@ def _at_default(given: Mapping[str, Any], settled: Mapping[str, Any]) -> set[str
     return {
         key for key, default in defaults.items() if given.get(key, default) == default or settled.get(key) == default
     }
-
-
-def machine_memory() -> float:
-    """Bytes of main memory; infinite where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return math.inf

@@ -144,6 +144,7 @@ def broken_files(folder: Path) -> dict[str, tuple[Path, Named]]:
     np.savez(folder / "names.npz", x=np.zeros((9, 2)), x_0=np.zeros(9), id=np.zeros(9))
     pd.DataFrame({"id": ["a"], "x": [[1.0, 2.0]]}).to_parquet(folder / "lists.parquet")
     np.save(folder / "cube.npy", np.zeros((3, 3, 3)))
+    (folder / "nothing").mkdir()
     expected: dict[str, Named] = {name: named for name, (_, named) in contents.items()} | {
         "objects.npz": names(also=["Python", "objects"]),
         "lengths.npz": names(also=["rows", "x 9", "id 8"]),
@@ -151,7 +152,7 @@ def broken_files(folder: Path) -> dict[str, tuple[Path, Named]]:
         "lists.parquet": names(key="dataset.features", also=["x", "lists", "column"]),
         "cube.npy": names(also=["x"], value="(3, 3, 3)"),
         "nowhere.csv": names(),
-        ".": names(also=["folder"]),
+        "nothing": names(also=["folder"], suggests=".parquet"),
     }
     return {name: (folder / name, named) for name, named in expected.items()}
 

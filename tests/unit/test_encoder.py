@@ -38,6 +38,7 @@ def test_components_come_before_the_encoder_and_after_the_decoder() -> None:
     torch.manual_seed(0)
     network = StandardAutoEncoder(DIM, CODE, [torch.Generator()], rank=3)
     axes, mean = torch.linalg.qr(torch.randn(DIM, 3)).Q, torch.arange(5.0)
+    assert network.components is not None
     network.components.set(0, mean, axes, torch.tensor(2.0))
     x = torch.randn(1, 9, DIM)
     seen = (x - mean) @ axes / 2

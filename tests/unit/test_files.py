@@ -21,7 +21,7 @@ from invlearn.errors import UserError
 from invlearn.files import EntityFile, PairFile, SampleFile, open_table, table_writer
 from invlearn.files.rows import row_hashes
 from invlearn.files.scale import Scaling, scale_of
-from invlearn.files.table import escaped
+from invlearn.files.writing import escaped
 from tests.support.errors import assert_line, has_line, naming
 from tests.support.own_data import entity_table, pair_table, write
 

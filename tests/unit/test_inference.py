@@ -13,7 +13,7 @@ import invlearn
 from invlearn.cli import main
 from invlearn.errors import UserError
 from invlearn.files import open_table
-from invlearn.files import table as table_module
+from invlearn.files.table import FileTable
 from invlearn.inference import embed, embed_chunks, evaluate, match, match_pairs
 from invlearn.inference.match import Matcher, Rule
 from invlearn.runs.trained import TrainedRun
@@ -77,7 +77,7 @@ def test_embed_gives_the_rows_of_the_command(folder: Path, run: TrainedRun, vari
 
 def test_embed_streams(folder: Path, run: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("invlearn.files.formats.csv.CHUNK", 32)
-    monkeypatch.setattr(table_module, "CHUNK", 32)
+    monkeypatch.setattr("invlearn.files.opening.CHUNK", 32)
     for source in (folder / "a.csv", read(folder / "a.csv")):
         chunks = list(embed_chunks(run, source))
         assert [len(chunk) for chunk in chunks] == [32, 32, 26]
@@ -137,7 +137,7 @@ def test_an_empty_table_has_no_codes(folder: Path, run: TrainedRun) -> None:
 def test_one_table_is_read_twice_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("invlearn.files.formats.csv.CHUNK", 7)
     table, rows = open_table(folder / "a.csv"), []
-    assert isinstance(table, table_module.FileTable)
+    assert isinstance(table, FileTable)
     for one, other in zip(table.chunks(["f0"]), table.chunks(["f0"]), strict=True):
         assert table.fingerprint
         assert one.frame.equals(other.frame)

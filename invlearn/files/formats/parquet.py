@@ -14,8 +14,23 @@ from invlearn.files.table import CHUNK, Chunk, FileTable, readable
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
-__all__ = ["FORMAT"]
+__all__ = ["FORMAT", "NOTHING", "NUMBERS", "ROW_NUMBERS"]
+
+NUMBERS, TEXT, LISTS, NOTHING = "numbers", "text", "lists", "nothing"
+"""Kinds of columns; a column without any value holds nothing."""
+
+KINDS = {
+    NUMBERS: ("integer", "floating", "decimal"),
+    TEXT: ("string", "large_string", "string_view"),
+    LISTS: ("list", "large_list", "fixed_size_list"),
+    NOTHING: ("null",),
+}
+"""The types of Arrow that each of them stands for; others count by their own names."""
+
+ROW_NUMBERS = re.compile(r"__index_level_\d+__")
+"""How pandas names the row numbers that it writes along."""
 
 
 class _Parquet(FileTable):
@@ -34,22 +49,26 @@ class _Parquet(FileTable):
         return list(self.rows.schema_arrow.names)
 
     @cached_property
+    def kinds(self) -> dict[str, str]:
+        """What each column holds, in a word: files whose columns hold the same can be read as one table."""
+        return {field.name: _kind(field.type) for field in self.rows.schema_arrow}
+
+    @cached_property
     def numeric(self) -> list[str]:
-        numbers = self._of_type("integer", "floating", "decimal")
-        return [name for name in numbers if not re.fullmatch(r"__index_level_\d+__", name)]
+        return [name for name, kind in self.kinds.items() if kind == NUMBERS and not ROW_NUMBERS.fullmatch(name)]
 
-    def _of_type(self, *kinds: str) -> list[str]:
-        from pyarrow import types
-
-        tests = [getattr(types, f"is_{kind}") for kind in kinds]
-        return [field.name for field in self.rows.schema_arrow if any(is_kind(field.type) for is_kind in tests)]
+    @property
+    def length(self) -> int:
+        return self.rows.metadata.num_rows
 
     @property
     def remark(self) -> str:
-        lists = self._of_type("list", "large_list", "fixed_size_list")
+        lists = [name for name, kind in self.kinds.items() if kind == LISTS]
         return f"; {lists[0]} holds lists: write a column for each of their numbers" if lists else ""
 
     def chunks(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Chunk]:
+        from pyarrow import default_memory_pool
+
         first_row = 1
         with readable(self.path):
             for batch in self.rows.iter_batches(CHUNK, columns=list(columns)):
@@ -59,6 +78,7 @@ class _Parquet(FileTable):
             if not self.rows.metadata.num_rows:
                 empty = self.rows.schema_arrow.empty_table().select(list(columns))
                 yield Chunk(first_row, empty.to_pandas(ignore_metadata=True))
+        default_memory_pool().release_unused()  # of what was read, it would keep hundreds of MB
 
     @classmethod
     @contextmanager
@@ -85,6 +105,18 @@ class _Parquet(FileTable):
         finally:
             if writer is not None:
                 writer.close()
+
+
+def _kind(of: pa.DataType) -> str:
+    from pyarrow import types
+
+    if types.is_dictionary(of):  # each value written once, and numbered
+        return _kind(of.value_type)
+
+    def is_any(names: Sequence[str]) -> bool:
+        return any(getattr(types, f"is_{name}")(of) for name in names if hasattr(types, f"is_{name}"))
+
+    return next((kind for kind, names in KINDS.items() if is_any(names)), str(of))
 
 
 FORMAT = _Parquet

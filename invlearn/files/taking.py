@@ -1,0 +1,205 @@
+"""Which rows are read of a file that has more than are wanted, or than the memory holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from invlearn.data.seeding import seeded_generator
+from invlearn.errors import UserError
+from invlearn.files.columns import Checked, Choice, checked_chunks
+from invlearn.files.rows import Dropping, Rows
+from invlearn.files.table import Chunk, Table
+from invlearn.system.memory import machine_memory
+
+__all__ = ["MostRows", "Taken", "nameless", "read_rows", "rows_that_fit", "some_entities", "some_rows"]
+
+MostRows = int | Literal["auto"] | None
+"""How many rows to read: at most so many, as many as the memory holds, or all."""
+
+SHARE = 0.5
+"""Of the memory that rows may take; the other half is for what else runs."""
+
+BYTES_A_NUMBER = 12
+"""Memory that training takes for each number of a sample, three times that of single precision."""
+
+BYTES_A_ROW = 400
+"""Memory that it takes for what else belongs to a row: its name, its numbers, its hash."""
+
+ENTITIES = 6
+"""Entities at least that must be taken, two for each split."""
+
+
+class Taken(NamedTuple):
+    """Rows that were chosen before they are read."""
+
+    chosen: Choice
+    of: int
+    """How many rows the table has."""
+    report: list[str]
+    """How many were taken, in lines."""
+
+
+class Read(NamedTuple):
+    """Rows that were read."""
+
+    rows: Rows
+    of: int
+    """How many rows the table has."""
+    most: int | None
+    """What ``auto`` became."""
+    report: list[str]
+    """How many were taken, in lines; none where that is all."""
+
+
+class _MoreRowsError(Exception):
+    """The table has more rows than were to be read."""
+
+
+def read_rows(
+    table: Table,
+    features: Sequence[str],
+    others: Sequence[str],
+    drop: Dropping,
+    *,
+    samples: int = 1,
+    most: MostRows = None,
+    take: Callable[[int], Taken] | None = None,
+) -> Read:
+    """Read a table: all of it, or a random part where it is larger than was asked for.
+
+    Where the format tells the number of rows, a table that is too large is read for its choice and then for the rows;
+    else it is read until there are too many.
+
+    Args:
+        table: The file.
+        features: Columns that must hold finite numbers.
+        others: Columns beside them.
+        drop: What may be left out.
+        samples: How many samples a row has.
+        most: How many rows to read at most.
+        take: Chooses at most so many of them; not needed where all are read.
+
+    Raises:
+        UserError: The file cannot be used; it names row and column.
+    """
+    options = {"drop_missing": "missing" in drop, "hint": drop.hint("missing")}
+    chunks = partial(checked_chunks, table, features, others, **options)
+    limit = rows_that_fit(len(features)) if most == "auto" else math.inf if most is None else most
+    if take is None or table.length is None or table.length <= limit:
+        try:
+            rows = Rows.gather(_at_most(chunks(), limit), str(table), samples=samples)
+        except _MoreRowsError:
+            pass
+        else:
+            return Read(rows, len(rows.numbers) + rows.missing, None if most == "auto" else most, [])
+    assert take is not None
+    taken = take(most := int(limit))
+    rows = Rows.gather(chunks(chosen=taken.chosen), str(table), samples=samples)
+    return Read(rows, taken.of, most, taken.report)
+
+
+def _at_most(chunks: Iterable[Checked], limit: float) -> Iterator[Checked]:
+    read = 0
+    for chunk in chunks:
+        read += len(chunk.rows) + chunk.dropped
+        if read > limit:
+            raise _MoreRowsError
+        yield chunk
+
+
+def rows_that_fit(numbers: int) -> float:
+    """Rows of so many numbers that half of the memory holds while a run is trained; infinite if that is unknown.
+
+    Two digits of it, so that machines that are called the same get the same.
+    """
+    fitting = SHARE * machine_memory() / (BYTES_A_NUMBER * numbers + BYTES_A_ROW)
+    if math.isinf(fitting):
+        return fitting
+    unit = 10 ** max(0, math.floor(math.log10(max(1.0, fitting))) - 1)
+    return max(2 * ENTITIES, math.floor(fitting / unit) * unit)
+
+
+def some_entities(table: Table, entity: str, seed: int, most: int) -> Taken:
+    """Choose whole entities at random, as many as have at most so many rows; the column of entities alone is read.
+
+    Entities with one row are not among them.
+
+    Args:
+        table: The file.
+        entity: The column of entities.
+        seed: What they are drawn from.
+        most: How many rows.
+
+    Raises:
+        UserError: A row has no entity, or too few entities have so few rows.
+    """
+    numbers: dict[object, int] = {}
+    counts = np.zeros(0, dtype=np.int64)
+    for chunk in table.chunks([entity], text=[entity]):
+        codes, names = _names(table, chunk, entity)
+        found = [numbers.setdefault(name, len(numbers)) for name in names]
+        counts = np.concatenate([counts, np.zeros(len(numbers) - len(counts), dtype=np.int64)])
+        counts[found] += np.bincount(codes, minlength=len(names))
+    order = torch.randperm(len(counts), generator=seeded_generator(seed, "rows")).numpy()
+    order = order[counts[order] > 1]
+    order = order[counts[order].cumsum() <= most]
+    if len(order) < ENTITIES:
+        only = f"dataset.most_rows={most} takes only {len(order)} of {len(counts):,} entities"
+        raise UserError(f"{table}: {only} of column {entity}, where six are needed, two for each split; raise it")
+    is_taken = np.zeros(len(counts) + 1, dtype=bool)
+    is_taken[order] = True
+
+    def chosen(chunk: Chunk) -> np.ndarray:
+        codes, names = pd.factorize(chunk.frame[entity])
+        return np.flatnonzero(is_taken[[numbers.get(name, -1) for name in names] + [-1]][codes])
+
+    rows, singles = int(counts[order].sum()), int((counts == 1).sum())
+    report = [
+        f"taken at random: {rows:,} of {int(counts.sum()):,} rows, {len(order):,} of {len(counts):,} entities "
+        f"(dataset.most_rows={most})"
+    ]
+    if singles:
+        report.append(f"left out: {singles:,} entities with one row, which pairs with nothing")
+    return Taken(chosen, int(counts.sum()), report)
+
+
+def _names(table: Table, chunk: Chunk, entity: str) -> tuple[np.ndarray, Sequence[object]]:
+    """The entities of a chunk, and the number of each row's."""
+    column = chunk.frame[entity]
+    if (missing := nameless(column)).any():
+        raise UserError(f"{table.place(chunk.first_row + int(missing.argmax()))}, column {entity}: no value")
+    codes, names = pd.factorize(column)
+    return codes, list(names)
+
+
+def nameless(names: pd.Series) -> np.ndarray:
+    """Where a name is missing or empty, ``(n,)``."""
+    return (names.isna() | (names == "")).to_numpy()
+
+
+def some_rows(table: Table, column: str, seed: int, most: int) -> Taken:
+    """Choose rows at random.
+
+    Args:
+        table: The file.
+        column: A column that is read to count the rows, where the format does not tell their number.
+        seed: What they are drawn from.
+        most: How many.
+    """
+    of = table.length
+    if of is None:
+        of = sum(len(chunk.frame) for chunk in table.chunks([column], text=[column]))
+    taken = torch.randperm(of, generator=seeded_generator(seed, "rows"))[:most].sort().values.numpy() + 1
+
+    def chosen(chunk: Chunk) -> np.ndarray:
+        start, end = np.searchsorted(taken, [chunk.first_row, chunk.first_row + len(chunk.frame)])
+        return taken[start:end] - chunk.first_row
+
+    return Taken(chosen, of, [f"taken at random: {len(taken):,} of {of:,} rows (dataset.most_rows={most})"])

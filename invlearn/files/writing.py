@@ -1,0 +1,63 @@
+"""Tables that are written: whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from invlearn.errors import UserError
+from invlearn.files.opening import format_of, formats
+from invlearn.system.storage import replacing
+
+__all__ = ["escaped", "table_writer"]
+
+
+@contextmanager
+def table_writer(path: Path, *, escape_formulas: bool = False) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Open a table for writing; what the end of its name says is its format. It is there whole or not at all.
+
+    Args:
+        path: The file; one that is there is replaced once the new one is whole.
+        escape_formulas: Whether cells that a spreadsheet would take for formulas get a ``'`` before them.
+
+    Yields:
+        A function that appends rows; they all have the same columns.
+
+    Raises:
+        UserError: The format is unknown, or the file cannot be written.
+    """
+    form = format_of(path, [form for form in formats() if form.writes], "written")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"{path}: there is no such folder")
+    with replacing(path) as temporary, form.write(temporary) as append:
+        yield (lambda frame: append(escaped(frame))) if escape_formulas else append
+
+
+def escaped(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table in which no cell and no name of a column is taken for a formula: ``'`` stands before those that would be.
+
+    Spreadsheets look past white space, and some take full-width signs. What they split at signs of their own, as a
+    file opened as if semicolons separated its fields, is beyond this.
+
+    Example:
+        >>> escaped(pd.DataFrame({"id": ["=1+1", "a", "-2"]}))["id"].tolist()
+        ["'=1+1", 'a', '-2']
+    """
+    signs = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+
+    def is_formula(text: object) -> bool:
+        return isinstance(text, str) and (text.startswith(("\t", "\r")) or text.lstrip().startswith(signs))
+
+    def cells(column: pd.Series) -> pd.Series:
+        if column.dtype.kind in "biufM":
+            return column
+        if isinstance(column.dtype, pd.CategoricalDtype):  # which takes no new values
+            column = column.astype(object)
+        formulas = column.map(is_formula).astype(bool) & pd.to_numeric(column, errors="coerce").isna()
+        return column.where(~formulas, "'" + column.astype(str))
+
+    named = {name: f"'{name}" for name in map(str, frame.columns) if is_formula(name)}
+    return frame.apply(cells).rename(columns=named)
