@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -56,12 +57,18 @@ class Eigenproblem:
         size = torch.where(size > 0, size, 1.0)
         variances, directions = torch.linalg.eigh(covariance / torch.outer(size, size))
         kept = variances > CONSTANT * variances[-1].clamp(min=1e-300)
-        white = directions[:, kept] / variances[kept].sqrt()
-        spread = within.diagonal()
-        within = within / torch.outer(size, size)
-        self._white = white / size[:, None]
-        self._within = white.T @ within @ white
-        self._squares = (unit * spread).mean() * (self._white.T @ (self._white / unit[:, None]))
+        white = directions[:, kept]
+        del directions  # matrices of many features are the memory that this takes
+        white /= variances[kept].sqrt()
+        self._unit, self._spread = unit, within.diagonal().clone()
+        self._within = white.T @ (within / torch.outer(size, size)) @ white
+        white /= size[:, None]
+        self._white = white
+
+    @cached_property
+    def _squares(self) -> Tensor:
+        """The mean variance within entities, in units of size, as every feature gets it by a ridge of 1."""
+        return (self._unit * self._spread).mean() * (self._white.T @ (self._white / self._unit[:, None]))
 
     def solve(self, ridge: float = 0.0) -> Solution:
         """Solve it.
@@ -70,5 +77,6 @@ class Eigenproblem:
             ridge: ρ, the share of the mean variance within entities, in units of size, that every feature gets in
                 addition.
         """
-        shares, rotation = torch.linalg.eigh(self._within + ridge * self._squares)
+        within = self._within + ridge * self._squares if ridge else self._within
+        shares, rotation = torch.linalg.eigh(within)
         return Solution(self._white @ rotation, shares)

@@ -48,7 +48,8 @@ class Moments:
 
     def covariances(self) -> tuple[Tensor, Tensor]:
         """Covariance within entities and in all, ``(m, m)`` each; zeros where no entity has two samples."""
-        covariance = self.products / self.count - torch.outer(self.mean, self.mean)
+        covariance = self.products / self.count
+        covariance -= torch.outer(self.mean, self.mean)
         return self.within / max(self.freedom, 1.0), covariance
 
 
@@ -73,7 +74,9 @@ def moments(chunks: Iterable[tuple[Tensor, Tensor]], features: int, device: torc
         repeated, of = phi[several], inverse[several]
         means = torch.zeros(len(counts), features, **new).index_add_(0, of, repeated) / counts[:, None]
         freedom += int(several.sum()) - int((counts > 1).sum())
-        add_square(within, repeated - means[of])
+        repeated -= means[of]
+        add_square(within, repeated)
+        del phi, repeated  # before the next chunk is made
     return Moments(count, total, products, freedom, within)
 
 

@@ -104,8 +104,12 @@ class View:
 
     def changes(self, lift: Lift) -> Tensor:
         """φ(x) - φ(x') of the validation pairs, ``(n, m)``."""
-        x, x_prime = (part[:, : lift.rank] for part in self.valid)
-        return (lift(x[None]) - lift(x_prime[None]))[0]
+        x, x_prime = (part[None, :, : lift.rank] for part in self.valid)
+        changes = x.new_empty(x.shape[1], lift.features)
+        rows = max(1, BLOCK // (8 * lift.features))
+        for parts in zip(changes.split(rows), x.split(rows, 1), x_prime.split(rows, 1), strict=True):
+            torch.sub(lift(parts[1])[0], lift(parts[2])[0], out=parts[0])
+        return changes
 
 
 def principal_axes(x: Tensor) -> tuple[Tensor, Tensor]:
