@@ -1,7 +1,8 @@
 """The closed form beside the same computed with scikit-learn: seconds, memory, quality; and what it costs to grow.
 
 Each fit has a process of its own with one thread; the ways take turns, round after round, so that what else the machine
-does falls on all of them. Numbers are medians over rounds.
+does falls on all of them. Numbers are medians over rounds; seconds are those of the processor, which on an idle machine
+are those of the clock, and on one with other work leave that out.
 """
 
 from __future__ import annotations
@@ -74,15 +75,15 @@ def peak_mib() -> float:
 
 
 def roof(size: int, times: int = 3) -> float:
-    """Billions of operations a second of a product of two matrices in float64, by numpy or torch, whichever is faster."""
+    """Billions of operations a second of a matrix product in float64, by numpy or torch, whichever is faster."""
     seconds = []
     a = np.random.default_rng(0).standard_normal((size, size))
     b = torch.from_numpy(a)
     for _ in range(times):
         for product in (lambda: a @ a, lambda: b @ b):
-            start = time.perf_counter()
+            start = time.process_time()
             product()
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
     return 2e-9 * size**3 / min(seconds)
 
 
@@ -112,9 +113,9 @@ def measure(task: Task) -> dict[str, float]:
     fit = ESTIMATORS[task.way](cycle, task.degree, task.dim // 2 + 1)
     before = peak_mib()
     with clocked() as stages:
-        start = time.perf_counter()
+        start = time.process_time()
         encode = fit()
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
     mib = peak_mib()
     found = {"seconds": seconds, "mib": mib - before, "mib_process": mib}
     found |= quality(encode(cycle.samples("test")), SAMPLES)
@@ -155,7 +156,7 @@ def of_stages(measured: pd.DataFrame, rows: int, features: int) -> pd.DataFrame:
         for stage in (*STAGES, "rest"):
             seconds = float(of_way[f"stage {stage}"].median()) if f"stage {stage}" in of_way else 0.0
             gflop = counts.get(stage) if way == OURS else None
-            share = gflop / seconds / speed if gflop else None
+            share = gflop / seconds / speed if gflop and seconds else None
             row = {"way": way, "stage": stage, "seconds": seconds, "gflop": gflop, "roof": speed, "roof_share": share}
             found.append(row)
     return pd.DataFrame(found)

@@ -111,7 +111,7 @@ def draw_closed_form(table: pd.DataFrame, stages: pd.DataFrame) -> Figure:
         times.set(xlabel="seconds", yticks=range(len(table)), yticklabels=[WAYS[way][0] for way in table["way"]])
         memory.set(xlabel="memory above that of the data, MiB")
         for axes, name in ((times, "seconds"), (memory, "mib")):
-            axes.set_xlim(0, 1.22 * table[name].max())
+            axes.set_xlim(0, 1.22 * max(table[name].max(), 1e-3))
             axes.grid(axis="y", visible=False)
         times.invert_yaxis()
         handles = [Patch(color=color, label=name) for name, color in colors.items()]
@@ -151,10 +151,14 @@ def draw_growth(table: pd.DataFrame) -> Figure:
         _expect(memory, rows["rows"], rows["mib"].iloc[-1], 0)
         for axes in (by_rows, memory):
             axes.axvline(used, color="#999999", lw=0.8)
-        for degree, (color, marker) in zip((1, 2, 3), (("#e69f00", "s"), ("#1f5fbf", "o"), ("#009e73", "^")), strict=True):
+        for degree, (color, marker) in zip(
+            (1, 2, 3), (("#e69f00", "s"), ("#1f5fbf", "o"), ("#009e73", "^")), strict=True
+        ):
             points = ours[ours["axis"] == f"degree {degree}"]
             seconds = points["moments"] + points["eigenproblem"]
-            by_monomials.loglog(points["monomials"], seconds, marker, color=color, ls="-", ms=3.5, label=f"degree {degree}")
+            by_monomials.loglog(
+                points["monomials"], seconds, marker, color=color, ls="-", ms=3.5, label=f"degree {degree}"
+            )
         size = rank["monomials"] / rank["monomials"].iloc[-1]
         expected = rank["moments"].iloc[-1] * size**2 + rank["eigenproblem"].iloc[-1] * size**3
         by_monomials.loglog(rank["monomials"], expected, ":", color="#555555", lw=1, label="a m² + b m³")
@@ -173,4 +177,6 @@ def _expect(axes: Axes, values: pd.Series, last: float, power: int) -> None:
     """Draw a power law that ends in a point."""
     expected = last * (values / values.iloc[-1]) ** power
     axes.loglog(values, expected, ":", color="#555555", lw=1, zorder=1)
-    axes.annotate(f"slope {power}", (values.iloc[0], expected.iloc[0]), (0, 3), textcoords="offset points", fontsize=6.5)
+    axes.annotate(
+        f"slope {power}", (values.iloc[0], expected.iloc[0]), (0, 3), textcoords="offset points", fontsize=6.5
+    )
