@@ -154,7 +154,8 @@ def of_stages(measured: pd.DataFrame, rows: int, features: int) -> pd.DataFrame:
         of_way = measured[measured["way"] == way]
         speed = float(of_way["roof"].median())
         for stage in (*STAGES, "rest"):
-            seconds = float(of_way[f"stage {stage}"].median()) if f"stage {stage}" in of_way else 0.0
+            times = of_way.get(f"stage {stage}", pd.Series(dtype=float)).dropna()
+            seconds = float(times.median()) if len(times) else 0.0
             gflop = counts.get(stage) if way == OURS else None
             share = gflop / seconds / speed if gflop and seconds else None
             row = {"way": way, "stage": stage, "seconds": seconds, "gflop": gflop, "roof": speed, "roof_share": share}
@@ -172,8 +173,8 @@ def grow(axis: str, rank: int, degree: int, entities: int, rounds: int) -> list[
         runs = pd.DataFrame([measure_apart(Task(way, rank, entities, degree)) for _ in range(rounds)])
         best = runs.loc[runs["seconds"].idxmin()]
         named = {"axis": axis, "way": way, "rows": SAMPLES * entities, "rank": rank, "degree": degree}
-        stages = {name: best.get(f"stage {name}") for name in ("lift", "products", "moments, rest", "eigenproblem")}
-        moments = None if stages["lift"] is None else stages["lift"] + stages["products"] + stages["moments, rest"]
+        stages = {stage: best.get(f"stage {stage}") for stage in ("products", "moments, rest", "eigenproblem")}
+        moments = stages["products"] + stages["moments, rest"] if way == OURS else None  # lifting costs n m
         costs = {"seconds": best["seconds"], "moments": moments, "eigenproblem": stages["eigenproblem"]}
         found.append({**named, "monomials": monomial_count(rank, degree), **costs, "mib": best["mib"]})
     return found

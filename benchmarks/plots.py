@@ -102,7 +102,7 @@ def draw_closed_form(table: pd.DataFrame, stages: pd.DataFrame) -> Figure:
                 times.barh(place, parts["seconds"], 0.6, left=left, color=[colors[name] for name in parts["stage"]])
             else:
                 times.barh(place, row["seconds"], 0.6, color="white", edgecolor="#555555", hatch="////", linewidth=0.6)
-            memory.barh(place, row["mib"], 0.6, color=WAYS[row["way"]][1])
+            memory.barh(place, row["mib"], 0.6, color="#555555")
             for axes, value, text in (
                 (times, row["seconds"], f"{row['seconds']:.1f} s"),
                 (memory, row["mib"], f"{row['mib']:,.0f} MiB"),
@@ -115,7 +115,14 @@ def draw_closed_form(table: pd.DataFrame, stages: pd.DataFrame) -> Figure:
             axes.grid(axis="y", visible=False)
         times.invert_yaxis()
         handles = [Patch(color=color, label=name) for name, color in colors.items()]
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=6.5, columnspacing=0.9)
+        figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=len(handles),
+            fontsize=6.5,
+            columnspacing=1,
+            handlelength=1,
+        )
     return figure
 
 
@@ -127,7 +134,7 @@ def draw_growth(table: pd.DataFrame) -> Figure:
             ``eigenproblem`` and ``mib``.
     """
     ours = table[table["way"] == "invlearn_fixed"]
-    looks = {"moments": ("#e69f00", "s"), "eigenproblem": ("#cc79a7", "^")}
+    looks = {"moments": ("#e69f00", "s"), "eigenproblem": ("#cc79a7", "v")}
     with matplotlib.rc_context(style()):
         figure = Figure(figsize=(6.6, 5.0), dpi=200, layout="constrained")
         (by_rows, memory), (by_rank, by_monomials) = figure.subplots(2, 2)
@@ -170,6 +177,8 @@ def draw_growth(table: pd.DataFrame) -> Figure:
         by_rank.xaxis.set_minor_locator(NullLocator())
         for axes in (by_rows, memory, by_rank, by_monomials):
             axes.legend(fontsize=6.5)
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.yaxis.set_minor_formatter(NullFormatter())
     return figure
 
 
