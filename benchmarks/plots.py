@@ -186,6 +186,6 @@ def _expect(axes: Axes, values: pd.Series, last: float, power: int) -> None:
     """Draw a power law that ends in a point."""
     expected = last * (values / values.iloc[-1]) ** power
     axes.loglog(values, expected, ":", color="#555555", lw=1, zorder=1)
-    axes.annotate(
-        f"slope {power}", (values.iloc[0], expected.iloc[0]), (0, 3), textcoords="offset points", fontsize=6.5
-    )
+    place = len(values) // 4 if power < 2 else 0  # where there is room
+    at = (values.iloc[place], expected.iloc[place])
+    axes.annotate(f"slope {power}", at, (6, -7), textcoords="offset points", fontsize=6.5)

@@ -61,7 +61,7 @@ def test_everything_is_measured_and_drawn(monkeypatch: pytest.MonkeyPatch, tmp_p
     # In this process: starting others is what takes long. Without sklearn-sfa, which is installed by `make bench` only.
     def measured(task: Task) -> dict[str, float]:
         way = "discriminant" if task.way == "slow_features" else task.way
-        return measure(Task(way, task.dim, task.entities, task.degree))
+        return measure(Task(way, task.dim, task.entities, task.degree)) | {"mib": 1.0}  # no peak of this one's own
 
     axes = {"rows": [(6, 2, 50), (6, 2, 100)], "degree 1": [(6, 1, 50)], "degree 3": [(4, 3, 50)]}
     monkeypatch.setattr(closed_form, "measure_apart", measured)
