@@ -1,14 +1,26 @@
-"""``make bench``: all benchmarks, one after another; half an hour on two cores that have nothing else to do."""
+"""``make bench``: all benchmarks, one after another; an hour on two cores that have nothing else to do."""
 
 from __future__ import annotations
 
 import argparse
 
-from benchmarks import gpu, paths, recipe, run, scaling
+from benchmarks import closed_form, gpu, paths, recipe, run, scaling
+
+PARTS = {
+    "steps": run,
+    "paths": paths,
+    "recipe": recipe,
+    "scaling": scaling,
+    "closed-form": closed_form,
+    "gpu": gpu,
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"only these of {', '.join(PARTS)}")
     parser.add_argument("-o", "--output", default=str(run.OUTPUT))
-    output = parser.parse_args().output
-    for part in (run, paths, recipe, scaling, gpu):
-        part.main(["--output", output])
+    options = parser.parse_args()
+    if unknown := {*options.parts} - {*PARTS}:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    for name in options.parts or PARTS:
+        PARTS[name].main(["--output", options.output])

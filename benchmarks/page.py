@@ -7,9 +7,18 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.plots import WAYS
 from invlearn.report.tables import markdown
 
-__all__ = ["paths_table", "recipe_table", "scaling_table", "steps_table"]
+__all__ = [
+    "closed_form_table",
+    "growth_table",
+    "paths_table",
+    "recipe_table",
+    "scaling_table",
+    "stages_table",
+    "steps_table",
+]
 
 PEERS = {"jax_scan": "JAX", "pytorch_loop": "PyTorch loop", "lightning_trainer": "Lightning"}
 
@@ -76,6 +85,63 @@ def paths_table(paths: pd.DataFrame) -> str:
     return markdown(heads, rows)
 
 
+def closed_form_table(closed_form: pd.DataFrame) -> str:
+    """Seconds, memory and quality of each way to the same invariants."""
+    rows = [
+        [
+            WAYS[row["way"]][0],
+            f"{row['seconds']:.1f} ± {50 * row['spread_seconds']:.0f}%",
+            f"{row['ratio_seconds']:.1f}x",
+            f"{row['mib']:,.0f}",
+            f"{row['ratio_mib']:.1f}x",
+            f"{row['mib_process']:,.0f}",
+            f"{row['invariance_ratio']:.2g}",
+            f"{row['recall_at_1']:.3f}",
+        ]
+        for row in closed_form.to_dict("records")
+    ]
+    heads = ["", "seconds", "ratio", "MiB", "ratio", "MiB of the process", "`invariance_ratio`", "`recall_at_1`"]
+    return markdown(heads, rows)
+
+
+def stages_table(stages: pd.DataFrame) -> str:
+    """Seconds of each stage of both closed forms; GFLOP/s and share of the roof of the fixed one's."""
+    fixed, default = (stages[stages["way"] == f"invlearn_{name}"] for name in ("fixed", "default"))
+    rows = [
+        [
+            row["stage"],
+            f"{row['seconds']:.2f}",
+            *(
+                ["", "", ""]
+                if pd.isna(row["roof_share"])
+                else [f"{row['gflop']:.0f}", f"{row['gflop'] / row['seconds']:.0f}", f"{row['roof_share']:.0%}"]
+            ),
+            f"{other:.2f}",
+        ]
+        for row, other in zip(fixed.to_dict("records"), default["seconds"], strict=True)
+    ]
+    return markdown(["stage", "fixed, s", "GFLOP", "GFLOP/s", "of the roof", "default, s"], rows)
+
+
+def growth_table(growth: pd.DataFrame) -> str:
+    """The closed form's seconds and memory at each size of each axis."""
+    rows = [
+        [
+            row["axis"],
+            row["rank"],
+            f"{row['rows']:,}",
+            f"{row['monomials']:,}",
+            f"{row['moments']:.2g}",
+            f"{row['eigenproblem']:.2g}",
+            f"{row['seconds']:.2g}",
+            f"{row['mib']:,.0f}",
+        ]
+        for row in growth[growth["way"] == "invlearn_fixed"].to_dict("records")
+    ]
+    heads = ["axis", "rank", "rows", "monomials", "moments, s", "eigenproblem, s", "in all, s", "MiB"]
+    return markdown(heads, rows)
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     for name, table in (
@@ -83,5 +149,9 @@ if __name__ == "__main__":
         ("recipe", recipe_table),
         ("scaling", scaling_table),
         ("paths", paths_table),
+        ("closed_form", closed_form_table),
+        ("closed_form_stages", stages_table),
+        ("closed_form_growth", growth_table),
     ):
-        print(table(pd.read_csv(folder / f"{name}.csv")))
+        if (folder / f"{name}.csv").exists():
+            print(table(pd.read_csv(folder / f"{name}.csv")))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from scipy.linalg import eigh, get_lapack_funcs
 from torch import Tensor
 
 __all__ = ["Eigenproblem", "Solution"]
@@ -14,6 +17,10 @@ CONSTANT = 1e-10
 
 EXACT = 1e-10
 """Share of variance within entities that is taken for 0: rounding lies below it, and what is exact weighs alike."""
+
+
+DEFINITE = 1e-6
+"""Reciprocal condition of a covariance of features of variance 1 from which on its Cholesky factor is accurate."""
 
 
 class Solution(NamedTuple):
@@ -53,22 +60,52 @@ class Eigenproblem:
     def __init__(self, within: Tensor, covariance: Tensor, mean: Tensor, unit: Tensor):
         self.mean = mean
         size = covariance.diagonal().clamp(min=0).sqrt()
-        size = torch.where(size > 0, size, 1.0)
-        variances, directions = torch.linalg.eigh(covariance / torch.outer(size, size))
-        kept = variances > CONSTANT * variances[-1].clamp(min=1e-300)
-        white = directions[:, kept] / variances[kept].sqrt()
-        spread = within.diagonal()
-        within = within / torch.outer(size, size)
-        self._white = white / size[:, None]
-        self._within = white.T @ within @ white
-        self._squares = (unit * spread).mean() * (self._white.T @ (self._white / unit[:, None]))
+        self._size = torch.where(size > 0, size, 1.0)
+        # What a ridge of 1 adds, like all below of features that are scaled to variance 1.
+        self._added = (unit * within.diagonal()).mean() / (unit * self._size.square())
+        self._within, self._covariance = self._scaled(within), self._scaled(covariance)
 
-    def solve(self, ridge: float = 0.0) -> Solution:
+    def solve(self, ridge: float = 0.0, most: int | None = None) -> Solution:
         """Solve it.
 
         Args:
             ridge: ρ, the share of the mean variance within entities, in units of size, that every feature gets in
                 addition.
+            most: How many directions are wanted; by default all.
         """
-        shares, rotation = torch.linalg.eigh(self._within + ridge * self._squares)
-        return Solution(self._white @ rotation, shares)
+        within = self._within + ridge * torch.diag(self._added) if ridge else self._within
+        if self._is_definite:
+            wanted = (0, min(most or len(within), len(within)) - 1)
+            problem = within.numpy(), self._covariance.numpy()
+            found = eigh(*problem, subset_by_index=wanted, driver="gvx", check_finite=False)
+            shares, vectors = map(torch.from_numpy, found)
+        else:
+            shares, rotation = torch.linalg.eigh(self._white.T @ within @ self._white)
+            vectors = self._white @ rotation[:, :most]
+        # Libraries differ in the signs of eigenvectors: the largest entry is to be positive.
+        signs = vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
+        return Solution(vectors * signs / self._size[:, None], shares[: vectors.shape[1]])
+
+    def _scaled(self, matrix: Tensor) -> Tensor:
+        scaled = matrix / self._size[:, None]
+        scaled /= self._size
+        return scaled
+
+    @cached_property
+    def _is_definite(self) -> bool:
+        """Whether no direction is nearly constant, so that a few directions can be had without all others."""
+        if self._covariance.is_cuda:
+            return False
+        factorise, condition = get_lapack_funcs(("potrf", "pocon"), dtype=np.float64)
+        factor, failed = factorise(self._covariance.numpy())
+        if failed:
+            return False
+        norm = float(self._covariance.abs().sum(0).max())
+        return condition(factor, norm)[0] > DEFINITE
+
+    @cached_property
+    def _white(self) -> Tensor:
+        """Directions of variance 1 that do not covary, without those that are constant, ``(m, k)``."""
+        variances, directions = torch.linalg.eigh(self._covariance)
+        kept = variances > CONSTANT * variances[-1].clamp(min=1e-300)
+        return directions[:, kept] / variances[kept].sqrt()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -195,17 +195,9 @@ def _in_a_frame(normalization: Normalization, observed: Observed, scorer: Scorer
 
 
 def _of_lifts(settings: ClosedForm, view: View, scorer: Scorer, sizes: list[LiftSize], seed: int) -> Iterator[Solved]:
-    """The best of each lift; those of one degree share the moments of the largest."""
+    """The best of each lift."""
     for degree, of_degree in groupby(sizes, key=lambda size: size.degree):
-        ranks = [size.rank for size in of_degree]
-        largest = Monomials(ranks[-1], degree).to(view.mean.device)
-        sums = view.moments(largest, seed)
-        within, covariance = sums.covariances()
-        for rank in ranks:
-            lift = Monomials(rank, degree).to(view.mean.device)
-            part = largest.within(rank, degree).to(view.mean.device)
-            unit = lift(view.variances[:rank] / view.variances[0])
-            problem = partial(Eigenproblem, within[part][:, part], covariance[part][:, part], sums.mean[part], unit)
+        for lift, problem in _problems(view, degree, [size.rank for size in of_degree], seed):
             best = from_first(partial(_best_cut, settings, view, scorer, lift, problem), view.mean.device)
             if best is None:
                 continue
@@ -214,6 +206,22 @@ def _of_lifts(settings: ClosedForm, view: View, scorer: Scorer, sizes: list[Lift
                 lengths = _in_estimated_planes(settings, view, scorer, best, seed)
                 if lengths is not None:
                     yield lengths
+
+
+def _problems(view: View, degree: int, ranks: list[int], seed: int) -> Iterator[tuple[Monomials, Eigenproblem]]:
+    """The eigenproblem of each rank, in ascending order; they share the moments of the largest."""
+    largest = Monomials(ranks[-1], degree).to(view.mean.device)
+    sums = view.moments(largest, seed)
+    mean, (within, covariance) = sums.mean, sums.covariances()
+    del sums  # matrices of many features are the memory that this takes
+    units = view.variances / view.variances[0]
+    for rank in ranks[:-1]:
+        lift = Monomials(rank, degree).to(view.mean.device)
+        part = largest.within(rank, degree).to(view.mean.device)
+        yield lift, Eigenproblem(within[part][:, part], covariance[part][:, part], mean[part], lift(units[:rank]))
+    problem = Eigenproblem(within, covariance, mean, largest(units[: ranks[-1]]))
+    del within, covariance
+    yield largest, problem
 
 
 def estimated_frame(observed: Observed, valid: Pairs, seed: int) -> list[Tensor]:
@@ -246,7 +254,7 @@ def _in_estimated_planes(
         frame[0, :, : plane.shape[1], index] = plane
     lift = Lengths(frame).requires_grad_(False)
     sums = view.moments(lift, seed)
-    problem = partial(Eigenproblem, *sums.covariances(), sums.mean, torch.ones_like(sums.mean))
+    problem = Eigenproblem(*sums.covariances(), sums.mean, torch.ones_like(sums.mean))
     best = from_first(partial(_best_cut, settings, view, scorer, lift, problem), x.device)
     if best is None:
         return None
@@ -254,20 +262,20 @@ def _in_estimated_planes(
     return replace(best, projection=axes[:, :0], frame=[axes @ plane for plane in planes])
 
 
-def _best_cut(
-    settings: ClosedForm, view: View, scorer: Scorer, lift: Lift, pose: Callable[[], Eigenproblem]
-) -> Solved | None:
+def _best_cut(settings: ClosedForm, view: View, scorer: Scorer, lift: Lift, problem: Eigenproblem) -> Solved | None:
     """The best ridge and width of the code of a lift; None if nothing in it varies between entities."""
-    problem, changes = pose(), view.changes(lift)
+    changes: Tensor | None = None
     best, tried = None, []
     for ridge in RIDGES if settings.ridge == "auto" else (settings.ridge,):
-        solution = problem.solve(ridge)
         most = COMPONENTS[-1] if settings.components == "auto" else settings.components
+        solution = problem.solve(ridge, max(most, COMPONENTS[-1]))
         width = min(int((solution.weights > 0).sum()), most)
         if not width:
             continue
-        vectors = (solution.vectors * solution.weights)[:, :width]
+        vectors = solution.vectors[:, :width] * solution.weights[:width]
         cuts = sorted({*(k for k in COMPONENTS if k < width), width}) if settings.components == "auto" else [width]
+        if changes is None:  # solving takes enough memory without them
+            changes = view.changes(lift)
         squared = (changes @ vectors).square().cumsum(1)[:, [k - 1 for k in cuts]].T
         scores = scorer.scores(squared)
         tried += [view.candidate(lift.degree, lift.rank, ridge, k, float(s)) for k, s in zip(cuts, scores, strict=True)]

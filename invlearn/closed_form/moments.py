@@ -25,12 +25,12 @@ class Moments:
     """Samples."""
     total: Tensor
     """Sum of them, ``(m,)``."""
-    products: Tensor
-    """Sum of φ φᵀ, ``(m, m)``."""
     freedom: float
     """Samples less entities: degrees of freedom of the scatter within."""
     within: Tensor
     """Sum of (φ - mean of its entity)(φ - mean of its entity)ᵀ, ``(m, m)``."""
+    between: Tensor
+    """Sum of (mean of its entity)(mean of its entity)ᵀ, ``(m, m)``."""
 
     @property
     def mean(self) -> Tensor:
@@ -39,7 +39,8 @@ class Moments:
 
     def covariances(self) -> tuple[Tensor, Tensor]:
         """Covariance within entities and in all, ``(m, m)`` each; zeros where no entity has two samples."""
-        covariance = self.products / self.count - torch.outer(self.mean, self.mean)
+        covariance = (self.within + self.between) / self.count
+        covariance -= torch.outer(self.mean, self.mean)
         return self.within / max(self.freedom, 1.0), covariance
 
 
@@ -54,18 +55,20 @@ def moments(chunks: Iterable[tuple[Tensor, Tensor]], features: int, device: torc
     """
     new = {"dtype": torch.float64, "device": device}
     count, freedom = 0, 0
-    total, products, within = (torch.zeros(*shape, **new) for shape in ((features,), (features,) * 2, (features,) * 2))
+    total, within, between = (torch.zeros(*shape, **new) for shape in ((features,), (features,) * 2, (features,) * 2))
     for phi, entity in chunks:
-        _, inverse, counts = torch.unique_consecutive(entity, return_inverse=True, return_counts=True)
-        count += len(phi)
-        total += phi.sum(0)
-        add_square(products, phi)
-        several = counts[inverse] > 1
-        repeated, of = phi[several], inverse[several]
-        means = torch.zeros(len(counts), features, **new).index_add_(0, of, repeated) / counts[:, None]
-        freedom += int(several.sum()) - int((counts > 1).sum())
-        add_square(within, repeated - means[of])
-    return Moments(count, total, products, freedom, within)
+        _, index, sizes = torch.unique_consecutive(entity, return_inverse=True, return_counts=True)
+        count, freedom = count + len(phi), freedom + len(phi) - len(sizes)
+        sums = torch.zeros(len(sizes), features, **new).index_add_(0, index, phi)
+        total += sums.sum(0)
+        means = sums.div_(sizes[:, None])
+        several = sizes[index] > 1
+        changes = phi - means[index] if bool(several.all()) else phi[several] - means[index[several]]
+        del phi  # before the next chunk is made
+        add_square(within, changes)
+        add_square(between, means * sizes[:, None].double().sqrt())
+        del changes, sums, means
+    return Moments(count, total, freedom, within, between)
 
 
 def add_square(into: Tensor, phi: Tensor) -> None:

@@ -107,13 +107,15 @@ class View:
         """Moments of lifted training samples; several processes share the work, and each gets all of the result."""
         part = moments(self._lifted(lift, seed), lift.features, self.x.device)
         counts = torch.tensor([part.count, part.freedom], dtype=torch.float64, device=self.x.device)
-        processes.add_up([counts, part.total, part.products, part.within])
+        processes.add_up([counts, part.total, part.within, part.between])
         count, freedom = counts.tolist()
         return replace(part, count=count, freedom=freedom)
 
     def changes(self, lift: Lift) -> Tensor:
         """φ(x) - φ(x') of the validation pairs, ``(n, m)``."""
-        x, x_prime = (part[:, : lift.rank] for part in self.valid)
-        changes = lift(x[None])
-        changes -= lift(x_prime[None])
-        return changes[0]
+        x, x_prime = (part[None, :, : lift.rank] for part in self.valid)
+        changes = x.new_empty(x.shape[1], lift.features)
+        rows = max(1, BLOCK // (8 * lift.features))
+        for parts in zip(changes.split(rows), x.split(rows, 1), x_prime.split(rows, 1), strict=True):
+            torch.sub(lift(parts[1])[0], lift(parts[2])[0], out=parts[0])
+        return changes

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.page import paths_table, recipe_table, scaling_table, steps_table
+from benchmarks.page import (
+    closed_form_table,
+    growth_table,
+    paths_table,
+    recipe_table,
+    scaling_table,
+    stages_table,
+    steps_table,
+)
 from examples.page import amounts_table, defaults_table, pigs_table, scores_table
 from examples.run import PROBLEMS
 from invlearn.paper.figures import FIGURES
@@ -30,8 +38,12 @@ def test_the_numbers_on_speed_come_from_the_committed_tables() -> None:
 
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     tables = {"steps": steps_table, "recipe": recipe_table, "scaling": scaling_table, "paths": paths_table}
+    tables |= {"closed_form": closed_form_table, "closed_form_stages": stages_table, "closed_form_growth": growth_table}
     for name, table in tables.items():
         assert table(pd.read_csv(REFERENCE / "bench" / f"{name}.csv")) in page
+    for picture in ("steps", "scaling", "closed_form", "closed_form_growth"):
+        assert f"../outputs/reference/bench/{picture}.png" in page
+        assert (REFERENCE / "bench" / f"{picture}.png").stat().st_size < 500_000
 
 
 @pytest.mark.parametrize("name", [*FIGURES, "fig1-activations"])

@@ -1,0 +1,70 @@
+"""Where a closed form's time goes: processor seconds of each stage, without those of the stages that it calls."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from typing import Any
+from unittest import mock
+
+from invlearn.closed_form.eigen import Eigenproblem
+from invlearn.closed_form.lift import Monomials
+from invlearn.closed_form.view import View
+
+__all__ = ["STAGES", "clocked", "gigaflops"]
+
+FIT, MOMENTS = (import_module(f"invlearn.closed_form.{name}") for name in ("fit", "moments"))
+STAGES: dict[str, list[tuple[Any, str]]] = {
+    "projection": [(View, "__init__")],
+    "lift": [(Monomials, "forward")],
+    "products": [(MOMENTS, "add_square")],
+    "moments, rest": [(View, "moments")],
+    "eigenproblem": [(Eigenproblem, "__init__"), (Eigenproblem, "solve")],
+    "frames and lengths": [(FIT, "find_frame"), (FIT, "_in_estimated_planes")],
+    "choice": [(FIT, "_best_cut"), (FIT, "agreeing")],
+}
+"""The functions that each stage consists of."""
+
+
+@contextmanager
+def clocked() -> Iterator[dict[str, float]]:
+    """Seconds of each stage within the context; ``rest`` is what is in none of them."""
+    seconds: dict[str, float] = defaultdict(float)
+    inner = [0.0]  # of each call that is under way, the seconds of stages that it has called
+
+    def timed(stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*arguments: Any, **settings: Any) -> Any:
+            inner.append(0.0)
+            start = time.process_time()
+            try:
+                return function(*arguments, **settings)
+            finally:
+                taken = time.process_time() - start
+                seconds[stage] += taken - inner.pop()
+                inner[-1] += taken
+
+        return wrapper
+
+    with ExitStack() as stack:
+        for stage, functions in STAGES.items():
+            for owner, name in functions:
+                stack.enter_context(mock.patch.object(owner, name, timed(stage, getattr(owner, name))))
+        start = time.process_time()
+        yield seconds
+        seconds["rest"] = time.process_time() - start - inner[0]
+
+
+def gigaflops(rows: int, features: int) -> dict[str, float]:
+    """Billions of additions and multiplications of the stages that are matrix products, or should be.
+
+    Two products φᵀφ, of samples and of what differs within entities, half of each because they are symmetric: 2 n m².
+    Two symmetric eigenproblems, each 4/3 m³ to a tridiagonal matrix, 4/3 m³ to its vectors by divide and conquer at
+    most, 2 m³ back; and three products around them, 6 m³, with a ridge of 0.
+    """
+    return {
+        "products": 2e-9 * rows * features**2,
+        "eigenproblem": 1e-9 * (2 * 14 / 3 + 6) * features**3,
+    }
