@@ -146,9 +146,10 @@ def of_stages(measured: pd.DataFrame, rows: int, features: int) -> pd.DataFrame:
 
     The roof is the median speed of plain matrix products in the same processes.
     """
+    from benchmarks.cycle import SAMPLES
     from benchmarks.stages import STAGES, gigaflops
 
-    counts = gigaflops(rows, features)
+    counts = gigaflops(rows, features, SAMPLES)
     found = []
     for way in ("invlearn_fixed", "invlearn_default"):
         of_way = measured[measured["way"] == way]

@@ -57,14 +57,14 @@ def clocked() -> Iterator[dict[str, float]]:
         seconds["rest"] = time.process_time() - start - inner[0]
 
 
-def gigaflops(rows: int, features: int) -> dict[str, float]:
+def gigaflops(rows: int, features: int, samples_per_entity: int) -> dict[str, float]:
     """Billions of additions and multiplications of the stages that are matrix products, or should be.
 
-    Two products φᵀφ, of samples and of what differs within entities, half of each because they are symmetric: 2 n m².
-    Two symmetric eigenproblems, each 4/3 m³ to a tridiagonal matrix, 4/3 m³ to its vectors by divide and conquer at
-    most, 2 m³ back; and three products around them, 6 m³, with a ridge of 0.
+    Two products φᵀφ, of what differs within entities and of their means, half of each because they are symmetric:
+    n m² and n m² over the samples of an entity. The eigenproblem: two Cholesky factors of m³/3, m³ to bring both
+    matrices into one, 4/3 m³ to make that tridiagonal; the few vectors cost little.
     """
     return {
-        "products": 2e-9 * rows * features**2,
-        "eigenproblem": 1e-9 * (2 * 14 / 3 + 6) * features**3,
+        "products": 1e-9 * rows * (1 + 1 / samples_per_entity) * features**2,
+        "eigenproblem": 3e-9 * features**3,
     }
