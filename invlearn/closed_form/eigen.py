@@ -23,6 +23,10 @@ DEFINITE = 1e-6
 """Reciprocal condition of a covariance of features of variance 1 from which on its Cholesky factor is accurate."""
 
 
+FEW = 0.4
+"""Share of the directions below which finding them one by one is faster than finding all."""
+
+
 class Solution(NamedTuple):
     """Directions, the most invariant first."""
 
@@ -75,10 +79,12 @@ class Eigenproblem:
         """
         within = self._within + ridge * torch.diag(self._added) if ridge else self._within
         if self._is_definite:
-            wanted = (0, min(most or len(within), len(within)) - 1)
             problem = within.numpy(), self._covariance.numpy()
-            found = eigh(*problem, subset_by_index=wanted, driver="gvx", check_finite=False)
-            shares, vectors = map(torch.from_numpy, found)
+            if most and most < FEW * len(within):
+                found = eigh(*problem, subset_by_index=(0, most - 1), driver="gvx", check_finite=False)
+            else:
+                found = eigh(*problem, driver="gvd", check_finite=False)
+            shares, vectors = (torch.from_numpy(part[..., :most]) for part in found)
         else:
             shares, rotation = torch.linalg.eigh(self._white.T @ within @ self._white)
             vectors = self._white @ rotation[:, :most]

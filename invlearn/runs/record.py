@@ -15,10 +15,14 @@ import torch
 from invlearn.config import config_hash
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.evaluate import calibrate, evaluate
-from invlearn.evaluation.measured import HeldOut
+from invlearn.evaluation.measured import HeldOut, encode_stack
+from invlearn.evaluation.metrics.ranking import hits_at_1
+from invlearn.evaluation.verdict import judge
+from invlearn.files import kind_of
 from invlearn.runs.directory import RunDirectory
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState
+from invlearn.training.references import references
 from invlearn.training.solving import Fitted
 
 __all__ = ["closing_record", "now", "opening_record", "peak_memory"]
@@ -70,6 +74,7 @@ def closing_record(experiment: Experiment, state: TrainingState | Fitted, device
     # One number per replica, as α is, or one for all of them.
     scalars = {name: value.tolist() for name, value in state.statistics.items() if value.ndim == 1}
     best = int(state.best_loss.argmin())
+    compared = _compared(experiment, held_out, state.encoder.replica(best)) if state.best_epoch[best] else {}
     replicas = [
         {
             "seed": seed,
@@ -93,6 +98,21 @@ def closing_record(experiment: Experiment, state: TrainingState | Fitted, device
         "metrics": metrics[best],
         "constants": baselines[best],
         "replicas": replicas,
+        **compared,
+    }
+
+
+def _compared(experiment: Experiment, held_out: HeldOut, encoder: InvariantEncoder) -> dict[str, Any]:
+    """Own data: what simple methods get, and whether the encoder is better; nothing for a family."""
+    if kind_of(experiment.spec) == "family" or not experiment.loss.trains_encoder:
+        return {}
+    draws = held_out.draws
+    found = references(draws.dataset, draws.seeds[0], solved=experiment.solver is not None)
+    hits = hits_at_1(*(encode_stack(encoder, part) for part in held_out.query_and_gallery))[0].cpu()
+    verdict = judge(hits, {reference.name: reference.hits for reference in found}) if len(hits) > 1 else None
+    return {
+        "references": [reference.to_dict() for reference in found],
+        "verdict": verdict.to_dict() if verdict else None,
     }
 
 

@@ -55,6 +55,11 @@ def _is_calibration(value: object) -> bool:
     )
 
 
+def _without(value: Mapping[str, Any], *texts: str) -> dict[str, Any]:
+    """A table without keys that hold texts."""
+    return {key: each for key, each in value.items() if not (key in texts and isinstance(each, str))}
+
+
 _REPLICA: dict[str, Callable[[Any], bool]] = {
     "seed": _is_seed,
     "diverged": lambda value: isinstance(value, bool),
@@ -82,6 +87,8 @@ _RECORD: dict[str, Callable[[Any], bool]] = {
     "best_replica": _is_count,
     "metrics": _or_none(_are_measured),
     "constants": _or_none(_are_measured),
+    "references": _are(lambda value: isinstance(value, Mapping) and _are_measured(_without(value, "name"))),
+    "verdict": _or_none(lambda value: isinstance(value, Mapping) and _are_measured(_without(value, "kind", "against"))),
 }
 """Keys whose values something depends on; others are for people."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from invlearn.report.metrics import metrics_table
+from invlearn.report.verdict import references_table
 from invlearn.runs.directory import RunDirectory
 
 __all__ = ["summary"]
@@ -18,6 +19,8 @@ def summary(directory: RunDirectory) -> str:
         f"parameters, {record.get('wall_seconds') or 0:.0f} s on {record.get('device')}",
         metrics_table(metrics, constants, record.get("best_replica", 0)),
     ]
+    if record.get("references"):
+        lines.append(references_table(record["references"], record.get("verdict")))
     if diverged := [str(r["seed"]) for r in replicas if r["diverged"]]:
         lines.append(f"diverged: seed {', '.join(diverged)}")
     lines.append(f"in {directory}: curves.png, metrics.csv, run.json, checkpoints/")

@@ -55,8 +55,8 @@ def _ranks(values_N: Tensor) -> Tensor:
     return (counts.cumsum(0) - (counts.double() - 1) / 2)[index]
 
 
-def recall_at_1(queries: Tensor, gallery: Tensor) -> Tensor:
-    """Share of queries whose nearest code in the gallery is their own entity's, ``(R,)``.
+def hits_at_1(queries: Tensor, gallery: Tensor) -> Tensor:
+    """Whether the nearest code in the gallery is that of a query's own entity, ``(R, N)``.
 
     Row i of both is the same entity under different transformations. A tie with another entity counts as a miss, so
     that a collapsed code scores 0.
@@ -69,12 +69,21 @@ def recall_at_1(queries: Tensor, gallery: Tensor) -> Tensor:
 
     queries, gallery = queries.double(), gallery.double()
     n = queries.shape[1]
-    if n < 2:
-        return torch.full((len(queries),), float("nan"), dtype=torch.float64)
     distances = torch.cdist(queries, gallery, compute_mode=EXACT)
     own = distances.diagonal(dim1=1, dim2=2)
     others = distances + torch.diag(torch.full((n,), torch.inf, dtype=distances.dtype, device=distances.device))
-    return (own < others.min(dim=2).values).double().mean(1)
+    return own < others.min(dim=2).values
+
+
+def recall_at_1(queries: Tensor, gallery: Tensor) -> Tensor:
+    """Share of hits, ``(R,)``; NaN where there is one entity.
+
+    Args:
+        queries: Invariant codes, ``(R, N, C)``.
+        gallery: Invariant codes, ``(R, N, C)``.
+    """
+    hits = hits_at_1(queries, gallery).double().mean(1)
+    return hits if queries.shape[1] > 1 else hits * float("nan")
 
 
 def _among(measured: Measured) -> Tensor:

@@ -1,0 +1,86 @@
+"""Whether a code finds more entities than simple methods do, with an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from scipy.stats import binomtest
+from torch import Tensor
+
+from invlearn.data.seeding import seeded_generator
+
+__all__ = ["Verdict", "judge"]
+
+RAW = "raw"
+"""The method that every code must beat: samples as they are."""
+
+DRAWS = 2_000
+"""Bootstrap samples of the entities."""
+
+SURE = 0.95
+"""Coverage of intervals."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be said of a code.
+
+    Args:
+        kind: ``chance``: no better than guessing; ``nothing``: no better than samples as they are; ``worse``, ``equal``
+            or ``better`` than the best simple method.
+        recall: Its recall at 1.
+        among: Entities that were searched.
+        against: The method that it is compared with.
+        difference: Its recall less that of the method.
+        low: Lower limit of the difference, 95%.
+        high: Upper limit.
+    """
+
+    kind: Literal["chance", "nothing", "worse", "equal", "better"]
+    recall: float
+    among: int
+    against: str
+    difference: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+def judge(hits: Tensor, others: Mapping[str, Tensor]) -> Verdict:
+    """Compare a code with simple methods on the same entities.
+
+    The best of the methods is taken on the entities that are judged, which favours the methods. Intervals come from a
+    paired bootstrap over entities.
+
+    Args:
+        hits: Whether each entity was found by its code, ``(n,)``.
+        others: The same of each method, ``raw`` among them; of equally good ones the first counts.
+    """
+    n = len(hits)
+
+    def compared(name: str) -> tuple[float, float, float]:
+        gains = hits.double() - others[name].double()
+        rows = torch.randint(n, (DRAWS, n), generator=seeded_generator(0, "bootstrap"))
+        tails = torch.tensor([(1 - SURE) / 2, (1 + SURE) / 2], dtype=torch.float64)
+        low, high = gains.cpu()[rows].mean(1).quantile(tails).tolist()
+        return float(gains.mean()), low, high
+
+    best = max(others, key=lambda name: float(others[name].double().mean()))
+    least = binomtest(int(hits.sum()), n).proportion_ci(SURE).low
+    found = {name: compared(name) for name in {best, RAW}}
+    against, kind = best, "equal"
+    if least <= 1 / n:
+        kind = "chance"
+    elif found[RAW][1] <= 0:
+        against, kind = RAW, "nothing"
+    elif found[best][1] > 0:
+        kind = "better"
+    elif found[best][2] < 0:
+        kind = "worse"
+    return Verdict(kind, float(hits.double().mean()), n, against, *found[against])

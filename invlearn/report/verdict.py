@@ -1,0 +1,49 @@
+"""Simple methods beside a run, and the verdict, in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["references_table", "sentence"]
+
+NAMES = {
+    "raw": "samples as they are",
+    "standardised": "standardised features",
+    "components": "whitened components",
+    "fisher": "Fisher's discriminant",
+    "quadratic": "quadratic features",
+}
+
+
+def references_table(references: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any] | None) -> str:
+    """What simple methods get on the same test entities, and whether the run is better.
+
+    Args:
+        references: As in run.json.
+        verdict: Likewise; None where there is one test entity.
+    """
+    lines = [f"{'simple methods':26}{'recall@1':>10}{'auroc':>10}{'ratio':>10}{'seconds':>10}"]
+    for row in references:
+        numbers = f"{row['recall_at_1']:10.4g}{row['auroc']:10.4g}{row['invariance_ratio']:10.2g}{row['seconds']:10.1f}"
+        lines.append(f"{NAMES.get(row['name'], row['name']):26}{numbers}")
+    return "\n".join([*lines, *([sentence(verdict)] if verdict else [])])
+
+
+def sentence(verdict: Mapping[str, Any]) -> str:
+    """The verdict in words."""
+    against = NAMES.get(verdict["against"], verdict["against"])
+    recall, among, gain = verdict["recall"], verdict["among"], verdict["difference"]
+    interval = f"{gain:+.3f} recall@1 (95% interval {verdict['low']:+.3f} to {verdict['high']:+.3f})"
+    of = f"among {among:,} unseen entities"
+    match verdict["kind"]:
+        case "chance":
+            return f"verdict: nothing was learned; recall@1 {recall:.3f} {of} is not above chance, {1 / among:.3f}"
+        case "nothing":
+            return f"verdict: nothing was learned; no better than {against}: {interval} {of}"
+        case "worse":
+            return f"verdict: worse than {against}: {interval} {of}"
+        case "better":
+            return f"verdict: better than {against}, the best simple method: {interval} {of}"
+        case _:
+            return f"verdict: no better than {against}: {interval} {of}"

@@ -1,0 +1,102 @@
+"""What simple methods get on the same data, in seconds: every network has to beat them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from invlearn.closed_form import Observed, Polynomial, fit, observe, principal_components, stacked
+from invlearn.data import Dataset, Pairs
+from invlearn.evaluation.metrics.invariance import invariance_ratio
+from invlearn.evaluation.metrics.ranking import auroc, hits_at_1
+from invlearn.losses.functional import code_distance
+
+__all__ = ["Reference", "references"]
+
+Encode = Callable[[Tensor], Tensor]
+"""From samples ``(n, d)`` to codes ``(n, k)``, in float64."""
+
+COMPONENTS = 32
+"""Principal components that are kept."""
+
+ROWS_PER_FEATURE = 25
+"""Training samples for each feature that principal components are taken of; more tell no more."""
+
+BLOCK = 8_192
+"""Samples that are encoded at a time."""
+
+
+class Reference(NamedTuple):
+    """A simple method on the test split."""
+
+    name: str
+    """``raw``, ``standardised``, ``components``, ``fisher`` or ``quadratic``."""
+    hits: Tensor
+    """Whether each entity was found, ``(n,)``."""
+    auroc: float
+    """As the metric."""
+    invariance_ratio: float
+    """As the metric."""
+    seconds: float
+    """That fitting and encoding took."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "name": self.name,
+            "recall_at_1": float(self.hits.double().mean()),
+            "auroc": self.auroc,
+            "invariance_ratio": self.invariance_ratio,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def references(dataset: Dataset, seed: int, *, solved: bool) -> list[Reference]:
+    """Fit each method on the training split, and measure it on the test split.
+
+    Args:
+        dataset: Entities or pairs.
+        seed: Of draws.
+        solved: Whether what is compared is a closed form itself; quadratic features are left out then.
+    """
+    observed = observe(dataset, seed, "cpu")
+    observed = Observed(observed.samples, observed.entity, None, observed.rows)
+    pairs, (queries, gallery) = dataset.pairs("test", seed), dataset.query_and_gallery(seed)
+    found = []
+    start = time.perf_counter()
+    for name, encode in _methods(observed, dataset.pairs("valid", seed), seed, solved=solved):
+
+        def coded(x: Tensor, encode: Encode = encode) -> Tensor:
+            return torch.cat([encode(part.double()) for part in x.split(BLOCK)])[None]
+
+        distance = code_distance(coded(pairs.x), coded(pairs.x_prime))
+        same = (pairs.distance == 0)[None]
+        hits = hits_at_1(coded(queries), coded(gallery))[0]
+        numbers = float(auroc(distance, same)), float(invariance_ratio(distance, same))
+        found.append(Reference(name, hits, *numbers, time.perf_counter() - start))
+        start = time.perf_counter()
+    return found
+
+
+def _methods(observed: Observed, valid: Pairs, seed: int, *, solved: bool) -> Iterator[tuple[str, Encode]]:
+    yield "raw", lambda x: x
+    x = observed.part(ROWS_PER_FEATURE * observed.dim, seed).x
+    mean, spread = x.mean(0), x.std(0, correction=0)
+    spread = torch.where(spread > 0, spread, 1.0)
+    yield "standardised", lambda x: (x - mean) / spread
+    axes, variances = principal_components(x - mean, COMPONENTS, seed)
+    axes = axes[:, :COMPONENTS] / variances[:COMPONENTS].sqrt()
+    yield "components", lambda x: (x - mean) @ axes
+    yield "fisher", _closed_form(Polynomial(degree=1, normalize="none", refit=0), observed, valid, seed)
+    if not solved:
+        settings = Polynomial(degree=2, rank=min(COMPONENTS, observed.dim), normalize="none", refit=0)
+        yield "quadratic", _closed_form(settings, observed, valid, seed)
+
+
+def _closed_form(settings: Polynomial, observed: Observed, valid: Pairs, seed: int) -> Encode:
+    network = stacked(settings, [fit(settings, observed, valid, seed)]).requires_grad_(False)
+    return lambda x: network.encode(x[None])[0]
