@@ -25,7 +25,6 @@ from benchmarks.run import OUTPUT, ROOT, environment
 
 __all__ = ["Task", "compare", "grow", "main", "measure", "of_stages"]
 
-ROUNDS = 5
 ROOF_SIZE = 2_048
 """Rows and columns of the matrices whose product is the roof."""
 
@@ -88,7 +87,7 @@ def roof(size: int, times: int = 3) -> float:
 
 
 def quality(codes: np.ndarray, samples: int) -> dict[str, float]:
-    """How invariant held-out codes are, and how often the nearest other entity's code is not nearer than their own."""
+    """How invariant held-out codes are, and recall@1."""
     from invlearn.evaluation.metrics.invariance import invariance_ratio
     from invlearn.evaluation.metrics.ranking import recall_at_1
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 from unittest import mock
 
+from invlearn.closed_form.candidates import ROWS_PER_FEATURE
 from invlearn.closed_form.eigen import Eigenproblem
 from invlearn.closed_form.lift import Monomials
 from invlearn.closed_form.view import View
@@ -64,6 +65,7 @@ def gigaflops(rows: int, features: int, samples_per_entity: int) -> dict[str, fl
     n m² and n m² over the samples of an entity. The eigenproblem: two Cholesky factors of m³/3, m³ to bring both
     matrices into one, 4/3 m³ to make that tridiagonal; the few vectors cost little.
     """
+    rows = min(rows, ROWS_PER_FEATURE * features)  # more are not used
     return {
         "products": 1e-9 * rows * (1 + 1 / samples_per_entity) * features**2,
         "eigenproblem": 3e-9 * features**3,

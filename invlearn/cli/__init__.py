@@ -11,6 +11,7 @@ from importlib import import_module
 
 from invlearn.errors import Terminated, UserError, io_problem, nearest
 from invlearn.system.output import has_reader, open_streams, show, silence, warn
+from invlearn.system.processes import launched
 from invlearn.system.signals import signals_raise
 
 __all__ = ["COMMANDS", "main"]
@@ -96,6 +97,8 @@ def _dispatch(words: list[str]) -> int:
         return _complete(words)
     if words[0] not in COMMANDS:
         raise UserError(f"{words[0]}: there is no such command{nearest(words[0], COMMANDS)}")
+    if launched() > 1 and words[0] != "train":
+        raise UserError(f"torchrun shares the work of training alone; start {words[0]} without it")
     try:
         os.getcwd()  # noqa: PTH109
     except OSError as error:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -68,21 +68,22 @@ def main(argv: list[str]) -> int:
 
 def _train(config: DictConfig, *, dry_run: bool) -> int:
     with joined():
-        return _follow(config) if rank() else _lead(config, dry_run=dry_run)
+        return _follow() if rank() else _lead(config, dry_run=dry_run)
 
 
-def _follow(config: DictConfig) -> int:
+def _follow() -> int:
     """What a process does that is not the first: part of the computation, and nothing else."""
+    from invlearn.training.device import resolve_device
     from invlearn.training.experiment import Experiment
     from invlearn.training.learner import learn
 
-    work, status = None, 2
-    with suppress(UserError):  # which the first one reports
-        work = partial(learn, Experiment.from_config(as_plain(config)))
-    with suppress(UserError):
-        follow(work)
-        status = 0 if work else 2
-    return status
+    def prepare(config: Mapping[str, Any]) -> Callable[[], object]:
+        experiment = Experiment.from_config(config)
+        resolve_device(experiment.settings.device)
+        _ = experiment.data
+        return partial(learn, experiment)
+
+    return 0 if follow(prepare) else 2
 
 
 def _check_shared(experiment: Experiment) -> None:

@@ -1,6 +1,6 @@
 """Encoders in closed form: what varies between entities and not within them, by linear algebra."""
 
-from invlearn.closed_form.candidates import Candidate, lifts_of
+from invlearn.closed_form.candidates import ROWS_PER_FEATURE, Candidate, lifts_of
 from invlearn.closed_form.convolution import Convolution
 from invlearn.closed_form.fit import fit
 from invlearn.closed_form.fourier import Fourier
@@ -15,6 +15,7 @@ from invlearn.closed_form.stacking import padded, stacked
 from invlearn.closed_form.start import Start, find_start
 
 __all__ = [
+    "ROWS_PER_FEATURE",
     "Candidate",
     "ClosedForm",
     "Convolution",

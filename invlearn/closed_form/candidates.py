@@ -37,7 +37,7 @@ COMPONENTS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """Widths of the code that are tried."""
 
 ROWS_PER_FEATURE = 25
-"""Samples for each feature of a lift; more tell no more of its moments."""
+"""Samples for each feature; more tell no more of their moments."""
 
 
 class Candidate(NamedTuple):

@@ -21,11 +21,11 @@ from invlearn.closed_form.candidates import (
 )
 from invlearn.closed_form.eigen import Eigenproblem
 from invlearn.closed_form.estimate import estimate_planes
-from invlearn.closed_form.frames import find_frame, frame_pairs
+from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
 from invlearn.closed_form.lift import Lengths, Monomials
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.polynomial import Polynomial
-from invlearn.closed_form.principal import CONSTANT
+from invlearn.closed_form.principal import NO_VARIANCE
 from invlearn.closed_form.readout import fit_distances, lengths
 from invlearn.closed_form.refit import agreeing
 from invlearn.closed_form.score import Scorer
@@ -42,7 +42,7 @@ __all__ = ["estimated_frame", "fit"]
 DRAWN_FROM = 10_000
 """Training samples at most that features are drawn from."""
 
-ROUNDS = 8
+REFITS = 8
 """Times at most that samples are left out."""
 
 
@@ -63,8 +63,8 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
     if solved is None:
         raise UserError("model: nothing varies between entities, and so nothing tells them apart")
     rounds = settings.refit
-    if rounds == "auto":  # pairs with wrong labels score badly
-        rounds = 0 if solved.best.valid_loss <= scorer.little else ROUNDS
+    if rounds == "auto":  # where labels are wrong, validation pairs are told apart badly
+        rounds = 0 if solved.best.valid_loss <= scorer.little else REFITS
     return _refitted(settings, solved, observed, scorer, seed, rounds=rounds)
 
 
@@ -139,8 +139,7 @@ def _cheap_solutions(
     cheap = [size for size in lifts_of(settings, view.axes.shape[1]) if size.is_cheap]
     yield from _of_lifts(settings, view, scorer, [size for size in cheap if size.degree == 1], seed)
     if _may_be_lengths(settings) and settings.rank == "auto":
-        in_frames = partial(_in_a_frame, view.normalization, observed, scorer, seed)
-        yield from from_first(lambda: list(in_frames()), view.mean.device)
+        yield from from_first(lambda: list(_in_a_frame(view.normalization, observed, scorer, seed)), view.mean.device)
     yield from _of_lifts(settings, view, scorer, [size for size in cheap if size.degree > 1], seed)
 
 
@@ -155,6 +154,8 @@ def _views(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) 
 def _in_a_frame(normalization: Normalization, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
     """Lengths in the subspaces that the distortion keeps, if it shows any."""
     d = observed.dim
+    if observed.same < fewest_pairs(d):
+        return
 
     def pairs(of: Pairs) -> Pairs:
         return Pairs(normalized(of.x, normalization), normalized(of.x_prime, normalization), of.distance)
@@ -168,7 +169,7 @@ def _in_a_frame(normalization: Normalization, observed: Observed, scorer: Scorer
         parts, weights = fit_distances(frame, pairs(observed.different), seed)
     else:
         found = lengths(same.x, parts)
-        varies = found.var(0) > CONSTANT * found.square().mean(0)
+        varies = found.var(0) > NO_VARIANCE * found.square().mean(0)
         weights = torch.where(varies, 1 / found.var(0), 0.0)
     parts = [part for part, weight in zip(parts, weights, strict=True) if weight > 0]
     weights = weights[weights > 0]

@@ -9,13 +9,16 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-__all__ = ["Frame", "find_frame", "frame_pairs", "nearest_invariant"]
+__all__ = ["Frame", "fewest_pairs", "find_frame", "frame_pairs", "nearest_invariant"]
 
 STEPS = 2_000
 """Steps of conjugate gradients at most; some dozens reach rounding."""
 
 ROWS = 8_192
 """Pairs at a time, so that what is computed of them stays in the processor's cache."""
+
+CHECKED = 50
+"""Steps after which the squared residual must have halved again; where samples are noisy it does not."""
 
 CONVERGED = 1e-15
 """Share of its first length to which the gradient falls."""
@@ -64,9 +67,14 @@ def nearest_invariant(form: Tensor, x: Tensor, x_prime: Tensor) -> Tensor:
     residual = -forward(form)
     direction = gradient = backward(residual)
     first = square = gradient.square().sum()
-    for _ in range(STEPS):
+    checked = residual.square().sum()
+    for number in range(1, STEPS + 1):
         if square <= first * CONVERGED**2:
             break
+        if number % CHECKED == 0:
+            before, checked = checked, residual.square().sum()
+            if checked > before / 2:
+                break
         image = forward(direction)
         step = square / image.square().sum()
         form = form + step * direction
@@ -91,6 +99,11 @@ def frame_pairs(dim: int) -> int:
     return int(1.2 * dim**2) + 2_000
 
 
+def fewest_pairs(dim: int) -> int:
+    """Pairs that it takes at least: with no more than a form has numbers, some forms are invariant by chance."""
+    return dim * (dim + 3) // 2
+
+
 def find_frame(x: Tensor, x_prime: Tensor, generator: torch.Generator) -> Frame:
     """The subspaces that a compact linear action moves nothing out of.
 
@@ -109,7 +122,7 @@ def find_frame(x: Tensor, x_prime: Tensor, generator: torch.Generator) -> Frame:
         Cohen and Welling, "Learning the irreducible representations of commutative Lie groups" (2014).
     """
     d = x.shape[1]
-    if len(x) < d * (d + 3) / 2:  # no more pairs than a form has numbers: some forms are invariant by chance
+    if len(x) < fewest_pairs(d):
         return Frame([], [])
     # On white samples conjugate gradients take some dozens of steps, whatever the distortion lies behind.
     both = torch.cat([x, x_prime])

@@ -54,6 +54,11 @@ class Observed:
             cut = slice(start, start + size)
             yield self.samples[cut] if self.rows is None else self.samples[self.rows[cut]]
 
+    @property
+    def same(self) -> int:
+        """Pairs of samples of one entity that lie next to each other."""
+        return int((self.entity[1:] == self.entity[:-1]).sum())
+
     def same_pairs(self, most: int) -> Pairs:
         """Up to so many pairs of samples of one entity that lie next to each other."""
         first = (self.entity[1:] == self.entity[:-1]).nonzero()[:most, 0]

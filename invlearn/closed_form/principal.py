@@ -7,15 +7,15 @@ from torch import Tensor
 
 from invlearn.data.seeding import derived_seed
 
-__all__ = ["CONSTANT", "principal_components"]
+__all__ = ["NO_VARIANCE", "principal_components"]
 
 WIDE = 4_096
-"""Features above which principal components come from a random projection."""
+"""Features, and samples, above which principal components come from a random projection."""
 
 SPARE = 16
 """Dimensions of that projection beyond those that are wanted."""
 
-CONSTANT = 1e-12
+NO_VARIANCE = 1e-12
 """Share of the largest variance below which a principal component is constant."""
 
 
@@ -24,23 +24,23 @@ def principal_components(x: Tensor, most: int, seed: int) -> tuple[Tensor, Tenso
 
     Args:
         x: ``(n, d)``.
-        most: How many are wanted at least, where they take time.
+        most: How many are wanted; where all come at once, all are returned.
         seed: Of a random projection, which there is beyond 4,096 features and as many samples (Halko et al. 2011).
 
     Returns:
         Orthonormal columns ``(d, k)`` and variances above 0, ``(k,)``.
     """
-    if len(x) < x.shape[1]:
+    if min(x.shape) > WIDE:
+        with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+            torch.manual_seed(derived_seed(seed, "components"))
+            _, values, axes = torch.svd_lowrank(x, q=min(most + SPARE, *x.shape), niter=4)
+        variances, axes = values[:most].square() / len(x), axes[:, :most]
+    elif len(x) < x.shape[1]:
         variances, inner = torch.linalg.eigh(x @ x.T / len(x))
         variances = variances.flip(0)
         axes = x.T @ inner.flip(1) / (len(x) * variances.clamp(min=1e-300)).sqrt()
-    elif x.shape[1] <= WIDE:
+    else:
         variances, axes = torch.linalg.eigh(x.T @ x / len(x))
         variances, axes = variances.flip(0), axes.flip(1)
-    else:
-        with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
-            torch.manual_seed(derived_seed(seed, "components"))
-            _, values, axes = torch.svd_lowrank(x, q=min(most + SPARE, x.shape[1]), niter=4)
-        variances = values.square() / len(x)
-    kept = variances > CONSTANT * variances[0].clamp(min=1e-300)
+    kept = variances > NO_VARIANCE * variances[0].clamp(min=1e-300)
     return axes[:, kept], variances[kept]

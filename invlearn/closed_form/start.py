@@ -8,7 +8,7 @@ from torch import Tensor
 
 from invlearn.closed_form.candidates import CENTRED
 from invlearn.closed_form.fit import estimated_frame
-from invlearn.closed_form.frames import find_frame, frame_pairs
+from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.readout import fit_distances
 from invlearn.closed_form.view import normalized
@@ -16,6 +16,10 @@ from invlearn.data import Pairs
 from invlearn.data.seeding import seeded_generator
 
 __all__ = ["Start", "find_start"]
+
+
+MEASURED = 2_000
+"""Pairs that tell how long samples are."""
 
 
 class Start(NamedTuple):
@@ -38,7 +42,8 @@ def find_start(observed: Observed, valid: Pairs, seed: int) -> Start:
         valid: Validation pairs.
         seed: Of random draws.
     """
-    same = observed.same_pairs(frame_pairs(observed.dim))
+    may_be_exact = observed.same >= fewest_pairs(observed.dim)
+    same = observed.same_pairs(frame_pairs(observed.dim) if may_be_exact else MEASURED)
     frames = (
         find_frame(normalized(same.x, kind), normalized(same.x_prime, kind), seeded_generator(seed, "frame"))
         for kind in CENTRED

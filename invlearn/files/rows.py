@@ -46,7 +46,7 @@ class Dropping:
 
 
 class Growing:
-    """An array ``(n, ...)`` that blocks are appended to, without holding all of them twice at the end."""
+    """An array ``(n, ...)`` that blocks are appended to, without the second copy that ``np.concatenate`` needs."""
 
     def __init__(self) -> None:
         self._array: np.ndarray | None = None
@@ -135,7 +135,7 @@ class Rows:
     def first_of_equals(
         self, table: Table, drop: Dropping, label: np.ndarray, *, kind: str, conflict: str, conflicting: str
     ) -> tuple[np.ndarray, list[str]]:
-        """Indices of the rows that equal no earlier one, and what a report says of the others, in lines.
+        """Indices of the rows that equal no earlier one, and report lines about the rest.
 
         Args:
             table: The file, for messages.

@@ -14,7 +14,7 @@ SMALLEST = float(np.finfo(np.float32).tiny)
 """Differences that single precision holds with all its digits."""
 
 FEATURES = 32
-"""How many are looked at together, or nearly twice as many: alone, a feature's mean is summed in another order."""
+"""Features of a block, at least; a block of one would sum in another order and change the last bits."""
 
 Scaling = Literal["common", "per_feature", "none"]
 """One offset and one factor for all features, for each its own, or none at all."""

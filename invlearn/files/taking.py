@@ -1,4 +1,4 @@
-"""Which rows are read of a file that has more than are wanted, or than the memory holds."""
+"""Choosing rows of a table that is too large."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from invlearn.files.columns import Checked, Choice, checked_chunks
 from invlearn.files.rows import Dropping, Rows
 from invlearn.files.table import Chunk, Table
 from invlearn.system.memory import machine_memory
+from invlearn.system.processes import on_this_machine
 
 __all__ = ["MostRows", "Taken", "nameless", "read_rows", "rows_that_fit", "some_entities", "some_rows"]
 
@@ -117,9 +118,9 @@ def _at_most(chunks: Iterable[Checked], limit: float) -> Iterator[Checked]:
 def rows_that_fit(numbers: int) -> float:
     """Rows of so many numbers that half of the memory holds while a run is trained; infinite if that is unknown.
 
-    Two digits of it, so that machines that are called the same get the same.
+    The processes of a machine share it. Two digits of it, so that machines that are called the same get the same.
     """
-    fitting = SHARE * machine_memory() / (BYTES_A_NUMBER * numbers + BYTES_A_ROW)
+    fitting = SHARE * machine_memory() / on_this_machine() / (BYTES_A_NUMBER * numbers + BYTES_A_ROW)
     if math.isinf(fitting):
         return fitting
     unit = 10 ** max(0, math.floor(math.log10(max(1.0, fitting))) - 1)
@@ -148,8 +149,8 @@ def some_entities(table: Table, entity: str, seed: int, most: int) -> Taken:
         counts = np.concatenate([counts, np.zeros(len(numbers) - len(counts), dtype=np.int64)])
         counts[found] += np.bincount(codes, minlength=len(names))
     order = torch.randperm(len(counts), generator=seeded_generator(seed, "rows")).numpy()
-    order = order[counts[order] > 1]
-    order = order[counts[order].cumsum() <= most]
+    order = order[(counts[order] > 1) & (counts[order] <= most)]
+    order = order[_fitting(counts[order], most)]
     if len(order) < ENTITIES:
         only = f"dataset.most_rows={most} takes only {len(order)} of {len(counts):,} entities"
         raise UserError(f"{table}: {only} of column {entity}, where six are needed, two for each split; raise it")
@@ -168,6 +169,18 @@ def some_entities(table: Table, entity: str, seed: int, most: int) -> Taken:
     if singles:
         report.append(f"left out: {singles:,} entities with one row, which pairs with nothing")
     return Taken(chosen, int(counts.sum()), report)
+
+
+def _fitting(sizes: np.ndarray, most: int) -> np.ndarray:
+    """Which of these sizes are taken, one after another; one that does not fit any more is passed over, ``(n,)``."""
+    taken, left, start = np.zeros(len(sizes), dtype=bool), most, 0
+    while True:
+        rest = start + np.flatnonzero(sizes[start:] <= left)
+        fitting = rest[sizes[rest].cumsum() <= left]
+        if not len(fitting):
+            return taken
+        taken[fitting] = True
+        left, start = left - int(sizes[fitting].sum()), int(fitting[-1]) + 1
 
 
 def _names(table: Table, chunk: Chunk, entity: str) -> tuple[np.ndarray, Sequence[object]]:

@@ -1,11 +1,18 @@
-"""Processes that torchrun has started, which solve a closed form together: they share sums, and the first decides."""
+"""Processes that torchrun has started, which solve a closed form together: they share sums, and the first decides.
+
+Every process runs the same code, and all of them must meet at the same calls in the same order. So whatever a branch
+depends on comes from the first process (``from_first``) or is a sum that all have (``add_up``). With one process these
+functions do nothing.
+"""
 
 from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from invlearn.errors import UserError
@@ -16,37 +23,65 @@ if TYPE_CHECKING:
 
 # torch is imported where it is used: the command line asks whether there are several before it needs torch.
 
-__all__ = ["add_up", "begin", "count", "follow", "from_first", "joined", "launched", "local_device", "rank"]
+__all__ = [
+    "add_up",
+    "begin",
+    "count",
+    "follow",
+    "from_first",
+    "joined",
+    "launched",
+    "local_rank",
+    "on_this_machine",
+    "rank",
+]
 
 T = TypeVar("T")
 
 
 def launched() -> int:
     """How many processes torchrun has started, this one among them; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    return _number("WORLD_SIZE", 1)
 
 
-def local_device() -> int:
-    """The index of this process's GPU on its machine."""
-    return int(os.environ.get("LOCAL_RANK", "0")) if launched() > 1 else 0
+def on_this_machine() -> int:
+    """How many of them run on this machine."""
+    return _number("LOCAL_WORLD_SIZE", 1)
 
 
-class _Group:
-    """The processes that are joined."""
+def local_rank() -> int:
+    """The number of this process among those of its machine, from 0."""
+    return _number("LOCAL_RANK", 0)
 
-    count = 1
-    rank = 0
-    has_begun = False
+
+def _number(variable: str, default: int) -> int:
+    return int(os.environ.get(variable, default)) if "TORCHELASTIC_RUN_ID" in os.environ else default
+
+
+def _is_joined() -> bool:
+    if "torch.distributed" not in sys.modules:
+        return False
+    from torch import distributed
+
+    return distributed.is_available() and distributed.is_initialized()
 
 
 def count() -> int:
     """How many processes work together; 1 unless they are joined."""
-    return _Group.count
+    if not _is_joined():
+        return 1
+    from torch import distributed
+
+    return distributed.get_world_size()
 
 
 def rank() -> int:
     """The number of this process among them, from 0."""
-    return _Group.rank
+    if not _is_joined():
+        return 0
+    from torch import distributed
+
+    return distributed.get_rank()
 
 
 @contextmanager
@@ -65,34 +100,66 @@ def joined() -> Iterator[None]:
     if not distributed.is_available():
         raise UserError("torchrun: this build of torch has no torch.distributed; start one process")
     has_gpu = torch.cuda.is_available() and distributed.is_nccl_available()
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo")
-    _Group.count, _Group.rank, _Group.has_begun = distributed.get_world_size(), distributed.get_rank(), False
+    # The others may wait long for the first one; a process that has died is noticed at once, whatever the limit.
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo", timeout=timedelta(days=365))
     try:
         yield
     finally:
-        if _Group.rank == 0 and not _Group.has_begun:
-            with suppress(UserError):  # somebody who is gone need not be told
-                _send(False)
-        _Group.count, _Group.rank = 1, 0
+        if rank() == 0:
+            with suppress(UserError):  # the others may have ended already
+                _send(None)
         distributed.destroy_process_group()
 
 
-def begin() -> None:
-    """Let the others begin what the first process does from here on."""
-    if _Group.count > 1 and _Group.rank == 0 and not _Group.has_begun:
-        _send(True)
-        _Group.has_begun = True
+def begin(task: object) -> None:
+    """Let the others prepare a task, in the first process, and go on once all of them are ready.
+
+    Raises:
+        UserError: One of them cannot; it says which, and why.
+    """
+    if count() > 1 and rank() == 0:
+        _send(task)
+        _all_ready(None)
 
 
-def follow(work: Callable[[], object] | None) -> None:
-    """Wait, in a process that is not the first, until the first begins or ends; then work with it, if there is work."""
-    if _receive() and work:
-        work()
+def follow(prepare: Callable[[Any], Callable[[], object]]) -> bool:
+    """In a process that is not the first: prepare what the first begins, and work with it, until it ends.
+
+    Args:
+        prepare: Takes the task, and returns the work.
+
+    Returns:
+        Whether all went well; what did not is for the first process to report.
+    """
+    while (task := _receive()) is not None:
+        work, problem = None, None
+        try:
+            work = prepare(task)
+        except UserError as error:
+            problem = str(error)
+        try:
+            _all_ready(problem)
+            assert work is not None
+            work()
+        except UserError:
+            return False
+    return True
+
+
+def _all_ready(problem: str | None) -> None:
+    from torch import distributed
+
+    problems: list[Any] = [None] * count()
+    with _connected():
+        distributed.all_gather_object(problems, problem)
+    for number, found in enumerate(problems):
+        if found is not None:
+            raise UserError(f"process {number}: {found}")
 
 
 def add_up(sums: Sequence[Tensor]) -> None:
     """Replace tensors by their sums over all processes."""
-    if _Group.count > 1:
+    if count() > 1:
         from torch import distributed
 
         with _connected():
@@ -108,11 +175,11 @@ def from_first(make: Callable[[], T], device: torch.device | str) -> T:
         device: Where its tensors are to be.
 
     Raises:
-        UserError: The first process found one; it is raised in all of them.
+        UserError: The first process raised one; every process raises it.
     """
-    if _Group.count == 1:
+    if count() == 1:
         return make()
-    if _Group.rank:
+    if rank():
         made = _receive(device)
         if isinstance(made, UserError):
             raise made
@@ -124,14 +191,6 @@ def from_first(make: Callable[[], T], device: torch.device | str) -> T:
         raise
     _send(made)
     return made
-
-
-@contextmanager
-def _connected() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        raise UserError(f"torchrun: another process has ended: {str(error).splitlines()[0]}") from error
 
 
 def _send(value: object) -> None:
@@ -153,3 +212,14 @@ def _receive(device: torch.device | str = "cpu") -> Any:
         distributed.broadcast_object_list(content, device=torch.device("cpu"))
     # Code may be in it: it comes from ourselves.
     return torch.load(io.BytesIO(content[0]), map_location=device, weights_only=False)
+
+
+@contextmanager
+def _connected() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        message = str(error).splitlines()[0]
+        if "onnection" not in message:
+            raise
+        raise UserError("torchrun: another process has ended; what it printed says why") from error

@@ -10,7 +10,7 @@ import torch
 
 from invlearn.config import Settings
 from invlearn.errors import UserError
-from invlearn.system.processes import local_device
+from invlearn.system.processes import local_rank, on_this_machine
 
 __all__ = ["resolve_device", "torch_set_up"]
 
@@ -23,7 +23,9 @@ def resolve_device(name: str) -> torch.device:
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name in ("auto", "cuda") and count:
-        return torch.device("cuda", local_device() % count)
+        if on_this_machine() > count:
+            raise UserError(f"device={name}: {on_this_machine()} processes, and {count} CUDA devices; start fewer")
+        return torch.device("cuda", local_rank())
     if name == "auto":
         return torch.device("cpu")
     if name == "cpu":

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from invlearn.closed_form import Observed, Polynomial, fit, observe, principal_components, stacked
+from invlearn.closed_form import ROWS_PER_FEATURE, Observed, Polynomial, fit, observe, principal_components, stacked
 from invlearn.data import Dataset, Pairs
 from invlearn.evaluation.metrics.invariance import invariance_ratio
 from invlearn.evaluation.metrics.ranking import auroc, hits_at_1
@@ -22,9 +22,6 @@ Encode = Callable[[Tensor], Tensor]
 
 COMPONENTS = 32
 """Principal components that are kept."""
-
-ROWS_PER_FEATURE = 25
-"""Training samples for each feature that principal components are taken of; more tell no more."""
 
 BLOCK = 8_192
 """Samples that are encoded at a time."""

@@ -78,7 +78,7 @@ def solve(experiment: Experiment, device: torch.device) -> Fitted:
         UserError: Nothing varies between entities.
     """
     assert experiment.solver is not None
-    begin()
+    begin(experiment.config)
     draws = experiment.draws(device)
     dataset = draws.dataset
     solved = [

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
-from invlearn.closed_form import Observed, find_start, observe, principal_components
+from invlearn.closed_form import ROWS_PER_FEATURE, Observed, find_start, observe, principal_components
 from invlearn.data import Draws, Pairs
 from invlearn.encoder import InvariantEncoder
 from invlearn.nn import Components
 
 __all__ = ["start_from_data"]
 
-ROWS_PER_FEATURE = 25
-"""Training samples for each feature that principal components are taken of; more tell no more."""
+BLOCK = 8_192
+"""Samples that are projected at a time."""
 
 
 def start_from_data(encoder: InvariantEncoder, draws: Draws) -> None:
@@ -30,14 +31,18 @@ def start_from_data(encoder: InvariantEncoder, draws: Draws) -> None:
     for index, seed in enumerate(draws.seeds):
         replicas = [index] if shared == 1 else range(encoder.replicas)
         observed, valid = observe(draws.dataset, seed, draws.device), draws.dataset.pairs("valid", seed)
-        if components is not None:
-            seen = _components_of(observed, components, replicas, seed)
+        seen = _components_of(observed, components, replicas, seed) if components is not None else None
+        if not network.starts_in_planes:
+            continue
+        if seen is not None:
+            x = torch.cat([seen(part).to(part.dtype) for part in observed.split(BLOCK)])
             different = observed.different and _seen_of(observed.different, seen)
-            observed, valid = Observed(seen(observed.x), observed.entity, different), _seen_of(valid, seen)
-        if network.starts_in_planes:
-            start = find_start(observed, valid, seed)
-            for replica in replicas:
-                network.start_in(replica, *start, encoder.invariant)
+            observed, valid = Observed(x, observed.entity, different), _seen_of(valid, seen)
+        planes, weights = find_start(observed, valid, seed)
+        if components is not None:  # there are fewer where samples fill no more dimensions
+            planes = torch.nn.functional.pad(planes, (0, components.rank - planes.shape[-1]))
+        for replica in replicas:
+            network.start_in(replica, planes, weights, encoder.invariant)
 
 
 def _components_of(
@@ -47,7 +52,8 @@ def _components_of(
     x = observed.part(ROWS_PER_FEATURE * observed.dim, seed).x
     mean = x.mean(0)
     axes, variances = principal_components(x - mean, components.rank, seed)
-    axes, scale = axes[:, : components.rank], variances[: components.rank].mean().sqrt()
+    axes, variances = axes[:, : components.rank], variances[: components.rank]
+    scale = variances.mean().sqrt() if len(variances) else torch.ones_like(mean[0])
     for replica in replicas:
         components.set(replica, mean, axes, scale)
     return lambda samples: (samples.to(mean) - mean) @ axes / scale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tests.support.errors import assert_error_line, has_line
 from tests.support.own_data import entity_table, pair_table, write
 from tests.support.runs import set_status
 
+TRAIN = ["-m", "invlearn", "train"]
 SIZES = ["dataset.size=3000", "dataset.valid_size=1000", "dataset.test_size=1000"]
 
 
@@ -170,7 +172,7 @@ def test_settings_that_mean_nothing_are_refused(word: str, key: str, tmp_path: P
 def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     words = ["dataset.dim=12", "dataset.size=15000", "model.degree=3", "dtype=float64", "threads=1"]
     assert train(tmp_path / "one", *words) == 0
-    done = in_processes(2, "model=polynomial", *words, f"hydra.run.dir={tmp_path / 'two'}")
+    done = in_processes(2, *TRAIN, "model=polynomial", *words, f"hydra.run.dir={tmp_path / 'two'}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("training in") == 1  # the first alone speaks and writes
     one, two = (pd.read_csv(tmp_path / name / "metrics.csv") for name in ("one", "two"))
@@ -181,18 +183,37 @@ def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     np.testing.assert_allclose(*distances, rtol=1e-4)
 
 
+def test_a_process_that_cannot_go_on_says_why(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import os, sys\n"
+        "from invlearn.cli import main\n"
+        "from invlearn.errors import UserError\n"
+        "from invlearn.training.experiment import Experiment\n"
+        "def refuse(*_, **__): raise UserError('dataset.size: too many for this machine')\n"
+        "if os.environ['RANK'] == '1': Experiment.from_config = refuse\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    words = [str(script), "train", "model=polynomial", *SIZES, f"hydra.run.dir={tmp_path / 'run'}"]
+    done = in_processes(2, *words)
+    assert done.returncode != 0
+    assert re.search(r"invlearn: .*process 1.*dataset\.size", done.stderr)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+
+
 def test_processes_share_no_training(tmp_path: Path, monkeypatch, capsys) -> None:
-    done = in_processes(2, "model=extended", f"hydra.run.dir={tmp_path / 'run'}")
+    done = in_processes(2, *TRAIN, "model=extended", f"hydra.run.dir={tmp_path / 'run'}")
     assert done.returncode != 0
     assert "invlearn: " in done.stderr
     assert "invlearn/" not in done.stderr  # no traceback of ours
     assert not (tmp_path / "run").exists()
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "some")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert main(["train", "-m", "model=polynomial", "seed=1,2"]) == 2
-    assert_error_line(capsys.readouterr().err, key="-m")
+    for words, key in ((["train", "-m", "model=polynomial", "seed=1,2"], "-m"), (["resume", str(tmp_path)], "resume")):
+        assert main(words) == 2
+        assert_error_line(capsys.readouterr().err, key=key)
 
 
 def in_processes(number: int, *words: str) -> subprocess.CompletedProcess[str]:
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
-    return subprocess.run([*start, "-m", "invlearn", "train", *words], capture_output=True, text=True, check=False)
+    return subprocess.run([*start, *words], capture_output=True, text=True, check=False)

@@ -26,6 +26,7 @@ from invlearn.closed_form import (
 from invlearn.closed_form.eigen import Eigenproblem
 from invlearn.closed_form.frames import find_frame, nearest_invariant
 from invlearn.closed_form.moments import Moments, moments
+from invlearn.closed_form.principal import principal_components
 from invlearn.closed_form.score import log_loss
 from invlearn.data import EntitySamples, LabelledPairs, Pairs, PermutationCycle, Shift
 from invlearn.data.seeding import seeded_generator
@@ -111,6 +112,21 @@ def test_a_few_directions_are_the_first_of_all(definite: bool) -> None:
         ridge = 0.1 * within.diagonal().mean() * torch.eye(8)
         shares = scipy.linalg.eigvalsh((within + ridge).numpy(), covariance.numpy())
         np.testing.assert_allclose(few.within, shares[:3], rtol=1e-8)
+
+
+def test_components_of_large_matrices_are_nearly_those_of_all(monkeypatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    sizes = 0.7 ** torch.arange(60, dtype=torch.float64)
+    x = torch.randn(90, 60, generator=generator, dtype=torch.float64) * sizes
+    axes, variances = principal_components(x, 8, 0)
+    assert axes.shape[1] > 8
+    monkeypatch.setattr("invlearn.closed_form.principal.WIDE", 50)
+    state = torch.random.get_rng_state()
+    few, of_few = principal_components(x, 8, 0)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.testing.assert_close(of_few, variances[:8], rtol=1e-6, atol=0)
+    torch.testing.assert_close((few.T @ axes[:, :8]).abs(), torch.eye(8).double(), atol=1e-4, rtol=0)
+    assert torch.equal(principal_components(x, 8, 0)[0], few)
 
 
 def test_directions_have_variance_one_and_their_share_within_entities() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +46,11 @@ def test_slow_features_find_invariants(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_stages_add_up_to_the_whole() -> None:
     fit = ESTIMATORS["invlearn_fixed"](Cycle(**TINY), 2, 5)
+    start = time.process_time()
     with clocked() as seconds:
         fit()
+    whole = time.process_time() - start
+    assert sum(seconds.values()) == pytest.approx(whole, rel=0.05, abs=0.02)
     assert {"projection", "lift", "products", "moments, rest", "eigenproblem", "choice", "rest"} == {*seconds}
     assert {*seconds} < {*STAGES, "rest"}
     assert min(seconds.values()) > 0
@@ -81,4 +85,4 @@ def test_ratios_are_of_medians() -> None:
     assert compare(measured)["ratio_seconds"].tolist() == [1.0, 4.0]
     stages = of_stages(measured, rows=1_000, features=1_000)
     shares = stages[(stages["way"] == "invlearn_fixed") & (stages["stage"] == "products")]["roof_share"]
-    assert shares.tolist() == pytest.approx([2 / 1 / 10])
+    assert shares.tolist() == pytest.approx([1.25 / 1 / 10])

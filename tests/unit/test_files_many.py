@@ -244,6 +244,16 @@ def test_whole_entities_of_a_larger_file_are_taken_at_random(ending: str, tmp_pa
         assert not has_line("\n".join(every.report), "dataset.most_rows")
 
 
+def test_an_entity_that_does_not_fit_is_passed_over(tmp_path: Path) -> None:
+    sizes = [4] * 100 + [300, 90]
+    table = pd.DataFrame({"id": np.repeat(np.arange(len(sizes)), sizes)})
+    table["f0"] = np.random.default_rng(0).normal(size=len(table))
+    path = str(write(table, tmp_path / "samples.csv"))
+    for seed in range(8):
+        some = prepare(EntityFile(path=path, entity="id", most_rows=250, seed=seed, scaling="none"))
+        assert 247 <= len(some.dataset.samples) <= 250
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_pairs_of_a_larger_file_are_taken_at_random(ending: str, tmp_path: Path) -> None:
     table = pair_table(400)

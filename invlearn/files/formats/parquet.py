@@ -42,7 +42,7 @@ class _Parquet(FileTable):
             from pyarrow import parquet
         except ImportError as error:
             raise UserError(f"{self}: Parquet needs pyarrow: pip install 'invlearn[data]'") from error
-        self.rows = parquet.ParquetFile(self.file, pre_buffer=False)  # which would keep all of the file in memory
+        self.rows = parquet.ParquetFile(self.file, pre_buffer=False)  # pre-buffering keeps all of it in memory
 
     @cached_property
     def columns(self) -> list[str]:
