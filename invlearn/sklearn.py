@@ -20,7 +20,7 @@ from invlearn.encoder import InvariantEncoder as Encoder
 from invlearn.encoder import Scaler
 from invlearn.errors import UserError, nearest
 from invlearn.files import EntityFile, Prepared
-from invlearn.files.notes import unlike_features
+from invlearn.files.notes import choose_scaling, unlike_features
 from invlearn.files.scale import Scaling, scale_of, spread_of
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn
@@ -54,7 +54,8 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         distance: How far entities are apart: ``binary``, 1, or ``observed``, the smallest distance between samples of
             theirs.
         pairs: ``batch``, all pairs of a batch of entities, or ``drawn``, pair by pair.
-        scaling: ``common``, one offset and one factor for all features; ``per_feature``; ``none``.
+        scaling: ``common``, one offset and one factor for all features; ``per_feature``; ``none``; ``auto``, by whether
+            the features' units are mixed.
         epochs: Passes over drawn pairs, at least 1.
         batch_size: Pairs of a step, or entities for ``pairs="batch"``; ``auto`` is 128, or 16.
         validation_fraction: Share of the entities that choose the best epoch, 0 to 1; with too few entities for that,
@@ -86,7 +87,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         invariant: int | Literal["auto"] = "auto",
         distance: Literal["observed", "binary"] = "binary",
         pairs: Literal["drawn", "batch"] = "batch",
-        scaling: Literal["common", "per_feature", "none"] = "common",
+        scaling: Literal["auto", "common", "per_feature", "none"] = "auto",
         epochs: int = 30,
         batch_size: int | Literal["auto"] = "auto",
         validation_fraction: float = 0.1,
@@ -133,9 +134,10 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         training = np.isin(entity, splits["train"].numpy())
         centre = np.median(X, axis=0).astype(np.float64)
         centred = X - centre
-        self.scale_ = scale_of(centred[training], self.scaling, centre=centre)
-        if self.scaling == "common":
-            names = getattr(self, "feature_names_in_", [f"feature {index}" for index in range(X.shape[1])])
+        names = getattr(self, "feature_names_in_", [f"feature {index}" for index in range(X.shape[1])])
+        scaling = choose_scaling(centred, names, centre)[0] if self.scaling == "auto" else self.scaling
+        self.scale_ = scale_of(centred[training], scaling, centre=centre)
+        if scaling == "common":
             for line in unlike_features(spread_of(centred, centre), names):
                 warnings.warn(f"{line}; scaling='per_feature' scales each by itself", UserWarning, stacklevel=2)
         dataset = EntitySamples(

@@ -19,6 +19,7 @@ from invlearn.files.rows import Dropping, Rows
 from invlearn.files.sample_file import Prepared, SampleFile, split_at_random
 from invlearn.files.table import Table
 from invlearn.files.taking import MostRows, nameless, read_rows, some_entities
+from invlearn.files.unsuitable import unsuitable_columns
 
 __all__ = ["EntityFile", "entities_held_out", "prepare_entities", "read_entities"]
 
@@ -90,14 +91,20 @@ def prepare_entities(spec: EntityFile, table: Table) -> Prepared:
         table.require([spec.entity], "dataset.entity")
         table.require(spec.without, "dataset.without")
         without = [spec.entity, *spec.without]
-        spec = replace(spec, features=choose_columns(table, spec.features, "dataset.features", without=without))
+        names = choose_columns(table, spec.features, "dataset.features", without=without)
+        unsuitable = unsuitable_columns(table, names) if spec.features == "auto" else {}
+        # Where nothing else is left, what is wrong with the samples is said once they are read.
+        spec = replace(spec, features=[name for name in names if name not in unsuitable] or names)
+    else:
+        unsuitable = {}
     drop, names = Dropping(spec.drop), spec.feature_names
     rows, entity, report, most = read_entities(table, spec.entity, names, drop, most=spec.most_rows, seed=spec.seed)
     count = int(entity.max()) + 1
     if count < 6:
         raise UserError(f"{table}: only {count} entities; six are needed, two for each split")
     splits = split_at_random(count, spec.valid_share, spec.test_share, spec.seed)
-    report[1:1] = spec.feature_lines(table, rows, entity, [spec.entity])
+    spec, line = spec.with_scaling(rows)
+    report[1:1] = [*spec.feature_lines(table, rows, entity, [spec.entity], unsuitable), *line]
     report.append("entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items()))
     if few := [split for split, part in splits.items() if split != "train" and len(part) < FEW]:
         report.append(f"note: what is measured on {' and '.join(few)} entities rests on few")

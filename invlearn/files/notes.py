@@ -8,7 +8,7 @@ import numpy as np
 
 from invlearn.files.scale import Scaling, Spread, spread_of
 
-__all__ = ["notes_on", "shortened", "unlike_features"]
+__all__ = ["choose_scaling", "notes_on", "shortened", "unlike_features"]
 
 LISTED = 20
 """Names of columns that a line lists."""
@@ -72,6 +72,35 @@ def notes_on(
             f"is it a name, a number or a time, by which alone they are told apart?"
         )
     return [f"note: {note}" for note in notes]
+
+
+def choose_scaling(values: np.ndarray, names: Sequence[str], centre: np.ndarray) -> tuple[Scaling, str | None]:
+    """Whether each feature is to be scaled by itself, because units are mixed, and what a report says of that.
+
+    Units are mixed where the ranges of features differ 50 times. Features that have one value in half of all rows do
+    not count: some pixels, and some counts, are rare, and in the same unit as the others all the same.
+
+    Args:
+        values: Samples ``(n, d)``, ``centre`` subtracted.
+        names: Of their features.
+        centre: ``(d,)``.
+    """
+    rows = values[:: max(1, len(values) // LOOKED_AT)]
+    low, high = np.percentile(rows, [25, 75], axis=0)
+    extent, counted = np.ptp(rows, axis=0), high > low
+    if counted.sum() < 2:
+        return "common", None
+    extent = np.where(counted, extent, np.nan)
+    least, most = int(np.nanargmin(extent)), int(np.nanargmax(extent))
+    middle = np.where(counted, (low + high) / 2 + centre, np.nan)
+    apart = float(np.nanmax(middle) - np.nanmin(middle))
+    if extent[most] > UNEQUAL * extent[least]:
+        times = f"{names[most]} spans {_times(extent[most] / extent[least])} times as much as {names[least]}"
+        return "per_feature", f"scaling: each feature by itself, since units are mixed: {times}"
+    if apart > UNEQUAL * extent[most]:
+        times = f"features lie {_times(apart / extent[most])} times as far apart as they span"
+        return "per_feature", f"scaling: each feature by itself, since units are mixed: {times}"
+    return "common", "scaling: one offset and one factor for all features, which span alike"
 
 
 def unlike_features(spread: Spread, names: Sequence[str]) -> list[str]:

@@ -107,7 +107,8 @@ def prepare_pairs(spec: PairFile, table: Table) -> Prepared:
         report.append(f"{split}: {same:,} same and {len(chosen) - same:,} different pairs")
         if split != "train" and min(same, len(chosen) - same) < FEW:
             report.append(f"note: what is measured on {split} pairs rests on few of one kind")
-    report[1:1] = spec.feature_lines(table, rows, None, [*spec.feature_names_prime, spec.label])
+    spec, line = spec.with_scaling(rows)
+    report[1:1] = [*spec.feature_lines(table, rows, None, [*spec.feature_names_prime, spec.label]), *line]
     report += _notes(rows.hashes, entity, distance)
     scale = spec.chosen_scale(rows, np.repeat(np.isin(np.arange(len(distance)), indices["train"]), 2))
     spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=most)

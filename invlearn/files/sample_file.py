@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from invlearn.data import Dataset, Split
 from invlearn.data.seeding import seeded_generator
-from invlearn.files.notes import notes_on, shortened
+from invlearn.files.notes import choose_scaling, notes_on, shortened
 from invlearn.files.rows import Rows
 from invlearn.files.scale import Scale, Scaling, scale_of
 from invlearn.files.table import Table
@@ -42,7 +43,7 @@ class SampleFile(ABC):
             version 0.1 needed for that, changes nothing.
         scaling: ``common``: one offset and one factor for all features, so that training samples have mean 0 and
             variance 1 over all features together; ``per_feature``: for each its own, which breaks a symmetry between
-            features; ``none``.
+            features; ``none``; ``auto``: ``per_feature`` where the units of features are mixed, else ``common``.
         offset: What is subtracted, a number or one for each feature; ``auto`` is as ``scaling`` says.
         factor: What is divided by then, likewise.
         valid_share: Share of the entities that is for validation, above 0 and below 1.
@@ -62,7 +63,7 @@ class SampleFile(ABC):
 
     path: str
     drop: Sequence[Drop] = ()
-    scaling: Scaling = "common"
+    scaling: Scaling = "auto"
     offset: float | Sequence[float] | Literal["auto"] = "auto"
     factor: float | Sequence[float] | Literal["auto"] = "auto"
     valid_share: float = 0.1
@@ -144,7 +145,21 @@ class SampleFile(ABC):
         found = scale_of(rows.values, self.scaling, centre=rows.centre, rows=training)
         return Scale(**{"offset": found.offset, "factor": found.factor, **self._given_scale})
 
-    def feature_lines(self, table: Table, rows: Rows, entity: np.ndarray | None, used: Sequence[str]) -> list[str]:
+    def with_scaling(self, rows: Rows) -> tuple[Self, list[str]]:
+        """The same with ``scaling`` settled, and what a report says of that, in lines."""
+        if self.scaling != "auto":
+            return self, []
+        scaling, why = choose_scaling(rows.values, self.feature_names, rows.centre)
+        return replace(self, scaling=scaling), [why] if why and len(self._given_scale) < 2 else []
+
+    def feature_lines(
+        self,
+        table: Table,
+        rows: Rows,
+        entity: np.ndarray | None,
+        used: Sequence[str],
+        unsuitable: Mapping[str, str] = MappingProxyType({}),
+    ) -> list[str]:
         """What a report says of the features: all that a user has to look at before training.
 
         Args:
@@ -152,11 +167,16 @@ class SampleFile(ABC):
             rows: Its samples.
             entity: Their entities, ``(n,)``, where these are known.
             used: Columns that are used as something else.
+            unsuitable: Columns that are no features by themselves, and why.
         """
         names = self.feature_names
         lines = [f"features: {shortened(names)}"]
-        if left := [name for name in table.columns if name not in (*names, *used)]:
-            lines.append(f"no features: {shortened(left)}")
+        left = {name: unsuitable.get(name) for name in table.columns if name not in (*names, *used)}
+        if left:
+            described = [f"{name} ({why})" if why else name for name, why in left.items()]
+            lines.append(f"no features: {shortened(described)}")
+        if any(left.values()):
+            lines.append("note: dataset.features=[...] names the features where one of them is one all the same")
         return [*lines, *notes_on(rows.values, names, self.scaling, centre=rows.centre, entity=entity)]
 
 

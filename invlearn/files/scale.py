@@ -16,8 +16,8 @@ SMALLEST = float(np.finfo(np.float32).tiny)
 FEATURES = 32
 """Features of a block, at least; a block of one would sum in another order and change the last bits."""
 
-Scaling = Literal["common", "per_feature", "none"]
-"""One offset and one factor for all features, for each its own, or none at all."""
+Scaling = Literal["auto", "common", "per_feature", "none"]
+"""One offset and one factor for all features, for each its own, or none at all; ``auto`` is one of the first two."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def scale_of(
 
     Args:
         values: ``(n, d)``.
-        scaling: As in ``SampleFile``.
+        scaling: As in ``SampleFile``, settled.
         centre: What was subtracted from the samples already, a number or one for each feature.
         rows: Which of them count, a mask ``(n,)``; by default all.
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -94,43 +94,12 @@ class Experiment:
         top = {key: value for key, value in config.items() if key not in GROUPS}
         settings, top = build("", {**top, "_target_": "invlearn.config.Settings"})
         spec, dataset_node, prepared = _data(config["dataset"], prepared, prepare)
-        if is_closed_form(config["model"]):
-            solver, model_node = build("model", config["model"])
-            try:
-                solver.check(spec.dim)
-            except ValueError as error:
-                raise UserError(f"model: {error}") from error
-            nodes = {"dataset": dataset_node, "model": model_node, **_unread(config)}
-            whole, at_default = _described(config, nodes, top)
-            experiment = cls(whole, spec, Separation(spec.dim), Trainer(), settings, at_default, solver, prepared)
-            experiment._check_memory()
-            return experiment
-        kind = kind_of(spec)
-        features = features_seen(config["model"], spec.dim)
-        loss, loss_node = build("loss", by_kind("loss", config["loss"], kind), dim=features)
-        if features < spec.dim and loss.sampler.kind == "targets":
-            raise UserError("model.rank: this loss has a target for every feature; leave rank out")
-        sizes = (spec.dim, loss.code_features)
-        with torch.device("meta"):
-            network, model_node = build_network(
-                by_kind("model", config["model"], kind), *sizes, [torch.Generator("cpu")]
-            )
-            if isinstance(network.encoder, Stack):  # a user's; for ours it would only import torch's compiler
-                check_network(network, *sizes)
-        optimizer_node, trainer_node = _schedule(config, model_node, features, loss)
-        trainer, trainer_node = build("trainer", trainer_node)
-        nodes = {
-            "dataset": dataset_node,
-            "model": model_node,
-            "loss": loss_node,
-            "optimizer": optimizer_node,
-            "trainer": trainer_node,
-        }
-        whole, at_default = _described(config, nodes, top)
-        if config["optimizer"].get("lr", "auto") == "auto":  # our default, not torch's
+        parts = (_solved_parts if is_closed_form(config["model"]) else _trained_parts)(config, spec)
+        whole, at_default = _described(config, {"dataset": dataset_node, **parts.nodes}, top)
+        if not parts.solver and config["optimizer"].get("lr", "auto") == "auto":  # our default, not torch's
             at_default |= {"optimizer.lr"}
-        experiment = cls(whole, spec, loss, trainer, settings, at_default, None, prepared)
-        experiment._check_memory(network)
+        experiment = cls(whole, spec, parts.loss, parts.trainer, settings, at_default, parts.solver, prepared)
+        experiment._check_memory(parts.network)
         if prepared:
             experiment._check_data(prepared)
         return experiment
@@ -309,6 +278,45 @@ def _data(
         return spec, settled, None
     prepared = prepare(spec)
     return prepared.spec, effective(settled, prepared.spec), prepared
+
+
+class _Parts(NamedTuple):
+    """What a config says of everything but the data."""
+
+    nodes: dict[str, dict[str, Any]]
+    """The effective config of each group."""
+    loss: Loss
+    trainer: Trainer
+    solver: ClosedForm | None
+    network: AutoEncoder | None
+    """On ``meta``."""
+
+
+def _solved_parts(config: Mapping[str, Any], spec: SampleFile | Dataset) -> _Parts:
+    solver, node = build("model", config["model"])
+    try:
+        solver.check(spec.dim)
+    except ValueError as error:
+        raise UserError(f"model: {error}") from error
+    return _Parts({"model": node, **_unread(config)}, Separation(spec.dim), Trainer(), solver, None)
+
+
+def _trained_parts(config: Mapping[str, Any], spec: SampleFile | Dataset) -> _Parts:
+    kind = kind_of(spec)
+    features = features_seen(config["model"], spec.dim)
+    loss, loss_node = build("loss", by_kind("loss", config["loss"], kind), dim=features)
+    if features < spec.dim and loss.sampler.kind == "targets":
+        raise UserError("model.rank: this loss has a target for every feature; leave rank out")
+    sizes = (spec.dim, loss.code_features)
+    with torch.device("meta"):
+        node, generators = by_kind("model", config["model"], kind), [torch.Generator("cpu")]
+        network, model_node = build_network(node, *sizes, generators)
+        if isinstance(network.encoder, Stack):  # a user's; for ours it would only import torch's compiler
+            check_network(network, *sizes)
+    optimizer_node, trainer_node = _schedule(config, model_node, features, loss)
+    trainer, trainer_node = build("trainer", trainer_node)
+    nodes = {"model": model_node, "loss": loss_node, "optimizer": optimizer_node, "trainer": trainer_node}
+    return _Parts(nodes, loss, trainer, None, network)
 
 
 def _schedule(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -221,7 +222,9 @@ def test_a_report_names_what_is_odd_about_features(tmp_path: Path) -> None:
     table["f5"] = 1e8 + np.arange(len(table))
     table["number"] = table["id"].astype(int) * 7.0
     table.loc[5, "f3"] = -999
-    data = prepare(EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id"))
+    features = [*(f"f{index}" for index in range(6)), "number"]
+    file = EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id", features=features)
+    data = prepare(replace(file, scaling="common"))
     report = "\n".join(data.report)
     assert note_on(report, "same value") == ["f4"]
     assert note_on(report, "varying", "1e+06 times", "dataset.scaling=per_feature") == ["f2", "f3", "f5", "number"]
@@ -231,10 +234,59 @@ def test_a_report_names_what_is_odd_about_features(tmp_path: Path) -> None:
     assert note_on(report, "times", "far", "other features", "dataset.scaling=per_feature") == ["f5"]
     assert_line(report, "no features", "place")
     assert_line(report, "note", "valid", "test", "few")
-    scaled = prepare(EntityFile(path=data.spec.path, entity="id", scaling="per_feature"))
+    scaled = prepare(replace(file, scaling="per_feature"))
     examples = scaled.dataset
     assert isinstance(examples, EntitySamples)
     assert bool((examples.samples[:, scaled.spec.feature_names.index("f4")] == 0).all())
+
+
+def test_columns_that_are_no_features_are_left_out_and_said(tmp_path: Path) -> None:
+    table = entity_table()
+    rng, n = np.random.default_rng(0), len(table)
+    odd = {
+        "record": rng.permutation(n) + 1000,
+        "row": np.arange(n) * 3,
+        "still": np.ones(n),
+        "recorded_time": 1.7e9 + rng.integers(0, 2, n).cumsum() / 8,
+    }
+    like = {"count": rng.integers(0, 9, n), "wave": rng.normal(size=n).cumsum(), "ids_of_a_few": np.arange(n) // 2 * 2}
+    path = str(write(table.assign(**odd, **like), tmp_path / "samples.csv"))
+    data = prepare(EntityFile(path=path, entity="id"))
+    assert set(odd) & set(data.spec.feature_names) == set()
+    assert set(like) <= set(data.spec.feature_names)
+    assert_line("\n".join(data.report), "no features", *odd)
+    given = prepare(EntityFile(path=path, entity="id", features=["f0", "f1", *odd]))
+    assert given.spec.feature_names == ["f0", "f1", *odd]
+
+
+@pytest.mark.parametrize(
+    ("change", "scaling"),
+    [
+        ({}, "common"),
+        ({"f2": 1e3}, "per_feature"),
+        ({"f1": 1e-3, "f2": 1e-3, "f3": 1e-3}, "per_feature"),
+        ({"f1": 3.0}, "common"),
+    ],
+)
+def test_features_of_mixed_units_are_scaled_by_themselves(change: dict, scaling: str, tmp_path: Path) -> None:
+    table = entity_table()
+    for name, factor in change.items():
+        table[name] *= factor
+    data = prepare(EntityFile(path=str(write(table, tmp_path / "samples.csv")), entity="id"))
+    assert data.spec.scaling == scaling
+    assert isinstance(data.spec.factor, list) == (scaling == "per_feature")
+    assert_line("\n".join(data.report), "scaling")
+    assert prepare(data.spec).spec == data.spec
+
+
+def test_rare_pixels_are_in_the_units_of_the_others(tmp_path: Path) -> None:
+    table = entity_table()
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        table[f"f{index}"] = (rng.random(len(table)) < 0.5) * rng.integers(0, 256, len(table))
+    table["f0"] += rng.random(len(table))  # no two rows are equal
+    table["f3"] = (rng.random(len(table)) < 0.05).astype(int)
+    assert prepare(EntityFile(path=str(write(table, tmp_path / "pixels.csv")), entity="id")).spec.scaling == "common"
 
 
 def test_a_report_has_no_note_where_nothing_is_odd(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_types_of_a_kind_go_together(tmp_path: Path) -> None:
     read = pd.concat([chunk.frame for chunk in open_table(folder).chunks(["f3", "id"])], ignore_index=True)
     assert read["f3"].tolist() == table["f3"].tolist()
     assert read["id"].tolist() == table["id"].tolist()
-    data = prepare(EntityFile(path=str(folder), entity="id"))
+    data = prepare(EntityFile(path=str(folder), entity="id", features="f"))
     assert data.spec.feature_names == FEATURES
 
 

@@ -104,7 +104,8 @@ def test_threads_hold_for_the_fit_alone() -> None:
 def test_unlike_features_get_a_warning() -> None:
     X, y = samples(20)
     with pytest.warns(UserWarning, match=naming(also=["feature 1", "times"])):
-        InvariantEncoder(epochs=1).fit(X + np.eye(X.shape[1])[1] * 1000, y)
+        InvariantEncoder(epochs=1, scaling="common").fit(X + np.eye(X.shape[1])[1] * 1000, y)
+    assert isinstance(InvariantEncoder(epochs=1).fit(X * 10.0 ** np.arange(X.shape[1]), y).scale_.factor, list)
 
 
 def test_groups_are_chosen_by_name_in_settings() -> None:
