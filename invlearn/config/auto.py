@@ -47,14 +47,14 @@ def default_epochs(dim: int) -> int:
     return max(rule["least"], int(rule["per_feature"] * dim))
 
 
-def default_rates(model: Sequence[str], optimizer: str, dim: int, settings: Mapping[str, Any]) -> tuple[float, float]:
+def default_rates(model: Sequence[str], optimizer: str, dim: int, activation: str | None) -> tuple[float, float]:
     """Peak learning rate, and how many times faster the first layer learns.
 
     Args:
         model: The classes of invlearn's that the auto-encoder is one of, nearest first; none for others.
         optimizer: Class of the optimiser.
         dim: Features d.
-        settings: Of the auto-encoder; ``activation`` and ``start`` count, where it has them.
+        activation: Of the auto-encoder, if it has one.
 
     Raises:
         UserError: Nothing is known of this optimiser.
@@ -65,7 +65,7 @@ def default_rates(model: Sequence[str], optimizer: str, dim: int, settings: Mapp
     if rule is None:
         untuned = f"{model[0] if model else 'this network'} has not been tuned with {optimizer}"
         raise UserError(f"optimizer.lr and trainer.input_lr_factor must be given: {untuned}")
-    peak = rule.get(settings.get("activation"), rule["peak"])
+    peak = rule.get(activation, rule["peak"])
     if "per_feature" in rule:
         peak = min(peak, rule["per_feature"] / dim)
-    return peak, rule.get("input_factor", {}).get(settings.get("start", "random"), 1.0)
+    return peak, rule.get("input_factor", 1.0)

@@ -328,7 +328,7 @@ def _schedule(
         model = locate("model", config["model"]["_target_"])
         ours = [base.__name__ for base in inspect.getmro(model) if base.__module__.startswith("invlearn.nn.")]
         name = str(optimizer.get("_target_")).rpartition(".")[2]
-        rates = default_rates([model.__name__, *ours] if ours else [], name, dim, model_node)
+        rates = default_rates([model.__name__, *ours] if ours else [], name, dim, model_node.get("activation"))
         for node, key, rate in zip((optimizer, trainer), ("lr", "input_lr_factor"), rates, strict=True):
             node[key] = rate if node[key] == "auto" else node[key]
     if trainer["batch_size"] == "auto":
