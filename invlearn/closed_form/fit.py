@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -116,7 +116,10 @@ def _refitted(
 def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
     """The best of each lift: of every view the linear one, frames, and what is cheap; then the rest of the best one."""
     best: tuple[View, Candidate] | None = None
+    views: list[View] = []  # the first one alone: each holds all samples
+    count = 0
     for view in _views(settings, observed, scorer, seed):
+        count, views = count + 1, views or [view]
         for solved in _cheap_solutions(settings, observed, view, scorer, seed):
             if best is None or solved.best.valid_loss < best[1].valid_loss:
                 best = view, solved.best
@@ -124,11 +127,9 @@ def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: i
         if best is not None and best[1].valid_loss <= scorer.little:
             return
     if best is not None:
-        views: Iterable[View] = [best[0]]
+        views = [best[0]]
         settings = replace(settings, ridge=best[1].ridge) if settings.ridge == "auto" else settings
-    else:
-        views = _views(settings, observed, scorer, seed)
-    for view in views:
+    for view in views if best or count == 1 else _views(settings, observed, scorer, seed):
         dear = [size for size in lifts_of(settings, view.axes.shape[1]) if not size.is_cheap]
         yield from _of_lifts(settings, view, scorer, dear, seed)
 
