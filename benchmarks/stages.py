@@ -32,7 +32,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
 
 @contextmanager
 def clocked() -> Iterator[dict[str, float]]:
-    """Seconds of each stage within the context; ``rest`` is what is in none of them."""
+    """Seconds of each stage within the context; ``rest`` is the remaining time."""
     seconds: dict[str, float] = defaultdict(float)
     inner = [0.0]  # of each call that is under way, the seconds of stages that it has called
 

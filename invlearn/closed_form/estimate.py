@@ -22,9 +22,9 @@ OVERLAP = 0.5
 def estimate_planes(forms: Tensor, x: Tensor, entity: Tensor, generator: torch.Generator) -> list[Tensor]:
     """Planes, and single directions, in which the length of samples varies least within entities.
 
-    A random combination of invariant forms has equal eigenvalues on each plane; noise moves them apart, and leaves
-    neighbours of which no single combination tells whether they are a pair. Of the planes of many combinations those
-    are taken whose lengths are the most invariant, the best first, and none that another one covers.
+    A random combination of invariant forms has equal eigenvalues on each plane. Noise moves them apart, so that one
+    combination does not tell which neighbours are a pair. Many combinations are drawn, and the planes whose lengths are
+    the most invariant are taken, the best first; a plane that another one covers is left out.
 
     Args:
         forms: Symmetric matrices that are nearly invariant, ``(k, r, r)``.

@@ -111,7 +111,7 @@ class Scorer:
 
     @property
     def little(self) -> float:
-        """The score at which there is too little to gain for what takes longer."""
+        """The score below which dearer candidates are not tried: they would gain too little."""
         return MATCHED if self.given else LITTLE
 
     def is_equal(self, score: float, least: float) -> bool:

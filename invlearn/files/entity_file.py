@@ -139,6 +139,19 @@ def _samples(spec: EntityFile, rows: Rows, entity: Tensor, splits: Mapping[Split
     )
 
 
+def _with_two_rows(rows: Rows, codes: np.ndarray, report: list[str], path: str, entity: str) -> tuple[Rows, np.ndarray]:
+    """The rows of entities that have two at least, numbered anew; a report says what is left out."""
+    single = np.bincount(codes, minlength=int(codes.max()) + 1) == 1
+    kept = np.flatnonzero(~single[codes])
+    if not len(kept):
+        raise UserError(f"{path}: no entity in column {entity} has two rows, and one alone pairs with nothing")
+    if single.any():
+        report.append(f"left out: {int(single.sum()):,} entities with one row, which pairs with nothing")
+        if single.mean() > MOSTLY:
+            report.append(f"note: most entities have one row; is {entity} the column that names them?")
+    return rows.keep(kept), pd.factorize(codes[kept])[0]
+
+
 def read_entities(
     table: Table, entity: str, features: Sequence[str], drop: Dropping, *, most: MostRows = None, seed: int = 0
 ) -> tuple[Rows, np.ndarray, list[str], int | None]:
@@ -185,16 +198,7 @@ def read_entities(
     report += left_out
     rows, codes = rows.keep(kept), codes[kept]
 
-    single = np.bincount(codes, minlength=len(labels)) == 1
-    kept = np.flatnonzero(~single[codes])
-    if not len(kept):
-        raise UserError(f"{path}: no entity in column {entity} has two rows, and one alone pairs with nothing")
-    if single.any():
-        report.append(f"left out: {int(single.sum()):,} entities with one row, which pairs with nothing")
-        if single.mean() > MOSTLY:
-            report.append(f"note: most entities have one row; is {entity} the column that names them?")
-    rows, codes = rows.keep(kept), codes[kept]
-    codes, _ = pd.factorize(codes)
+    rows, codes = _with_two_rows(rows, codes, report, path, entity)
     counts = np.bincount(codes)
     spread = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
     alike = len(labels) - len({str(label).strip().casefold() for label in labels})

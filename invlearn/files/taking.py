@@ -25,7 +25,7 @@ MostRows = int | Literal["auto"] | None
 """How many rows to read: at most so many, as many as the memory holds, or all."""
 
 SHARE = 0.5
-"""Of the memory that rows may take; the other half is for what else runs."""
+"""Share of the memory that rows may take; the other half is for other programs."""
 
 BYTES_A_NUMBER = 12
 """Memory that training takes for each number of a sample, three times that of single precision."""
