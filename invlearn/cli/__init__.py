@@ -11,7 +11,7 @@ from importlib import import_module
 
 from invlearn.errors import Terminated, UserError, io_problem, nearest
 from invlearn.system.output import has_reader, open_streams, show, silence, warn
-from invlearn.system.processes import launched
+from invlearn.system.processes import launched, speaks
 from invlearn.system.signals import signals_raise
 
 __all__ = ["COMMANDS", "main"]
@@ -43,10 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with signals_raise():
             return _dispatch(words)
     except UserError as error:
-        warn(str(error))
+        if speaks():
+            warn(str(error))
         return 2
     except (KeyboardInterrupt, Terminated) as stop:
-        warn("; ".join(["interrupted", *getattr(stop, "__notes__", ())]))
+        if speaks():
+            warn("; ".join(["interrupted", *getattr(stop, "__notes__", ())]))
         return 128 + (stop.number if isinstance(stop, Terminated) else signal.SIGINT)
     except Exception as error:
         if isinstance(error, BrokenPipeError) and not has_reader(sys.stdout):

@@ -17,7 +17,7 @@ from invlearn.config.hydra import argument_parser, hydra_ready, run_in_folder, s
 from invlearn.errors import DamagedError, UserError
 from invlearn.runs.directory import RunDirectory
 from invlearn.system.output import say, show
-from invlearn.system.processes import count, follow, joined, launched, rank
+from invlearn.system.processes import follow, joined, launched, speaks
 
 if TYPE_CHECKING:
     from invlearn.training.experiment import Experiment
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
 
 def _train(config: DictConfig, *, dry_run: bool) -> int:
     with joined():
-        return _follow() if rank() else _lead(config, dry_run=dry_run)
+        return _lead(config, dry_run=dry_run) if speaks() else _follow()
 
 
 def _follow() -> int:
@@ -87,7 +87,7 @@ def _follow() -> int:
 
 
 def _check_shared(experiment: Experiment) -> None:
-    if count() > 1 and not experiment.solver:
+    if launched() > 1 and not experiment.solver:
         raise UserError("torchrun: only closed forms are shared among processes; train networks without it")
 
 

@@ -17,6 +17,9 @@ __all__ = ["Verdict", "judge"]
 RAW = "raw"
 """The method that every code must beat: samples as they are."""
 
+FEWEST = 20
+"""Entities with which a verdict is given."""
+
 DRAWS = 2_000
 """Bootstrap samples of the entities."""
 
@@ -29,8 +32,8 @@ class Verdict:
     """What is to be said of a code.
 
     Args:
-        kind: ``chance``: no better than guessing; ``nothing``: no better than samples as they are; ``worse``, ``equal``
-            or ``better`` than the best simple method.
+        kind: ``few``: too few entities to tell; ``chance``: no better than guessing, so that nothing was learned;
+            ``raw``: no better than samples as they are; ``worse``, ``equal`` or ``better`` than the best simple method.
         recall: Its recall at 1.
         among: Entities that were searched.
         against: The method that it is compared with.
@@ -39,7 +42,7 @@ class Verdict:
         high: Upper limit.
     """
 
-    kind: Literal["chance", "nothing", "worse", "equal", "better"]
+    kind: Literal["few", "chance", "raw", "worse", "equal", "better"]
     recall: float
     among: int
     against: str
@@ -75,10 +78,12 @@ def judge(hits: Tensor, others: Mapping[str, Tensor]) -> Verdict:
     least = binomtest(int(hits.sum()), n).proportion_ci(SURE).low
     found = {name: compared(name) for name in {best, RAW}}
     against, kind = best, "equal"
-    if least <= 1 / n:
+    if n < FEWEST:
+        kind = "few"
+    elif least <= 1 / n:
         kind = "chance"
     elif found[RAW][1] <= 0:
-        against, kind = RAW, "nothing"
+        against, kind = RAW, "raw"
     elif found[best][1] > 0:
         kind = "better"
     elif found[best][2] < 0:

@@ -15,6 +15,9 @@ NAMES = {
     "quadratic": "quadratic features",
 }
 
+HOW = {"fisher": "model=polynomial model.degree=1", "quadratic": "model=polynomial"}
+"""Overrides that train those that can be."""
+
 
 def references_table(references: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any] | None) -> str:
     """What simple methods get on the same test entities, and whether the run is better.
@@ -33,17 +36,18 @@ def references_table(references: Sequence[Mapping[str, Any]], verdict: Mapping[s
 def sentence(verdict: Mapping[str, Any]) -> str:
     """The verdict in words."""
     against = NAMES.get(verdict["against"], verdict["against"])
+    how = f" ({HOW[verdict['against']]})" if verdict["against"] in HOW else ""
     recall, among, gain = verdict["recall"], verdict["among"], verdict["difference"]
     interval = f"{gain:+.3f} recall@1 (95% interval {verdict['low']:+.3f} to {verdict['high']:+.3f})"
     of = f"among {among:,} unseen entities"
     match verdict["kind"]:
+        case "few":
+            return f"verdict: none, {among} unseen entities are too few to tell; a larger dataset.test_share has more"
         case "chance":
             return f"verdict: nothing was learned; recall@1 {recall:.3f} {of} is not above chance, {1 / among:.3f}"
-        case "nothing":
-            return f"verdict: nothing was learned; no better than {against}: {interval} {of}"
         case "worse":
-            return f"verdict: worse than {against}: {interval} {of}"
+            return f"verdict: worse than {against}{how}: {interval} {of}"
         case "better":
             return f"verdict: better than {against}, the best simple method: {interval} {of}"
         case _:
-            return f"verdict: no better than {against}: {interval} {of}"
+            return f"verdict: no better than {against}{how}: {interval} {of}"

@@ -31,6 +31,7 @@ from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, LAST
 from invlearn.runs.record import closing_record, now, opening_record, peak_memory
 from invlearn.system.output import printable, warn
+from invlearn.system.processes import launched
 from invlearn.system.signals import asked_to_end, raise_lost_signal, signals_deferred, signals_raise
 from invlearn.system.storage import changeable, check_writable
 from invlearn.training.device import resolve_device, torch_set_up
@@ -42,6 +43,9 @@ from invlearn.training.solving import Fitted, solve
 __all__ = ["check_run", "is_finished", "run_experiment"]
 
 log = logging.getLogger("invlearn")
+
+NETWORK = "replicas, dataset.size, model.columns or model.width"
+"""Keys on which the memory of a network depends."""
 
 
 def check_run(
@@ -195,7 +199,7 @@ def _run(
             # The record first: from here on the directory is an unfinished run, whatever its config says.
             directory.write_record(record)
             directory.write_config(experiment.config)
-        with _memory_errors_named():
+        with _memory_errors_named("model.rank, model.degree or dataset.size" if experiment.solver else NETWORK):
             learn = _solve if experiment.solver else _train
             state = learn(experiment, directory, device, clock, contents)
             closing = closing_record(experiment, state, device)
@@ -212,7 +216,8 @@ def _run(
             interrupted = asked_to_end(error) or isinstance(error, SystemExit)
             record["status"] = "interrupted" if interrupted else "failed"
             if interrupted:
-                error.add_note(f"continue with: invlearn resume {directory}")  # for the command line to show
+                again = "the same command" if launched() > 1 else f"invlearn resume {directory}"
+                error.add_note(f"continue with: {again}")  # for the command line to show
             else:
                 record["error"] = describe_error(error)
                 log.exception("the run failed")
@@ -374,11 +379,11 @@ def _logging_to(directory: RunDirectory) -> Iterator[None]:
 
 
 @contextmanager
-def _memory_errors_named() -> Iterator[None]:
+def _memory_errors_named(keys: str) -> Iterator[None]:
     """Say which settings to lower where torch, on any device, finds no memory."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-            raise UserError("out of memory: lower replicas, dataset.size, model.columns or model.width") from error
+            raise UserError(f"out of memory: lower {keys}") from error
         raise

@@ -1,15 +1,14 @@
 """Processes that torchrun has started, which solve a closed form together: they share sums, and the first decides.
 
-Every process runs the same code, and all of them must meet at the same calls in the same order. So whatever a branch
-depends on comes from the first process (``from_first``) or is a sum that all have (``add_up``). With one process these
-functions do nothing.
+While they share a task, every process runs the same code, and all of them must meet at the same calls in the same
+order. So whatever a branch depends on comes from the first process (``from_first``) or is a sum that all have
+(``add_up``). Outside of a shared task, and with one process, these functions do nothing.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_up",
-    "begin",
     "count",
     "follow",
     "from_first",
@@ -34,6 +32,8 @@ __all__ = [
     "local_rank",
     "on_this_machine",
     "rank",
+    "shared",
+    "speaks",
 ]
 
 T = TypeVar("T")
@@ -58,30 +58,26 @@ def _number(variable: str, default: int) -> int:
     return int(os.environ.get(variable, default)) if "TORCHELASTIC_RUN_ID" in os.environ else default
 
 
-def _is_joined() -> bool:
-    if "torch.distributed" not in sys.modules:
-        return False
-    from torch import distributed
+def speaks() -> bool:
+    """Whether this process is the first, whose messages stand for all."""
+    return _number("RANK", 0) == 0
 
-    return distributed.is_available() and distributed.is_initialized()
+
+class _Now:
+    """What the processes do at the moment: theirs is one group, as torch's is."""
+
+    shares = False
+    """Whether they share a task."""
 
 
 def count() -> int:
-    """How many processes work together; 1 unless they are joined."""
-    if not _is_joined():
-        return 1
-    from torch import distributed
-
-    return distributed.get_world_size()
+    """How many processes share the task at hand."""
+    return launched() if _Now.shares else 1
 
 
 def rank() -> int:
-    """The number of this process among them, from 0."""
-    if not _is_joined():
-        return 0
-    from torch import distributed
-
-    return distributed.get_rank()
+    """The number of this process among those that share the task at hand, from 0."""
+    return _number("RANK", 0) if _Now.shares else 0
 
 
 @contextmanager
@@ -105,21 +101,35 @@ def joined() -> Iterator[None]:
     try:
         yield
     finally:
-        if rank() == 0:
+        if speaks():
             with suppress(UserError):  # the others may have ended already
                 _send(None)
         distributed.destroy_process_group()
 
 
-def begin(task: object) -> None:
-    """Let the others prepare a task, in the first process, and go on once all of them are ready.
+@contextmanager
+def shared(task: object) -> Iterator[None]:
+    """Let the others prepare a task, in the first process, and do it with them once all are ready.
 
     Raises:
         UserError: One of them cannot; it says which, and why.
     """
-    if count() > 1 and rank() == 0:
-        _send(task)
-        _all_ready(None)
+    if launched() == 1 or _Now.shares:
+        yield
+        return
+    _send(task)
+    _all_ready(None)
+    with _sharing():
+        yield
+
+
+@contextmanager
+def _sharing() -> Iterator[None]:
+    _Now.shares = True
+    try:
+        yield
+    finally:
+        _Now.shares = False
 
 
 def follow(prepare: Callable[[Any], Callable[[], object]]) -> bool:
@@ -140,7 +150,8 @@ def follow(prepare: Callable[[Any], Callable[[], object]]) -> bool:
         try:
             _all_ready(problem)
             assert work is not None
-            work()
+            with _sharing():
+                work()
         except UserError:
             return False
     return True
@@ -149,7 +160,7 @@ def follow(prepare: Callable[[Any], Callable[[], object]]) -> bool:
 def _all_ready(problem: str | None) -> None:
     from torch import distributed
 
-    problems: list[Any] = [None] * count()
+    problems: list[Any] = [None] * launched()
     with _connected():
         distributed.all_gather_object(problems, problem)
     for number, found in enumerate(problems):

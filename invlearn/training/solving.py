@@ -16,7 +16,7 @@ from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.baselines import training_facts
 from invlearn.losses import Statistics
 from invlearn.nn import AutoEncoder
-from invlearn.system.processes import begin
+from invlearn.system.processes import shared
 from invlearn.training.experiment import Experiment
 
 __all__ = ["Fitted", "solve"]
@@ -78,13 +78,13 @@ def solve(experiment: Experiment, device: torch.device) -> Fitted:
         UserError: Nothing varies between entities.
     """
     assert experiment.solver is not None
-    begin(experiment.config)
     draws = experiment.draws(device)
     dataset = draws.dataset
-    solved = [
-        fit(experiment.solver, observe(dataset, seed, device), dataset.pairs("valid", seed), seed)
-        for seed in draws.seeds
-    ]
+    with shared(experiment.config):
+        solved = [
+            fit(experiment.solver, observe(dataset, seed, device), dataset.pairs("valid", seed), seed)
+            for seed in draws.seeds
+        ]
     solved = solved * (len(experiment.seeds) // len(solved))
     network = stacked(experiment.solver, solved).to(device, experiment.dtype)
     best = {name: value.detach() for name, value in network.state_dict().items()}
