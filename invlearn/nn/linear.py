@@ -109,6 +109,6 @@ def check_size(shapes: Sequence[tuple[int, int]]) -> None:
     count = sum((inputs + 1) * outputs for inputs, outputs in shapes)
     if count > MAX_PARAMETERS:
         raise ValueError(
-            f"a network of {count:,} parameters is over the limit of {MAX_PARAMETERS:,}; lower depth, width or columns; "
-            f"with many features, set rank"
+            f"a network of {count:,} parameters is over the limit of {MAX_PARAMETERS:,}; lower depth, width or "
+            "columns, or set rank where there are many features"
         )
