@@ -60,6 +60,17 @@ def _without(value: Mapping[str, Any], *texts: str) -> dict[str, Any]:
     return {key: each for key, each in value.items() if not (key in texts and isinstance(each, str))}
 
 
+def _is_verdict(value: object) -> bool:
+    texts = ("kind", "against")
+    numbers = ("recall", "among", "difference", "low", "high")
+    return (
+        isinstance(value, Mapping)
+        and set(value) == {*texts, *numbers}
+        and all(_is_text(value[name]) for name in texts)
+        and all(_is_number(value[name]) for name in numbers)
+    )
+
+
 _REPLICA: dict[str, Callable[[Any], bool]] = {
     "seed": _is_seed,
     "diverged": lambda value: isinstance(value, bool),
@@ -88,7 +99,7 @@ _RECORD: dict[str, Callable[[Any], bool]] = {
     "metrics": _or_none(_are_measured),
     "constants": _or_none(_are_measured),
     "references": _are(lambda value: isinstance(value, Mapping) and _are_measured(_without(value, "name"))),
-    "verdict": _or_none(lambda value: isinstance(value, Mapping) and _are_measured(_without(value, "kind", "against"))),
+    "verdict": _or_none(_is_verdict),
 }
 """Keys whose values something depends on; others are for people."""
 

@@ -18,6 +18,7 @@ from invlearn.errors import DamagedError, UserError
 from invlearn.evaluation.calibration import Calibration, Threshold
 from invlearn.evaluation.evaluate import evaluate
 from invlearn.evaluation.measured import HeldOut
+from invlearn.evaluation.verdict import Verdict
 from invlearn.files import Prepared, SampleFile, Scale
 from invlearn.nn import AutoEncoder
 from invlearn.runs.checkpoint import check_best, check_parameters, config_in, load_checkpoint
@@ -77,6 +78,12 @@ class TrainedRun:
     def metrics(self) -> dict[str, Any]:
         """Final metrics of the best replica on the test split, as in run.json; empty before the run has finished."""
         return self.directory.record().get("metrics") or {}
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether the run finds more entities than simple methods; None for a family, and before it has finished."""
+        verdict = self.directory.record().get("verdict")
+        return Verdict(**verdict) if verdict else None
 
     @property
     def family(self) -> Dataset:

@@ -183,6 +183,16 @@ def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     np.testing.assert_allclose(*distances, rtol=1e-4)
 
 
+def test_a_run_on_a_file_has_a_verdict(own: Path, family: Path) -> None:
+    verdict = invlearn.load_run(own / "run").verdict
+    assert verdict is not None
+    assert verdict.among == 12
+    assert verdict.kind == "few"
+    record = json.loads((own / "run" / "run.json").read_text())
+    assert [row["name"] for row in record["references"]] == ["raw", "standardised", "components", "fisher"]
+    assert invlearn.load_run(family).verdict is None
+
+
 def test_two_processes_learn_from_a_file(own: Path, tmp_path: Path) -> None:
     file = ["dataset=entities", f"dataset.path={own / 'samples.csv'}", "dataset.entity=id"]
     done = in_processes(2, *TRAIN, "model=polynomial", *file, f"hydra.run.dir={tmp_path / 'two'}")
