@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 __all__ = ["BusyError", "DamagedError", "Terminated", "UserError", "describe_error", "io_problem", "nearest"]
@@ -64,10 +65,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
         "; did you mean 'depth'?"
         >>> nearest("zzz", ["depth", "width"])
         '; choose from: depth, width'
+
+    Of names that differ in their numbers alone, none is nearer than another:
+
+        >>> nearest("f99", ["f1", "f9"])
+        '; choose from: f1, f9'
     """
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1)
-    if close:
+    if close and re.sub(r"\d", "", close[0]) != re.sub(r"\d", "", name):
         return f"; did you mean '{close[0]}'?"
     listed = [*known[:CHOICES], "..."] if len(known) > CHOICES else known
     return f"; choose from: {', '.join(listed)}" if known else ""
