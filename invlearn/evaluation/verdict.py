@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
-from scipy.stats import binomtest
+from scipy import special
 from torch import Tensor
 
 from invlearn.data.seeding import seeded_generator
@@ -75,7 +75,9 @@ def judge(hits: Tensor, others: Mapping[str, Tensor]) -> Verdict:
         return float(gains.mean()), low, high
 
     best = max(others, key=lambda name: float(others[name].double().mean()))
-    least = binomtest(int(hits.sum()), n).proportion_ci(SURE).low
+    count = int(hits.sum())
+    # Clopper and Pearson's lower limit.
+    least = float(special.betaincinv(count, n - count + 1, (1 - SURE) / 2)) if count else 0.0
     found = {name: compared(name) for name in {best, RAW}}
     against, kind = best, "equal"
     if n < FEWEST:

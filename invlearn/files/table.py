@@ -96,7 +96,7 @@ class Table(ABC):
 
     @abstractmethod
     def chunks(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Chunk]:
-        """The rows, in their order and in chunks; a table without rows has an empty one.
+        """The rows, in their order and in chunks; a table without rows has an empty one. It may be called again.
 
         Args:
             columns: Columns to read.

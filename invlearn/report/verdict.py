@@ -26,9 +26,9 @@ def references_table(references: Sequence[Mapping[str, Any]], verdict: Mapping[s
         references: As in run.json.
         verdict: Likewise; None where there is one test entity.
     """
-    lines = [f"{'simple methods':26}{'recall@1':>10}{'auroc':>10}{'ratio':>10}{'seconds':>10}"]
+    lines = [f"{'simple methods':26}{'recall@1':>10}{'auroc':>10}{'ratio':>10}"]
     for row in references:
-        numbers = f"{row['recall_at_1']:10.4g}{row['auroc']:10.4g}{row['invariance_ratio']:10.2g}{row['seconds']:10.1f}"
+        numbers = f"{row['recall_at_1']:10.4g}{row['auroc']:10.4g}{row['invariance_ratio']:10.2g}"
         lines.append(f"{NAMES.get(row['name'], row['name']):26}{numbers}")
     return "\n".join([*lines, *([sentence(verdict)] if verdict else [])])
 

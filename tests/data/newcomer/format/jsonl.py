@@ -22,9 +22,9 @@ class _JsonLines(FileTable):
 
     def chunks(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Chunk]:
         first_row = 1
-        with readable(self.path):
-            self.file.seek(0)
-            for frame in pd.read_json(self.file, lines=True, chunksize=CHUNK, dtype=False):
+        # A table may be read more than once, and pandas closes what it has read.
+        with readable(self.path), self.path.open("rb") as file:
+            for frame in pd.read_json(file, lines=True, chunksize=CHUNK, dtype=False):
                 yield Chunk(first_row, frame[list(columns)].reset_index(drop=True))
                 first_row += len(frame)
 
