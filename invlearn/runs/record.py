@@ -64,8 +64,17 @@ def opening_record(experiment: Experiment, directory: RunDirectory, device: torc
     return record
 
 
-def closing_record(experiment: Experiment, state: TrainingState | Fitted, device: torch.device) -> dict[str, Any]:
-    """Final metrics: those of each replica's best checkpoint on the test split."""
+def closing_record(
+    experiment: Experiment, state: TrainingState | Fitted, device: torch.device, *, compare: bool = True
+) -> dict[str, Any]:
+    """Final metrics: those of each replica's best checkpoint on the test split.
+
+    Args:
+        experiment: The run.
+        state: What it has learned.
+        device: Where that lies.
+        compare: Whether simple methods are fitted on own data, to compare with.
+    """
     state.model.load_state_dict(state.best)
     draws = experiment.draws(device)
     held_out = HeldOut(draws, experiment.loss, "test", experiment.batch_size)
@@ -74,7 +83,8 @@ def closing_record(experiment: Experiment, state: TrainingState | Fitted, device
     # One number per replica, as α is, or one for all of them.
     scalars = {name: value.tolist() for name, value in state.statistics.items() if value.ndim == 1}
     best = int(state.best_loss.argmin())
-    compared = _compared(experiment, held_out, state.encoder.replica(best)) if state.best_epoch[best] else {}
+    has_learned = bool(state.best_epoch[best])
+    compared = _compared(experiment, held_out, state.encoder.replica(best)) if compare and has_learned else {}
     replicas = [
         {
             "seed": seed,

@@ -202,8 +202,11 @@ def _run(
         with _memory_errors_named("model.rank, model.degree or dataset.size" if experiment.solver else NETWORK):
             learn = _solve if experiment.solver else _train
             state = learn(experiment, directory, device, clock, contents)
-            closing = closing_record(experiment, state, device)
-        draw_curves(directory)
+            # A run that is only measured again, since its record was damaged, is done sooner without what is beside it.
+            again = bool(contents) and (experiment.solver is not None or contents["epoch"] == state.epoch)
+            closing = closing_record(experiment, state, device, compare=not again)
+        if not (again and directory.curves.exists()):
+            draw_curves(directory)
         log.info("completed")
         with signals_deferred():
             close(**closing)
