@@ -219,8 +219,8 @@ def _run(
             interrupted = asked_to_end(error) or isinstance(error, SystemExit)
             record["status"] = "interrupted" if interrupted else "failed"
             if interrupted:
-                again = "the same command" if launched() > 1 else f"invlearn resume {directory}"
-                error.add_note(f"continue with: {again}")  # for the command line to show
+                command = "the same command" if launched() > 1 else f"invlearn resume {directory}"
+                error.add_note(f"continue with: {command}")  # for the command line to show
             else:
                 record["error"] = describe_error(error)
                 log.exception("the run failed")

@@ -26,9 +26,7 @@ def resolve_device(name: str) -> torch.device:
         if on_this_machine() > count:
             raise UserError(f"device={name}: {on_this_machine()} processes, and {count} CUDA devices; start fewer")
         return torch.device("cuda", local_rank())
-    if name == "auto":
-        return torch.device("cpu")
-    if name == "cpu":
+    if name in ("auto", "cpu"):
         return torch.device("cpu")
     if not re.fullmatch(r"cuda(:\d+)?", name):
         raise UserError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
