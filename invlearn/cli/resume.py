@@ -30,7 +30,9 @@ def main(argv: list[str]) -> int:
     from invlearn.runs.session import is_finished
     from invlearn.runs.train import train_experiment
     from invlearn.training.experiment import Experiment
+    from invlearn.training.internals import optimise_without_compiler
 
+    optimise_without_compiler()
     experiment = Experiment.from_config(config, trust=arguments.trust)
     if is_finished(experiment, directory):
         say([f"{directory} is finished; nothing to do"])

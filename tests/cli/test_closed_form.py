@@ -170,7 +170,10 @@ def test_settings_that_mean_nothing_are_refused(word: str, key: str, tmp_path: P
 
 
 def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
-    words = ["dataset.dim=12", "dataset.size=15000", "model.degree=3", "dtype=float64", "threads=1"]
+    # More rows than one piece of moments holds, and noise: the directions of clean data are as rounding has it.
+    path = write(entity_table(entities=6_000, copies=4, dim=12, noise=0.1), tmp_path / "samples.parquet")
+    words = ["dataset=entities", f"dataset.path={path}", "dataset.entity=id"]
+    words += ["model.degree=3", "dtype=float64", "threads=1"]
     assert train(tmp_path / "one", *words) == 0
     done = in_processes(2, *TRAIN, "model=polynomial", *words, f"hydra.run.dir={tmp_path / 'two'}")
     assert done.returncode == 0, done.stderr

@@ -181,7 +181,7 @@ def test_a_second_signal_waits_until_the_first_is_recorded(tmp_path: Path, monke
         write(self, record)
 
     monkeypatch.setattr(RunDirectory, "write_record", interrupted)
-    monkeypatch.setattr("invlearn.runs.session.closing_record", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("invlearn.runs.session.closing_record", lambda *_, **__: signal.raise_signal(signal.SIGINT))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):

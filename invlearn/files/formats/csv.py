@@ -34,12 +34,9 @@ class _Csv(FileTable):
 
     def open(self) -> None:
         """Look at the header alone: a file without line feeds is not to be read whole."""
-        with gzip.open(self.file) if self.path.suffix == ".gz" else nullcontext(self.file) as lines:
-            left, header = LONGEST_HEADER, b"\n"
-            while left > 0 and header and not header.strip():  # pandas too takes no blank line for the header
-                header = lines.readline(left)
-                left -= len(header)
-        if left <= 0:
+        with gzip.open(self.file) if self.path.suffix == ".gz" else nullcontext(self.file) as file:
+            header = _header(file)
+        if header is None:
             raise UserError(f"{self} is no table: its first line has more than {LONGEST_HEADER:,} bytes")
         check_width(self, header.count(self._separator.encode()) + 1)
 
@@ -129,6 +126,20 @@ class _Csv(FileTable):
 
 def _separator(path: Path) -> str:
     return "\t" if ".tsv" in path.suffixes else ","
+
+
+def _header(file: BinaryIO | gzip.GzipFile) -> bytes | None:
+    """The first line that is not blank, which pandas too takes for the header; None where it has not ended in time."""
+    start = b""
+    while more := file.read(max(len(start), 2**16)):
+        start += more
+        if b"\n" in start.lstrip():
+            break
+        if len(start) >= LONGEST_HEADER:
+            return None
+    text = start.lstrip()
+    blank = start.removesuffix(text)
+    return blank.rpartition(b"\n")[2] + text.partition(b"\n")[0]
 
 
 def _mostly_numbers(values: pd.Series) -> bool:
