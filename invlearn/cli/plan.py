@@ -12,16 +12,15 @@ from invlearn.closed_form import lifts_of, observe
 from invlearn.closed_form.candidates import ROWS_PER_FEATURE
 from invlearn.data import Batch
 from invlearn.nn import StackedLinear
+from invlearn.training.budget import seconds_per_step, within_budget
+from invlearn.training.choice import Choice
 from invlearn.training.device import resolve_device
 from invlearn.training.experiment import Experiment
-from invlearn.training.loop import TrainingState, train_step
 
 __all__ = ["describe_runs"]
 
-TIMED_STEPS = 20
 
-
-def describe_runs(runs: Sequence[tuple[Path, Experiment]]) -> str:
+def describe_runs(runs: Sequence[tuple[Path, Experiment | Choice]]) -> str:
     """What each run is and would cost, and what all would cost together.
 
     Args:
@@ -37,8 +36,22 @@ def describe_runs(runs: Sequence[tuple[Path, Experiment]]) -> str:
     return "\n\n".join(blocks)
 
 
-def _describe(experiment: Experiment) -> tuple[str, float]:
+def _describe(experiment: Experiment | Choice) -> tuple[str, float]:
+    if isinstance(experiment, Choice):
+        return _describe_choice(experiment)
     return _describe_solving(experiment) if experiment.solver else _describe_training(experiment)
+
+
+def _describe_choice(choice: Choice) -> tuple[str, float]:
+    """Each model that is chosen among, and what they cost together."""
+    blocks, total = list(choice.data.report), 0.0
+    for name, experiment in choice.on_data().items():
+        left = max(choice.minutes - total / 60, choice.minutes / 60)
+        text, seconds = _describe(experiment if experiment.solver else experiment.within(left))
+        total += seconds
+        lines = [line for line in text.splitlines() if line not in choice.data.report]
+        blocks += [f"\nmodel      {name}", *lines]
+    return "\n".join([*blocks, f"\nall models: about {_duration(total)}"]), total
 
 
 def _describe_solving(experiment: Experiment) -> tuple[str, float]:
@@ -89,7 +102,9 @@ def _describe_training(experiment: Experiment) -> tuple[str, float]:
     sizes = [experiment.examples_per_epoch, valid.x.shape[1], test.x.shape[1]]
     held = sum(_numbers(part) * size for part, size in zip((batch, valid, test), sizes, strict=True))
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    seconds = _seconds_per_step(experiment, device, batch) * experiment.total_steps
+    torch.set_num_threads(experiment.settings.threads or torch.get_num_threads())
+    experiment = within_budget(experiment, device)
+    seconds = seconds_per_step(experiment, device, batch) * experiment.total_steps
     lines = [
         *experiment.data.report,
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.spec.dim}, "
@@ -131,22 +146,3 @@ def _mib(size: float) -> str:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def _seconds_per_step(experiment: Experiment, device: torch.device, examples: Batch) -> float:
-    """Median time of a real step on a throwaway model; validation comes on top, a few percent."""
-    torch.set_num_threads(experiment.settings.threads or torch.get_num_threads())
-    state = TrainingState.initial(experiment, examples, device)
-    size = experiment.batch_size
-    replicas = len(experiment.seeds)
-    rows = torch.arange(size) % examples[0].shape[1]
-    batch = type(examples)(*(part[:, rows].expand(replicas, *part[0, rows].shape) for part in examples))
-    given = experiment.loss.at(0.0, state.statistics)
-    times = []
-    for _ in range(TIMED_STEPS):
-        start = time.perf_counter()
-        train_step(state, experiment, batch, given)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
-    return sorted(times)[TIMED_STEPS // 2]

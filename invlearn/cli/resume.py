@@ -16,26 +16,28 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--device", help="continue on another device: auto, cpu, cuda or cuda:N")
     arguments = parser.parse_intermixed_args(argv)
     directory = RunDirectory(arguments.run)
-    if not directory.has_checkpoint:
-        directory.config()  # says what is wrong before torch is loaded
+    config = None if directory.exists else directory.request()
+    if config is None:
+        if not directory.has_checkpoint:
+            directory.config()  # says what is wrong before torch is loaded
 
-    from invlearn.runs.mending import mend
+        from invlearn.runs.mending import mend
 
-    say(mend(directory))
-    config = directory.config()
+        say(mend(directory))
+        config = directory.config()
     if arguments.device is not None:
         config["device"] = arguments.device
 
     from invlearn.cli.train import report
-    from invlearn.runs.session import is_finished
+    from invlearn.runs.checking import is_finished
     from invlearn.runs.train import train_experiment
-    from invlearn.training.experiment import Experiment
+    from invlearn.training.choice import plan
     from invlearn.training.internals import optimise_without_compiler
 
     optimise_without_compiler()
-    experiment = Experiment.from_config(config, trust=arguments.trust)
+    experiment = plan(config, trust=arguments.trust)
     if is_finished(experiment, directory):
         say([f"{directory} is finished; nothing to do"])
-    train_experiment(experiment, directory)
+    train_experiment(experiment, directory, say)
     report(directory)
     return 0

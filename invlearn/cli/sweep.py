@@ -23,8 +23,8 @@ def sweep(overrides: Sequence[str], *, config_dir: str | None, config_name: str,
 
     from invlearn.config import as_plain
     from invlearn.files import prepare
+    from invlearn.runs.checking import check_run
     from invlearn.runs.directory import RunDirectory
-    from invlearn.runs.session import check_run
     from invlearn.training.internals import optimise_without_compiler
 
     optimise_without_compiler()

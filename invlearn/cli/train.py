@@ -20,6 +20,7 @@ from invlearn.system.output import say, show
 from invlearn.system.processes import follow, joined, launched, speaks
 
 if TYPE_CHECKING:
+    from invlearn.training.choice import Choice
     from invlearn.training.experiment import Experiment
 
 # torch is imported where it is used: help and completion must answer at once.
@@ -86,14 +87,14 @@ def _follow() -> int:
     return 0 if follow(prepare) else 2
 
 
-def _check_shared(experiment: Experiment) -> None:
+def _check_shared(experiment: Experiment | Choice) -> None:
     if launched() > 1 and not experiment.solver:
         raise UserError("torchrun: only closed forms are shared among processes; train networks without it")
 
 
 def _lead(config: DictConfig, *, dry_run: bool) -> int:
     directory = RunDirectory(_folder(config))
-    from invlearn.runs.session import check_run
+    from invlearn.runs.checking import check_run
     from invlearn.training.internals import optimise_without_compiler
 
     optimise_without_compiler()
@@ -113,7 +114,7 @@ def _lead(config: DictConfig, *, dry_run: bool) -> int:
         say(experiment.data.report)
         say([_what_starts(directory)])
         directory.part_hard_links()
-        run_in_folder(config, partial(train_experiment, experiment, directory))
+        run_in_folder(config, partial(train_experiment, experiment, directory, say))
     report(directory)
     return 0
 

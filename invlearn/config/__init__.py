@@ -1,5 +1,6 @@
 """Configuration: its schema, composing it with Hydra, and what it means. Importing it loads no torch."""
 
+from invlearn.config.candidates import Candidates
 from invlearn.config.settings import (
     GROUPS,
     NOT_COMPARED,
@@ -17,6 +18,7 @@ __all__ = [
     "GROUPS",
     "NOT_COMPARED",
     "SCALE",
+    "Candidates",
     "Settings",
     "Trainer",
     "as_plain",

@@ -19,20 +19,24 @@ def _rules() -> dict[str, Any]:
     return yaml.safe_load((conf_dir() / "auto.yaml").read_text(encoding="utf-8"))
 
 
-def by_kind(group: str, node: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """A config group with each ``auto`` replaced that depends on the kind of the dataset.
+def by_kind(group: str, node: Mapping[str, Any], kind: str, dim: int) -> dict[str, Any]:
+    """A config group with each ``auto`` replaced that depends on the kind of the dataset and its features.
 
     Args:
         group: ``model`` or ``loss``.
         node: Its config. Where no rule is for this kind, the key is left to the constructor's default.
         kind: ``family``, ``entities`` or ``pairs``.
+        dim: Features d.
     """
     settled = dict(node)
     for key in node:
         if node[key] == "auto" and (rule := _rules().get(f"{group}.{key}")) is not None:
             del settled[key]
-            if kind in rule:
-                settled[key] = rule[kind]
+            value = rule.get(kind)
+            if isinstance(value, Mapping):
+                value = value[key] if dim > value["above"] else None
+            if value is not None:
+                settled[key] = value
     return settled
 
 

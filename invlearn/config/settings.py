@@ -105,6 +105,8 @@ class Trainer:
         input_lr_factor: How many times faster the encoder's first layer learns, above 0; ``auto`` is what the model was
             tuned with.
         patience: Stop a replica after this many epochs without a better validation loss; ``None`` never does.
+        minutes: Train for about so long, above 0: ``epochs`` is lowered to what fits, by the time that steps take on
+            this machine when the run is started. ``None`` sets no limit.
 
     Raises:
         ValueError: A setting is out of range.
@@ -117,6 +119,7 @@ class Trainer:
     schedule: Literal["cosine", "constant"] = "cosine"
     input_lr_factor: float | Literal["auto"] = "auto"
     patience: int | None = None
+    minutes: float | None = None
 
     def __post_init__(self) -> None:
         for name, minimum in (("epochs", 1), ("batch_size", 1), ("warmup_steps", 0), ("patience", 1)):
@@ -125,6 +128,8 @@ class Trainer:
                 raise ValueError(f"{name} must be at least {minimum}, got {value}")
         if self.input_lr_factor != "auto" and not self.input_lr_factor > 0:
             raise ValueError(f"input_lr_factor must be above 0, got {self.input_lr_factor}")
+        if self.minutes is not None and not self.minutes > 0:
+            raise ValueError(f"minutes must be above 0 (or null, for no limit), got {self.minutes}")
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip must be above 0 (or null, for none), got {self.clip}")
 

@@ -20,11 +20,11 @@ from invlearn.config import as_plain
 from invlearn.errors import UserError
 from invlearn.evaluation.metrics import METRICS
 from invlearn.report.plots import COLORS, LABELS, draw_band, style
+from invlearn.runs.checking import is_finished
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.reading import read_runs
-from invlearn.runs.session import is_finished
 from invlearn.sweeps.plan import Job, compose_sweep
-from invlearn.training.experiment import Experiment
+from invlearn.training.choice import plan
 
 __all__ = ["FIGURES", "FigureData", "draw", "read_figure"]
 
@@ -99,7 +99,7 @@ def read_figure(name: str, preset: str, overrides: Sequence[str] = ()) -> Figure
 def _is_finished(job: Job) -> bool:
     """Whether a run is finished, and is the run that its grid means today."""
     try:
-        return is_finished(Experiment.from_config(as_plain(job.config)), RunDirectory(job.folder))
+        return is_finished(plan(as_plain(job.config)), RunDirectory(job.folder))
     except UserError:
         return False
 

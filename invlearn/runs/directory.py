@@ -21,7 +21,7 @@ from invlearn.config.stored import (
     record_text,
 )
 from invlearn.errors import BusyError, DamagedError, UserError, io_problem
-from invlearn.runs.layout import BEST, FILES, HYDRA, LAST
+from invlearn.runs.layout import BEST, FILES, HYDRA, LAST, REQUEST
 from invlearn.runs.schema import check_record
 from invlearn.system.storage import PREFIX, changeable, inside, read_inside, write_atomically
 
@@ -194,6 +194,20 @@ class RunDirectory:
         if not self.path.is_dir():
             raise UserError(f"{self.path}: there is no such run")
         return self._parsed("config.yaml", parse_config, MOST_CONFIG_BYTES)
+
+    def request(self) -> dict[str, Any] | None:
+        """The config of the choice among models that is made, or was made, here; None if there is none.
+
+        Raises:
+            DamagedError: It cannot be read.
+        """
+        if not (self.path / REQUEST).exists():
+            return None
+        return migrated(self._parsed(REQUEST, parse_config, MOST_CONFIG_BYTES))
+
+    def write_request(self, config: Mapping[str, Any]) -> None:
+        """Store the config of a choice among models."""
+        self.write(REQUEST, config_text(config).encode())
 
     def stored_hash(self) -> str | None:
         """The hash of config.yaml as it is; None where it cannot be read."""

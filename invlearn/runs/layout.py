@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BEST", "FILES", "HYDRA", "LAST", "OWN"]
+__all__ = ["BEST", "CANDIDATES", "FILES", "HYDRA", "LAST", "OWN", "REQUEST"]
 
 LAST = "checkpoints/last.pt"
 """The training state after the last finished epoch: what resuming reads, and what other files can be made of."""
@@ -13,8 +13,14 @@ BEST = "checkpoints/best.pt"
 HYDRA = (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml")
 """What Hydra records of a run; nothing here reads it."""
 
-FILES = ("config.yaml", "run.json", "metrics.csv", "curves.png", "train.log", ".lock")
+REQUEST = "request.yaml"
+"""The config of a choice among models; what became of it is a run, with a config of its own."""
+
+CANDIDATES = "candidates"
+"""Folder of the runs that were chosen among."""
+
+FILES = ("config.yaml", "run.json", "metrics.csv", "curves.png", "train.log", ".lock", REQUEST)
 """Files at its top."""
 
-OWN = (*FILES, "checkpoints", ".hydra")
+OWN = (*FILES, "checkpoints", ".hydra", CANDIDATES)
 """What lies in a run directory."""

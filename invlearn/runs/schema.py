@@ -71,6 +71,17 @@ def _is_verdict(value: object) -> bool:
     )
 
 
+def _is_candidate(value: object) -> bool:
+    numbers = ("score", "seconds", "recall_at_1")
+    return (
+        isinstance(value, Mapping)
+        and all(_is_text(value.get(name)) for name in ("name", "status"))
+        and all(_or_none(_is_number)(value.get(name)) for name in numbers)
+        and _or_none(_is_text)(value.get("reason"))
+        and isinstance(value.get("chosen"), bool)
+    )
+
+
 _REPLICA: dict[str, Callable[[Any], bool]] = {
     "seed": _is_seed,
     "diverged": lambda value: isinstance(value, bool),
@@ -100,6 +111,7 @@ _RECORD: dict[str, Callable[[Any], bool]] = {
     "constants": _or_none(_are_measured),
     "references": _are(lambda value: isinstance(value, Mapping) and _are_measured(_without(value, "name"))),
     "verdict": _or_none(_is_verdict),
+    "candidates": _are(_is_candidate),
 }
 """Keys whose values something depends on; others are for people."""
 

@@ -10,14 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
-from invlearn.config import SCALE, differences, listed
 from invlearn.config.migrate import migrated
 from invlearn.errors import DamagedError, UserError, describe_error, io_problem
-from invlearn.files import prepare
+from invlearn.runs.checking import as_started, is_finished, refuse_another
 from invlearn.runs.checkpoint import (
     best_contents,
     config_in,
@@ -34,108 +32,19 @@ from invlearn.system.output import printable, warn
 from invlearn.system.processes import launched
 from invlearn.system.signals import asked_to_end, raise_lost_signal, signals_deferred, signals_raise
 from invlearn.system.storage import changeable, check_writable
+from invlearn.training.budget import within_budget
 from invlearn.training.device import resolve_device, torch_set_up
-from invlearn.training.experiment import Experiment, Prepare
+from invlearn.training.experiment import Experiment
 from invlearn.training.learner import prepare_training
 from invlearn.training.loop import TrainingState, train_epochs
 from invlearn.training.solving import Fitted, solve
 
-__all__ = ["check_run", "is_finished", "run_experiment"]
+__all__ = ["run_experiment"]
 
 log = logging.getLogger("invlearn")
 
 NETWORK = "replicas, dataset.size, model.columns or model.width"
 """Keys on which the memory of a network depends."""
-
-
-def check_run(
-    config: Mapping[str, Any], directory: RunDirectory, *, elsewhere: bool = False, prepare: Prepare = prepare
-) -> tuple[Experiment, bool]:
-    """Check a run before anything is written: what it is, and whether it is already finished.
-
-    Args:
-        config: Its config, plain.
-        directory: Its run directory.
-        elsewhere: Whether it will be trained on another machine, whose devices are not known here.
-        prepare: Opens files, where one is to serve several runs.
-
-    Raises:
-        UserError: Its config is wrong, or its folder holds another run or cannot be written to.
-    """
-    experiment = Experiment.from_config(config, prepare=prepare)
-    if not elsewhere:
-        resolve_device(experiment.settings.device)
-    check_writable(directory.path)
-    return experiment, is_finished(experiment, directory)
-
-
-def is_finished(experiment: Experiment, directory: RunDirectory) -> bool:
-    """Whether a directory already holds the whole run; False if it is new or can be continued. Touches nothing.
-
-    Raises:
-        UserError: It holds a run of another config, files that are no run, or a finished run that cannot be extended.
-    """
-    if not directory.path.exists():
-        return False
-    if not directory.path.is_dir():
-        raise UserError(f"{directory} is not a folder")
-    if not directory.exists:
-        if directory.has_checkpoint:
-            directory.read()  # says what is gone, and what writes it anew
-        ours = ("config.yaml", "run.json", "train.log")  # a run that was stopped before both files were written
-        if any(entry.name not in ours and entry.name[0] != "." for entry in directory.path.iterdir()):
-            raise UserError(f"{directory} holds other files and no run; choose another hydra.run.dir")
-        return False
-    directory.check_links()
-    stored, record = directory.read()
-    _refuse_another(experiment, stored, str(directory))
-    if record.get("status") != "completed":
-        if directory.best_checkpoint.is_file() and not directory.last_checkpoint.is_file():
-            raise DamagedError(
-                f"{directory} cannot go on: its {LAST} is gone; move {BEST} away to train the run anew from the start"
-            )
-        return False
-    finished = record.get("epochs") == experiment.epochs
-    if finished:
-        try:
-            load_checkpoint(directory, BEST, "cpu")
-        except DamagedError as error:
-            raise DamagedError(f"{error}{directory.way_out(BEST)}") from error
-    if not finished and not directory.last_checkpoint.is_file():
-        raise DamagedError(f"{directory} is finished, and cannot be extended: its {LAST} is gone")
-    return finished
-
-
-def _refuse_another(experiment: Experiment, stored: Mapping[str, Any], where: str) -> None:
-    """Refuse to go on with what another config has begun.
-
-    Args:
-        experiment: What is to be trained.
-        stored: A config of before.
-        where: The directory or file that it is from.
-
-    Raises:
-        UserError: It names the keys.
-    """
-    config = experiment.config
-    changed = differences(stored, config, experiment.at_default)
-    epochs = stored.get("trainer", {}).get("epochs")
-    if isinstance(epochs, int) and epochs < experiment.epochs:
-        changed.pop("trainer.epochs", None)  # a larger number extends the run
-    path = config["dataset"].get("path")
-    if "dataset.fingerprint" in changed and stored["dataset"].get("path") == path:
-        raise UserError(f"{path} has changed since the run in {where} was started; choose another hydra.run.dir")
-    if "dataset._target_" not in changed:
-        for key in SCALE:
-            if key in changed and ("dataset.fingerprint" in changed or _alike(*changed[key])):
-                del changed[key]
-    if changed:
-        raise UserError(f"{where} holds a run of another config: {listed(changed, 'there', 'here')}")
-
-
-def _alike(old: Any, new: Any) -> bool:
-    """Whether two scales differ in their last digits at most."""
-    return np.shape(old) == np.shape(new) and np.allclose(old, new, rtol=1e-6, atol=0)
 
 
 def run_experiment(
@@ -156,6 +65,7 @@ def run_experiment(
     """
     if is_finished(experiment, directory):
         return
+    experiment = as_started(experiment, directory)
     check_writable(directory.path)
     _ = experiment.data  # a file that cannot be used is found before anything is written
     device = resolve_device(experiment.settings.device)
@@ -171,6 +81,8 @@ def run_experiment(
     ):
         if is_finished(experiment, directory):  # by the process that held it until now
             return
+        if not directory.exists:
+            experiment = within_budget(experiment, device)
         directory.remove_leftovers()
         _run(experiment, directory, device, draw_curves)
 
@@ -325,7 +237,7 @@ def _last_checkpoint(experiment: Experiment, directory: RunDirectory, device: to
         what = ": the run is finished, and cannot be extended" if finished else "; remove it to train the run anew"
         raise DamagedError(f"{error}{what}") from error
     if started := config_in(contents):
-        _refuse_another(experiment, migrated(started), str(directory.last_checkpoint))
+        refuse_another(experiment, migrated(started), str(directory.last_checkpoint))
     loss = contents.get("best_loss")
     if not isinstance(loss, torch.Tensor) or loss.shape != (experiment.settings.replicas,):  # before so many are made
         raise DamagedError(f"{directory.last_checkpoint} is not of {experiment.settings.replicas} replicas")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from invlearn.report.candidates import candidates_table
 from invlearn.report.metrics import metrics_table
 from invlearn.report.verdict import references_table
 from invlearn.runs.directory import RunDirectory
@@ -21,6 +22,8 @@ def summary(directory: RunDirectory) -> str:
     ]
     if record.get("references"):
         lines.append(references_table(record["references"], record.get("verdict")))
+    if record.get("candidates"):
+        lines.append(candidates_table(record["candidates"]))
     if diverged := [str(r["seed"]) for r in replicas if r["diverged"]]:
         lines.append(f"diverged: seed {', '.join(diverged)}")
     lines.append(f"in {directory}: curves.png, metrics.csv, run.json, checkpoints/")

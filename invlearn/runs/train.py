@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from invlearn.system.output import warn
 
 if TYPE_CHECKING:
     from invlearn.runs.trained import TrainedRun
+    from invlearn.training.choice import Choice
     from invlearn.training.experiment import Experiment
 
 __all__ = ["train", "train_experiment"]
@@ -36,7 +37,7 @@ def train(config: DictConfig | Mapping[str, Any] | Sequence[str] = (), run_dir: 
         UserError: The config is wrong, or ``run_dir`` holds another run.
     """
     from invlearn.runs.trained import load_run
-    from invlearn.training.experiment import Experiment
+    from invlearn.training.choice import plan
 
     if isinstance(config, str):
         raise UserError(f"overrides must be a list, as in ['dataset=twopart'], got {config!r}")
@@ -45,19 +46,32 @@ def train(config: DictConfig | Mapping[str, Any] | Sequence[str] = (), run_dir: 
     if run_dir is None:
         run_dir = OmegaConf.select(config, "hydra.run.dir") if isinstance(config, DictConfig) else None
     directory = RunDirectory(run_dir or compose().hydra.run.dir)
-    experiment = Experiment.from_config(as_plain(config))
+    experiment = plan(as_plain(config))
     train_experiment(experiment, directory)
     return load_run(directory.path, trust=experiment.targets)
 
 
-def train_experiment(experiment: Experiment, directory: RunDirectory) -> None:
+def train_experiment(
+    experiment: Experiment | Choice, directory: RunDirectory, tell: Callable[[Iterable[str]], None] = lambda lines: None
+) -> None:
     """Train what a config has been found to mean, and draw its curves.
 
+    Args:
+        experiment: One experiment, or several to choose among.
+        directory: Its run directory.
+        tell: Prints what became of each model that is chosen among.
+
     Raises:
-        UserError: The directory holds another run, or every replica diverged.
+        UserError: The directory holds another run, every replica diverged, or no model can be trained.
     """
     from invlearn.runs.session import run_experiment
+    from invlearn.training.choice import Choice
 
+    if isinstance(experiment, Choice):
+        from invlearn.runs.choosing import choose
+
+        choose(experiment, directory, train_experiment, tell)
+        return
     run_experiment(experiment, directory, _draw_curves)
     if not directory.curves.exists():
         try:

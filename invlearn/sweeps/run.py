@@ -14,13 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 from invlearn.config import as_plain, config_hash
 from invlearn.config.hydra import hydra_ready, launch_jobs
 from invlearn.errors import BusyError, UserError, describe_error
+from invlearn.runs.checking import is_finished
 from invlearn.runs.directory import RunDirectory
-from invlearn.runs.session import is_finished
 from invlearn.runs.train import train_experiment
 from invlearn.sweeps.plan import Job, Sweep
 from invlearn.system.output import say, warn
 from invlearn.system.signals import signals_raise
 from invlearn.system.storage import write_atomically
+from invlearn.training.choice import Choice, plan
 from invlearn.training.experiment import Experiment
 from invlearn.training.internals import optimise_without_compiler
 
@@ -36,7 +37,7 @@ WORDS = {
 """The states of a run before a sweep, and how they are called."""
 
 
-def run_sweep(sweep: Sweep, checked: Sequence[tuple[Experiment, bool]]) -> int:
+def run_sweep(sweep: Sweep, checked: Sequence[tuple[Experiment | Choice, bool]]) -> int:
     """Train what is not yet finished of a sweep, and tell what became of it.
 
     Args:
@@ -97,7 +98,7 @@ def run_job(config: DictConfig) -> None:
     if config.device == "auto" and "n_jobs" in hydra.launcher and torch.cuda.device_count() > 1:
         config.device = f"cuda:{hydra.job.num % torch.cuda.device_count()}"
     try:
-        train_experiment(Experiment.from_config(as_plain(config)), directory)
+        train_experiment(plan(as_plain(config)), directory)
         say([f"{directory.path.name}: finished in {directory.record()['wall_seconds']:.0f} s"])
     except BusyError as error:
         say([f"left alone: {error}"])
@@ -143,7 +144,7 @@ def _state(job: Job) -> str:
     return "unfinished" if directory.last_checkpoint.is_file() else "new"
 
 
-def _mark_planned(directory: RunDirectory, experiment: Experiment) -> bool:
+def _mark_planned(directory: RunDirectory, experiment: Experiment | Choice) -> bool:
     """Note in the run's directory that it is to be trained, for whoever counts runs; False if another process does."""
     directory.path.mkdir(parents=True, exist_ok=True)
     try:
@@ -156,7 +157,9 @@ def _mark_planned(directory: RunDirectory, experiment: Experiment) -> bool:
                 {"config_hash": config_hash(experiment.config), **earlier}
                 | {"status": "planned", "seeds": experiment.seeds, "metrics": None}
             )
-            if not directory.exists:
+            if isinstance(experiment, Choice):
+                directory.write_request(experiment.config)
+            elif not directory.exists:
                 directory.write_config(experiment.config)
             return True
     except BusyError:

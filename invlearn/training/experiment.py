@@ -28,7 +28,7 @@ from invlearn.system.memory import machine_memory
 from invlearn.training.networks import build_network, check_network, features_seen, is_closed_form
 from invlearn.training.optimizer import check_element_wise
 
-__all__ = ["Experiment"]
+__all__ = ["Experiment", "described"]
 
 Prepare = Callable[[SampleFile | Dataset], Prepared]
 
@@ -95,7 +95,7 @@ class Experiment:
         settings, top = build("", {**top, "_target_": "invlearn.config.Settings"})
         spec, dataset_node, prepared = _data(config["dataset"], prepared, prepare)
         parts = (_solved_parts if is_closed_form(config["model"]) else _trained_parts)(config, spec)
-        whole, at_default = _described(config, {"dataset": dataset_node, **parts.nodes}, top)
+        whole, at_default = described(config, {"dataset": dataset_node, **parts.nodes}, top)
         if not parts.solver and config["optimizer"].get("lr", "auto") == "auto":  # our default, not torch's
             at_default |= {"optimizer.lr"}
         experiment = cls(whole, spec, parts.loss, parts.trainer, settings, at_default, parts.solver, prepared)
@@ -160,6 +160,18 @@ class Experiment:
     def on(self, data: Prepared) -> Experiment:
         """The same with other data."""
         return replace(self, prepared=data)
+
+    def within(self, minutes: float) -> Experiment:
+        """The same with a budget of its own."""
+        return self._with_trainer(minutes=minutes)
+
+    def lasting(self, epochs: int) -> Experiment:
+        """The same with another number of epochs."""
+        return self._with_trainer(epochs=epochs)
+
+    def _with_trainer(self, **changed: Any) -> Experiment:
+        config = {**self.config, "trainer": {**self.config["trainer"], **changed}}
+        return replace(self, config=config, trainer=replace(self.trainer, **changed))
 
     def draws(self, device: torch.device | str) -> Draws:
         """What its replicas draw from its data."""
@@ -303,14 +315,14 @@ def _solved_parts(config: Mapping[str, Any], spec: SampleFile | Dataset) -> _Par
 
 def _trained_parts(config: Mapping[str, Any], spec: SampleFile | Dataset) -> _Parts:
     kind = kind_of(spec)
-    features = features_seen(config["model"], spec.dim)
-    loss, loss_node = build("loss", by_kind("loss", config["loss"], kind), dim=features)
+    model = by_kind("model", config["model"], kind, spec.dim)
+    features = features_seen(model, spec.dim)
+    loss, loss_node = build("loss", by_kind("loss", config["loss"], kind, spec.dim), dim=features)
     if features < spec.dim and loss.sampler.kind == "targets":
         raise UserError("model.rank: this loss has a target for every feature; leave rank out")
     sizes = (spec.dim, loss.code_features)
     with torch.device("meta"):
-        node, generators = by_kind("model", config["model"], kind), [torch.Generator("cpu")]
-        network, model_node = build_network(node, *sizes, generators)
+        network, model_node = build_network(model, *sizes, [torch.Generator("cpu")])
         if isinstance(network.encoder, Stack):  # a user's; for ours it would only import torch's compiler
             check_network(network, *sizes)
     optimizer_node, trainer_node = _schedule(config, model_node, features, loss)
@@ -354,7 +366,7 @@ def _unread(config: Mapping[str, Any]) -> dict[str, Any]:
     return {group: {} for group in groups}
 
 
-def _described(
+def described(
     config: Mapping[str, Any], nodes: Mapping[str, dict[str, Any]], top: Mapping[str, Any]
 ) -> tuple[dict[str, Any], frozenset[str]]:
     """The effective config, and its keys at their defaults."""

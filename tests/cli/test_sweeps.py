@@ -112,7 +112,7 @@ def test_whatever_a_grid_sets_holds_for_its_runs(here: Path) -> None:
 
 def test_a_run_that_another_process_finished_meanwhile_stays_finished(here: Path) -> None:
     from invlearn.config import as_plain
-    from invlearn.runs.session import check_run
+    from invlearn.runs.checking import check_run
     from invlearn.sweeps.plan import compose_sweep
     from invlearn.sweeps.run import _mark_planned
 

@@ -1,0 +1,142 @@
+"""What a command means for a run directory, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from invlearn.config import SCALE, differences, listed
+from invlearn.errors import DamagedError, UserError
+from invlearn.files import prepare
+from invlearn.runs.checkpoint import load_checkpoint
+from invlearn.runs.directory import RunDirectory
+from invlearn.runs.layout import BEST, LAST
+from invlearn.system.storage import check_writable
+from invlearn.training.choice import Choice, plan
+from invlearn.training.device import resolve_device
+from invlearn.training.experiment import Experiment, Prepare
+
+__all__ = ["as_started", "check_run", "is_finished", "refuse_another"]
+
+
+def check_run(
+    config: Mapping[str, Any], directory: RunDirectory, *, elsewhere: bool = False, prepare: Prepare = prepare
+) -> tuple[Experiment | Choice, bool]:
+    """Check a run before anything is written: what it is, and whether it is already finished.
+
+    Args:
+        config: Its config, plain.
+        directory: Its run directory.
+        elsewhere: Whether it will be trained on another machine, whose devices are not known here.
+        prepare: Opens files, where one is to serve several runs.
+
+    Raises:
+        UserError: Its config is wrong, or its folder holds another run or cannot be written to.
+    """
+    experiment = plan(config, prepare=prepare)
+    if not elsewhere:
+        resolve_device(experiment.settings.device)
+    check_writable(directory.path)
+    return experiment, is_finished(experiment, directory)
+
+
+def is_finished(experiment: Experiment | Choice, directory: RunDirectory) -> bool:
+    """Whether a directory already holds the whole run; False if it is new or can be continued. Touches nothing.
+
+    Raises:
+        UserError: It holds a run of another config, files that are no run, or a finished run that cannot be extended.
+    """
+    if not directory.path.exists():
+        return False
+    if not directory.path.is_dir():
+        raise UserError(f"{directory} is not a folder")
+    if isinstance(experiment, Choice):
+        return _is_chosen(experiment, directory)
+    if not directory.exists:
+        if directory.has_checkpoint:
+            directory.read()  # says what is gone, and what writes it anew
+        ours = ("config.yaml", "run.json", "train.log")  # a run that was stopped before both files were written
+        if any(entry.name not in ours and entry.name[0] != "." for entry in directory.path.iterdir()):
+            raise UserError(f"{directory} holds other files and no run; choose another hydra.run.dir")
+        return False
+    directory.check_links()
+    stored, record = directory.read()
+    experiment = as_started(experiment, directory)
+    refuse_another(experiment, stored, str(directory))
+    if record.get("status") != "completed":
+        if directory.best_checkpoint.is_file() and not directory.last_checkpoint.is_file():
+            raise DamagedError(
+                f"{directory} cannot go on: its {LAST} is gone; move {BEST} away to train the run anew from the start"
+            )
+        return False
+    finished = record.get("epochs") == experiment.epochs
+    if finished:
+        try:
+            load_checkpoint(directory, BEST, "cpu")
+        except DamagedError as error:
+            raise DamagedError(f"{error}{directory.way_out(BEST)}") from error
+    if not finished and not directory.last_checkpoint.is_file():
+        raise DamagedError(f"{directory} is finished, and cannot be extended: its {LAST} is gone")
+    return finished
+
+
+def _is_chosen(choice: Choice, directory: RunDirectory) -> bool:
+    stored = directory.request()
+    if stored is None:
+        if directory.exists:
+            refuse_another(choice, directory.config(), str(directory))
+        if any(entry.name[0] != "." for entry in directory.path.iterdir()):
+            raise UserError(f"{directory} holds other files and no run; choose another hydra.run.dir")
+        return False
+    directory.check_links()
+    refuse_another(choice, stored, str(directory))
+    return directory.exists and directory.unfinished() is None
+
+
+def as_started(experiment: Experiment, directory: RunDirectory) -> Experiment:
+    """The same with the epochs that ``trainer.minutes`` was found to allow when the run was started.
+
+    Raises:
+        DamagedError: Its config cannot be read.
+    """
+    minutes = experiment.trainer.minutes
+    if minutes is None or not directory.exists:
+        return experiment
+    trainer = directory.config()["trainer"]
+    epochs = trainer.get("epochs")
+    is_same = trainer.get("minutes") == minutes and isinstance(epochs, int) and epochs < experiment.epochs
+    return experiment.lasting(epochs) if is_same else experiment
+
+
+def refuse_another(experiment: Experiment | Choice, stored: Mapping[str, Any], where: str) -> None:
+    """Refuse to go on with what another config has begun.
+
+    Args:
+        experiment: What is to be trained.
+        stored: A config of before.
+        where: The directory or file that it is from.
+
+    Raises:
+        UserError: It names the keys.
+    """
+    config = experiment.config
+    changed = differences(stored, config, experiment.at_default)
+    epochs = stored.get("trainer", {}).get("epochs")
+    if isinstance(experiment, Experiment) and isinstance(epochs, int) and epochs < experiment.epochs:
+        changed.pop("trainer.epochs", None)  # a larger number extends the run
+    path = config["dataset"].get("path")
+    if "dataset.fingerprint" in changed and stored["dataset"].get("path") == path:
+        raise UserError(f"{path} has changed since the run in {where} was started; choose another hydra.run.dir")
+    if "dataset._target_" not in changed:
+        for key in SCALE:
+            if key in changed and ("dataset.fingerprint" in changed or _alike(*changed[key])):
+                del changed[key]
+    if changed:
+        raise UserError(f"{where} holds a run of another config: {listed(changed, 'there', 'here')}")
+
+
+def _alike(old: Any, new: Any) -> bool:
+    """Whether two scales differ in their last digits at most."""
+    return np.shape(old) == np.shape(new) and np.allclose(old, new, rtol=1e-6, atol=0)

@@ -1,0 +1,143 @@
+"""A choice among models: each is a run of its own, and the best becomes the run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from invlearn.errors import DamagedError, UserError, describe_error
+from invlearn.runs.checking import is_finished
+from invlearn.runs.directory import RunDirectory
+from invlearn.runs.layout import BEST, CANDIDATES, LAST
+from invlearn.runs.trained import load_run
+from invlearn.system.signals import asked_to_end, signals_raise
+from invlearn.system.storage import check_writable, inside
+from invlearn.training.choice import Choice, Judge
+from invlearn.training.experiment import Experiment
+
+__all__ = ["choose"]
+
+COPIED = ("config.yaml", "metrics.csv", "curves.png", "train.log", LAST, BEST)
+"""What the run has of the model that was chosen, beside its record."""
+
+LEAST_SHARE = 0.02
+"""Share of the minutes with which a network is still begun."""
+
+Train = Callable[[Experiment, RunDirectory], None]
+Tell = Callable[[Iterable[str]], None]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What became of a model.
+
+    Args:
+        name: Its name.
+        status: ``completed``, ``failed`` or ``skipped``.
+        score: On validation pairs, less is better: log loss in bits, or the error of given distances.
+        seconds: That it took.
+        recall_at_1: On the test split.
+        reason: Why it failed, or was skipped.
+    """
+
+    name: str
+    status: str
+    score: float | None = None
+    seconds: float | None = None
+    recall_at_1: float | None = None
+    reason: str | None = None
+
+    def sentence(self) -> str:
+        """A line to print."""
+        if self.score is None:
+            return f"{self.name}: {self.status}, {self.reason}"
+        return f"{self.name}: {self.score:.4f} on validation pairs (less is better), {self.seconds or 0:.0f} s"
+
+
+def choose(choice: Choice, directory: RunDirectory, train: Train, tell: Tell = lambda lines: None) -> None:
+    """Train each model of a choice in a folder of its own, and make the best one the run.
+
+    What was trained before an interruption counts, and its time too.
+
+    Args:
+        choice: The models.
+        directory: Where the run is to be; the others stay in its folder ``candidates``.
+        train: Trains one of them.
+        tell: Prints lines.
+
+    Raises:
+        UserError: The directory holds another run, or none of the models can be trained.
+        BusyError: Another process is choosing.
+    """
+    if is_finished(choice, directory):
+        return
+    check_writable(directory.path)
+    _ = choice.data  # a file that cannot be used is found before anything is written
+    directory.write_request(choice.config)
+    with directory.locked(), signals_raise():
+        if is_finished(choice, directory):  # by the process that held it until now
+            return
+        directory.remove_leftovers()
+        try:
+            tried = _try_all(choice, directory, train, tell)
+        except BaseException as error:
+            if asked_to_end(error):
+                error.__notes__ = [f"continue with: invlearn resume {directory}"]  # rather than that of a model alone
+            raise
+        _promote(directory, tried)
+
+
+def _try_all(choice: Choice, directory: RunDirectory, train: Train, tell: Tell) -> list[Tried]:
+    judge = Judge(choice)
+    tried: list[Tried] = []
+    for name, experiment in choice.on_data().items():
+        run = RunDirectory(directory.path / CANDIDATES / name)
+        left = 60 * choice.minutes - sum(each.seconds or 0 for each in tried)
+        scores = [each.score for each in tried if each.score is not None]
+        if scores and min(scores) <= judge.floor:
+            tried.append(Tried(name, "skipped", reason="there is nothing left to tell apart"))
+        elif scores and left < LEAST_SHARE * 60 * choice.minutes and not run.exists:
+            tried.append(Tried(name, "skipped", reason=f"no time is left of model.minutes={choice.minutes:g}"))
+        else:
+            tried.append(_try(name, _with_time(experiment, run, left), run, train, judge))
+        tell([tried[-1].sentence()])
+    return tried
+
+
+def _with_time(experiment: Experiment, run: RunDirectory, seconds: float) -> Experiment:
+    """With the time that is left, or that it was begun with; a closed form takes what it needs."""
+    if experiment.solver:
+        return experiment
+    begun = run.config()["trainer"].get("minutes") if run.exists else None
+    given = experiment.trainer.minutes or float("inf")
+    return experiment.within(begun or min(max(seconds, 1.0) / 60, given))
+
+
+def _try(name: str, experiment: Experiment, run: RunDirectory, train: Train, judge: Judge) -> Tried:
+    try:
+        train(experiment, run)
+        found = judge.score(load_run(run.path, trust=experiment.targets).encoder())
+    except DamagedError:
+        raise
+    except UserError as error:
+        return Tried(name, "failed", reason=describe_error(error))
+    record = run.record()
+    recall = record["metrics"].get("recall_at_1")
+    return Tried(name, "completed", found, record.get("wall_seconds"), recall)
+
+
+def _promote(directory: RunDirectory, tried: list[Tried]) -> None:
+    """Make the best model the run: its files are copied, the record last, so that this can be done again."""
+    scored = [each for each in tried if each.score is not None]
+    if not scored:
+        raise UserError(f"{directory}: no model can be trained: {'; '.join(each.sentence() for each in tried)}")
+    best = min(scored, key=lambda each: each.score or 0.0)
+    source = RunDirectory(directory.path / CANDIDATES / best.name)
+    for name in COPIED:
+        if (path := inside(source.path, name)).is_file():
+            directory.write(name, path.read_bytes())
+    rows: list[dict[str, Any]] = [{**asdict(each), "chosen": each is best} for each in tried]
+    directory.write_record({**source.record(), "candidates": rows})
+    shutil.rmtree(source.path, ignore_errors=True)

@@ -1,0 +1,138 @@
+"""Several experiments on the same data, of which the best is kept: ``model=auto``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from invlearn.closed_form.score import Scorer
+from invlearn.config import GROUPS, Candidates, Settings
+from invlearn.config.build import build, check_trusted
+from invlearn.config.migrate import migrated
+from invlearn.data import Dataset, EntitySamples
+from invlearn.encoder import InvariantEncoder
+from invlearn.evaluation.measured import encode_stack
+from invlearn.files import Prepared, SampleFile, prepare
+from invlearn.losses.functional import code_distance
+from invlearn.training.experiment import Experiment, Prepare, described
+from invlearn.training.networks import is_closed_form
+
+__all__ = ["Choice", "Judge", "plan"]
+
+TARGET = f"invlearn.config.{Candidates.__name__}"
+
+TRAINED_BY = ("loss", "optimizer", "trainer")
+"""Groups that closed forms do not read."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A checked config that names several models, and the experiment that each of them is.
+
+    Args:
+        config: The effective config: the data and the models, each ``auto`` of the data replaced by its value.
+        settings: Seeds, device and arithmetic.
+        at_default: Keys of the config that are at their defaults.
+        minutes: Of computing, for all together.
+        candidates: The experiments by name, the quickest first.
+    """
+
+    config: dict[str, Any]
+    settings: Settings
+    at_default: frozenset[str]
+    minutes: float
+    candidates: dict[str, Experiment]
+
+    @cached_property
+    def data(self) -> Prepared:
+        """The data, which all share; a file that was not opened yet is opened now.
+
+        Raises:
+            UserError: It cannot be used.
+        """
+        return next(iter(self.candidates.values())).data
+
+    @property
+    def spec(self) -> SampleFile | Dataset:
+        """Where examples come from."""
+        return next(iter(self.candidates.values())).spec
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seed of each replica."""
+        return next(iter(self.candidates.values())).seeds
+
+    @property
+    def solver(self) -> None:
+        """None: processes do not share this."""
+
+    @property
+    def targets(self) -> list[str]:
+        """The classes that the config names."""
+        return [target for experiment in self.candidates.values() for target in experiment.targets]
+
+    def on_data(self) -> dict[str, Experiment]:
+        """The experiments, on data that were opened once."""
+        return {name: experiment.on(self.data) for name, experiment in self.candidates.items()}
+
+
+def plan(
+    config: Mapping[str, Any], *, trust: Sequence[str] | None = None, prepare: Prepare = prepare
+) -> Experiment | Choice:
+    """Check a plain config and build what it names: one experiment, or several to choose among.
+
+    Args:
+        config: The config.
+        trust: Where the config was not typed by its user: classes, or packages, that it may name beside invlearn's own.
+        prepare: Opens files, where one is to serve several runs.
+
+    Raises:
+        UserError: A key is unknown, missing, of the wrong type or out of range, or two do not go together.
+    """
+    config = migrated(config)
+    model = config.get("model")
+    if not isinstance(model, Mapping) or model.get("_target_") != TARGET:
+        return Experiment.from_config(config, trust=trust, prepare=prepare)
+    named, node = build("model", model)
+    settings, top = build(
+        "", {**{key: config[key] for key in config if key not in GROUPS}, "_target_": "invlearn.config.Settings"}
+    )
+    candidates: dict[str, Experiment] = {}
+    dataset = config["dataset"]
+    for name, each in named.models.items():
+        if trust is not None:  # before a name is followed
+            check_trusted({**config, "model": each}, trust)
+        unread = {group: {} for group in TRAINED_BY} if is_closed_form(each) else {}
+        given = {**config, "dataset": dataset, "model": each, **unread}
+        candidates[name] = Experiment.from_config(given, trust=trust, prepare=prepare)
+        dataset = candidates[name].config["dataset"]  # settled: the file is opened once
+    first = next(iter(candidates.values()))
+    if first.prepared:
+        candidates = {name: replace(each, prepared=first.prepared) for name, each in candidates.items()}
+    nodes = {"dataset": dataset, "model": node, **{group: config[group] for group in TRAINED_BY}}
+    whole, at_default = described(config, nodes, top)
+    return Choice(whole, settings, at_default, named.minutes, candidates)
+
+
+class Judge:
+    """Compares encoders on the validation pairs of a choice, as closed forms compare their candidates.
+
+    Args:
+        choice: The choice.
+    """
+
+    def __init__(self, choice: Choice):
+        dataset = choice.data.dataset
+        pairs = dataset.pairs("valid", choice.settings.seed)
+        different = pairs.distance[pairs.distance > 0]
+        given = not isinstance(dataset, EntitySamples) and float(different.std(correction=0)) > 0
+        self._scorer = Scorer(pairs, given=given)
+        self.floor = self._scorer.floor
+
+    def score(self, encoder: InvariantEncoder) -> float:
+        """Of one encoder; less is better."""
+        pairs = self._scorer.pairs
+        x, x_prime = (encode_stack(encoder, part.to(encoder.dtype)[None]).double() for part in pairs[:2])
+        return float(self._scorer.scores(code_distance(x, x_prime).square()))
