@@ -85,7 +85,7 @@ def _without(name: str, shared: Collection[str]) -> str:
 def _aligned(columns: dict[str, list[str]], right: Collection[str]) -> str:
     """Columns beside each other, numbers at the right; wide tables break the names of columns at ``.`` or ``_``."""
     heads = {name: ["", printable(name)] for name in columns}
-    if sum(max(map(len, [name, *texts])) + 1 for name, texts in columns.items()) > WIDTH:
+    if sum(max(map(len, [name, *texts])) + 1 for name, texts in columns.items()) - 1 > WIDTH:
         heads = {name: _broken(printable(name), max(map(len, texts))) for name, texts in columns.items()}
     if not any(head[0] for head in heads.values()):
         heads = {name: head[1:] for name, head in heads.items()}
