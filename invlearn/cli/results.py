@@ -1,4 +1,4 @@
-"""``invlearn results DIR...``: one table of many runs."""
+"""``invlearn results DIR...``: the results of many runs, in one table for each data."""
 
 from __future__ import annotations
 
@@ -17,23 +17,27 @@ __all__ = ["main"]
 
 
 def main(argv: list[str]) -> int:
-    """Print one row per configuration: means and 95% intervals over distinct seeds, best first."""
+    """Print one row per configuration: means and 95% intervals over distinct seeds, best first.
+
+    Runs on other data have another table; CSV, JSON and Parquet have one of all, with a column ``data``.
+    """
     parser = Parser(
         prog="invlearn results",
-        description="One row per configuration: mean and 95% interval over distinct seeds, best first.",
+        description="One row per configuration: mean and 95% interval over distinct seeds, best first. Runs on other "
+        "data have another table; csv, json and parquet have one of all, with a column that names the data.",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="runs, or folders with runs below")
     parser.add_argument(
         "--by", help="keys that tell rows apart, as in model.depth,dataset.dim, or run; default: those that do"
     )
     parser.add_argument("--metric", help="metrics to show, as in mse_invariance,auroc; the first orders the rows")
-    parser.add_argument("--format", choices=("table", "csv", "markdown", "parquet"), default="table")
+    parser.add_argument("--format", choices=("table", "markdown", "csv", "json", "parquet"), default="table")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write here instead of to the terminal")
     arguments = parser.parse_intermixed_args(argv)
 
-    from invlearn.report.tables import render
     from invlearn.runs.aggregate import aggregate
-    from invlearn.runs.reading import find_runs, read_runs
+    from invlearn.runs.reading import find_runs, name_runs, read_runs
+    from invlearn.runs.results import results_text
     from invlearn.system.storage import write_atomically
 
     if arguments.format == "parquet" and arguments.output is None:
@@ -46,12 +50,14 @@ def main(argv: list[str]) -> int:
         warn(f"skipped: {line}")
     if runs.empty:
         raise UserError(f"there are no runs in {', '.join(map(str, arguments.folders))}")
-    table = aggregate(runs, _split(arguments.by), _split(arguments.metric))
+    by = _split(arguments.by)
+    table = aggregate(name_runs(runs, arguments.folders), by, _split(arguments.metric))
     if arguments.output is None:
-        show(render(table, arguments.format))
+        show(results_text(table, arguments.format, by or ()))
+    elif arguments.format == "parquet":
+        write_atomically(arguments.output, _parquet(table))
     else:
-        text = arguments.format != "parquet"
-        write_atomically(arguments.output, f"{render(table, arguments.format)}\n".encode() if text else _parquet(table))
+        write_atomically(arguments.output, f"{results_text(table, arguments.format, by or ())}\n".encode())
     return 0
 
 

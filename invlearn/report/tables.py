@@ -1,43 +1,114 @@
-"""Tables as text: aligned, Markdown or CSV."""
+"""Tables as text: aligned, Markdown, CSV or JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from invlearn.system.output import printable
 
 __all__ = ["markdown", "render", "with_interval"]
 
 LONGEST = 40
 """Characters of a key's value that a table shows."""
 
+WIDTH = 100
+"""Characters of a line from which on the names of columns take two lines."""
+
 
 def render(table: pd.DataFrame, style: str) -> str:
-    """A table of ``aggregate`` as text.
+    """A table of ``aggregate`` as text. What is missing is empty, and null in JSON.
 
     Args:
         table: The table.
-        style: ``table`` (aligned), ``markdown`` or ``csv`` (all digits).
+        style: ``table`` (aligned), ``markdown``, ``csv`` or ``json`` (all digits).
     """
     if style == "csv":
         return table.to_csv(index=False).rstrip("\n")
-    shown = pd.DataFrame(index=table.index)
-    for name in map(str, table):
-        if name.endswith("_ci95"):
-            continue
-        if (half := table.get(f"{name}_ci95")) is not None:
-            shown[name] = list(map(with_interval, table[name], half))
-        else:
-            text = table[name].map(_short)
-            shown[name] = text.map(_ends) if "." in name else text
-    for name in ("failed", "missing"):
-        if name in shown and not np.any(table[name]):
-            del shown[name]
+    if style == "json":
+        rows = [{name: _plain(value) for name, value in row.items()} for row in table.astype(object).to_dict("records")]
+        return json.dumps(rows, indent=2, allow_nan=False, ensure_ascii=False)
+    shown = _shown(table)
     if style == "markdown":
-        return markdown(list(map(str, shown)), shown.to_numpy().tolist()).rstrip("\n")
-    return shown.to_string(index=False) if not shown.empty else "no runs"
+        return markdown([printable(name) for name in shown], zip(*shown.values(), strict=True)).rstrip("\n")
+    right = {name for name in shown if f"{name}_ci95" in table or is_numeric_dtype(table[name])}
+    return _aligned(shown, right) if shown else "no runs"
+
+
+def _shown(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Columns of texts: means with their intervals, long values by their ends; nothing that is empty throughout."""
+    shown: dict[str, list[str]] = {}
+    for name in map(str, table):
+        if name == "runs" or name.endswith("_ci95"):
+            continue
+        if name == "run":
+            shown[name] = _runs(table)
+        elif (half := table.get(f"{name}_ci95")) is not None:
+            shown[name] = [
+                "" if np.isnan(mean) else with_interval(mean, h) for mean, h in zip(table[name], half, strict=True)
+            ]
+        else:
+            texts = ["" if _plain(value) is None else _short(value) for value in table[name]]
+            shown[name] = [_ends(text) for text in texts] if "." in name else texts
+    nothing = {"failed": "0", "missing": "0"}
+    return {
+        name: [printable(text) for text in texts]
+        for name, texts in shown.items()
+        if set(texts) - {"", nothing.get(name, "")}
+    }
+
+
+def _runs(table: pd.DataFrame) -> list[str]:
+    """Names of runs, or how many there are; without the overrides that the names of a sweep's runs share."""
+    names = [_plain(name) for name in table["run"]]
+    parts = [set(name.split(",")) for name in names if name]
+    shared = {part for part in set[str]().union(*parts) if "=" in part and all(part in each for each in parts)}
+    shortened = len(set(names)) > 1
+    counts = table["runs"] if "runs" in table else [1] * len(names)
+    return [
+        _ends(_without(name, shared) if shortened else name) if name else f"{count} runs"
+        for name, count in zip(names, counts, strict=True)
+    ]
+
+
+def _without(name: str, shared: Collection[str]) -> str:
+    """Overrides with ``…`` in place of those that are shared."""
+    kept = ["…" if part in shared else part for part in name.split(",")]
+    return ",".join(part for part, before in zip(kept, ["", *kept], strict=False) if part != "…" or before != "…")
+
+
+def _aligned(columns: dict[str, list[str]], right: Collection[str]) -> str:
+    """Columns beside each other, numbers at the right; wide tables break the names of columns at ``.`` or ``_``."""
+    heads = {name: ["", printable(name)] for name in columns}
+    if sum(max(map(len, [name, *texts])) + 1 for name, texts in columns.items()) - 1 > WIDTH:
+        heads = {name: _broken(printable(name), max(map(len, texts))) for name, texts in columns.items()}
+    if not any(head[0] for head in heads.values()):
+        heads = {name: head[1:] for name, head in heads.items()}
+    padded = []
+    for name, texts in columns.items():
+        cells = [*heads[name], *texts]
+        width = max(map(len, cells))
+        padded.append([text.rjust(width) if name in right else text.ljust(width) for text in cells])
+    return "\n".join(" ".join(cells).rstrip() for cells in zip(*padded, strict=True))
+
+
+def _broken(name: str, width: int) -> list[str]:
+    """The name of a column in two lines, as narrow as can be, where it is wider than what is below it."""
+    breaks = [index + 1 for index, letter in enumerate(name) if letter in "._" and 0 < index < len(name) - 1]
+    if len(name) <= width or not breaks:
+        return ["", name]
+    at = min(breaks, key=lambda index: max(index, len(name) - index))
+    return [name[:at], name[at:]]
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it; None where it is missing or not finite."""
+    return None if value is pd.NA or (isinstance(value, float) and not np.isfinite(value)) else value
 
 
 def markdown(heads: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
@@ -56,7 +127,7 @@ def markdown(heads: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
 def _short(value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
-    return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
 
 
 def _ends(value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from scipy import special
 from invlearn.config import NOT_COMPARED, SCALE
 from invlearn.errors import UserError, nearest
 from invlearn.evaluation.metrics import METRICS
-from invlearn.runs.reading import find_runs, read_runs
+from invlearn.runs.reading import find_runs, name_runs, read_runs
+from invlearn.runs.same_data import as_text, data_of, is_missing, one_path_each
 
-__all__ = ["aggregate", "half_interval", "read_results"]
+__all__ = ["aggregate", "half_interval", "read_results", "telling_apart"]
 
 _SHOWN = (
     "mse_modulus",
@@ -28,16 +30,39 @@ _SHOWN = (
 )
 """Metrics that a table shows where nobody chooses; the first that was measured orders it."""
 
-_DERIVED = (*SCALE, "dataset.fingerprint")
-"""Keys that follow from the file that others name."""
+_DERIVED = (*SCALE, "dataset.cycle", "dataset.without", "dataset.fingerprint")
+"""Keys that follow from others, or from the file that others name."""
 
-_NOT_KEYS = ("run", "status", "replica_seed", "diverged", "seed", "replicas", *NOT_COMPARED)
+_COUNTED = {f"dataset.{name}" for name in ("features", "without", "x", "x_prime", "offset", "factor", "cycle")}
+"""Keys whose lists grow with the number of features."""
+
+MOST_VALUES = 8
+"""Values of another list that are shown; of a longer one, how many there are."""
+
+LARGEST_WHOLE = 2**53
+"""Below it, a number that was an integer is still one when it comes back from floating point."""
+
+_IN_ORDER = ("dataset.dim", "dataset.seed")
+"""Keys of the test entities: rows with another value follow, and are not ranked among those before."""
+
+_COUNTS = ("runs", "seeds", "failed", "missing")
+
+_NOT_KEYS = {
+    *("run", "status", "replica_seed", "diverged", "verdict", "data", "seed", "replicas"),
+    *_COUNTS,
+    *NOT_COMPARED,
+}
 
 
 def read_results(
     folders: Iterable[str | Path], by: Sequence[str] | None = None, metrics: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """The results of all runs in some folders: one row per configuration, best first.
+
+    Only runs that answer the same test question are averaged or ranked together: those on the same transformation
+    family with the same settings, or on the same content, features, entities and shares of a file. ``data`` names them
+    where there are several. Amounts of data, seeds and scaling do not change the question. Runs with another
+    ``dataset.dim`` or ``dataset.seed`` follow each other in its order, and are ranked within it.
 
     Args:
         folders: Run directories, or folders with runs anywhere below.
@@ -46,13 +71,17 @@ def read_results(
         metrics: Names as in run.json; by default a few that were measured.
 
     Returns:
-        Columns ``by``, then ``seeds``, ``failed`` and ``missing`` (numbers of distinct seeds), then for each metric
-        its mean and, as ``<metric>_ci95``, half the width of the mean's 95% interval (Student's t; NaN for one seed).
+        Columns ``data`` (if there are several), ``run`` (of a row of one run, its folder relative to the one given, or
+        to what all given have in common), ``runs`` (how many), ``by``, then ``seeds``, ``failed`` and ``missing``
+        (numbers of distinct seeds), ``verdict`` (if there is one), then for each metric its mean and, as
+        ``<metric>_ci95``, half the width of the mean's 95% interval (Student's t; NaN for one seed). Of a long list,
+        and of all lists of columns, there is the number of values.
 
     Raises:
         UserError: A folder does not exist, or a key or metric is unknown.
     """
-    return aggregate(read_runs(find_runs(folders)), by, metrics)
+    folders = list(folders)
+    return aggregate(name_runs(read_runs(find_runs(folders)), folders), by, metrics)
 
 
 def aggregate(
@@ -65,44 +94,50 @@ def aggregate(
     """
     if runs.empty:
         return pd.DataFrame()
+    runs = one_path_each(runs)
     names = [str(name) for name in runs]
-    measured = [name.removeprefix("metrics.") for name in names if name.startswith("metrics.")]
     keys = [name for name in names if name not in _NOT_KEYS and not name.startswith(("metrics.", "constants."))]
-    text = runs.assign(**{key: runs[key].map(str) for key in keys})  # lists too can tell rows apart
-    typed_first = sorted(keys, key=lambda key: key in _DERIVED)
-    by = _telling_apart(text, typed_first) if by is None else list(dict.fromkeys(by))
-    for name in by:
-        if name not in (*keys, "run"):
-            raise UserError(f"--by {name}: no run has this key{nearest(name, [*keys, 'run'])}")
-    if metrics is None:
-        metrics = [name for name in _SHOWN if name in measured and bool(runs[f"metrics.{name}"].notna().any())]
-    for name in metrics:
-        if name not in measured:
-            raise UserError(f"--metric {name}: no run has measured it{nearest(name, measured)}")
+    text = as_text(runs[keys]).join(runs[["run", "replica_seed"]]).assign(data=data_of(runs))
+    if by is None:
+        chosen = telling_apart(text, sorted(keys, key=lambda key: key in _DERIVED))
+    else:
+        chosen = list(dict.fromkeys(by))
+        for name in chosen:
+            if name not in (*keys, "run"):
+                raise UserError(f"--by {name}: no run has this key{nearest(name, [*keys, 'run'])}")
+        chosen += [key for key in _IN_ORDER if key in keys and _follows(key, text, ["data", *chosen])]
+    metrics = _metrics(runs, metrics)
     # A seed counts once, however often it was run.
-    order = np.argsort(text["status"] != "completed", kind="stable")
-    distinct = text.iloc[order].drop_duplicates([*keys, "replica_seed", *(["run"] if "run" in by else [])])
-    diverged = distinct["diverged"].astype(bool)
-    done = (distinct["status"] == "completed") & ~diverged
-    failed = (distinct["status"] == "failed") | diverged
-    group = distinct.groupby(by, sort=False).ngroup() if by else pd.Series(0, distinct.index)
-    counts = pd.DataFrame({"seeds": distinct["replica_seed"].where(done), "failed": failed, "missing": ~done & ~failed})
-    table = (
-        runs.loc[distinct.index, by]
-        .join(counts)
-        .groupby(group)
-        .agg(dict.fromkeys(by, "first") | {"seeds": "nunique", "failed": "sum", "missing": "sum"})
-    )
-    for name in metrics:
-        # Where a row holds several configurations, they are averaged for each seed: seeds are what is independent.
-        of_seeds = distinct[f"metrics.{name}"].where(done).astype(float).groupby([group, distinct["replica_seed"]])
-        values = of_seeds.mean().groupby(level=0)
-        table[name] = values.mean()
-        table[f"{name}_ci95"] = half_interval(values.std(), values.count())
-    if metrics:
-        first = METRICS.get(metrics[0])
-        table = table.sort_values(metrics[0], ascending=not (first and first.better == "higher"), kind="stable")
-    return table.reset_index(drop=True)
+    first_completed = text.iloc[np.argsort(runs["status"] != "completed", kind="stable")]
+    kept = first_completed.drop_duplicates([*keys, "replica_seed", *(["run"] if "run" in chosen else [])])
+    group = kept.groupby(["data", *chosen], sort=False).ngroup()
+    runs = runs.loc[kept.index].assign(data=kept["data"])
+    table = _described(runs, chosen, group).join(_means(runs, metrics, group))
+    if by is None:
+        same = [key for key in chosen if as_text(table[[key]]).nunique().item() == 1]
+        table = table.drop(columns=same)
+    return _in_order(table, metrics)
+
+
+def telling_apart(text: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    """Keys that tell rows apart, without those that follow from earlier ones, as widths do from d.
+
+    Args:
+        text: Texts, a column for each key.
+        keys: The keys; earlier ones are preferred.
+    """
+    chosen: list[str] = []
+    groups = 1
+    for key in (key for key in keys if len(set(text[key])) > 1):
+        finer = len(text[[*chosen, key]].drop_duplicates())
+        if finer > groups:
+            chosen, groups = [*chosen, key], finer
+    return chosen
+
+
+def _follows(key: str, text: pd.DataFrame, by: list[str]) -> bool:
+    """Whether a key differs, but not among rows that are one by others, as the dimension of a run."""
+    return key not in by and text[key].nunique() > 1 and bool((text.groupby(by)[key].nunique() == 1).all())
 
 
 def half_interval(deviation: Any, count: Any) -> Any:
@@ -115,12 +150,88 @@ def half_interval(deviation: Any, count: Any) -> Any:
     return special.stdtrit(np.maximum(count - 1, 1), 0.975) * deviation / np.sqrt(count)
 
 
-def _telling_apart(text: pd.DataFrame, keys: list[str]) -> list[str]:
-    """Keys that tell configurations apart, without those that follow from earlier ones, as widths do from d."""
-    chosen: list[str] = []
-    groups = 1
-    for key in (key for key in keys if len(set(text[key])) > 1):
-        finer = len(text[[*chosen, key]].drop_duplicates())
-        if finer > groups:
-            chosen, groups = [*chosen, key], finer
-    return chosen
+def _metrics(runs: pd.DataFrame, metrics: Sequence[str] | None) -> list[str]:
+    """The metrics that are asked for, or else some that were measured."""
+    measured = [str(name).removeprefix("metrics.") for name in runs if str(name).startswith("metrics.")]
+    if metrics is None:
+        return [name for name in _SHOWN if name in measured and bool(runs[f"metrics.{name}"].notna().any())]
+    for name in metrics:
+        if name not in measured:
+            raise UserError(f"--metric {name}: no run has measured it{nearest(name, measured)}")
+    return list(metrics)
+
+
+def _done(runs: pd.DataFrame) -> pd.Series[bool]:
+    return (runs["status"] == "completed") & ~runs["diverged"].astype(bool)
+
+
+def _described(runs: pd.DataFrame, by: Sequence[str], group: pd.Series[int]) -> pd.DataFrame:
+    """What each row holds: data, runs, keys, counts of seeds, verdicts."""
+    done = _done(runs)
+    failed = ~done & ((runs["status"] == "failed") | runs["diverged"].astype(bool))
+    names = runs["run"].groupby(group)
+    table = pd.DataFrame({"data": runs["data"].groupby(group).first(), "run": names.agg(_only)})
+    if "run" not in by:
+        table["runs"] = names.nunique()
+    for name in by:
+        if name != "run":
+            table[name] = _plain(name, runs[name].groupby(group).head(1).set_axis(table.index))
+    table["seeds"] = runs["replica_seed"].where(done).groupby(group).nunique()
+    table["failed"] = failed.groupby(group).sum()
+    table["missing"] = (~done & ~failed).groupby(group).sum()
+    if runs["verdict"].notna().any():
+        once = ~pd.DataFrame({"run": runs["run"], "group": group}).duplicated()
+        table["verdict"] = runs.loc[once, "verdict"].groupby(group[once]).agg(_kinds)
+    return table
+
+
+def _means(runs: pd.DataFrame, metrics: Sequence[str], group: pd.Series[int]) -> pd.DataFrame:
+    """The mean of each metric and its interval, a row for each group."""
+    done = _done(runs)
+    means = pd.DataFrame(index=pd.RangeIndex(int(group.max()) + 1))
+    for name in metrics:
+        # Where a row holds several configurations, they are averaged for each seed: seeds are what is independent.
+        of_seeds = runs[f"metrics.{name}"].where(done).astype(float).groupby([group, runs["replica_seed"]])
+        values = of_seeds.mean().groupby(level=0)
+        means[name] = values.mean()
+        means[f"{name}_ci95"] = half_interval(values.std(), values.count())
+    return means
+
+
+def _only(names: pd.Series[str]) -> str | None:
+    """The name where there is one."""
+    return names.iloc[0] if names.nunique() == 1 else None
+
+
+def _kinds(verdicts: pd.Series[Any]) -> str | None:
+    """The verdict of a row's runs, or how many have which."""
+    kinds = Counter(map(str, verdicts.dropna())).most_common()
+    return ", ".join(kind if len(kinds) == 1 else f"{count} {kind}" for kind, count in kinds) or None
+
+
+def _plain(key: str, values: pd.Series[Any]) -> pd.Series[Any]:
+    """A column of numbers or of texts. Long lists are counted; integers stay integers where some are missing."""
+    counted = [
+        len(value) if isinstance(value, list) and (key in _COUNTED or len(value) > MOST_VALUES) else value
+        for value in values
+    ]
+    found = {type(value) for value in counted if not is_missing(value)}
+    if list in found or (len(found) > 1 and found != {int, float}):
+        return pd.Series([None if is_missing(value) else str(value) for value in counted], values.index, dtype=object)
+    plain = pd.Series(counted, values.index)
+    if plain.dtype == float and plain.isna().any():
+        present = plain.dropna().to_numpy(float)
+        if ((present % 1 == 0) & (abs(present) < LARGEST_WHOLE)).all():
+            return plain.astype("Int64")
+    return plain
+
+
+def _in_order(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """One data after another, in each those with the same test entities together, the best of these first."""
+    if metrics:
+        first = METRICS.get(metrics[0])
+        table = table.sort_values(metrics[0], ascending=not (first and first.better == "higher"), kind="stable")
+    for key in (key for key in reversed(_IN_ORDER) if key in table):
+        table = table.sort_values(key, key=lambda column: pd.to_numeric(column, errors="coerce"), kind="stable")
+    table = table.sort_values("data", kind="stable").reset_index(drop=True)
+    return table if table["data"].nunique() > 1 else table.drop(columns="data")

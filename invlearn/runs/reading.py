@@ -13,7 +13,7 @@ from invlearn.config import flatten
 from invlearn.errors import UserError
 from invlearn.runs.directory import RunDirectory
 
-__all__ = ["find_runs", "read_runs"]
+__all__ = ["find_runs", "name_runs", "read_runs"]
 
 
 def find_runs(folders: Iterable[str | Path], skipped: list[str] | None = None) -> list[RunDirectory]:
@@ -61,9 +61,9 @@ def read_runs(directories: Iterable[RunDirectory], skipped: list[str] | None = N
         skipped: Gets a line for each directory that cannot be read, naming the file.
 
     Returns:
-        Columns ``run`` (its path), ``status``, ``replica_seed``, ``diverged``, the flat keys of the config, the
-        metrics as ``metrics.<name>`` (``valid_loss`` is the best on validation data), and what a constant gets as
-        ``constants.<name>``.
+        Columns ``run`` (its path), ``status``, ``verdict`` (its kind; of the run, not of a replica), ``replica_seed``,
+        ``diverged``, the flat keys of the config, the metrics as ``metrics.<name>`` (``valid_loss`` is the best on
+        validation data), and what a constant gets as ``constants.<name>``.
     """
     rows: list[dict[str, Any]] = []
     for directory in directories:
@@ -74,7 +74,7 @@ def read_runs(directories: Iterable[RunDirectory], skipped: list[str] | None = N
                 skipped.append(str(error))
             continue
         config = _named(flatten(config))
-        seeds = record["seeds"]
+        seeds, verdict = record["seeds"], record.get("verdict")
         replicas = record.get("replicas") if record["status"] == "completed" else None
         replicas = replicas or [{"diverged": False, "metrics": {}} for _ in seeds]
         for seed, replica in zip(seeds, replicas, strict=True):
@@ -83,8 +83,26 @@ def read_runs(directories: Iterable[RunDirectory], skipped: list[str] | None = N
             measured["metrics.valid_loss"] = replica.get("best_valid_loss")
             head = {"run": str(directory), "status": record["status"], "replica_seed": seed}
             head["diverged"] = replica["diverged"]
+            head["verdict"] = verdict["kind"] if verdict else None
             rows.append(head | {key: value for key, value in config.items() if key not in head} | measured)
     return pd.DataFrame(rows)
+
+
+def name_runs(runs: pd.DataFrame, folders: Iterable[str | Path]) -> pd.DataFrame:
+    """The rows of ``read_runs``, each run named by its folder relative to the one in which runs were looked for.
+
+    Args:
+        runs: As from ``read_runs``.
+        folders: Where they were found; names are relative to what several have in common.
+    """
+    if runs.empty:
+        return runs
+    try:
+        within = Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))  # noqa: PTH100
+    except ValueError:  # on several drives of Windows
+        return runs
+    names = {run: os.path.relpath(run, within) for run in set(runs["run"])}
+    return runs.assign(run=[within.name if names[run] == os.curdir else names[run] for run in runs["run"]])
 
 
 def _named(config: dict[str, Any]) -> dict[str, Any]:

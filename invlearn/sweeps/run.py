@@ -212,15 +212,15 @@ def _halted(job: Job) -> bool:
 
 def _report(sweep: Sweep) -> int:
     """Print the results, then what is missing."""
-    from invlearn.report.tables import render
     from invlearn.runs.aggregate import aggregate
-    from invlearn.runs.reading import read_runs
+    from invlearn.runs.reading import name_runs, read_runs
+    from invlearn.runs.results import results_text
 
     directories = [RunDirectory(job.folder) for job in sweep.jobs]
     # First the locks: a run that ends while we look counts as finished.
     locked = [directory.is_locked for directory in directories]
     statuses, errors = zip(*map(_outcome, directories), strict=True) if directories else ((), ())
-    say([render(aggregate(read_runs(directories)), "table")])
+    say([results_text(aggregate(name_runs(read_runs(directories), [sweep.folder])), "table")])
     for directory, status, error in zip(directories, statuses, errors, strict=True):
         if status == "failed":
             say([f"failed: {directory.path.name}: {error}; see {directory.path / 'train.log'}"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 from invlearn.cli import main
 from invlearn.runs.aggregate import read_results
 from tests.support.errors import assert_error_line
-from tests.support.runs import write_run
+from tests.support.runs import family, own_file, write_run
 
 
 def test_damaged_and_foreign_directories_are_named_and_skipped(
@@ -40,13 +41,15 @@ def test_formats_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     write_run(tmp_path / "b", 3, {0: 0.5})
     runs = [str(tmp_path / "a"), str(tmp_path / "b")]
     assert main(["results", *runs, "--metric", "mse_invariance"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].split() == ["2", "2", "2", "±", "1e+01"]
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["a", "2", "2", "2", "±", "1e+01"]
     assert main(["results", *runs, "--format", "markdown", "--metric", "mse_invariance"]) == 0
-    assert capsys.readouterr().out.splitlines()[2:] == ["| 3 | 1 | 0.5 |", "| 2 | 2 | 2 ± 1e+01 |"]
+    assert capsys.readouterr().out.splitlines()[2:] == ["| b | 3 | 1 | 0.5 |", "| a | 2 | 2 | 2 ± 1e+01 |"]
     for style, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet)):
         file = tmp_path / f"table.{style}"
         assert main(["results", *runs, "--format", style, "-o", str(file)]) == 0
         pd.testing.assert_frame_equal(read(file), read_results(runs))
+    assert main(["results", *runs, "--format", "json"]) == 0
+    assert [row["run"] for row in json.loads(capsys.readouterr().out)] == ["b", "a"]
     assert main(["results", *runs, "--format", "parquet"]) == 2
     assert_error_line(capsys.readouterr().err, value="parquet", suggests="-o")
     assert main(["results", str(tmp_path / "nowhere")]) == 2
@@ -55,3 +58,16 @@ def test_formats_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert main(["results", str(tmp_path / "empty")]) == 2
     *_, line = capsys.readouterr().err.splitlines(keepends=True)
     assert_error_line(line, file=tmp_path / "empty")
+
+
+def test_a_table_for_each_data_and_one_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = {"own/leaves": own_file(), "own/digits": own_file("/data/digits.csv", "bbbb"), "family": family()}
+    for name, dataset in data.items():
+        write_run(tmp_path / name, 1, {0: 1.0}, dataset=dataset)
+    assert main(["results", str(tmp_path)]) == 0
+    tables = capsys.readouterr().out.strip().split("\n\n")
+    assert sorted(table.splitlines()[-1].split()[0] for table in tables) == ["family", "own/digits", "own/leaves"]
+    file = tmp_path / "table.parquet"
+    assert main(["results", str(tmp_path), "--format", "parquet", "-o", str(file)]) == 0
+    table = pd.read_parquet(file)
+    assert len(table) == table["data"].nunique() == 3

@@ -29,9 +29,12 @@ def test_one_row_per_configuration_best_first(tmp_path: Path) -> None:
     write_run(tmp_path / "b", 2, {2: 5.0})
     write_run(tmp_path / "deeper" / "c", 3, {0: 0.5})
     table = read_results([tmp_path], metrics=["mse_invariance"])
-    assert list(table) == ["model.depth", "seeds", "failed", "missing", "mse_invariance", "mse_invariance_ci95"]
+    counts = ["seeds", "failed", "missing"]
+    assert list(table) == ["run", "runs", "model.depth", *counts, "mse_invariance", "mse_invariance_ci95"]
     assert table["model.depth"].tolist() == [3, 2]
     assert table["seeds"].tolist() == [1, 3]
+    assert table["runs"].tolist() == [1, 2]
+    assert table["run"].fillna("").tolist() == ["deeper/c", ""]
     assert table["mse_invariance"].tolist() == [0.5, 3.0]
     low, high = stats.t.interval(0.95, 2, loc=3.0, scale=stats.sem([1.0, 3.0, 5.0]))
     assert table["mse_invariance_ci95"].tolist() == pytest.approx([math.nan, (high - low) / 2], nan_ok=True)
@@ -46,18 +49,33 @@ def test_rows_are_told_apart_by_what_was_typed_and_not_by_what_follows(tmp_path:
         config["dataset"] = {"offset": offset, **config["dataset"], "path": f"/data/{'deep/' * 20}{name}.csv"}
         directory.write_config(config)
     table = read_results([tmp_path])
-    assert next(iter(table)) == "dataset.path"
+    assert list(table)[: list(table).index("seeds")] == ["run", "runs", "dataset.path"]
     shown = render(table, "table")
     assert "deep/a.csv" in shown
     assert "deep/b.csv" in shown
     assert max(map(len, shown.splitlines())) < 100
 
 
+def test_runs_are_named_by_their_folder_within_those_that_were_given(tmp_path: Path) -> None:
+    for index, name in enumerate(("a", "b/c", "b/d")):
+        write_run(tmp_path / name, index, {0: float(index)})
+
+    def names(*folders: str) -> list[str]:
+        return read_results([tmp_path / folder for folder in folders])["run"].tolist()
+
+    assert names(".") == ["a", "b/c", "b/d"]
+    assert names("b") == ["c", "d"]
+    assert names("a") == ["a"]
+    assert names("a", "b/d") == ["a", "b/d"]
+    assert names("b/c", "b/d") == ["c", "d"]
+
+
 def test_each_run_can_have_a_row(tmp_path: Path) -> None:
     write_run(tmp_path / "a", 2, {0: 1.0, 1: 3.0})
     write_run(tmp_path / "again", 2, {0: 1.0})
     table = read_results([tmp_path], by=["run"])
-    assert table["run"].tolist() == [str(tmp_path / "again"), str(tmp_path / "a")]
+    assert table["run"].tolist() == ["again", "a"]
+    assert "runs" not in table
     assert table["seeds"].tolist() == [1, 2]
 
 
