@@ -51,6 +51,7 @@ _NOT_KEYS = {
     *("run", "status", "replica_seed", "diverged", "verdict", "data", "seed", "replicas"),
     *_COUNTS,
     *NOT_COMPARED,
+    "trainer.minutes",  # of which the epochs are what counts
 }
 
 
