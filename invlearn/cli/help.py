@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from invlearn.config import GROUPS
+from invlearn.config.auto import with_default_model
 from invlearn.config.compose import conf_dir
 
 __all__ = ["train_help"]
@@ -52,7 +53,8 @@ def _chosen_by(dataset: str) -> list[str]:
     """What a dataset chooses of other groups, a line each."""
     file = conf_dir() / "dataset" / f"{dataset}.yaml"
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    return [f"  chooses {group}={option}" for group, option in re.findall(r"override /(\w+)@\S+ (\w+)", text)]
+    chosen = [f"{group}={option}" for group, option in re.findall(r"override /(\w+)@\S+ (\w+)", text)]
+    return [f"  chooses {each}" for each in [*with_default_model([f"dataset={dataset}"])[:-1], *chosen]]
 
 
 def _keys(file: Path, prefix: str = "") -> list[str]:
@@ -60,7 +62,7 @@ def _keys(file: Path, prefix: str = "") -> list[str]:
     lines = []
     for line in file.read_text(encoding="utf-8").splitlines():
         setting, comment_mark, comment = line.partition("  # ")
-        key, colon, default = setting.partition(": ")
+        key, colon, default = f"{setting} ".partition(": ")
         if comment_mark and colon and not line.startswith((" ", "#")):
-            lines.append(f"  {prefix + key + '=' + default:38} {comment}")
+            lines.append(f"  {prefix + key + '=' + default.strip():38} {comment}")
     return lines

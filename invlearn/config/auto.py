@@ -11,12 +11,24 @@ import yaml
 from invlearn.config.folder import conf_dir
 from invlearn.errors import UserError
 
-__all__ = ["by_kind", "default_batch_size", "default_epochs", "default_rates"]
+__all__ = ["by_kind", "default_batch_size", "default_epochs", "default_rates", "with_default_model"]
 
 
 @cache
 def _rules() -> dict[str, Any]:
     return yaml.safe_load((conf_dir() / "auto.yaml").read_text(encoding="utf-8"))
+
+
+def with_default_model(overrides: Sequence[str]) -> list[str]:
+    """Overrides with the model that the dataset among them chooses, where they choose none.
+
+    Example:
+        >>> with_default_model(["dataset=entities", "seed=1"])
+        ['model=auto', 'dataset=entities', 'seed=1']
+    """
+    chosen = dict(override.lstrip("+").split("=", 1) for override in overrides if "=" in override)
+    model = None if "model" in chosen else _rules()["model"].get(chosen.get("dataset"))
+    return [f"model={model}", *overrides] if model else list(overrides)
 
 
 def by_kind(group: str, node: Mapping[str, Any], kind: str, dim: int) -> dict[str, Any]:

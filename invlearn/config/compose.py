@@ -10,6 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from invlearn.config.auto import with_default_model
 from invlearn.config.folder import conf_dir
 from invlearn.config.hydra import compose_config, hydra_ready
 from invlearn.config.migrate import renamed_overrides
@@ -51,7 +52,7 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None, con
 
 def compose_one(overrides: Sequence[str], *, config_dir: str | None = None, config_name: str = "train") -> DictConfig:
     """The same where Hydra is ready already."""
-    overrides = [*searching(config_dir), *todays_names(overrides)]
+    overrides = [*searching(config_dir), *with_default_model(todays_names(overrides))]
     with errors_explained(overrides, config_dir):
         return compose_config(config_name, overrides)
 
@@ -93,6 +94,12 @@ def not_installed(launcher: str) -> str:
     return f"hydra/launcher={launcher}: there is no such launcher{nearest(launcher, ['basic', *LAUNCHER_EXTRAS])}"
 
 
+def _no_such_key(key: str, known: Sequence[str]) -> str:
+    if "models" in known:
+        return "model=auto chooses among models; say which has this key, as in model=extended"
+    return f"there is no such key{nearest(key, known)}"
+
+
 def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None) -> str:
     """Turn Hydra's several lines into one that names the nearest group, option or key."""
     from hydra.errors import OverrideParseException
@@ -131,6 +138,5 @@ def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None)
             return f"{found[1]}: {parent} has no keys of its own"
         if siblings is None:
             return f"{found[1]}: there is no {parent}{nearest(parent, [key for key in chosen if key in groups])}"
-        known = [str(key) for key in siblings if key != "_target_"]
-        return f"{found[1]}: there is no such key{nearest(leaf, known)}"
+        return f"{found[1]}: {_no_such_key(leaf, [str(key) for key in siblings if key != '_target_'])}"
     return " ".join(line.strip() for line in message.splitlines() if not line.startswith("See http"))

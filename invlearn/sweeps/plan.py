@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from invlearn.config import NOT_COMPARED, as_plain, differences
+from invlearn.config.auto import with_default_model
 from invlearn.config.compose import errors_explained, not_installed, searching, todays_names
 from invlearn.config.hydra import compose_config, hydra_ready, parse_overrides, product
 from invlearn.errors import UserError
@@ -96,7 +97,7 @@ def compose_sweep(overrides: Sequence[str], *, config_dir: str | None = None, co
             with errors_explained([line], config_dir):
                 products = product([*parse_overrides([*params, *shlex.split(line)]), *typed])
             for job_overrides in products:
-                named = [*job_overrides, f"sweep={_quoted(name)}"]
+                named = [*with_default_model(job_overrides), f"sweep={_quoted(name)}"]
                 with errors_explained(named, config_dir):
                     config = compose_config(config_name, [*hydra_overrides, *named])
                     subdir = _folder_name(config.hydra.sweep.subdir)

@@ -110,6 +110,8 @@ def plan(
         dataset = candidates[name].config["dataset"]  # settled: the file is opened once
     first = next(iter(candidates.values()))
     if first.prepared:
+        for each in candidates.values():
+            each.check_data(first.prepared)
         candidates = {name: replace(each, prepared=first.prepared) for name, each in candidates.items()}
     nodes = {"dataset": dataset, "model": node, **{group: config[group] for group in TRAINED_BY}}
     whole, at_default = described(config, nodes, top)

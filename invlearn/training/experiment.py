@@ -101,7 +101,7 @@ class Experiment:
         experiment = cls(whole, spec, parts.loss, parts.trainer, settings, at_default, parts.solver, prepared)
         experiment._check_memory(parts.network)
         if prepared:
-            experiment._check_data(prepared)
+            experiment.check_data(prepared)
         return experiment
 
     @property
@@ -139,7 +139,7 @@ class Experiment:
         if self.prepared:
             return self.prepared
         prepared = prepare(self.spec)
-        self._check_data(prepared)
+        self.check_data(prepared)
         return prepared
 
     @cached_property
@@ -251,7 +251,7 @@ class Experiment:
                 f"out of memory: {key} would take {sizes}; lower replicas, dataset.size, model.columns or model.width"
             )
 
-    def _check_data(self, data: Prepared) -> None:
+    def check_data(self, data: Prepared) -> None:
         """Refuse data from which the loss cannot be trained, or not in batches of this size.
 
         Raises:

@@ -80,7 +80,15 @@ def test_a_new_loss_trains_and_its_stored_run_is_trusted(run, tmp_path: Path) ->
 
 def test_a_new_format_is_read_and_written(run, tmp_path: Path) -> None:
     entity_table(60).to_json(tmp_path / "own.jsonl", orient="records", lines=True)
-    run("train", "dataset=entities", "dataset.path=own.jsonl", "dataset.entity=id", *SMALL, "hydra.run.dir=run")
+    run(
+        "train",
+        "dataset=entities",
+        "model=extended",
+        "dataset.path=own.jsonl",
+        "dataset.entity=id",
+        *SMALL,
+        "hydra.run.dir=run",
+    )
     run("embed", "run", "own.jsonl", "-o", "codes.jsonl")
     codes = pd.read_json(tmp_path / "codes.jsonl", lines=True, dtype=False)
     assert codes.shape == (180, 6)

@@ -161,7 +161,7 @@ def test_what_is_no_table(capsys, tmp_path: Path, monkeypatch) -> None:
     for index, (file, named) in enumerate(broken_files(tmp_path).values()):
         place = tmp_path / str(index)
         place.mkdir()
-        words = ("train", "dataset=entities", f"dataset.path={file}", "dataset.entity=id")
+        words = ("train", "dataset=entities", "model=extended", f"dataset.path={file}", "dataset.entity=id")
         line = refused(capsys, place, monkeypatch, *words)
         assert_error_line(line, file=file.name, **named)
 

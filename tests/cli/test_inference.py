@@ -31,7 +31,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Samples, a run trained on them, and two files of other entities, a sample of each in both."""
     place = tmp_path_factory.mktemp("own")
     file = write(entity_table(entities=200, copies=4), place / "samples.csv")
-    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", *SHORT, f"hydra.run.dir={place / 'run'}"]
+    words = [
+        "dataset=entities",
+        "model=extended",
+        f"dataset.path={file}",
+        "dataset.entity=id",
+        *SHORT,
+        f"hydra.run.dir={place / 'run'}",
+    ]
     assert main(["train", *words, "replicas=2"]) == 0
     others = entity_table(entities=150, copies=2, seed=1).sort_values("id").reset_index(drop=True)
     for name, start in (("a", 0), ("b", 1)):
@@ -96,7 +103,14 @@ def told_rates(out: str, among: int | None) -> tuple[float, float]:
 
 def test_rows_without_a_partner_are_rarely_matched(tmp_path: Path, capsys) -> None:
     file, run = write(entity_table(400, dim=8), tmp_path / "samples.csv"), tmp_path / "run"
-    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "dataset.valid_share=0.4", *SHORT]
+    words = [
+        "dataset=entities",
+        "model=extended",
+        f"dataset.path={file}",
+        "dataset.entity=id",
+        "dataset.valid_share=0.4",
+        *SHORT,
+    ]
     assert main(["train", *words, f"hydra.run.dir={run}"]) == 0
     others = entity_table(300, copies=2, dim=8, seed=2).sort_values("id")
     first, second = others[0::2], others[1::2]
@@ -157,7 +171,14 @@ def test_samples_in_other_units_are_told(folder: Path, tmp_path: Path, capsys) -
 
 def test_a_run_that_goes_on_says_so_and_names_what_is_out_of_date(folder: Path, tmp_path: Path, capsys) -> None:
     run = tmp_path / "run"
-    words = ["train", "dataset=entities", f"dataset.path={folder / 'samples.csv'}", "dataset.entity=id", *SHORT]
+    words = [
+        "train",
+        "dataset=entities",
+        "model=extended",
+        f"dataset.path={folder / 'samples.csv'}",
+        "dataset.entity=id",
+        *SHORT,
+    ]
     assert main([*words, f"hydra.run.dir={run}", "trainer.epochs=1"]) == 0
     assert main(["export", str(run), "--format", "torch"]) == 0
     assert not has_line(capsys.readouterr().out, "note", "encoder.pt2")
@@ -203,7 +224,12 @@ def test_pairs_train_and_are_measured(tmp_path: Path, capsys, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     table = pair_table(600)
     write(table.assign(d=np.where(table["d"] > 0, "Different", "same ")), tmp_path / "pairs.parquet")
-    assert main(["train", "dataset=pairs", "dataset.path=pairs.parquet", *SHORT[:1], "hydra.run.dir=run"]) == 0
+    assert (
+        main(
+            ["train", "dataset=pairs", "model=extended", "dataset.path=pairs.parquet", *SHORT[:1], "hydra.run.dir=run"]
+        )
+        == 0
+    )
     out = capsys.readouterr().out
     report = re.findall(r"(train|valid|test): (\d+) same and (\d+) different pairs", out)
     assert sum(int(same) for _, same, _ in report) == 300
@@ -221,7 +247,20 @@ def test_given_pairs_are_judged(tmp_path: Path, capsys, monkeypatch: pytest.Monk
     write(table[:1_600], tmp_path / "pairs.csv")
     new = table[1_600:].rename(columns={"d": "truth"})
     write(new[new.columns[::-1]], tmp_path / "new.csv")
-    assert main(["train", "dataset=pairs", "dataset.path=pairs.csv", *SHORT[:1], *SHORT[3:], "hydra.run.dir=run"]) == 0
+    assert (
+        main(
+            [
+                "train",
+                "dataset=pairs",
+                "model=extended",
+                "dataset.path=pairs.csv",
+                *SHORT[:1],
+                *SHORT[3:],
+                "hydra.run.dir=run",
+            ]
+        )
+        == 0
+    )
     capsys.readouterr()
     assert main(["match", "run", "--pairs", "x_", "x_prime_", "new.csv", "-o", "verdicts.csv", "--fpr", "0.05"]) == 0
     out = capsys.readouterr().out
@@ -325,7 +364,7 @@ def test_what_is_left_out_of_a_measurement_is_said(folder: Path, tmp_path: Path,
 
 
 def test_a_dry_run_reports_the_file(folder: Path, capsys) -> None:
-    words = ["dataset=entities", f"dataset.path={folder / 'samples.csv'}", "dataset.entity=id"]
+    words = ["dataset=entities", "model=extended", f"dataset.path={folder / 'samples.csv'}", "dataset.entity=id"]
     assert main(["train", "--dry-run", *words]) == 0
     assert_line(capsys.readouterr().out, "features", "f0", "f1", "f2", "f3")
 

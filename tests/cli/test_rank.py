@@ -38,7 +38,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(samples: Path, run: Path, *words: str) -> int:
-    own = ["dataset=entities", f"dataset.path={samples}", "dataset.entity=id", "trainer.epochs=3"]
+    own = ["dataset=entities", "model=extended", f"dataset.path={samples}", "dataset.entity=id", "trainer.epochs=3"]
     return main(["train", *own, f"model.rank={RANK}", *words, f"hydra.run.dir={run}"])
 
 

@@ -71,13 +71,20 @@ def test_dry_run_tells_and_trains_nothing(invlearn, tmp_path: Path) -> None:
 
 def test_the_same_command_goes_on_only_with_the_same_data(tmp_path: Path, capsys) -> None:
     file, run = write(entity_table(), tmp_path / "samples.csv"), tmp_path / "run"
-    words = ["train", "dataset=entities", f"dataset.path={file}", "dataset.entity=id", f"hydra.run.dir={run}"]
+    words = [
+        "train",
+        "dataset=entities",
+        "model=extended",
+        f"dataset.path={file}",
+        "dataset.entity=id",
+        f"hydra.run.dir={run}",
+    ]
     words += ["dataset.size=256", "trainer.epochs=1"]
     assert main(words) == 0
     capsys.readouterr()
     trained = (run / "checkpoints" / "last.pt").stat().st_mtime_ns
     moved = file.rename(tmp_path / "moved.csv")
-    assert main([*words[:2], f"dataset.path={moved}", *words[3:]]) == 0
+    assert main([*words[:3], f"dataset.path={moved}", *words[4:]]) == 0
     assert_line(capsys.readouterr().out, run.name, "finished")
     assert (run / "checkpoints" / "last.pt").stat().st_mtime_ns == trained
 
@@ -87,13 +94,13 @@ def test_the_same_command_goes_on_only_with_the_same_data(tmp_path: Path, capsys
 
     forge(run, almost)
     trained = (run / "checkpoints" / "last.pt").stat().st_mtime_ns
-    assert main([*words[:2], f"dataset.path={moved}", *words[3:]]) == 0
+    assert main([*words[:3], f"dataset.path={moved}", *words[4:]]) == 0
     assert_line(capsys.readouterr().out, run.name, "finished")
     assert (run / "checkpoints" / "last.pt").stat().st_mtime_ns == trained
     assert main(["train", "dataset.size=256", "trainer.epochs=1", "trainer.batch_size=16", words[-3]]) == 2
     assert_error_line(capsys.readouterr().err, file=run, key="dataset._target_")
     write(entity_table(seed=1), moved)
-    assert main([*words[:2], f"dataset.path={moved}", *words[3:], "model.depth=3"]) == 2
+    assert main([*words[:3], f"dataset.path={moved}", *words[4:], "model.depth=3"]) == 2
     line = capsys.readouterr().err
     assert_error_line(line, file=run, key="dataset.fingerprint", differs={"model.depth": (2, 3)})
     assert "offset" not in line
@@ -104,7 +111,14 @@ def test_the_same_command_goes_on_only_with_the_same_data(tmp_path: Path, capsys
 
 def test_a_run_whose_file_is_away_stays_as_it_is(tmp_path: Path, capsys) -> None:
     file, run = write(entity_table(), tmp_path / "samples.csv"), tmp_path / "run"
-    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "dataset.size=256", "trainer.epochs=1"]
+    words = [
+        "dataset=entities",
+        "model=extended",
+        f"dataset.path={file}",
+        "dataset.entity=id",
+        "dataset.size=256",
+        "trainer.epochs=1",
+    ]
     assert main(["train", *words, f"hydra.run.dir={run}"]) == 0
     set_status(run, "interrupted")
     record = (run / "run.json").read_text()

@@ -144,9 +144,9 @@ def test_looking_at_a_lock_keeps_nobody_from_training(tmp_path: Path) -> None:
 def test_a_failure_before_training_is_written_down_too(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from invlearn.runs import session as run
+    from invlearn.runs import checking, session
 
-    intact, checked = run.resolve_device, []
+    intact, checked = session.resolve_device, []
 
     def broken(name: str):
         if len(checked) == 2:  # both runs were checked, now they are to be trained
@@ -154,7 +154,8 @@ def test_a_failure_before_training_is_written_down_too(
         checked.append(name)
         return intact(name)
 
-    monkeypatch.setattr(run, "resolve_device", broken)
+    monkeypatch.setattr(checking, "resolve_device", broken)
+    monkeypatch.setattr(session, "resolve_device", broken)
     assert train("seed=0,1") == 1
     assert {(record["status"], record["error"]) for record in records_of(here).values()} == {
         ("failed", "RuntimeError: no driver for auto")

@@ -17,6 +17,7 @@ from invlearn.config.build import locate
 from invlearn.config.compose import compose
 from invlearn.config.folder import conf_dir
 from invlearn.losses import Loss
+from invlearn.training.choice import Choice, plan
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn
 from invlearn.training.loop import TrainingState, train_step
@@ -77,7 +78,9 @@ def test_own_data_bring_defaults_that_what_is_typed_replaces(dataset: str, tmp_p
     path = f"dataset.path={write(OWN[dataset], tmp_path / 'own.csv')}"
 
     def chosen(*overrides: str) -> dict[str, Any]:
-        return flatten(Experiment.from_config(as_plain(compose([f"dataset={dataset}", path, *overrides]))).config)
+        return flatten(
+            Experiment.from_config(as_plain(compose([f"dataset={dataset}", "model=extended", path, *overrides]))).config
+        )
 
     config = chosen()
     assert (config["model.eps"], config["optimizer.weight_decay"]) == (4.0, 0.5)
@@ -86,7 +89,21 @@ def test_own_data_bring_defaults_that_what_is_typed_replaces(dataset: str, tmp_p
     assert (config["model.eps"], config["optimizer.weight_decay"], config["loss.pairs"]) == (0.1, 0.2, "drawn")
     assert chosen("optimizer=sgd")["optimizer._target_"] == "torch.optim.SGD"
     assert chosen("optimizer=adam")["optimizer._target_"] == "torch.optim.Adam"
-    assert "model.eps" not in chosen("model=standard")
+
+
+@pytest.mark.parametrize("dataset", OWN)
+def test_own_data_choose_among_models(dataset: str, tmp_path: Path) -> None:
+    words = [f"dataset={dataset}", f"dataset.path={write(OWN[dataset], tmp_path / 'own.csv')}"]
+    choice = plan(as_plain(compose(words)))
+    assert isinstance(choice, Choice)
+    assert list(choice.candidates) == ["polynomial", "extended"]
+    assert choice.candidates["polynomial"].config["loss"] == {}
+    assert choice.candidates["extended"].config["model"]["start"] == "closed_form"
+    assert plan(choice.config).config == choice.config
+    standard = plan(as_plain(compose([*words, "model=standard"])))
+    assert isinstance(standard, Experiment)
+    assert "eps" not in standard.config["model"]
+    assert isinstance(plan(as_plain(compose(["dataset=shift"]))), Experiment)
 
 
 @pytest.mark.parametrize("preset", OPTIONS["preset"])

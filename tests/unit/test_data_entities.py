@@ -146,7 +146,14 @@ def test_given_pairs_are_taken_as_they_are_and_all_before_any_again() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_draws_the_same_examples_and_trains_on_them(tmp_path: Path) -> None:
     file = write(entity_table(), tmp_path / "own.csv")
-    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "dataset.size=2560", "dtype=float64"]
+    words = [
+        "dataset=entities",
+        "model=extended",
+        f"dataset.path={file}",
+        "dataset.entity=id",
+        "dataset.size=2560",
+        "dtype=float64",
+    ]
     experiment = Experiment.from_config(as_plain(compose([*words, "trainer.epochs=2", "replicas=2"])))
     for epoch in (0, 1):
         draws = [experiment.draws(device).training(experiment.loss.sampler)(epoch) for device in ("cpu", "cuda")]

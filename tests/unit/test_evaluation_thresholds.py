@@ -20,7 +20,14 @@ from tests.support.own_data import entity_table, write
 
 def test_thresholds_are_those_of_all_pairs_of_validation_samples(tmp_path: Path) -> None:
     file = write(entity_table(100), tmp_path / "own.csv")
-    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "dataset.valid_share=0.3", "replicas=2"]
+    words = [
+        "dataset=entities",
+        "model=extended",
+        f"dataset.path={file}",
+        "dataset.entity=id",
+        "dataset.valid_share=0.3",
+        "replicas=2",
+    ]
     experiment = Experiment.from_config(as_plain(compose(words)))
     encoder, draws = experiment.encoder("cpu"), experiment.draws("cpu")
     model = encoder.network

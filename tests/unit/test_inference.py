@@ -27,7 +27,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(entity_table(80), folder / "own.csv")
     write(entity_table(30, seed=5), folder / "a.csv")
     write(entity_table(40, seed=6), folder / "b.csv")
-    words = ["dataset=entities", f"dataset.path={folder / 'own.csv'}", "dataset.entity=id", "dataset.size=2560"]
+    words = [
+        "dataset=entities",
+        "model=extended",
+        f"dataset.path={folder / 'own.csv'}",
+        "dataset.entity=id",
+        "dataset.size=2560",
+    ]
     invlearn.train([*words, "trainer.epochs=3", "replicas=2"], folder / "run")
     return folder
 

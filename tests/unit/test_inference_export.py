@@ -35,7 +35,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> invlearn.runs.trained.Train
     table = entity_table()
     table[["f0", "f1", "f2", "f3"]] += 1e4  # what scaling in single precision would lose digits of
     file = write(table, folder / "samples.csv")
-    overrides = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "dataset.size=512", "replicas=2"]
+    overrides = [
+        "dataset=entities",
+        "model=extended",
+        f"dataset.path={file}",
+        "dataset.entity=id",
+        "dataset.size=512",
+        "replicas=2",
+    ]
     return invlearn.train([*overrides, "trainer.epochs=1", "dataset.valid_size=64"], folder / "run")
 
 

@@ -80,7 +80,7 @@ def test_a_batch_of_entities_trains(dataset: str, tmp_path, tiny: list[str]) -> 
     ]
     if dataset == "entities":
         file = write(entity_table(), tmp_path / "samples.csv")
-        overrides += ["dataset=entities", f"dataset.path={file}", "dataset.entity=id"]
+        overrides += ["dataset=entities", "model=extended", f"dataset.path={file}", "dataset.entity=id"]
     experiment = Experiment.from_config(as_plain(compose(overrides)))
     state = learn(experiment)
     first, last = state.history["train_loss"][0], state.history["train_loss"][-1]
@@ -89,6 +89,6 @@ def test_a_batch_of_entities_trains(dataset: str, tmp_path, tiny: list[str]) -> 
 
 def test_a_batch_needs_entities(tiny: list[str], tmp_path) -> None:
     file = write(pair_table(), tmp_path / "pairs.csv")
-    for words in (["dataset.distance=orbit", *tiny], ["dataset=pairs", f"dataset.path={file}"]):
+    for words in (["dataset.distance=orbit", *tiny], ["dataset=pairs", "model=extended", f"dataset.path={file}"]):
         with pytest.raises(ValueError, match=naming(also=["pairs", "batch"], suggests="drawn")):
             Experiment.from_config(as_plain(compose([*words, "loss.pairs=batch"])))

@@ -147,7 +147,7 @@ def test_frames_are_scored_without_a_warning() -> None:
 
 def test_its_defaults_are_those_of_a_file_of_entities(tmp_path: Path) -> None:
     file = write(entity_table(), tmp_path / "own.csv")
-    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "trainer.epochs=30"]
+    words = ["dataset=entities", "model=extended", f"dataset.path={file}", "dataset.entity=id", "trainer.epochs=30"]
     of_file = Experiment.from_config(as_plain(compose(words))).config
     of_encoder = InvariantEncoder()._config(0)
     for group in ("model", "loss", "optimizer"):

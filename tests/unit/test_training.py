@@ -184,7 +184,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
 
 def test_data_of_a_settled_file_are_checked_too(tmp_path: Path) -> None:
     file = write(entity_table(), tmp_path / "own.csv")
-    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "trainer.epochs=1"]
+    words = ["dataset=entities", "model=extended", f"dataset.path={file}", "dataset.entity=id", "trainer.epochs=1"]
     settled = experiment_of(*words).config
     for group, key, value in (("trainer", "batch_size", 100_000), ("trainer", "batch_size", 1)):
         with pytest.raises(UserError, match=naming(key=f"{group}.{key}", value=value)):

@@ -42,7 +42,7 @@ def stored(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path
     write(entity_table(), folder / "samples.csv")
     write(entity_table(seed=1), folder / "new.csv")
     write(entity_table(seed=1, noise=0.02), folder / "more.csv")
-    own = ["train", "dataset=entities", f"dataset.path={folder / 'samples.csv'}", "dataset.entity=id"]
+    own = ["train", "dataset=entities", "model=extended", f"dataset.path={folder / 'samples.csv'}", "dataset.entity=id"]
     own += ["dataset.size=256", "trainer.epochs=3", "hydra.run.dir=own"]
     for words in ([*FAMILY[:-1], "hydra.run.dir=family"], own):
         result = commands(*words, cwd=folder)
