@@ -218,14 +218,16 @@ class InvariantEncoder(nn.Module):
         return x
 
     def _check_finite(self, x: Tensor | np.ndarray) -> None:
-        isfinite, isnan = (torch.isfinite, torch.isnan) if isinstance(x, Tensor) else (np.isfinite, np.isnan)
-        if bool(isfinite(x).all()):
+        values = x if isinstance(x, Tensor) else torch.from_numpy(np.array(x, dtype=np.float64))
+        if bool(torch.isfinite(values).all()):
             return
-        missing = isnan(x)
-        if self.gaps is None or not bool((isfinite(x) | missing).all()):
-            raise ValueError("x holds NaN or infinite values" if self.gaps is None else "x holds infinite values")
-        if bool((empty := missing.all(-1)).any()):
-            raise ValueError(f"sample {int(empty.nonzero()[0][0])} of x has no value")
+        if self.gaps is None:
+            raise ValueError("x holds NaN or infinite values")
+        if bool(torch.isinf(values).any()):
+            raise ValueError("x holds infinite values")
+        empty = torch.isnan(values).all(dim=-1)
+        if bool(empty.any()):
+            raise ValueError(f"sample {int(empty.int().argmax())} of x has no value")
 
     def _features_of(self, frame: pd.DataFrame) -> np.ndarray:
         names = self.feature_names or list(frame)

@@ -128,7 +128,8 @@ def entities_held_out(spec: EntityFile, table: Table, drop: Dropping, gaps: Gaps
     """
     rows, entity, report, _ = read_entities(table, spec.entity, spec.feature_names, drop)
     report += gap_lines(rows.values, spec.feature_names)
-    samples, splits = fill(rows.scaled(spec.scale), gaps), {"test": torch.arange(int(entity.max()) + 1)}
+    samples = fill(rows.scaled(spec.scale), gaps)
+    splits: dict[Split, Tensor] = {"test": torch.arange(int(entity.max()) + 1)}
     return Prepared(spec, _entities(spec, samples, torch.from_numpy(entity), splits), report, gaps)
 
 

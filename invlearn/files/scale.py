@@ -78,7 +78,7 @@ def _spread(values: np.ndarray) -> Spread:
     # numpy's functions for gaps are slower, and round otherwise.
     mean, std = (np.nanmean, np.nanstd) if np.isnan(values).any() else (np.mean, np.std)
     deviation = np.where(constant, 0, std(values, axis=0, dtype=np.float64))
-    return Spread(mean(values, axis=0, dtype=np.float64), deviation, constant)
+    return Spread(np.asarray(mean(values, axis=0, dtype=np.float64)), deviation, constant)
 
 
 def _is_one_value(constants: np.ndarray, centre: np.ndarray | float) -> bool:
