@@ -218,11 +218,11 @@ class InvariantEncoder(nn.Module):
         return x
 
     def _check_finite(self, x: Tensor | np.ndarray) -> None:
-        values = x if isinstance(x, Tensor) else torch.from_numpy(np.array(x, dtype=np.float64))
-        if bool(torch.isfinite(values).all()):
+        if bool((torch.isfinite(x) if isinstance(x, Tensor) else np.isfinite(x)).all()):
             return
         if self.gaps is None:
             raise ValueError("x holds NaN or infinite values")
+        values = x if isinstance(x, Tensor) else torch.from_numpy(np.array(x))
         if bool(torch.isinf(values).any()):
             raise ValueError("x holds infinite values")
         empty = torch.isnan(values).all(dim=-1)

@@ -148,8 +148,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             for line in unlike_features(spread_of(centred, centre), names):
                 warnings.warn(f"{line}; scaling='per_feature' scales each by itself", UserWarning, stacklevel=2)
         samples, entities = torch.from_numpy(self.scale_(X.astype(np.float64))), torch.from_numpy(entity)
-        trained_on = torch.from_numpy(training)
-        gaps = fit_gaps(samples[trained_on], entities[trained_on], seed)
+        gaps = fit_gaps(samples, entities, torch.from_numpy(training), seed)
         dataset = EntitySamples(
             samples=fill(samples, gaps),
             entity=entities,

@@ -56,7 +56,7 @@ BLOCK = 8_192
 """Samples that are filled at a time."""
 
 
-def fit_gaps(x: Tensor, entity: Tensor, seed: int) -> Gaps:
+def fit_gaps(x: Tensor, entity: Tensor, training: Tensor, seed: int) -> Gaps:
     """Learn from training samples what to fill gaps with.
 
     A Gaussian is fitted by expectation-maximisation, with draws in place of the covariance of what is missing. How far
@@ -64,12 +64,14 @@ def fit_gaps(x: Tensor, entity: Tensor, seed: int) -> Gaps:
     entities, whose samples resemble each other, that is much.
 
     Args:
-        x: Scaled samples ``(n, d)``, NaN where a value is missing; every feature has some, and so has every sample.
+        x: Scaled samples ``(n, d)``, NaN where a value is missing.
         entity: Number of the entity of each, ``(n,)``.
+        training: Which of them are learned from, ``(n,)``; each feature has a value there.
         seed: Of random draws.
     """
     with _one_thread(), torch.no_grad():
-        x, entity = _some(x, entity, seed)
+        chosen = _some(training.nonzero()[:, 0], x.shape[1], seed)
+        x, entity = x[chosen].double(), entity[chosen]
         centre = x.nanmean(0)
         spread = (x - centre).square().nanmean(0).sqrt()
         if x.shape[1] > WIDEST:
@@ -100,7 +102,7 @@ def check_gaps(values: np.ndarray, training: np.ndarray, names: Sequence[str], n
     Raises:
         UserError: A feature has no value, or none that is trained on.
     """
-    counts = (len(values) - _missing(values), int(training.sum()) - _missing(values[training]))
+    counts = (len(values) - _missing(values), int(training.sum()) - _missing(values, training))
     for count, which in zip(counts, ("any row", "a row that is trained on"), strict=True):
         if not count.all():
             raise UserError(f"{name}, column {names[int(count.argmin())]}: no value in {which}; leave the feature out")
@@ -139,10 +141,13 @@ def told_gaps(missing: int, of: int, dim: int) -> str:
     return f"{missing:,} of {of:,} values ({100 * missing / of:.2g}%), filled {source}"
 
 
-def _missing(values: np.ndarray) -> np.ndarray:
-    """How many values each feature lacks, ``(d,)``."""
-    blocks = (values[start : start + BLOCK] for start in range(0, len(values), BLOCK))
-    return np.sum([np.isnan(block).sum(axis=0) for block in blocks], axis=0)
+def _missing(values: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    """How many values each feature lacks in some rows, by default in all, ``(d,)``."""
+    counts = np.zeros(values.shape[1], dtype=np.int64)
+    for start in range(0, len(values), BLOCK):
+        missing = np.isnan(values[start : start + BLOCK])
+        counts += (missing if rows is None else missing[rows[start : start + BLOCK]]).sum(axis=0)
+    return counts
 
 
 def _fitted(z: Tensor, entity: Tensor, centre: Tensor, unit: Tensor, seed: int) -> Gaps:
@@ -212,13 +217,12 @@ def _chosen_shrinkage(z: Tensor, whole: Tensor, entity: Tensor, generator: torch
     return SHRINKAGES[int(errors.argmin())]
 
 
-def _some(x: Tensor, entity: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """A random part of many samples, in float64."""
-    most = max(FEWEST_ROWS, CELLS // x.shape[1])
-    if len(x) > most:
-        chosen = torch.randperm(len(x), generator=seeded_generator(seed, "gaps", "rows"))[:most]
-        x, entity = x[chosen], entity[chosen]
-    return x.double(), entity
+def _some(rows: Tensor, dim: int, seed: int) -> Tensor:
+    """A random part of many rows."""
+    most = max(FEWEST_ROWS, CELLS // dim)
+    if len(rows) <= most:
+        return rows
+    return rows[torch.randperm(len(rows), generator=seeded_generator(seed, "gaps", "rows"))[:most]]
 
 
 def _above_0(spread: Tensor) -> Tensor:

@@ -65,7 +65,8 @@ def notes_on(
         index = int(far.argmax())
         where = f"{names[index]} varies by {deviation[index]:.1g} around {mean[index]:.4g}"
         notes.append(f"{where}: single precision, as an exported encoder takes it, holds little of that")
-    notes += _outlying(values, names, centre, is_alike=scaling == "common")
+    is_alike = choose_scaling(values, names, centre)[0] == "common"  # whatever is done with them
+    notes += _outlying(values, names, centre, is_alike=is_alike)
     if entity is not None and (still := _still(values, deviation, entity)).any():
         notes.append(
             f"{_listed(names, still)}: hardly varying within an entity, and much between them; "

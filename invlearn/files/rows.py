@@ -172,11 +172,6 @@ class Rows:
         told = f", {int(differing.sum()):,} of them {conflicting}" if differing.any() else ""
         return firsts, [f"left out: {len(repeated):,} {kind} that equal an earlier one{told}"]
 
-    @property
-    def has_gaps(self) -> bool:
-        """Whether a value is missing."""
-        return any(np.isnan(self.values[start : start + CHUNK]).any() for start in range(0, len(self.values), CHUNK))
-
     def scaled(self, scale: Scale) -> Tensor:
         """The samples under a scale, ``(m, d)``; they replace ``values``, which may be most of the memory."""
         for start in range(0, len(self.values), CHUNK):

@@ -163,7 +163,7 @@ class SampleFile(ABC):
             entity: Number of the entity of each, ``(n,)``.
             training: Which of them are trained on, ``(n,)``.
         """
-        return None if self.missing == "refuse" else fit_gaps(samples[training], entity[training], self.seed)
+        return None if self.missing == "refuse" else fit_gaps(samples, entity, training, self.seed)
 
     def with_scaling(self, rows: Rows) -> tuple[Self, list[str]]:
         """The same with ``scaling`` settled, and what a report says of that, in lines."""

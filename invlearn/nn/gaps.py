@@ -91,10 +91,10 @@ class Gaps(nn.Module):
     def drawn(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Fill samples ``(n, d)`` at random, as the Gaussian has it, so that their covariance is that of whole ones."""
         missing = torch.isnan(x)
-        factors, noise = self.factors.to(x.dtype), self.noise.to(x.dtype)
-        n, (d, rank) = len(x), factors.shape
-        f, e = (torch.randn(n, size, generator=generator, dtype=x.dtype) for size in (rank, d))
-        other = self.centre.to(x.dtype) + f @ factors.T + e * noise.sqrt()
+        factors = self.factors.to(x.dtype)
+        # Unlike the factors, this root hardly changes where rounding does.
+        root = torch.linalg.cholesky(factors @ factors.T + torch.diag(self.noise.to(x.dtype)))
+        other = self.centre.to(x.dtype) + torch.randn(x.shape, generator=generator, dtype=x.dtype) @ root.T
         # What is drawn differs from its conditional mean as the missing values do from theirs (Matheron's rule).
         error = other - self(torch.where(missing, torch.nan, other))
         return self(x) + torch.where(missing, error, 0.0)
