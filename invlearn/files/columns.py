@@ -103,7 +103,7 @@ def checked_chunks(
             row, column = np.argwhere(gaps)[0]
             raise UserError(f"{table.place(int(rows[row]))}, column {features[column]}: no value{hint}")
         if missing == "keep":
-            empty = np.any(gaps.reshape(len(gaps), samples, -1).all(axis=2), axis=1)
+            empty = np.any(gaps.reshape(len(gaps), samples, len(features) // samples).all(axis=2), axis=1)
             if empty.any():
                 raise UserError(f"{table.place(int(rows[empty.argmax()]))}: no feature has a value{hint}")
         kept = ~gaps.any(axis=1) if missing == "drop" else np.full(len(gaps), True)

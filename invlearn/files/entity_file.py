@@ -83,8 +83,8 @@ class EntityFile(SampleFile):
         return list(self.features)
 
 
-def prepare_entities(spec: EntityFile, table: Table) -> Prepared:
-    """Read the samples of a file, divide them, scale them.
+def prepare_entities(spec: EntityFile, table: Table, gaps: Gaps | None = None) -> Prepared:
+    """Read the samples of a file, divide them, scale them, fill them.
 
     Raises:
         UserError: The file cannot be used; it names row and column.
@@ -116,7 +116,7 @@ def prepare_entities(spec: EntityFile, table: Table) -> Prepared:
     scale = spec.chosen_scale(rows, training.numpy())
     spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=most)
     samples = rows.scaled(spec.scale)
-    gaps = spec.fitted_gaps(samples, codes, training)
+    gaps = gaps or spec.fitted_gaps(samples, codes, training)
     return Prepared(spec, _entities(spec, fill(samples, gaps), codes, splits), report, gaps)
 
 

@@ -84,8 +84,8 @@ class PairFile(SampleFile):
         super()._check_features()
 
 
-def prepare_pairs(spec: PairFile, table: Table) -> Prepared:
-    """Read the pairs of a file, divide them, scale them.
+def prepare_pairs(spec: PairFile, table: Table, gaps: Gaps | None = None) -> Prepared:
+    """Read the pairs of a file, divide them, scale them, fill them.
 
     Raises:
         UserError: The file cannot be used; it names row and column.
@@ -118,7 +118,7 @@ def prepare_pairs(spec: PairFile, table: Table) -> Prepared:
     scale = spec.chosen_scale(rows, training)
     spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=most)
     samples = rows.scaled(spec.scale)
-    gaps = spec.fitted_gaps(samples, torch.from_numpy(entity), torch.from_numpy(training))
+    gaps = gaps or spec.fitted_gaps(samples, torch.from_numpy(entity), torch.from_numpy(training))
     return Prepared(spec, _pairs(spec, fill(samples, gaps), distance, entity, indices), report, gaps)
 
 

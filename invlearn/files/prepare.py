@@ -22,8 +22,12 @@ from invlearn.nn import Gaps
 __all__ = ["feature_names_of", "held_out", "kind_of", "prepare", "scaler_of"]
 
 
-def prepare(spec: SampleFile | Dataset) -> Prepared:
-    """Open a user's file once, check it, divide and scale its samples; a transformation family is ready as it is.
+def prepare(spec: SampleFile | Dataset, *, gaps: Gaps | None = None) -> Prepared:
+    """Open a user's file once, check it, divide, scale and fill its samples; a transformation family is ready as it is.
+
+    Args:
+        spec: Its settings.
+        gaps: What fills gaps, where that has been learned already; else it is learned from the training samples.
 
     Raises:
         UserError: The file cannot be used, or is not the one that a run was started with; it names row and column.
@@ -40,9 +44,9 @@ def prepare(spec: SampleFile | Dataset) -> Prepared:
     spec = replace(spec, path=str(path), fingerprint=table.fingerprint)
     try:
         if isinstance(spec, EntityFile):
-            return prepare_entities(spec, table)
+            return prepare_entities(spec, table, gaps)
         assert isinstance(spec, PairFile)
-        return prepare_pairs(spec, table)
+        return prepare_pairs(spec, table, gaps)
     except UserError:
         raise
     except ValueError as error:  # opens with the setting that it is about

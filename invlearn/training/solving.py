@@ -81,7 +81,7 @@ def solve(experiment: Experiment, device: torch.device) -> Fitted:
     assert experiment.solver is not None
     draws = experiment.draws(device)
     dataset = draws.dataset
-    with shared(experiment.config):
+    with shared((experiment.config, experiment.data.gaps)):
         solved = [
             fit(experiment.solver, observe(dataset, seed, device), dataset.pairs("valid", seed), seed)
             for seed in draws.seeds

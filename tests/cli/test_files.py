@@ -111,7 +111,9 @@ PAIRS: dict[str, tuple[Edit, Named]] = {
 def test_pairs_that_cannot_be_used(name: str, capsys, tmp_path: Path, monkeypatch) -> None:
     edit, named = PAIRS[name]
     file = write(edit(pair_table()), tmp_path / "pairs.csv")
-    line = refused(capsys, tmp_path, monkeypatch, "train", "dataset=pairs", f"dataset.path={file}", "dataset.missing=refuse")
+    line = refused(
+        capsys, tmp_path, monkeypatch, "train", "dataset=pairs", f"dataset.path={file}", "dataset.missing=refuse"
+    )
     assert_error_line(line, file="pairs.csv", **named)
 
 

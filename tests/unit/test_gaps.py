@@ -124,7 +124,7 @@ def test_more_features_than_can_be_told_apart_are_filled_with_means() -> None:
 def test_exports_fill_gaps_as_the_run_does(name: str, form: str, tmp_path: Path, request) -> None:
     used: TrainedRun = request.getfixturevalue(name)
     export_run(used, tmp_path / "encoder", form)
-    x = customers(30, missing=0.3, seed=2)[FEATURES].to_numpy(np.float32)
+    x = np.array(customers(30, missing=0.3, seed=2)[FEATURES], dtype=np.float32)
     assert np.isnan(x).any()
     got, expected = FORMATS[form][1]((tmp_path / "encoder").read_bytes())(x), used.encode(x)
     for ours, theirs in zip(expected, got, strict=True):
