@@ -74,9 +74,9 @@ def fit_gaps(x: Tensor, entity: Tensor, training: Tensor, seed: int) -> Gaps:
         x, entity = x[chosen].double(), entity[chosen]
         centre = x.nanmean(0)
         spread = (x - centre).square().nanmean(0).sqrt()
-        if x.shape[1] > WIDEST:
-            return _stored(centre, x.new_zeros(x.shape[1], 0), _above_0(spread).square())
         unit = torch.where(spread > 0, spread, 1.0)  # a constant is filled with itself
+        if x.shape[1] > WIDEST:
+            return _stored(centre, x.new_zeros(x.shape[1], 0), unit)
         return _fitted((x - centre) / unit, entity, centre, unit, seed)
 
 
@@ -168,7 +168,7 @@ def _fitted(z: Tensor, entity: Tensor, centre: Tensor, unit: Tensor, seed: int) 
             found.append(_moments(gaps.drawn(z, generator)))
             mean, covariance = (torch.stack(part).mean(0) for part in zip(*found, strict=True))
     gaps = _factored(mean, covariance, shrinkage)
-    return _stored(centre + unit * gaps.centre, unit[:, None] * gaps.factors, unit.square() * gaps.noise)
+    return _stored(centre + unit * gaps.centre, unit[:, None] * gaps.factors, unit * gaps.noise)
 
 
 def _moments(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,7 +186,7 @@ def _factored(mean: Tensor, covariance: Tensor, shrinkage: float) -> Gaps:
     noise = shrinkage + rest
     # Turned so that the factors do not depend on each other given all values.
     _, turn = torch.linalg.eigh(factors.T @ (factors / noise[:, None]))
-    return Gaps(mean, factors @ turn, noise)
+    return Gaps(mean, factors @ turn, noise.sqrt())
 
 
 def _chosen_shrinkage(z: Tensor, whole: Tensor, entity: Tensor, generator: torch.Generator) -> float:
@@ -225,13 +225,9 @@ def _some(rows: Tensor, dim: int, seed: int) -> Tensor:
     return rows[torch.randperm(len(rows), generator=seeded_generator(seed, "gaps", "rows"))[:most]]
 
 
-def _above_0(spread: Tensor) -> Tensor:
-    return torch.where(spread > 0, spread, 1.0)
-
-
 def _stored(centre: Tensor, factors: Tensor, noise: Tensor) -> Gaps:
     """In single precision, which samples have too: the last digits depend on the machine, and are cut off."""
-    return Gaps(centre.float(), factors.float(), noise.float())
+    return Gaps(centre.float(), factors.float(), noise.float().clamp(min=torch.finfo(torch.float32).tiny))
 
 
 @contextmanager

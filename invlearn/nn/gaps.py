@@ -23,7 +23,7 @@ TINY = 1e-300
 class Gaps(nn.Module):
     r"""Replaces each NaN of a sample by its mean given the sample's other values, under a Gaussian of few factors.
 
-    .. math:: x = c + W f + e, \quad f \sim N(0, I), \quad e \sim N(0, \operatorname{diag}(v))
+    .. math:: x = c + W f + e, \quad f \sim N(0, I), \quad e \sim N(0, V), \quad V = \operatorname{diag}(s^2)
 
     With o for what is there and m for what is missing, :math:`x_m = c_m + W_m f`, where f solves
     :math:`(I + W_o^T V_o^{-1} W_o) f = W_o^T V_o^{-1} (x_o - c_o)`. Conjugate gradients solve that for all rows at
@@ -32,10 +32,10 @@ class Gaps(nn.Module):
     Args:
         centre: c, ``(d,)``.
         factors: W, ``(d, r)``, such that :math:`W^T V^{-1} W` is diagonal; with r = 0 gaps are filled with c.
-        noise: v, above 0, ``(d,)``.
+        noise: s, above 0, ``(d,)``.
 
     Example:
-        >>> gaps = Gaps(torch.zeros(2), torch.tensor([[1.0], [2.0]]), torch.full((2,), 1e-6))
+        >>> gaps = Gaps(torch.zeros(2), torch.tensor([[1.0], [2.0]]), torch.full((2,), 1e-3))
         >>> gaps(torch.tensor([[1.0, torch.nan], [3.0, 5.0]])).round(decimals=3)
         tensor([[1., 2.],
                 [3., 5.]])
@@ -80,12 +80,12 @@ class Gaps(nn.Module):
         """Fill samples ``(n, d)``; values that are there stay as they are, to the bit."""
         missing = torch.isnan(x)
         if torch.compiler.is_compiling():  # an export, which has no branches
-            return torch.where(missing, self._means(x, missing), x)
+            return self._filled(x, missing)
         rows = missing.any(dim=1)
         if not bool(rows.any()):
             return x
         filled = x.clone()
-        filled[rows] = torch.where(missing[rows], self._means(x[rows], missing[rows]), x[rows])
+        filled[rows] = self._filled(x[rows], missing[rows])
         return filled
 
     def drawn(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -93,19 +93,22 @@ class Gaps(nn.Module):
         missing = torch.isnan(x)
         factors = self.factors.to(x.dtype)
         # Unlike the factors, this root hardly changes where rounding does.
-        root = torch.linalg.cholesky(factors @ factors.T + torch.diag(self.noise.to(x.dtype)))
+        root = torch.linalg.cholesky(factors @ factors.T + torch.diag(self.noise.to(x.dtype).square()))
         other = self.centre.to(x.dtype) + torch.randn(x.shape, generator=generator, dtype=x.dtype) @ root.T
         # What is drawn differs from its conditional mean as the missing values do from theirs (Matheron's rule).
         error = other - self(torch.where(missing, torch.nan, other))
         return self(x) + torch.where(missing, error, 0.0)
 
+    def _filled(self, x: Tensor, missing: Tensor) -> Tensor:
+        return torch.where(missing, self._means(x.double(), missing).to(x.dtype), x)
+
     def _means(self, x: Tensor, missing: Tensor) -> Tensor:
-        """The mean of every value given those that are there, ``(n, d)``, in the precision of x."""
-        centre, factors, noise = (part.to(x.dtype) for part in (self.centre, self.factors, self.noise))
+        """The mean of every value given those that are there, ``(n, d)``, in double precision."""
+        centre, factors, noise = self.centre.double(), self.factors.double(), self.noise.double()
         if not factors.shape[1]:
             return centre.expand_as(x)
-        there = (~missing).to(x.dtype)
-        weighted = factors / noise[:, None]
+        there = (~missing).double()
+        weighted = factors / noise.square()[:, None]
         # With all values there, this diagonal is the whole matrix.
         diagonal = 1 + (factors * weighted).sum(0)
         residual = torch.where(missing, 0.0, x - centre) @ weighted

@@ -67,7 +67,7 @@ def test_gaps_are_filled_with_the_conditional_mean_of_a_gaussian(dim: int, seed:
     centre, noise = rng.standard_normal(dim), rng.uniform(0.05, 2)
     factors = axes * rng.uniform(0, 5, dim)
     covariance = factors @ factors.T + noise * np.eye(dim)
-    gaps = Gaps(*(torch.from_numpy(part) for part in (centre, factors, np.full(dim, noise))))
+    gaps = Gaps(*(torch.from_numpy(part) for part in (centre, factors, np.full(dim, noise**0.5))))
     x = centre + rng.standard_normal((9, dim)) @ np.linalg.cholesky(covariance).T
     x[rng.random(x.shape) < share] = np.nan
     for row, filled in zip(x, gaps(torch.from_numpy(x)).numpy(), strict=True):
@@ -132,7 +132,7 @@ def test_exports_fill_gaps_as_the_run_does(name: str, form: str, tmp_path: Path,
 
 
 def test_values_that_are_there_decide_alone_where_nothing_is_missing(network: TrainedRun) -> None:
-    x = torch.from_numpy(customers(30, seed=3)[FEATURES].to_numpy())
+    x = torch.from_numpy(np.array(customers(30, seed=3)[FEATURES]))
     encoder = network.encoder()
     without = InvariantEncoder(encoder.network, dim=DIM, invariant=DIM, code=encoder.code, scaler=encoder.scaler)
     assert torch.equal(encoder.encode(x)[0], without.encode(x)[0])
