@@ -19,7 +19,7 @@ from tests.support.errors import assert_error_line, assert_line
 from tests.support.own_data import entity_table, write
 from tests.support.processes import in_processes
 
-SHORT = ["trainer.epochs=3", "dataset.size=512", "model.columns=24"]
+SHORT = ["model=extended", "trainer.epochs=3", "dataset.size=512", "model.columns=24"]
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
-    words = ["trainer.epochs=1", "dataset.size=512", "model.columns=24"]
+    words = ["model=extended", "trainer.epochs=1", "dataset.size=512", "model.columns=24"]
     return trained(customers(60), tmp_path_factory.mktemp("network"), *words)
 
 
