@@ -123,7 +123,8 @@ def gap_lines(values: np.ndarray, names: Sequence[str]) -> list[str]:
     where = f"in {features:,} feature{'s' * (features > 1)}"
     lines = [f"missing: {told_gaps(int(missing.sum()), of, len(missing))}, {where}"]
     if missing.sum() > MANY * of:
-        lines.append(f"note: more than {MANY:.0%} of the values are missing; fewer entities will be found")
+        cost = "1 to 13 points of recall@1 where it was measured (docs/own-data.md)"
+        lines.append(f"note: more than {MANY:.0%} of the values are missing; {MANY:.0%} cost {cost}")
     if (mostly := missing > MOSTLY * len(values)).any():
         listed = shortened([name for name, is_mostly in zip(names, mostly, strict=True) if is_mostly])
         lines.append(f"note: mostly missing: {listed}; what they are filled with tells nothing new")

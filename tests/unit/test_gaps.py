@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import invlearn
+from invlearn.data import EntitySamples, LabelledPairs
 from invlearn.encoder import InvariantEncoder, Scaler
 from invlearn.errors import UserError
-from invlearn.files import EntityFile, PairFile, fit_gaps, prepare
+from invlearn.files import EntityFile, PairFile, Prepared, fit_gaps, prepare
 from invlearn.inference import embed, evaluate, match
 from invlearn.inference.export import FORMATS, export_run
 from invlearn.nn import Gaps, StandardAutoEncoder
@@ -41,6 +42,21 @@ def customers(entities: int, *, missing: float = 0.0, copies: int = 4, seed: int
 
 def spec_of(table: pd.DataFrame, path: Path, **more) -> EntityFile:
     return EntityFile(path=str(write(table, path)), entity="id", **more)
+
+
+def samples_of(data: Prepared) -> EntitySamples:
+    assert isinstance(data.dataset, EntitySamples)
+    return data.dataset
+
+
+def file_of(data: Prepared) -> EntityFile:
+    assert isinstance(data.spec, EntityFile)
+    return data.spec
+
+
+def gaps_of(data: Prepared) -> Gaps:
+    assert data.gaps is not None
+    return data.gaps
 
 
 def trained(table: pd.DataFrame, folder: Path, *words: str) -> TrainedRun:
@@ -97,16 +113,16 @@ def test_what_is_missing_is_told_from_the_rest(entities: int, share: float, most
 def test_nothing_is_learned_of_rows_that_are_not_trained_on(tmp_path: Path) -> None:
     table = customers(40, missing=0.1)
     data = prepare(spec_of(table, tmp_path / "a.csv", scaling="none"))
-    held_out = torch.cat([data.dataset.splits[split] for split in ("valid", "test")])
+    held_out = torch.cat([samples_of(data).splits[split] for split in ("valid", "test")])
     changed = table["id"].isin([f"{index:04}" for index in held_out.tolist()])
     table.loc[changed, FEATURES] = 3 * table.loc[changed, FEATURES] + 7
     table.loc[changed & (table.index % 2 == 0), "f1"] = np.nan
     again = prepare(spec_of(table, tmp_path / "b.csv", scaling="none"))
-    kept = torch.isin(data.dataset.entity, data.dataset.splits["train"])
+    kept = torch.isin(samples_of(data).entity, samples_of(data).splits["train"])
     for ours, theirs in (
-        (data.gaps.centre, again.gaps.centre),
-        (data.gaps.noise, again.gaps.noise),
-        (data.dataset.samples[kept], again.dataset.samples[kept]),
+        (gaps_of(data).centre, gaps_of(again).centre),
+        (gaps_of(data).noise, gaps_of(again).noise),
+        (samples_of(data).samples[kept], samples_of(again).samples[kept]),
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)  # values are rounded around another median
 
@@ -175,9 +191,9 @@ def test_a_feature_without_a_value_is_refused_or_left_out(tmp_path: Path) -> Non
     with pytest.raises(UserError, match=naming(file="a.csv", column="f3")):
         prepare(spec_of(table, tmp_path / "a.csv", features=FEATURES))
     left = prepare(spec_of(table, tmp_path / "a.csv"))
-    assert "f3" not in left.spec.feature_names
+    assert "f3" not in file_of(left).feature_names
     assert_line("\n".join(left.report), "no features", "f3")
-    held_out = prepare(spec_of(customers(20), tmp_path / "b.csv")).dataset.splits["test"].tolist()
+    held_out = samples_of(prepare(spec_of(customers(20), tmp_path / "b.csv"))).splits["test"].tolist()
     table = customers(20)
     table.loc[~table["id"].isin([f"{index:04}" for index in held_out]), "f2"] = np.nan
     with pytest.raises(UserError, match=naming(file="c.csv", column="f2")):
@@ -209,11 +225,12 @@ def test_gaps_leave_scale_notes_and_duplicates_as_they_are(tmp_path: Path) -> No
     with pytest.raises(UserError, match=naming(file="b.csv", row=(31, 21), suggests="dataset.drop")):
         prepare(spec_of(table, tmp_path / "b.csv"))
     gappy = prepare(spec_of(table, tmp_path / "b.csv", drop=["duplicates"]))
-    assert gappy.spec.scaling == whole.spec.scaling == "per_feature"
-    np.testing.assert_allclose(gappy.spec.offset, whole.spec.offset, rtol=0.2)
-    np.testing.assert_allclose(gappy.spec.factor, whole.spec.factor, rtol=0.1)
+    assert file_of(gappy).scaling == file_of(whole).scaling == "per_feature"
+    scales = [file_of(data).scale for data in (gappy, whole)]
+    np.testing.assert_allclose(*(np.array(scale.offset) for scale in scales), rtol=0.2)
+    np.testing.assert_allclose(*(np.array(scale.factor) for scale in scales), rtol=0.1)
     assert any(has_line(line, "note", "f0", "-1e+09") for line in gappy.report)
-    assert bool(torch.isfinite(gappy.dataset.samples).all())
+    assert bool(torch.isfinite(samples_of(gappy).samples).all())
 
 
 def test_the_end_of_what_a_pixel_can_be_is_no_mark_for_a_missing_value(tmp_path: Path) -> None:
@@ -235,6 +252,7 @@ def test_pairs_are_filled_too(tmp_path: Path) -> None:
     spec = PairFile(path=str(write(table, tmp_path / "pairs.csv")))
     data = prepare(spec)
     assert_line("\n".join(data.report), "missing", 2, "1,920")
+    assert isinstance(data.dataset, LabelledPairs)
     assert all(bool(torch.isfinite(part).all()) for part in data.dataset.given)
     table.loc[4, [f"x_{index}" for index in range(4)]] = np.nan
     with pytest.raises(UserError, match=naming(file="pairs.csv", row=5)):
@@ -298,4 +316,4 @@ def test_shifted_signals_are_filled_without_being_told_apart_by_it(tmp_path: Pat
     table = entity_table(60, dim=6)
     table.loc[3, "f1"] = np.nan
     data = prepare(spec_of(table, tmp_path / "a.csv"))
-    assert float(data.dataset.samples[3, 1].abs()) < 0.6
+    assert float(samples_of(data).samples[3, 1].abs()) < 0.6
