@@ -200,6 +200,16 @@ def test_a_feature_without_a_value_is_refused_or_left_out(tmp_path: Path) -> Non
         prepare(spec_of(table, tmp_path / "c.csv"))
 
 
+def test_columns_are_unsuitable_with_gaps_too(tmp_path: Path) -> None:
+    table = customers(20)
+    odd = {"still": 1.0, "record": np.arange(80.0) * 3, "stamp": np.arange(80) // 3 / 8}
+    table = table.assign(**odd)
+    table.loc[::7, list(odd)] = np.nan
+    data = prepare(spec_of(table, tmp_path / "a.csv"))
+    assert file_of(data).feature_names == FEATURES
+    assert_line("\n".join(data.report), "no features", *odd)
+
+
 def test_a_report_says_what_is_missing(tmp_path: Path) -> None:
     table = customers(40)
     table.loc[:11, "f1"] = np.nan
