@@ -66,11 +66,9 @@ def coded_chunks(
         UserError: A feature is text or infinite, or missing where the run cannot fill it, or a code is not finite; it
             names file and row.
     """
-    hint = "; --drop-missing leaves such rows out"
-    encoder, first = run.encoder(replica), True
+    encoder, filled, of = run.encoder(replica), 0, 0
     missing: Missing = "drop" if drop_missing else "keep" if encoder.gaps else "refuse"
-    samples_a_row = len(columns.features) // encoder.dim
-    filled = of = 0
+    hint, count = "; --drop-missing leaves such rows out", len(columns.features) // encoder.dim
     workers = min(os.cpu_count() or 1, MOST)
     waiting: deque[tuple[Checked, Future[tuple[np.ndarray, np.ndarray]]]] = deque()
 
@@ -89,11 +87,10 @@ def coded_chunks(
     try:
         with ThreadPoolExecutor(workers) as pool:
             torch.set_num_threads(1)  # a core for each chunk, rather than all for one
-            for chunk in checked_chunks(table, *columns, missing=missing, hint=hint, samples=samples_a_row):
+            for chunk in checked_chunks(table, *columns, missing=missing, hint=hint, samples=count):
                 samples = chunk.features.reshape(-1, encoder.dim)
-                if first and run.config["dataset"].get("scaling") != "none":
+                if not of and run.config["dataset"].get("scaling") != "none":  # of the first chunk
                     _compare_units(encoder, table, samples)
-                first = False
                 filled, of = filled + int(np.isnan(samples).sum()), of + samples.size
                 waiting.append((chunk, pool.submit(encoder.encode, samples)))
                 if len(waiting) > workers:
