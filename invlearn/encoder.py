@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from invlearn.nn import AutoEncoder
+from invlearn.nn import AutoEncoder, Gaps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +66,7 @@ class InfiniteCodeError(ValueError):
 
 
 class InvariantEncoder(nn.Module):
-    r"""A scaler, a network, and the split of its code.
+    r"""A scaler, what fills gaps, a network, and the split of its code.
 
     .. math:: z = f((x - o) / s), \quad z_{inv} = (z_1, \dots, z_I), \quad z_{var} = (z_{I+1}, \dots, z_C)
 
@@ -82,6 +82,7 @@ class InvariantEncoder(nn.Module):
         unit_code: Whether invariant codes are brought to length 1.
         trained: Which of ``encoder`` and ``decoder`` were trained; the other is not to be used.
         feature_names: Columns of a data frame that are a sample's features, in their order.
+        gaps: Fills what is missing of scaled samples; by default nothing may be.
 
     Example:
         >>> from invlearn.nn import StandardAutoEncoder
@@ -102,9 +103,11 @@ class InvariantEncoder(nn.Module):
         unit_code: bool = False,
         trained: Sequence[Literal["encoder", "decoder"]] = ("encoder", "decoder"),
         feature_names: Sequence[str] | None = None,
+        gaps: Gaps | None = None,
     ):
         super().__init__()
         self.scaler = scaler
+        self.gaps = gaps
         self.network = network
         self.dim, self.invariant, self.code = dim, invariant, code
         self.unit_code = unit_code
@@ -141,6 +144,7 @@ class InvariantEncoder(nn.Module):
             unit_code=self.unit_code,
             trained=self.trained,
             feature_names=self.feature_names,
+            gaps=self.gaps,
         )
 
     def invariant_part(self, z: Tensor) -> Tensor:
@@ -152,6 +156,8 @@ class InvariantEncoder(nn.Module):
         """Map samples ``(n, d)`` to invariant codes ``(n, I)`` and variant codes ``(n, C - I)``, for a stack of one."""
         if self.scaler is not None:
             x = self.scaler(x)
+        if self.gaps is not None:
+            x = self.gaps(x)
         z = self.network.encode(x.to(self.dtype)[None])[0]
         return self.invariant_part(z), z[:, self.invariant :]
 
@@ -164,14 +170,14 @@ class InvariantEncoder(nn.Module):
 
         Args:
             x: A tensor or an array; the result is of the same kind. Of a data frame the columns that were trained on
-                are taken, by name, and arrays come out.
+                are taken, by name, and arrays come out. NaN stands for a missing value.
 
         Returns:
             The invariant codes ``(n, I)`` and the variant codes ``(n, C - I)``.
 
         Raises:
-            ValueError: ``x`` has another shape, holds what is no finite number, the encoder was not trained, or this
-                is a stack of several.
+            ValueError: ``x`` has another shape, holds what is no finite number and cannot be filled, the encoder was
+                not trained, or this is a stack of several.
             InfiniteCodeError: A sample is so large, or the parameters are, that its code is not finite.
         """
         if "encoder" not in self.trained:
@@ -181,8 +187,7 @@ class InvariantEncoder(nn.Module):
         x = x if isinstance(x, Tensor) else np.asarray(x)
         if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
             raise ValueError(f"x must hold numbers, got an array of {x.dtype}")
-        if not bool((torch.isfinite(x) if isinstance(x, Tensor) else np.isfinite(x)).all()):
-            raise ValueError("x holds NaN or infinite values")
+        self._check_finite(x)
         if self.replicas > 1:
             raise ValueError(f"this is a stack of {self.replicas} replicas; replica(r) is one of them")
         codes = _in_blocks(self, x, self.dim, self.device)
@@ -211,6 +216,18 @@ class InvariantEncoder(nn.Module):
 
         (x,) = _in_blocks(reconstructed, z, self.code, self.device)
         return x
+
+    def _check_finite(self, x: Tensor | np.ndarray) -> None:
+        if bool((torch.isfinite(x) if isinstance(x, Tensor) else np.isfinite(x)).all()):
+            return
+        if self.gaps is None:
+            raise ValueError("x holds NaN or infinite values")
+        values = x if isinstance(x, Tensor) else torch.from_numpy(np.array(x))
+        if bool(torch.isinf(values).any()):
+            raise ValueError("x holds infinite values")
+        empty = torch.isnan(values).all(dim=-1)
+        if bool(empty.any()):
+            raise ValueError(f"sample {int(empty.int().argmax())} of x has no value")
 
     def _features_of(self, frame: pd.DataFrame) -> np.ndarray:
         names = self.feature_names or list(frame)

@@ -19,9 +19,9 @@ from invlearn.data.seeding import seeded_generator
 from invlearn.encoder import InvariantEncoder as Encoder
 from invlearn.encoder import Scaler
 from invlearn.errors import UserError, nearest
-from invlearn.files import EntityFile, Prepared
+from invlearn.files import EntityFile, Prepared, fill, fit_gaps
 from invlearn.files.notes import choose_scaling, unlike_features
-from invlearn.files.scale import Scaling, scale_of, spread_of
+from invlearn.files.scale import Scaling, medians, scale_of, spread_of
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn
 from invlearn.training.networks import is_closed_form
@@ -38,6 +38,9 @@ __all__ = ["InvariantEncoder"]
 
 PAIRS_PER_SAMPLE = 100
 """Pairs of an epoch for each sample; with fewer than 200 samples an epoch is shorter than usual."""
+
+INPUT: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": "allow-nan"}
+"""What samples are checked for."""
 
 OF_FILES = defaults_of(EntityFile)
 """Defaults of ``dataset=entities``; sizes are at most those."""
@@ -110,6 +113,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
+        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.non_deterministic = False
         return tags
@@ -117,10 +121,12 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def fit(self, X: Any, y: Any) -> InvariantEncoder:
         """Train on samples ``(n, d)`` and their entities ``(n,)``, of any type.
 
+        NaN stands for a missing value, which is filled from the other features of its sample, here and in use.
+
         Raises:
             ValueError: A setting or the data are wrong, or there is one entity only.
         """
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        X, y = validate_data(self, X, y, **INPUT, ensure_min_samples=2)
         try:
             labels, entity = np.unique(y, return_inverse=True)
         except TypeError as error:
@@ -132,7 +138,8 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         seed = int(check_random_state(self.random_state).randint(2**31))
         splits = self._splits(len(labels), seed)
         training = np.isin(entity, splits["train"].numpy())
-        centre = np.median(X, axis=0).astype(np.float64)
+        self._check_gaps(X, training)
+        centre = medians(X).astype(np.float64)
         centred = X - centre
         names = getattr(self, "feature_names_in_", [f"feature {index}" for index in range(X.shape[1])])
         scaling = choose_scaling(centred, names, centre)[0] if self.scaling == "auto" else self.scaling
@@ -140,9 +147,11 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if scaling == "common":
             for line in unlike_features(spread_of(centred, centre), names):
                 warnings.warn(f"{line}; scaling='per_feature' scales each by itself", UserWarning, stacklevel=2)
+        samples, entities = torch.from_numpy(self.scale_(X.astype(np.float64))), torch.from_numpy(entity)
+        gaps = fit_gaps(samples, entities, torch.from_numpy(training), seed)
         dataset = EntitySamples(
-            samples=torch.from_numpy(self.scale_(X.astype(np.float64))),
-            entity=torch.from_numpy(entity),
+            samples=fill(samples, gaps),
+            entity=entities,
             splits=splits,
             distance=self.distance,
             samples_per_entity=OF_FILES["samples_per_entity"],
@@ -151,7 +160,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             test_size=OF_FILES["test_size"],
             seed=seed,
         )
-        experiment = Experiment.from_config(self._config(seed), prepared=Prepared(dataset, dataset))
+        experiment = Experiment.from_config(self._config(seed), prepared=Prepared(dataset, dataset, gaps=gaps))
         self.encoder_, self.n_iter_ = _trained(experiment)
         self.encoder_.scaler = Scaler(self.scale_.offset, self.scale_.factor)
         self.model_ = self.encoder_.network
@@ -161,7 +170,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def transform(self, X: Any) -> np.ndarray:
         """Invariant codes ``(n, invariant)`` of samples ``(n, d)``, of the same precision."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = validate_data(self, X, **INPUT, reset=False)
         return self._codes(np.asarray(X))
 
     def _codes(self, X: np.ndarray) -> np.ndarray:
@@ -174,7 +183,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Samples that are alone of their entity, ``y`` of shape ``(n,)``, are not counted; with none left it is 0.
         """
         check_is_fitted(self)
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], reset=False)
+        X, y = validate_data(self, X, y, **INPUT, reset=False)
         codes = self._codes(X)
         if len(codes) < 2:
             return 0.0
@@ -182,6 +191,14 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         _, entity, counts = np.unique(y, return_inverse=True, return_counts=True)
         counted = counts[entity] > 1
         return float((entity[others] == entity)[counted].mean()) if counted.any() else 0.0
+
+    def _check_gaps(self, X: np.ndarray, training: np.ndarray) -> None:
+        missing = np.isnan(X)
+        if missing.all(axis=1).any():
+            raise ValueError(f"sample {int(missing.all(axis=1).argmax())} of X has no value")
+        if missing[training].all(axis=0).any():
+            index = int(missing[training].all(axis=0).argmax())
+            raise ValueError(f"feature {index} of X has no value in a sample that is trained on")
 
     def _splits(self, count: int, seed: int) -> dict[Split, torch.Tensor]:
         if not 0 <= self.validation_fraction < 1:

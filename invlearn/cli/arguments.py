@@ -43,7 +43,11 @@ class Parser(ArgumentParser):
             metavar="COLUMNS",
             help="names with commas between, or a prefix; by default as in training",
         )
-        self.add_argument("--drop-missing", action="store_true", help="leave out rows in which a feature is missing")
+        self.add_argument(
+            "--drop-missing",
+            action="store_true",
+            help="leave out rows in which a feature is missing, instead of filling it",
+        )
         self.add_argument("--replica", type=int, help="which replica encodes; by default the best by validation loss")
         self.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
 

@@ -21,6 +21,7 @@ from invlearn.system.output import say, show
 from invlearn.system.processes import follow, joined, launched, speaks
 
 if TYPE_CHECKING:
+    from invlearn.nn import Gaps
     from invlearn.training.choice import Choice
     from invlearn.training.experiment import Experiment
 
@@ -75,17 +76,18 @@ def _train(config: DictConfig, *, dry_run: bool) -> int:
 
 def _follow() -> int:
     """What a process does that is not the first: part of the computation, and nothing else."""
+    from invlearn.files import prepare
     from invlearn.training.device import resolve_device
     from invlearn.training.experiment import Experiment
     from invlearn.training.learner import learn
 
-    def prepare(config: Mapping[str, Any]) -> Callable[[], object]:
+    def prepared(task: tuple[Mapping[str, Any], Gaps | None]) -> Callable[[], object]:
+        config, gaps = task  # as the first process has settled and learned them
         experiment = Experiment.from_config(config)
         resolve_device(experiment.settings.device)
-        _ = experiment.data
-        return partial(learn, experiment)
+        return partial(learn, experiment.on(prepare(experiment.spec, gaps=gaps)))
 
-    return 0 if follow(prepare) else 2
+    return 0 if follow(prepared) else 2
 
 
 def _check_shared(experiment: Experiment | Choice) -> None:

@@ -1,7 +1,8 @@
 """The user's own files: opened once, read in chunks, checked, and handed over as data to draw from."""
 
-from invlearn.files.columns import checked_chunks, choose_columns
+from invlearn.files.columns import Missing, checked_chunks, choose_columns
 from invlearn.files.entity_file import EntityFile
+from invlearn.files.filling import fill, fit_gaps, told_gaps
 from invlearn.files.many import files_of
 from invlearn.files.opening import open_table
 from invlearn.files.pair_file import PairFile
@@ -16,6 +17,7 @@ __all__ = [
     "CHUNK",
     "Dropping",
     "EntityFile",
+    "Missing",
     "PairFile",
     "Prepared",
     "SampleFile",
@@ -26,10 +28,13 @@ __all__ = [
     "choose_columns",
     "feature_names_of",
     "files_of",
+    "fill",
+    "fit_gaps",
     "held_out",
     "kind_of",
     "open_table",
     "prepare",
     "scaler_of",
     "table_writer",
+    "told_gaps",
 ]

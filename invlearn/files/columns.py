@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,20 +12,24 @@ import pandas as pd
 from invlearn.errors import UserError
 from invlearn.files.table import Chunk, Table
 
-__all__ = ["Checked", "Choice", "checked_chunks", "choose_columns", "numbers"]
+__all__ = ["Checked", "Choice", "Missing", "checked_chunks", "choose_columns", "numbers"]
 
 
 Choice = Callable[[Chunk], np.ndarray]
 """Indices of the rows of a chunk that are to be read, ascending."""
 
 
+Missing = Literal["refuse", "drop", "keep"]
+"""What is done with rows in which a feature is missing; of those kept, each sample has a value at least."""
+
+
 class Checked(NamedTuple):
-    """Some rows of a table whose features are finite numbers."""
+    """Some rows of a table whose features are finite numbers, or missing."""
 
     rows: np.ndarray
     """Their numbers in the table, from 1, ``(n,)``."""
     features: np.ndarray
-    """``(n, d)``, float64."""
+    """``(n, d)``, float64; NaN where a value is missing."""
     others: pd.DataFrame
     """The other columns asked for, of the same rows."""
     dropped: int
@@ -66,8 +70,9 @@ def checked_chunks(
     features: Sequence[str],
     others: Sequence[str] = (),
     *,
-    drop_missing: bool = False,
+    missing: Missing = "refuse",
     hint: str = "",
+    samples: int = 1,
     chosen: Choice | None = None,
 ) -> Iterator[Checked]:
     """The rows of a table, in chunks, with their features as numbers.
@@ -76,12 +81,14 @@ def checked_chunks(
         table: The file.
         features: Columns that must hold finite numbers.
         others: Columns to read beside them, as they are written.
-        drop_missing: Leave out rows in which a feature is missing, instead of refusing them.
-        hint: What a user can do about a missing value.
+        missing: What to do with rows in which a feature is missing.
+        hint: What a user can do about rows that are refused.
+        samples: How many samples a row has, of equally many features.
         chosen: Which rows to read, where not all; the others are not checked either.
 
     Raises:
-        UserError: A feature is missing, text or infinite; it names file, row and column.
+        UserError: A feature is missing, text or infinite, or a sample has no value at all; it names file, row and
+            column.
     """
     for chunk in table.chunks([*features, *others], text=others):
         frame, rows = chunk.frame, np.arange(chunk.first_row, chunk.first_row + len(chunk.frame))
@@ -91,11 +98,15 @@ def checked_chunks(
         values = np.empty((len(frame), len(features)))
         for index, name in enumerate(features):
             values[:, index] = numbers(table, frame[name], rows)
-        missing = np.isnan(values)
-        kept = ~missing.any(axis=1)
-        if not drop_missing and not kept.all():
-            row, column = np.argwhere(missing)[0]
+        gaps = np.isnan(values)
+        if missing == "refuse" and gaps.any():
+            row, column = np.argwhere(gaps)[0]
             raise UserError(f"{table.place(int(rows[row]))}, column {features[column]}: no value{hint}")
+        if missing == "keep":
+            empty = np.any(gaps.reshape(len(gaps), samples, len(features) // samples).all(axis=2), axis=1)
+            if empty.any():
+                raise UserError(f"{table.place(int(rows[empty.argmax()]))}: no feature has a value{hint}")
+        kept = ~gaps.any(axis=1) if missing == "drop" else np.full(len(gaps), True)
         dropped = int((~kept).sum())
         others_of = frame.filter(list(others))
         if dropped:

@@ -15,11 +15,13 @@ from torch import Tensor
 from invlearn.data import EntitySamples, Split
 from invlearn.errors import UserError
 from invlearn.files.columns import choose_columns
+from invlearn.files.filling import check_gaps, fill, gap_lines
 from invlearn.files.rows import Dropping, Rows
 from invlearn.files.sample_file import Prepared, SampleFile, split_at_random
 from invlearn.files.table import Table
 from invlearn.files.taking import MostRows, nameless, read_rows, some_entities
 from invlearn.files.unsuitable import unsuitable_columns
+from invlearn.nn import Gaps
 
 __all__ = ["EntityFile", "entities_held_out", "prepare_entities", "read_entities"]
 
@@ -81,8 +83,8 @@ class EntityFile(SampleFile):
         return list(self.features)
 
 
-def prepare_entities(spec: EntityFile, table: Table) -> Prepared:
-    """Read the samples of a file, divide them, scale them.
+def prepare_entities(spec: EntityFile, table: Table, gaps: Gaps | None = None) -> Prepared:
+    """Read the samples of a file, divide them, scale them, fill them.
 
     Raises:
         UserError: The file cannot be used; it names row and column.
@@ -97,37 +99,43 @@ def prepare_entities(spec: EntityFile, table: Table) -> Prepared:
         spec = replace(spec, features=[name for name in names if name not in unsuitable] or names)
     else:
         unsuitable = {}
-    drop, names = Dropping(spec.drop), spec.feature_names
-    rows, entity, report, most = read_entities(table, spec.entity, names, drop, most=spec.most_rows, seed=spec.seed)
+    names, how = spec.feature_names, spec.dropping
+    rows, entity, report, most = read_entities(table, spec.entity, names, how, most=spec.most_rows, seed=spec.seed)
     count = int(entity.max()) + 1
     if count < 6:
         raise UserError(f"{table}: only {count} entities; six are needed, two for each split")
     splits = split_at_random(count, spec.valid_share, spec.test_share, spec.seed)
+    codes = torch.from_numpy(entity)
+    training = torch.isin(codes, splits["train"])
+    check_gaps(rows.values, training.numpy(), names, str(table))
     spec, line = spec.with_scaling(rows)
     report[1:1] = [*spec.feature_lines(table, rows, entity, [spec.entity], unsuitable), *line]
     report.append("entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items()))
     if few := [split for split, part in splits.items() if split != "train" and len(part) < FEW]:
         report.append(f"note: what is measured on {' and '.join(few)} entities rests on few")
-    codes = torch.from_numpy(entity)
-    scale = spec.chosen_scale(rows, torch.isin(codes, splits["train"]).numpy())
+    scale = spec.chosen_scale(rows, training.numpy())
     spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=most)
-    return Prepared(spec, _samples(spec, rows, codes, splits), report)
+    samples = rows.scaled(spec.scale)
+    gaps = gaps or spec.fitted_gaps(samples, codes, training)
+    return Prepared(spec, _entities(spec, fill(samples, gaps), codes, splits), report, gaps)
 
 
-def entities_held_out(spec: EntityFile, table: Table, drop: Dropping) -> Prepared:
-    """The samples of another file, scaled likewise, all of them to test with.
+def entities_held_out(spec: EntityFile, table: Table, drop: Dropping, gaps: Gaps | None) -> Prepared:
+    """The samples of another file, scaled and filled likewise, all of them to test with.
 
     Raises:
         UserError: The file cannot be used; it names row and column.
     """
     rows, entity, report, _ = read_entities(table, spec.entity, spec.feature_names, drop)
-    codes = torch.from_numpy(entity)
-    return Prepared(spec, _samples(spec, rows, codes, {"test": torch.arange(int(entity.max()) + 1)}), report)
+    report += gap_lines(rows.values, spec.feature_names)
+    samples = fill(rows.scaled(spec.scale), gaps)
+    splits: dict[Split, Tensor] = {"test": torch.arange(int(entity.max()) + 1)}
+    return Prepared(spec, _entities(spec, samples, torch.from_numpy(entity), splits), report, gaps)
 
 
-def _samples(spec: EntityFile, rows: Rows, entity: Tensor, splits: Mapping[Split, Tensor]) -> EntitySamples:
+def _entities(spec: EntityFile, samples: Tensor, entity: Tensor, splits: Mapping[Split, Tensor]) -> EntitySamples:
     return EntitySamples(
-        samples=rows.scaled(spec.scale),
+        samples=samples,
         entity=entity,
         splits=splits,
         distance=spec.distance,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from invlearn.files.scale import Scaling, Spread, spread_of
+from invlearn.files.scale import Scaling, Spread, extents, quartiles, spread_of
 
 __all__ = ["choose_scaling", "notes_on", "shortened", "unlike_features"]
 
@@ -46,7 +46,7 @@ def notes_on(
     """What a user should know before training, in lines.
 
     Args:
-        values: Samples ``(n, d)``, ``centre`` subtracted.
+        values: Samples ``(n, d)``, ``centre`` subtracted; NaN where a value is missing.
         names: Of their features.
         scaling: How they will be scaled.
         centre: ``(d,)``.
@@ -65,7 +65,8 @@ def notes_on(
         index = int(far.argmax())
         where = f"{names[index]} varies by {deviation[index]:.1g} around {mean[index]:.4g}"
         notes.append(f"{where}: single precision, as an exported encoder takes it, holds little of that")
-    notes += _outlying(values, names, centre)
+    is_alike = choose_scaling(values, names, centre)[0] == "common"  # whatever is done with them
+    notes += _outlying(values, names, centre, is_alike=is_alike)
     if entity is not None and (still := _still(values, deviation, entity)).any():
         notes.append(
             f"{_listed(names, still)}: hardly varying within an entity, and much between them; "
@@ -86,8 +87,8 @@ def choose_scaling(values: np.ndarray, names: Sequence[str], centre: np.ndarray)
         centre: ``(d,)``.
     """
     rows = values[:: max(1, len(values) // LOOKED_AT)]
-    low, high = np.percentile(rows, [25, 75], axis=0)
-    extent, counted = np.ptp(rows, axis=0), high > low
+    low, _, high = quartiles(rows)
+    extent, counted = extents(rows), high > low
     if counted.sum() < 2:
         return "common", None
     extent = np.where(counted, extent, np.nan)
@@ -125,30 +126,63 @@ def _times(ratio: float) -> str:
     return f"{ratio:,.0f}" if ratio < 1e5 else f"{ratio:.0e}"
 
 
-def _outlying(values: np.ndarray, names: Sequence[str], centre: np.ndarray) -> list[str]:
-    rows = values[:: max(1, len(values) // LOOKED_AT)]
-    low, middle, high = np.percentile(rows, [25, 50, 75], axis=0)
-    distance = np.maximum(values.max(axis=0) - middle, middle - values.min(axis=0))
-    if not (outlying := (high > low) & (distance > OUTLYING * (high - low))).any():
+def _outlying(values: np.ndarray, names: Sequence[str], centre: np.ndarray, *, is_alike: bool) -> list[str]:
+    """A line on values that may stand for missing ones: they lie far outside of all others.
+
+    Those at an end of what a feature can be, as 1 or 255 of a pixel, are near others of it, or usual in other features
+    that span alike.
+
+    Args:
+        values: Samples ``(n, d)``, ``centre`` subtracted.
+        names: Of their features.
+        centre: ``(d,)``.
+        is_alike: Whether features span alike.
+    """
+    low, middle, high = quartiles(values[:: max(1, len(values) // LOOKED_AT)])
+    top, bottom = np.nanmax(values, axis=0), np.nanmin(values, axis=0)
+    marks = np.where(top - middle >= middle - bottom, top, bottom)
+    outlying = (high > low) & (np.abs(marks - middle) > OUTLYING * (high - low))
+    usual = [np.min(low + centre), np.max(high + centre)] if is_alike else []
+    for index in np.flatnonzero(outlying):
+        column = values[:, index]
+        others = column[(column != marks[index]) & ~np.isnan(column)]
+        rest = np.array([others.min(initial=middle[index]), others.max(initial=middle[index])]) + centre[index]
+        outlying[index] = _lies_outside(marks[index] + centre[index], [*rest, *usual])
+    if not outlying.any():
         return []
     index = int(outlying.argmax())
-    column = values[:, index]
-    value = column[np.abs(column - middle[index]).argmax()] + centre[index]
-    usual = f"half of the values are between {low[index] + centre[index]:.3g} and {high[index] + centre[index]:.3g}"
-    found = f"{_listed(names, outlying)}: values such as {value:.4g}, where {usual}"
+    half = f"half of the values are between {low[index] + centre[index]:.3g} and {high[index] + centre[index]:.3g}"
+    found = f"{_listed(names, outlying)}: values such as {marks[index] + centre[index]:.4g}, where {half}"
     return [f"{found}; if that stands for a missing value, leave the field empty"]
+
+
+def _lies_outside(value: float, others: Sequence[float]) -> bool:
+    """Whether a value is further from others than these are from each other."""
+    low, high = min(others), max(others)
+    return max(low - value, value - high) > high - low
 
 
 def _still(values: np.ndarray, deviation: np.ndarray, entity: np.ndarray) -> np.ndarray:
     """Which features hardly vary within entities, ``(d,)``: none where most do, as where copies differ by noise."""
-    counts = np.bincount(entity)
     within = []
     for block in np.array_split(values, max(1, values.shape[1] // TOGETHER), axis=1):
         for column in np.ascontiguousarray(block.T):
-            means = np.bincount(entity, weights=column) / counts
-            within.append(np.sqrt(np.square(column - means[entity]).mean()))
+            within.append(_deviation_within(column, entity))
     still = (deviation > 0) & (np.array(within) < STILL * deviation)
     return still & (still.mean() < 0.5)
+
+
+def _deviation_within(column: np.ndarray, entity: np.ndarray) -> float:
+    """The deviation of a feature from its mean over an entity; infinite where no entity has two values."""
+    there = ~np.isnan(column)
+    if not there.all():
+        column, entity = column[there], entity[there]
+        several = np.bincount(entity)[entity] > 1
+        column, entity = column[several], entity[several]
+        if not len(column):
+            return np.inf
+    means = np.bincount(entity, weights=column) / np.maximum(np.bincount(entity), 1)
+    return float(np.sqrt(np.square(column - means[entity]).mean()))
 
 
 def shortened(names: Sequence[str]) -> str:

@@ -9,14 +9,17 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from invlearn.data import LabelledPairs, Pairs, Split
 from invlearn.errors import UserError
 from invlearn.files.columns import choose_columns
+from invlearn.files.filling import check_gaps, fill, gap_lines
 from invlearn.files.rows import Dropping, Rows
 from invlearn.files.sample_file import Prepared, SampleFile, split_at_random
 from invlearn.files.table import Table
 from invlearn.files.taking import MostRows, read_rows, some_rows
+from invlearn.nn import Gaps
 
 __all__ = ["PairFile", "pairs_held_out", "prepare_pairs"]
 
@@ -81,14 +84,14 @@ class PairFile(SampleFile):
         super()._check_features()
 
 
-def prepare_pairs(spec: PairFile, table: Table) -> Prepared:
-    """Read the pairs of a file, divide them, scale them.
+def prepare_pairs(spec: PairFile, table: Table, gaps: Gaps | None = None) -> Prepared:
+    """Read the pairs of a file, divide them, scale them, fill them.
 
     Raises:
         UserError: The file cannot be used; it names row and column.
     """
     spec = _with_features(spec, table)
-    rows, distance, report, most = _read_pairs(spec, table, Dropping(spec.drop), spec.most_rows)
+    rows, distance, report, most = _read_pairs(spec, table, spec.dropping, spec.most_rows)
     entity = _components(rows.hashes, distance == 0)
     linked = _components(rows.hashes, np.full(len(distance), True))
     # What is divided, a part for each sample: all that is linked, unless that is more than fits into a split.
@@ -107,23 +110,29 @@ def prepare_pairs(spec: PairFile, table: Table) -> Prepared:
         report.append(f"{split}: {same:,} same and {len(chosen) - same:,} different pairs")
         if split != "train" and min(same, len(chosen) - same) < FEW:
             report.append(f"note: what is measured on {split} pairs rests on few of one kind")
+    training = np.repeat(np.isin(np.arange(len(distance)), indices["train"]), 2)
+    check_gaps(rows.values, training, spec.feature_names, str(table))
     spec, line = spec.with_scaling(rows)
     report[1:1] = [*spec.feature_lines(table, rows, None, [*spec.feature_names_prime, spec.label]), *line]
     report += _notes(rows.hashes, entity, distance)
-    scale = spec.chosen_scale(rows, np.repeat(np.isin(np.arange(len(distance)), indices["train"]), 2))
+    scale = spec.chosen_scale(rows, training)
     spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=most)
-    return Prepared(spec, _pairs(spec, rows, distance, entity, indices), report)
+    samples = rows.scaled(spec.scale)
+    gaps = gaps or spec.fitted_gaps(samples, torch.from_numpy(entity), torch.from_numpy(training))
+    return Prepared(spec, _pairs(spec, fill(samples, gaps), distance, entity, indices), report, gaps)
 
 
-def pairs_held_out(spec: PairFile, table: Table, drop: Dropping) -> Prepared:
-    """The pairs of another file, scaled likewise, all of them to test with.
+def pairs_held_out(spec: PairFile, table: Table, drop: Dropping, gaps: Gaps | None) -> Prepared:
+    """The pairs of another file, scaled and filled likewise, all of them to test with.
 
     Raises:
         UserError: The file cannot be used; it names row and column.
     """
     rows, distance, report, _ = _read_pairs(spec, table, drop, None)
     entity = _components(rows.hashes, distance == 0)
-    return Prepared(spec, _pairs(spec, rows, distance, entity, {"test": np.arange(len(distance))}), report)
+    report += gap_lines(rows.values, spec.feature_names)
+    samples = fill(rows.scaled(spec.scale), gaps)
+    return Prepared(spec, _pairs(spec, samples, distance, entity, {"test": np.arange(len(distance))}), report, gaps)
 
 
 def _with_features(spec: PairFile, table: Table) -> PairFile:
@@ -144,9 +153,8 @@ def _with_features(spec: PairFile, table: Table) -> PairFile:
 
 
 def _pairs(
-    spec: PairFile, rows: Rows, distance: np.ndarray, entity: np.ndarray, indices: Mapping[Split, np.ndarray]
+    spec: PairFile, samples: Tensor, distance: np.ndarray, entity: np.ndarray, indices: Mapping[Split, np.ndarray]
 ) -> LabelledPairs:
-    samples = rows.scaled(spec.scale)
     try:
         return LabelledPairs(
             given=Pairs(samples[0::2], samples[1::2], torch.from_numpy(distance)),

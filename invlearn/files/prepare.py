@@ -17,12 +17,17 @@ from invlearn.files.rows import Dropping
 from invlearn.files.sample_file import Prepared, SampleFile
 from invlearn.files.scale import Scale
 from invlearn.files.table import StoredTable, Table
+from invlearn.nn import Gaps
 
 __all__ = ["feature_names_of", "held_out", "kind_of", "prepare", "scaler_of"]
 
 
-def prepare(spec: SampleFile | Dataset) -> Prepared:
-    """Open a user's file once, check it, divide and scale its samples; a transformation family is ready as it is.
+def prepare(spec: SampleFile | Dataset, *, gaps: Gaps | None = None) -> Prepared:
+    """Open a user's file once, check it, divide, scale and fill its samples; a transformation family is ready as it is.
+
+    Args:
+        spec: Its settings.
+        gaps: What fills gaps, where that has been learned already; else it is learned from the training samples.
 
     Raises:
         UserError: The file cannot be used, or is not the one that a run was started with; it names row and column.
@@ -39,16 +44,18 @@ def prepare(spec: SampleFile | Dataset) -> Prepared:
     spec = replace(spec, path=str(path), fingerprint=table.fingerprint)
     try:
         if isinstance(spec, EntityFile):
-            return prepare_entities(spec, table)
+            return prepare_entities(spec, table, gaps)
         assert isinstance(spec, PairFile)
-        return prepare_pairs(spec, table)
+        return prepare_pairs(spec, table, gaps)
     except UserError:
         raise
     except ValueError as error:  # opens with the setting that it is about
         raise UserError(f"dataset.{error}") from error
 
 
-def held_out(spec: SampleFile | Dataset, table: Table, *, entity: str | None, drop: Dropping) -> Prepared:
+def held_out(
+    spec: SampleFile | Dataset, table: Table, *, entity: str | None, drop: Dropping, gaps: Gaps | None = None
+) -> Prepared:
     """Samples or pairs of another table, all of them to test a run with.
 
     Args:
@@ -56,17 +63,18 @@ def held_out(spec: SampleFile | Dataset, table: Table, *, entity: str | None, dr
         table: The table.
         entity: Column that names the entity; None is as in training.
         drop: What may be left out of it.
+        gaps: What fills its gaps, where these are kept.
 
     Raises:
         UserError: The file cannot be used; it names row and column.
     """
     if isinstance(spec, PairFile) and entity is None:
-        return pairs_held_out(spec, table, drop)
+        return pairs_held_out(spec, table, drop, gaps)
     if isinstance(spec, SampleFile):
         if entity in spec.feature_names:
             raise UserError(f"evaluate: --entity {entity} names a feature of this run")
         if isinstance(spec, EntityFile):
-            return entities_held_out(replace(spec, entity=entity or spec.entity), table, drop)
+            return entities_held_out(replace(spec, entity=entity or spec.entity), table, drop, gaps)
     if entity is None:
         raise UserError("evaluate: say with --entity which column of the file names the entity")
     table.require([entity], "--entity")
@@ -77,7 +85,7 @@ def held_out(spec: SampleFile | Dataset, table: Table, *, entity: str | None, dr
         if len(features) != spec.dim:
             raise UserError(f"{table}: {len(features)} features, but the run has {spec.dim}")
     like = EntityFile(path=str(table), entity=entity, features=features, offset=scale.offset, factor=scale.factor)
-    return entities_held_out(like, table, drop)
+    return entities_held_out(like, table, drop, gaps)
 
 
 def kind_of(spec: SampleFile | Dataset) -> Literal["family", "entities", "pairs"]:

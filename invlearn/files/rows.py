@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from invlearn.errors import UserError
-from invlearn.files.columns import Checked
-from invlearn.files.scale import Scale
+from invlearn.files.columns import Checked, Missing
+from invlearn.files.scale import Scale, medians
 from invlearn.files.table import CHUNK, Table
 
 __all__ = ["Dropping", "Rows", "row_hashes"]
@@ -32,13 +32,20 @@ class Dropping:
     Args:
         kinds: Of ``missing`` and ``duplicates``.
         option: How its user says so, with the kind in place of ``{}``.
+        fills: Whether rows with gaps are kept, to be filled, unless they are left out.
     """
 
     kinds: Sequence[str] = ()
     option: str = "dataset.drop=[{}]"
+    fills: bool = False
 
     def __contains__(self, kind: str) -> bool:
         return kind in self.kinds
+
+    @property
+    def missing(self) -> Missing:
+        """What is done with rows in which a feature is missing."""
+        return "drop" if "missing" in self.kinds else "keep" if self.fills else "refuse"
 
     def hint(self, kind: str) -> str:
         """What a user can do about rows that are refused."""
@@ -76,7 +83,7 @@ class Rows:
     Args:
         numbers: Rows of the file, from 1, ``(n,)``.
         values: Their samples, ``(m, d)``, those of a row next to each other; float32, ``centre`` subtracted, so that
-            large numbers that differ by little still do.
+            large numbers that differ by little still do; NaN where a value is missing.
         hashes: Of each sample as it stands in the file, ``(m,)``; equal where samples are.
         others: Other columns of the rows.
         missing: Rows left out because a value was missing.
@@ -107,7 +114,10 @@ class Rows:
         for chunk in chunks:
             found = chunk.features.reshape(-1, chunk.features.shape[1] // samples)
             if centre is None and len(found):
-                centre = np.median(found, axis=0)
+                centre = np.full(found.shape[1], np.nan)
+            if centre is not None and len(found) and np.isnan(centre).any():
+                # Of a feature that has had no value yet, nothing was subtracted from.
+                centre = np.where(np.isnan(centre), medians(found), centre)
             numbers.append(chunk.rows)
             hashes.append(row_hashes(found))
             values.append((found - (0.0 if centre is None else centre)).astype(np.float32))
@@ -116,7 +126,7 @@ class Rows:
         if centre is None:
             raise UserError(f"{name} has no rows" + (" without a missing value" if missing else ""))
         table = pd.concat(others, ignore_index=True)
-        return cls(numbers.whole(), values.whole(), hashes.whole(), table, missing, centre)
+        return cls(numbers.whole(), values.whole(), hashes.whole(), table, missing, np.nan_to_num(centre))
 
     def keep(self, indices: np.ndarray) -> Rows:
         """Some of the rows, by their indices."""
@@ -173,6 +183,8 @@ class Rows:
 def row_hashes(values: np.ndarray) -> np.ndarray:
     """A hash of each row, uint64: equal for equal rows, and for others by chance only, one in 2^64.
 
+    Rows with gaps are equal where their gaps and all their values are.
+
     Args:
         values: ``(n, d)``, of 64 bits each.
     """
@@ -181,6 +193,8 @@ def row_hashes(values: np.ndarray) -> np.ndarray:
     step = max(1, HASHED // values.shape[1])
     for start in range(0, len(values), step):
         block = values[start : start + step] + values.dtype.type(0)  # -0 becomes 0
+        if (gaps := np.isnan(block)).any():  # which may be written in different bits
+            block[gaps] = np.nan
         hashes = pd.util.hash_array(block.ravel(), categorize=False).reshape(block.shape)
         found[start : start + step] = hashes @ odd
     return found

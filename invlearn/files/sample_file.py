@@ -15,11 +15,13 @@ from torch import Tensor
 
 from invlearn.data import Dataset, Split
 from invlearn.data.seeding import seeded_generator
+from invlearn.files.filling import fit_gaps, gap_lines
 from invlearn.files.notes import choose_scaling, notes_on, shortened
-from invlearn.files.rows import Rows
+from invlearn.files.rows import Dropping, Rows
 from invlearn.files.scale import Scale, Scaling, scale_of
 from invlearn.files.table import Table
 from invlearn.files.taking import MostRows
+from invlearn.nn import Gaps
 
 __all__ = ["Drop", "Prepared", "SampleFile", "split_at_random"]
 
@@ -38,8 +40,10 @@ class SampleFile(ABC):
 
     Args:
         path: The file: CSV, Parquet, NPZ or NPY; or a folder, or a pattern, of Parquet files that are one table.
-        drop: What to leave out instead of refusing the file: rows in which a value is ``missing``, and rows that are
-            ``duplicates`` of an earlier one. Entities with one sample are left out anyway; ``singletons``, which
+        missing: What a missing value of a feature means, in training and in use: ``impute`` fills it from the other
+            features of its sample, as training samples say; ``refuse`` ends with an error.
+        drop: What to leave out instead: rows in which a value is ``missing``, and rows that are ``duplicates`` of an
+            earlier one, which are refused else. Entities with one sample are left out anyway; ``singletons``, which
             version 0.1 needed for that, changes nothing.
         scaling: ``common``: one offset and one factor for all features, so that training samples have mean 0 and
             variance 1 over all features together; ``per_feature``: for each its own, which breaks a symmetry between
@@ -62,6 +66,7 @@ class SampleFile(ABC):
     kind: ClassVar[Literal["entities", "pairs"]]
 
     path: str
+    missing: Literal["impute", "refuse"] = "impute"
     drop: Sequence[Drop] = ()
     scaling: Scaling = "auto"
     offset: float | Sequence[float] | Literal["auto"] = "auto"
@@ -130,6 +135,11 @@ class SampleFile(ABC):
         return Scale(self.offset, self.factor)
 
     @property
+    def dropping(self) -> Dropping:
+        """What is left out of the file, and whether gaps are filled."""
+        return Dropping(self.drop, fills=self.missing == "impute")
+
+    @property
     def _given_scale(self) -> dict[str, float | Sequence[float]]:
         given: dict[str, float | Sequence[float]] = {}
         if self.offset != "auto":
@@ -144,6 +154,16 @@ class SampleFile(ABC):
             return self.scale
         found = scale_of(rows.values, self.scaling, centre=rows.centre, rows=training)
         return Scale(**{"offset": found.offset, "factor": found.factor, **self._given_scale})
+
+    def fitted_gaps(self, samples: Tensor, entity: Tensor, training: Tensor) -> Gaps | None:
+        """What gaps are filled with, learned from the scaled training samples; None where they are refused.
+
+        Args:
+            samples: ``(n, d)``, NaN where a value is missing.
+            entity: Number of the entity of each, ``(n,)``.
+            training: Which of them are trained on, ``(n,)``.
+        """
+        return None if self.missing == "refuse" else fit_gaps(samples, entity, training, self.seed)
 
     def with_scaling(self, rows: Rows) -> tuple[Self, list[str]]:
         """The same with ``scaling`` settled, and what a report says of that, in lines."""
@@ -177,6 +197,7 @@ class SampleFile(ABC):
             lines.append(f"no features: {shortened(described)}")
         if any(left.values()):
             lines.append("note: dataset.features=[...] names the features where one of them is one all the same")
+        lines += gap_lines(rows.values, names)
         return [*lines, *notes_on(rows.values, names, self.scaling, centre=rows.centre, entity=entity)]
 
 
@@ -188,11 +209,13 @@ class Prepared:
         spec: What they are; a file's settings have no ``auto`` left.
         dataset: What examples are drawn from.
         report: What was found in the file, in lines.
+        gaps: Fills what is missing of a sample; None where that is refused.
     """
 
     spec: SampleFile | Dataset
     dataset: Dataset
     report: Sequence[str] = ()
+    gaps: Gaps | None = None
 
 
 def split_at_random(count: int, valid_share: float, test_share: float, seed: int) -> dict[Split, Tensor]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-__all__ = ["Scale", "Scaling", "Spread", "scale_of", "spread_of"]
+__all__ = ["Scale", "Scaling", "Spread", "extents", "medians", "quartiles", "scale_of", "spread_of"]
 
 SMALLEST = float(np.finfo(np.float32).tiny)
 """Differences that single precision holds with all its digits."""
@@ -72,9 +74,42 @@ def spread_of(values: np.ndarray, centre: np.ndarray | float = 0.0, *, rows: np.
 
 
 def _spread(values: np.ndarray) -> Spread:
-    constant = np.ptp(values, axis=0) == 0  # where rounding leaves a deviation all the same
-    deviation = np.where(constant, 0, values.std(axis=0, dtype=np.float64))
-    return Spread(values.mean(axis=0, dtype=np.float64), deviation, constant)
+    constant = extents(values) == 0  # where rounding leaves a deviation all the same
+    # numpy's functions for gaps are slower, and round otherwise.
+    mean, std = (np.nanmean, np.nanstd) if np.isnan(values).any() else (np.mean, np.std)
+    deviation = np.where(constant, 0, std(values, axis=0, dtype=np.float64))
+    return Spread(np.asarray(mean(values, axis=0, dtype=np.float64)), deviation, constant)
+
+
+def _is_one_value(constants: np.ndarray, centre: np.ndarray | float) -> bool:
+    return np.ptp(np.nanmax(constants, axis=0) + centre) == 0
+
+
+def extents(values: np.ndarray) -> np.ndarray:
+    """How far the values of each feature span, ``(d,)``, gaps left out."""
+    with _all_missing():
+        return np.nanmax(values, axis=0) - np.nanmin(values, axis=0)
+
+
+def medians(values: np.ndarray) -> np.ndarray:
+    """The median of each feature, ``(d,)``, gaps left out; NaN where nothing is left."""
+    with _all_missing():
+        return np.nanmedian(values, axis=0) if np.isnan(values).any() else np.median(values, axis=0)
+
+
+def quartiles(values: np.ndarray) -> np.ndarray:
+    """The lower quartile, the median and the upper quartile of each feature, ``(3, d)``, gaps left out."""
+    with _all_missing():
+        percentile = np.nanpercentile if np.isnan(values).any() else np.percentile
+        return percentile(values, [25, 50, 75], axis=0)
+
+
+@contextmanager
+def _all_missing() -> Iterator[None]:
+    """Let a feature without any value be NaN, without a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN|Degrees of freedom|Mean of empty", RuntimeWarning)
+        yield
 
 
 def scale_of(
@@ -96,9 +131,7 @@ def scale_of(
     mean, deviation, constant = spread_of(values, centre, rows=rows)
     if not np.isfinite(deviation).all():
         raise ValueError("scaling: values are too large")
-    if constant.all() and (
-        scaling == "per_feature" or np.ptp(values[0 if rows is None else int(rows.argmax())] + centre) == 0
-    ):
+    if constant.all() and (scaling == "per_feature" or _is_one_value(values if rows is None else values[rows], centre)):
         raise ValueError(f"scaling: all values are equal, or differ by less than {SMALLEST:.0e}")
     if scaling == "common":
         offset = mean.mean()

@@ -82,7 +82,7 @@ def read_rows(
         table: The file.
         features: Columns that must hold finite numbers.
         others: Columns beside them.
-        drop: What may be left out.
+        drop: What may be left out, and whether a feature may be missing.
         samples: How many samples a row has.
         most: How many rows to read at most.
         take: Chooses at most so many of them; not needed where all are read.
@@ -90,8 +90,8 @@ def read_rows(
     Raises:
         UserError: The file cannot be used; it names row and column.
     """
-    options = {"drop_missing": "missing" in drop, "hint": drop.hint("missing")}
-    chunks = partial(checked_chunks, table, features, others, **options)
+    hint = drop.hint("missing")
+    chunks = partial(checked_chunks, table, features, others, missing=drop.missing, hint=hint, samples=samples)
     limit = rows_that_fit(len(features)) if most == "auto" else math.inf if most is None else most
     if take is None or table.length is None or table.length <= limit:
         try:

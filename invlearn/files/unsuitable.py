@@ -13,6 +13,7 @@ from invlearn.files.table import Table
 __all__ = ["unsuitable_columns"]
 
 CONSTANT = "the same value everywhere"
+NOTHING = "no value at all"
 NUMBER = "another whole number in each row"
 TIME = "a time that never falls"
 
@@ -26,9 +27,11 @@ TIMES = re.compile(r"time|date|stamp", re.IGNORECASE)
 def unsuitable_columns(table: Table, names: Sequence[str]) -> dict[str, str]:
     """Which columns are unlikely to be features, and why; a table without unusual columns is read as far as that shows.
 
-    - a constant;
+    - a column without any value, or a constant;
     - a number of the row: whole numbers that rise from each row to the next, or are consecutive in any order;
     - a time: a column that is called so, and never falls.
+
+    Values that are missing count as nothing.
 
     Args:
         table: The file.
@@ -56,6 +59,7 @@ class _Column:
         self.is_constant = self.rises = self.is_unique = True
         self.never_falls = bool(TIMES.search(name))
         self.first = self.last = np.nan
+        self.count = 0
         self.seen: list[np.ndarray] = []
 
     @property
@@ -65,11 +69,13 @@ class _Column:
 
     def look_at(self, values: np.ndarray) -> None:
         """Take some more rows into account."""
+        values = values[~np.isnan(values)]
         if not len(values):
             return
+        self.count += len(values)
         if np.isnan(self.first):
             self.first = values[0]
-        is_whole = bool((values == np.floor(values)).all())  # and none is missing
+        is_whole = bool((values == np.floor(values)).all())
         steps = np.diff(values, prepend=self.last)
         steps = steps[1:] if np.isnan(self.last) else steps
         self.last = values[-1]
@@ -83,8 +89,8 @@ class _Column:
     def reason(self, length: int) -> str | None:
         """Why it is no feature of a table of so many rows; None if it may be one."""
         if self.is_constant and length > 1:
-            return CONSTANT
-        if length < FEWEST:
+            return CONSTANT if self.count else NOTHING
+        if self.count < FEWEST:
             return None
         if self.rises:
             return NUMBER

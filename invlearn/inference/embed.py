@@ -35,7 +35,7 @@ def embed(
         table: The rows.
         features: Names of the features, or the prefix of their names; by default as in training.
         variant: Whether to give the variant part of the code too.
-        drop_missing: Leave out rows in which a feature is missing, instead of refusing them.
+        drop_missing: Leave out rows in which a feature is missing, instead of filling them.
         replica: Which replica encodes; by default the best by validation loss.
 
     Returns:

@@ -13,7 +13,7 @@ import torch
 
 from invlearn.encoder import InfiniteCodeError, InvariantEncoder
 from invlearn.errors import UserError
-from invlearn.files import Table, checked_chunks
+from invlearn.files import Missing, Table, checked_chunks, told_gaps
 from invlearn.inference.columns import Columns
 from invlearn.runs.trained import TrainedRun
 from invlearn.system.output import warn
@@ -59,14 +59,16 @@ def coded_chunks(
         run: The run.
         table: The table.
         columns: Which of its columns are features, and which go along.
-        drop_missing: Leave out rows in which a feature is missing.
+        drop_missing: Leave out rows in which a feature is missing, instead of filling them.
         replica: Which encodes; by default the best by validation loss.
 
     Raises:
-        UserError: A feature is missing, text or infinite, or a code is not finite; it names file and row.
+        UserError: A feature is text or infinite, or missing where the run cannot fill it, or a code is not finite; it
+            names file and row.
     """
-    hint = "; --drop-missing leaves such rows out"
-    encoder, first = run.encoder(replica), True
+    encoder, filled, of = run.encoder(replica), 0, 0
+    missing: Missing = "drop" if drop_missing else "keep" if encoder.gaps else "refuse"
+    hint, count = "; --drop-missing leaves such rows out", len(columns.features) // encoder.dim
     workers = min(os.cpu_count() or 1, MOST)
     waiting: deque[tuple[Checked, Future[tuple[np.ndarray, np.ndarray]]]] = deque()
 
@@ -85,11 +87,11 @@ def coded_chunks(
     try:
         with ThreadPoolExecutor(workers) as pool:
             torch.set_num_threads(1)  # a core for each chunk, rather than all for one
-            for chunk in checked_chunks(table, *columns, drop_missing=drop_missing, hint=hint):
+            for chunk in checked_chunks(table, *columns, missing=missing, hint=hint, samples=count):
                 samples = chunk.features.reshape(-1, encoder.dim)
-                if first and run.config["dataset"].get("scaling") != "none":
+                if not of and run.config["dataset"].get("scaling") != "none":  # of the first chunk
                     _compare_units(encoder, table, samples)
-                first = False
+                filled, of = filled + int(np.isnan(samples).sum()), of + samples.size
                 waiting.append((chunk, pool.submit(encoder.encode, samples)))
                 if len(waiting) > workers:
                     found = encoded()
@@ -102,6 +104,8 @@ def coded_chunks(
                 yield found
     finally:
         torch.set_num_threads(threads)
+    if filled:
+        warn(f"{table}: missing: {told_gaps(filled, of, encoder.dim)}")
 
 
 def _compare_units(encoder: InvariantEncoder, table: Table, samples: np.ndarray) -> None:
@@ -109,7 +113,7 @@ def _compare_units(encoder: InvariantEncoder, table: Table, samples: np.ndarray)
     if encoder.scaler is None or len(samples) < FEW:
         return
     scaled = encoder.scaler(torch.from_numpy(samples).to(encoder.device))
-    size = float(scaled.square().mean().sqrt())  # 1 in training
+    size = float(scaled.square().nanmean().sqrt())  # 1 in training
     if not 1 / UNITS < size < UNITS:
         warn(
             f"{table}: its values lie {size:.2g} times as far from the mean as those trained on did; "

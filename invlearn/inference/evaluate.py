@@ -70,5 +70,7 @@ def measure(
     known = isinstance(opened, StoredTable) and isinstance(spec, SampleFile) and opened.fingerprint == spec.fingerprint
     if not run.experiment.loss.trains_encoder:
         raise UserError(f"evaluate: {run.directory} trained no encoder, which {opened} could measure")
-    data = held_out(spec, opened, entity=entity, drop=Dropping(drop, "--drop {}"))
+    gaps = run.stack.gaps
+    how = Dropping(drop, "--drop {}", fills=gaps is not None)
+    data = held_out(spec, opened, entity=entity, drop=how, gaps=gaps)
     return Evaluation(*run.evaluate(data), data.report, known)

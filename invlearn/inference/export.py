@@ -27,6 +27,9 @@ TOLERANCE = 1e-5
 CHECKED = 257
 """Samples that an export is checked with."""
 
+MISSING = 0.3
+"""Share of the values that are missing in those with gaps."""
+
 Codes = tuple[np.ndarray, np.ndarray]
 
 
@@ -61,7 +64,7 @@ def export_run(run: TrainedRun, path: Path, form: str, *, replica: int | None = 
     encoder = run.encoder(replica)
     about = {
         "run": run.directory.title(),
-        "input": f"x: float32 (n, {encoder.dim}), not scaled",
+        "input": f"x: float32 (n, {encoder.dim}), not scaled" + (", NaN where missing" if encoder.gaps else ""),
         "features": json.dumps(encoder.feature_names),
         "output": "z_invariant, z_variant: float32",
     }
@@ -78,9 +81,15 @@ def export_run(run: TrainedRun, path: Path, form: str, *, replica: int | None = 
 
 
 def _samples(encoder: InvariantEncoder) -> np.ndarray:
-    """Samples as they could come: float32, as an export takes them."""
-    values = torch.from_numpy(np.random.default_rng(0).standard_normal((CHECKED, encoder.dim)))
-    return (encoder.scaler.undo(values) if encoder.scaler else values).float().numpy()
+    """Samples as they could come: float32, as an export takes them; every second one with gaps, where it fills them."""
+    rng = np.random.default_rng(0)
+    values = torch.from_numpy(rng.standard_normal((CHECKED, encoder.dim)))
+    x = (encoder.scaler.undo(values) if encoder.scaler else values).float().numpy()
+    if encoder.gaps is not None:
+        gaps = rng.random(x.shape) < MISSING
+        gaps[::2] = gaps[gaps.all(axis=1)] = False
+        x[gaps] = np.nan
+    return x
 
 
 def _write_onnx(encoder: nn.Module, dim: int, about: dict[str, str]) -> bytes:
@@ -100,6 +109,8 @@ def _write_onnx(encoder: nn.Module, dim: int, about: dict[str, str]) -> bytes:
         )
     assert program is not None
     model = program.model_proto
+    for node in model.graph.node:  # from which line of whose code each came: most of a small file
+        del node.metadata_props[:]
     onnx.helper.set_model_props(model, about)
     onnx.checker.check_model(model)
     return model.SerializeToString()

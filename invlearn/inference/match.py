@@ -74,7 +74,7 @@ def match(
         fpr: Acceptable share of false matches among rows of A without a partner.
         threshold: Code distance below which rows are the same, instead of ``fpr``.
         features: Names of the features, or the prefix of their names; by default as in training.
-        drop_missing: Leave out rows in which a feature is missing, instead of refusing them.
+        drop_missing: Leave out rows in which a feature is missing, instead of filling them.
         replica: Which replica encodes; by default the best by validation loss.
 
     Returns:
@@ -172,7 +172,7 @@ def match_pairs(
         x: Names of the columns of the first sample, or their prefix.
         x_prime: Likewise of the second.
         rule: When they count as the same.
-        drop_missing: Leave out rows in which a feature is missing, instead of refusing them.
+        drop_missing: Leave out rows in which a feature is missing, instead of filling them.
         replica: Which replica encodes; by default the best by validation loss.
 
     Yields:

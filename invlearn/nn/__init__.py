@@ -3,6 +3,7 @@
 from invlearn.nn.autoencoder import AutoEncoder
 from invlearn.nn.components import Components
 from invlearn.nn.extended import ExtendedAutoEncoder, ExtendedLayer, ExtendedNetwork, extended_features
+from invlearn.nn.gaps import Gaps
 from invlearn.nn.linear import StackedLinear
 from invlearn.nn.stack import Stack
 from invlearn.nn.standard import StandardAutoEncoder, StandardNetwork
@@ -13,6 +14,7 @@ __all__ = [
     "ExtendedAutoEncoder",
     "ExtendedLayer",
     "ExtendedNetwork",
+    "Gaps",
     "Stack",
     "StackedLinear",
     "StandardAutoEncoder",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from invlearn.config.stored import parse_json_config
 from invlearn.errors import DamagedError, UserError
+from invlearn.nn import Gaps
 from invlearn.runs.layout import LAST
 from invlearn.system.storage import inside, write_atomically
 
@@ -97,7 +98,8 @@ def last_contents(state: TrainingState | Fitted, experiment: Experiment, seconds
     """What ``last.pt`` holds: the whole training state, and all that the other files of the run can be made of."""
     plain = {name: getattr(state, name) for name in _PLAIN}
     whole = {"model": state.model.state_dict(), **state.moving(), "seconds": seconds}
-    return {**plain, **whole, "config": json.dumps(experiment.config)}
+    gaps = {} if state.encoder.gaps is None else {"gaps": state.encoder.gaps.state_dict()}
+    return {**plain, **whole, **gaps, "config": json.dumps(experiment.config)}
 
 
 def best_contents(last: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,7 +109,8 @@ def best_contents(last: Mapping[str, Any]) -> dict[str, Any]:
         KeyError: They are not such contents.
     """
     best = {"model": last["best"], **{name: last[name] for name in ("statistics", "best_loss", "best_epoch")}}
-    return {**best, **({"config": last["config"]} if "config" in last else {})}  # version 0.1 wrote none
+    # Version 0.1 wrote no config; where gaps are refused, nothing fills them.
+    return {**best, **{name: last[name] for name in ("gaps", "config") if name in last}}
 
 
 def config_in(contents: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -169,6 +172,7 @@ def restore_state(state: TrainingState, contents: Mapping[str, Any], *, epochs: 
                 value = {**getattr(state, name), **{key: tensor.clone() for key, tensor in value.items()}}
             setattr(state, name, value.clone() if isinstance(value, Tensor) else value)
         state.model.load_state_dict(contents["model"])
+        state.encoder.gaps = Gaps.stored_in(contents, state.encoder.dim, state.encoder.device)
         check_parameters(state.model, ~state.diverged)
         state.optimizer.load_state_dict(contents["optimizer"])
         for group in state.optimizer.param_groups:

@@ -18,6 +18,7 @@ _NOT_ASKED = {
         *("size", "valid_size", "test_size"),  # amounts
         *("seed", "cycle_seed", "cycle"),  # draws
         *("scaling", "offset", "factor", "samples_per_entity"),  # how it is learned
+        "missing",  # a file with gaps is refused, or filled
         *("path", "without"),  # fingerprint and features say more
         "dim",  # tables are in order of it
     )

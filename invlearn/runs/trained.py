@@ -20,7 +20,7 @@ from invlearn.evaluation.evaluate import evaluate
 from invlearn.evaluation.measured import HeldOut
 from invlearn.evaluation.verdict import Verdict
 from invlearn.files import Prepared, SampleFile, Scale
-from invlearn.nn import AutoEncoder
+from invlearn.nn import AutoEncoder, Gaps
 from invlearn.runs.checkpoint import check_best, check_parameters, config_in, load_checkpoint
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST
@@ -65,6 +65,7 @@ class TrainedRun:
         check_best(contents, self.stack.network.state_dict(), epochs=epochs)
         self.stack.network.load_state_dict(contents["model"], assign=True)
         check_parameters(self.stack.network, contents["best_epoch"] > 0)
+        self.stack.gaps = Gaps.stored_in(contents, self.stack.dim, self.device)
 
     def __repr__(self) -> str:
         return f"TrainedRun({str(self.directory)!r}: {self.directory.title()}, {self.replicas} replicas)"
@@ -150,7 +151,7 @@ class TrainedRun:
         """Encode samples ``(n, d)``, as in the file that was trained on, if it was one.
 
         Args:
-            x: An array, a tensor or a data frame, see ``InvariantEncoder.encode``.
+            x: An array, a tensor or a data frame, see ``InvariantEncoder.encode``; NaN stands for a missing value.
             replica: Which replica encodes, 0 to R-1; by default the best by validation loss.
 
         Returns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.files import Prepared, SampleFile, feature_names_of, kind_of, prepare, scaler_of
 from invlearn.losses import Loss, Separation
-from invlearn.nn import AutoEncoder, Stack
+from invlearn.nn import AutoEncoder, Gaps, Stack
 from invlearn.system.memory import machine_memory
 from invlearn.training.networks import build_network, check_network, features_seen, is_closed_form
 from invlearn.training.optimizer import check_element_wise
@@ -176,6 +177,10 @@ class Experiment:
     def draws(self, device: torch.device | str) -> Draws:
         """What its replicas draw from its data."""
         return Draws(self.data.dataset, self.seeds, self.dtype, device)
+
+    def gaps(self, device: torch.device | str) -> Gaps | None:
+        """What fills the gaps of its samples, a copy of its own; None where they are refused."""
+        return None if self.data.gaps is None else copy.deepcopy(self.data.gaps).to(device)
 
     def encoder(
         self, device: torch.device | str, *, replicas: int | None = None, like: Mapping[str, Tensor] | None = None

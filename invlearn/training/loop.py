@@ -67,6 +67,7 @@ class TrainingState:
     def initial(cls, experiment: Experiment, train: Batch, device: torch.device) -> TrainingState:
         """The state before the first epoch."""
         encoder, loss, draws = experiment.encoder(device), experiment.loss, experiment.draws(device)
+        encoder.gaps = experiment.gaps(device)
         start_from_data(encoder, draws)
         lr, factor = experiment.config["optimizer"]["lr"], experiment.config["trainer"]["input_lr_factor"]
         groups = parameter_groups(encoder.network, lr, factor)

@@ -15,7 +15,7 @@ from invlearn.data import DrawnPairs
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.baselines import training_facts
 from invlearn.losses import Statistics
-from invlearn.nn import AutoEncoder
+from invlearn.nn import AutoEncoder, Gaps
 from invlearn.system.processes import shared
 from invlearn.training.experiment import Experiment
 
@@ -66,6 +66,7 @@ class Fitted:
         """
         encoder = experiment.encoder(device, like=contents["best"])
         encoder.network.load_state_dict(contents["best"], assign=True)
+        encoder.gaps = Gaps.stored_in(contents, encoder.dim, device)
         return cls(encoder, **{field.name: contents[field.name] for field in fields(cls) if field.name != "encoder"})
 
 
@@ -80,7 +81,7 @@ def solve(experiment: Experiment, device: torch.device) -> Fitted:
     assert experiment.solver is not None
     draws = experiment.draws(device)
     dataset = draws.dataset
-    with shared(experiment.config):
+    with shared((experiment.config, experiment.data.gaps)):
         solved = [
             fit(experiment.solver, observe(dataset, seed, device), dataset.pairs("valid", seed), seed)
             for seed in draws.seeds
@@ -90,6 +91,7 @@ def solve(experiment: Experiment, device: torch.device) -> Fitted:
     best = {name: value.detach() for name, value in network.state_dict().items()}
     encoder = experiment.encoder(device, like=best)
     encoder.network.load_state_dict(best, assign=True)
+    encoder.gaps = experiment.gaps(device)
     train = draws.examples(DrawnPairs(), "train")
     width = max(len(one.shares) for one in solved)
     shares = torch.stack([padded(one.shares, (width,), fill=1.0) for one in solved])

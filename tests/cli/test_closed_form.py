@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,7 @@ from invlearn.runs.layout import BEST, LAST
 from invlearn.runs.mending import mend
 from tests.support.errors import assert_error_line, has_line
 from tests.support.own_data import entity_table, pair_table, write
+from tests.support.processes import in_processes
 from tests.support.runs import set_status
 
 TRAIN = ["-m", "invlearn", "train"]
@@ -234,8 +233,3 @@ def test_processes_share_no_training(tmp_path: Path, monkeypatch, capsys) -> Non
     for words, key in ((["train", "-m", "model=polynomial", "seed=1,2"], "-m"), (["resume", str(tmp_path)], "resume")):
         assert main(words) == 2
         assert_error_line(capsys.readouterr().err, key=key)
-
-
-def in_processes(number: int, *words: str) -> subprocess.CompletedProcess[str]:
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
-    return subprocess.run([*start, *words], capture_output=True, text=True, check=False)

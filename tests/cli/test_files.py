@@ -60,7 +60,6 @@ ENTITIES: dict[str, tuple[Edit, Named]] = {
     "equal rows": (equal_to(2, 30), names(row=(30, 2), suggests="dataset.drop", also=["duplicates"])),
     "contradiction": (equal_to(2, 30, "x"), names(row=(30, 2), column="id")),
     "no rows": (lambda table: table[:0], names(also=["rows"])),
-    "all missing": (lambda table: table.assign(f0=None), names(row=1, column="f0")),
     "all equal": (lambda table: table.assign(f0=1.0, f1=1.0, f2=1.0, f3=1.0), names(row=(2, 1))),
 }
 
@@ -82,10 +81,8 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
 def test_samples_that_cannot_be_used(name: str, capsys, tmp_path: Path, monkeypatch) -> None:
     edit, named = ENTITIES[name]
     file = write(edit(entity_table()), tmp_path / "samples.csv")
-    line = refused(
-        capsys, tmp_path, monkeypatch, "train", "dataset=entities", f"dataset.path={file}", "dataset.entity=id"
-    )
-    assert_error_line(line, file="samples.csv", **named)
+    words = ("train", "dataset=entities", f"dataset.path={file}", "dataset.entity=id", "dataset.missing=refuse")
+    assert_error_line(refused(capsys, tmp_path, monkeypatch, *words), file="samples.csv", **named)
 
 
 PAIRS: dict[str, tuple[Edit, Named]] = {
@@ -114,7 +111,9 @@ PAIRS: dict[str, tuple[Edit, Named]] = {
 def test_pairs_that_cannot_be_used(name: str, capsys, tmp_path: Path, monkeypatch) -> None:
     edit, named = PAIRS[name]
     file = write(edit(pair_table()), tmp_path / "pairs.csv")
-    line = refused(capsys, tmp_path, monkeypatch, "train", "dataset=pairs", f"dataset.path={file}")
+    line = refused(
+        capsys, tmp_path, monkeypatch, "train", "dataset=pairs", f"dataset.path={file}", "dataset.missing=refuse"
+    )
     assert_error_line(line, file="pairs.csv", **named)
 
 

@@ -292,7 +292,7 @@ def test_given_pairs_are_judged(tmp_path: Path, capsys, monkeypatch: pytest.Monk
         (["embed", "{run}", "{short}", "-o", "z.csv"], names(file="short.csv", column="f3", suggests="--features")),
         (
             ["embed", "{run}", "{gap}", "-o", "z.csv"],
-            names(file="gap.csv", row=8, column="f1", suggests="--drop-missing"),
+            names(file="gap.csv", row=8, suggests="--drop-missing"),
         ),
         (["embed", "{run}", "{taken}", "-o", "z.csv"], names(file="taken.csv", also=["column", "z_0"])),
         (["embed", "{run}", "{a}", "-o", "z.csv", "--replica", "2"], names(key="replica", value=[0, 1, 2])),
@@ -330,7 +330,7 @@ def test_what_cannot_be_done_is_said_in_a_line(
     files = {"run": folder / "run", "a": folder / "a.csv", "b": folder / "b.csv"}
     files["short"] = write(table.drop(columns="f3"), tmp_path / "short.csv")
     gap = table.copy()
-    gap.loc[7, "f1"] = np.nan
+    gap.loc[7, ["f0", "f1", "f2", "f3"]] = np.nan
     files["gap"] = write(gap, tmp_path / "gap.csv")
     files["taken"] = write(table.assign(z_0=1), tmp_path / "taken.csv")
     files["odd"] = write(table.assign(same=1), tmp_path / "odd.csv")
@@ -372,9 +372,10 @@ def test_a_dry_run_reports_the_file(folder: Path, capsys) -> None:
 def test_rows_with_gaps_are_left_out_on_request(folder: Path, tmp_path: Path) -> None:
     table = pd.read_csv(folder / "a.csv")
     table.loc[7, "f1"] = np.nan
-    file = write(table, tmp_path / "gap.csv")
-    assert main(["embed", str(folder / "run"), str(file), "-o", str(tmp_path / "z.csv"), "--drop-missing"]) == 0
-    assert len(pd.read_csv(tmp_path / "z.csv")) == 149
+    words = ["embed", str(folder / "run"), str(write(table, tmp_path / "gap.csv")), "-o", str(tmp_path / "z.csv")]
+    for more, rows in ((["--drop-missing"], 149), ([], 150)):
+        assert main([*words, *more]) == 0
+        assert len(pd.read_csv(tmp_path / "z.csv")) == rows
 
 
 def test_an_export_lies_beside_the_run(folder: Path, capsys) -> None:

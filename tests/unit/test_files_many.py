@@ -157,13 +157,13 @@ def test_a_column_without_a_value_in_one_file_is_of_any_kind(part: int, tmp_path
     rewrite(folder / f"part-{part}.parquet", f1=None)
     rewrite(folder / f"part-{part}.parquet", f1=[None] * 30)
     with pytest.raises(UserError, match=naming(file=f"part-{part}.parquet", row=1, column="f1")):
-        prepare(EntityFile(path=str(folder), entity="id", features=FEATURES))
+        prepare(EntityFile(path=str(folder), entity="id", features=FEATURES, missing="refuse"))
     data = prepare(EntityFile(path=str(folder), entity="id", features=FEATURES, drop=["missing"]))
     assert_line("\n".join(data.report), "left out", 30, "missing")
 
 
 def test_rows_are_counted_within_the_file_that_is_named(tmp_path: Path) -> None:
-    spec = EntityFile(path=str(tmp_path / "parts"), entity="id")
+    spec = EntityFile(path=str(tmp_path / "parts"), entity="id", missing="refuse")
     for column, value in (("f2", np.nan), ("f1", np.inf), ("id", "")):
         folder = in_parts(entity_table(), tmp_path / "parts")
         values = pd.read_parquet(folder / "part-3.parquet")[column]

@@ -15,7 +15,9 @@ from invlearn.cli import main
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
 from invlearn.config.migrate import migrated, renamed_overrides
+from invlearn.errors import UserError
 from invlearn.inference import embed
+from tests.support.errors import naming
 
 STORED = Path(__file__).parents[1] / "data" / "runs-0.1"
 KINDS = sorted(folder.name for folder in STORED.iterdir() if folder.is_dir())
@@ -36,6 +38,20 @@ def test_a_stored_run_encodes_to_the_same_codes(stored: Path, kind: str) -> None
     run = invlearn.load_run(stored / kind / "finished")
     for got, name in zip(run.encode(np.array(expected["x"])), ("z_invariant", "z_variant"), strict=True):
         np.testing.assert_allclose(got, np.array(expected[name]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stored_run_fills_no_gaps(stored: Path, kind: str) -> None:
+    assert main(["resume", str(stored / kind / "interrupted")]) == 0
+    for state in ("finished", "interrupted"):
+        run = invlearn.load_run(stored / kind / state)
+        x = np.zeros((2, run.stack.dim))
+        x[1, 0] = np.nan
+        with pytest.raises(ValueError, match="NaN"):
+            run.encode(x)
+        if run.stack.feature_names:
+            with pytest.raises(UserError, match=naming(row=2, column=run.stack.feature_names[0])):
+                embed(run, pd.DataFrame(x, columns=run.stack.feature_names))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -155,3 +155,19 @@ def test_its_defaults_are_those_of_a_file_of_entities(tmp_path: Path) -> None:
             assert value in ("auto", of_file[group][key]), (group, key)
     signature = inspect.signature(InvariantEncoder).parameters
     assert signature["distance"].default == of_file["dataset"]["distance"]
+
+
+def test_gaps_are_filled_in_training_and_in_use() -> None:
+    rng = np.random.default_rng(0)
+    loadings = rng.standard_normal((2, 6))
+    X = (rng.standard_normal((60, 2)) @ loadings).repeat(4, axis=0) + 0.05 * rng.standard_normal((240, 6))
+    y = np.arange(60).repeat(4)
+    gappy = np.where(rng.random(X.shape) < 0.05, np.nan, X)
+    encoder = InvariantEncoder(model="polynomial", random_state=0).fit(gappy[:160], y[:160])
+    assert np.isfinite(encoder.transform(gappy)).all()
+    assert encoder.score(gappy[160:], y[160:]) > 0.8
+    for bad in (np.where(np.arange(240)[:, None] == 3, np.nan, X), np.where(np.arange(6) == 3, np.nan, X)):
+        with pytest.raises(ValueError, match=r"\b3\b"):
+            InvariantEncoder(model="polynomial").fit(bad, y)
+    with pytest.raises(ValueError, match=r"\b3\b"):
+        encoder.transform(np.where(np.arange(240)[:, None] == 3, np.nan, X))

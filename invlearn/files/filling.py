@@ -1,0 +1,242 @@
+"""What missing values are filled with: learned from the training samples, and said in a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from invlearn.data.seeding import seeded_generator
+from invlearn.errors import UserError
+from invlearn.files.notes import shortened
+from invlearn.nn import Gaps
+
+__all__ = ["check_gaps", "fill", "fit_gaps", "gap_lines", "told_gaps"]
+
+WIDEST = 1_000
+"""Features beyond which gaps are filled with means alone: a covariance of more takes too long."""
+
+FACTORS = 64
+"""Factors at most, so that what is stored and exported stays small."""
+
+CELLS = 2**18
+"""Values of training samples that are learned from, at most."""
+
+FEWEST_ROWS = 2_000
+"""Samples that are learned from all the same."""
+
+ROUNDS = 7
+"""Times that gaps are filled and the covariance is found anew; each brings it closer by the share that is missing."""
+
+AVERAGED = 3
+"""Rounds after that, whose covariances are averaged."""
+
+SHRINKAGES = (0.003, 0.01, 0.03, 0.1, 0.3)
+"""Shares of the identity in the correlation, to choose from."""
+
+AT_FIRST = 0.03
+"""The one that is taken until one has been chosen."""
+
+FOLDS = 4
+"""Parts of the entities, each predicted from the others, to choose one."""
+
+WIDE = 256
+"""Features beyond which one part is predicted, and the others are not: that takes seconds."""
+
+MOSTLY = 0.5
+"""Share of a feature's values that are missing, from which on a report has a note."""
+
+MANY = 0.1
+"""Share of all values that are missing, from which on a report has a note."""
+
+BLOCK = 8_192
+"""Samples that are filled at a time."""
+
+
+def fit_gaps(x: Tensor, entity: Tensor, training: Tensor, seed: int) -> Gaps:
+    """Learn from training samples what to fill gaps with.
+
+    A Gaussian is fitted by expectation-maximisation, with draws in place of the covariance of what is missing. How far
+    its correlation is shrunk to the identity is what predicts single values of other entities best: with few
+    entities, whose samples resemble each other, that is much.
+
+    Args:
+        x: Scaled samples ``(n, d)``, NaN where a value is missing.
+        entity: Number of the entity of each, ``(n,)``.
+        training: Which of them are learned from, ``(n,)``; each feature has a value there.
+        seed: Of random draws.
+    """
+    with _one_thread(), torch.no_grad():
+        chosen = _some(training.nonzero()[:, 0], x.shape[1], seed)
+        x, entity = x[chosen].double(), entity[chosen]
+        centre = x.nanmean(0)
+        spread = (x - centre).square().nanmean(0).sqrt()
+        unit = torch.where(spread > 0, spread, 1.0)  # a constant is filled with itself
+        if x.shape[1] > WIDEST:
+            return _stored(centre, x.new_zeros(x.shape[1], 0), unit)
+        return _fitted((x - centre) / unit, entity, centre, unit, seed)
+
+
+def fill(samples: Tensor, gaps: Gaps | None) -> Tensor:
+    """Scaled samples ``(n, d)`` without gaps; they are filled in place, and others are left as they are."""
+    if gaps is not None:
+        for block in samples.split(BLOCK):
+            rows = torch.isnan(block).any(dim=1)
+            if bool(rows.any()):
+                block[rows] = gaps(block[rows].double().to(gaps.centre.device)).to(block)
+    return samples
+
+
+def check_gaps(values: np.ndarray, training: np.ndarray, names: Sequence[str], name: str) -> None:
+    """Refuse features of which nothing can be learned.
+
+    Args:
+        values: Samples ``(n, d)``, NaN where a value is missing.
+        training: Which of them are trained on, ``(n,)``.
+        names: Of the features.
+        name: Of the file.
+
+    Raises:
+        UserError: A feature has no value, or none that is trained on.
+    """
+    counts = (len(values) - _missing(values), int(training.sum()) - _missing(values, training))
+    for count, which in zip(counts, ("any row", "a row that is trained on"), strict=True):
+        if not count.all():
+            raise UserError(f"{name}, column {names[int(count.argmin())]}: no value in {which}; leave the feature out")
+
+
+def gap_lines(values: np.ndarray, names: Sequence[str]) -> list[str]:
+    """What a report says of gaps, in lines.
+
+    Args:
+        values: Samples ``(n, d)``, NaN where a value is missing.
+        names: Of their features.
+    """
+    missing = _missing(values)
+    if not missing.any():
+        return []
+    of = values.size
+    features = int((missing > 0).sum())
+    where = f"in {features:,} feature{'s' * (features > 1)}"
+    lines = [f"missing: {told_gaps(int(missing.sum()), of, len(missing))}, {where}"]
+    if missing.sum() > MANY * of:
+        cost = "1 to 13 points of recall@1 where it was measured (docs/own-data.md)"
+        lines.append(f"note: more than {MANY:.0%} of the values are missing; {MANY:.0%} cost {cost}")
+    if (mostly := missing > MOSTLY * len(values)).any():
+        listed = shortened([name for name, is_mostly in zip(names, mostly, strict=True) if is_mostly])
+        lines.append(f"note: mostly missing: {listed}; what they are filled with tells nothing new")
+    return lines
+
+
+def told_gaps(missing: int, of: int, dim: int) -> str:
+    """How many values were filled, of how many, and from what, where samples have so many features.
+
+    Example:
+        >>> told_gaps(412, 20_000, 20)
+        '412 of 20,000 values (2.1%), filled from the other features of their rows'
+    """
+    source = "with the means of their features" if dim > WIDEST else "from the other features of their rows"
+    return f"{missing:,} of {of:,} values ({100 * missing / of:.2g}%), filled {source}"
+
+
+def _missing(values: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    """How many values each feature lacks in some rows, by default in all, ``(d,)``."""
+    counts = np.zeros(values.shape[1], dtype=np.int64)
+    for start in range(0, len(values), BLOCK):
+        missing = np.isnan(values[start : start + BLOCK])
+        counts += (missing if rows is None else missing[rows[start : start + BLOCK]]).sum(axis=0)
+    return counts
+
+
+def _fitted(z: Tensor, entity: Tensor, centre: Tensor, unit: Tensor, seed: int) -> Gaps:
+    """The factors of standardised samples, in the units of those that were given."""
+    generator = seeded_generator(seed, "gaps")
+    nothing = z.new_zeros(z.shape[1])
+    gaps, whole = Gaps(nothing, z.new_zeros(z.shape[1], 0), nothing + 1), z
+    if has_gaps := bool(torch.isnan(z).any()):
+        for _ in range(ROUNDS):
+            whole = gaps.drawn(z, generator)
+            gaps = _factored(*_moments(whole), AT_FIRST)
+    shrinkage = _chosen_shrinkage(z, whole, entity, generator)
+    mean, covariance = _moments(whole)
+    if has_gaps:
+        found = []
+        for _ in range(AVERAGED):
+            gaps = _factored(mean, covariance, shrinkage)
+            found.append(_moments(gaps.drawn(z, generator)))
+            mean, covariance = (torch.stack(part).mean(0) for part in zip(*found, strict=True))
+    gaps = _factored(mean, covariance, shrinkage)
+    return _stored(centre + unit * gaps.centre, unit[:, None] * gaps.factors, unit * gaps.noise)
+
+
+def _moments(z: Tensor) -> tuple[Tensor, Tensor]:
+    mean = z.mean(0)
+    centred = z - mean
+    return mean, centred.T @ centred / len(z)
+
+
+def _factored(mean: Tensor, covariance: Tensor, shrinkage: float) -> Gaps:
+    """A shrunk covariance as factors and noise: exactly, unless there are more features than factors."""
+    values, axes = torch.linalg.eigh(covariance)
+    values, axes = values.flip(0)[:FACTORS].clamp(min=0), axes.flip(1)[:, :FACTORS]
+    factors = axes * ((1 - shrinkage) * values).sqrt()
+    rest = (1 - shrinkage) * (covariance.diagonal() - (axes.square() @ values)).clamp(min=0)
+    noise = shrinkage + rest
+    # Turned so that the factors do not depend on each other given all values.
+    _, turn = torch.linalg.eigh(factors.T @ (factors / noise[:, None]))
+    return Gaps(mean, factors @ turn, noise.sqrt())
+
+
+def _chosen_shrinkage(z: Tensor, whole: Tensor, entity: Tensor, generator: torch.Generator) -> float:
+    """The shrinkage with which values that are there are predicted best from the others of their sample.
+
+    Args:
+        z: Samples, which are predicted.
+        whole: The same with gaps filled at random, which a covariance is found from.
+        entity: Samples of one are predicted together.
+        generator: Of the folds.
+    """
+    names, index = torch.unique(entity, return_inverse=True)
+    fold = (torch.randperm(len(names), generator=generator) % FOLDS)[index]
+    errors = torch.zeros(len(SHRINKAGES), dtype=z.dtype)
+    for part in range(FOLDS if z.shape[1] <= WIDE else 1):
+        held_out = fold == part
+        if not bool(held_out.any()) or bool(held_out.all()):
+            continue
+        mean, covariance = _moments(whole[~held_out])
+        values, axes = torch.linalg.eigh(covariance)
+        filled = _factored(mean, covariance, AT_FIRST)(z[held_out])
+        turned = (filled - mean) @ axes
+        for which, shrinkage in enumerate(SHRINKAGES):
+            inverse = 1 / ((1 - shrinkage) * values.clamp(min=0) + shrinkage)
+            # A value is off its mean given the others by (K x)_i / K_ii, where K is the inverse covariance.
+            off = (turned * inverse) @ axes.T / (axes.square() @ inverse)
+            errors[which] += off[~torch.isnan(z[held_out])].square().sum()
+    return SHRINKAGES[int(errors.argmin())]
+
+
+def _some(rows: Tensor, dim: int, seed: int) -> Tensor:
+    """A random part of many rows."""
+    most = max(FEWEST_ROWS, CELLS // dim)
+    if len(rows) <= most:
+        return rows
+    return rows[torch.randperm(len(rows), generator=seeded_generator(seed, "gaps", "rows"))[:most]]
+
+
+def _stored(centre: Tensor, factors: Tensor, noise: Tensor) -> Gaps:
+    """In single precision, which samples have too: the last digits depend on the machine, and are cut off."""
+    return Gaps(centre.float(), factors.float(), noise.float().clamp(min=torch.finfo(torch.float32).tiny))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums depend on how many threads share them, and a run must be continued to the same bits with any number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
