@@ -124,7 +124,7 @@ def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: i
             if best is None or solved.best.valid_loss < best[1].valid_loss:
                 best = view, solved.best
             yield solved
-        if best is not None and best[1].valid_loss <= scorer.little:
+        if best is not None and best[1].valid_loss <= scorer.floor:
             return
     if best is not None:
         views = [best[0]]

@@ -15,14 +15,14 @@ __all__ = ["Scorer", "log_loss"]
 SCORED = 6_000
 """Validation pairs at most that candidates are scored on."""
 
-BETTER = 1e-3
-"""Bits by which a larger lift must be better."""
+BETTER = 1.01
+"""Factor by which a larger lift must be better, beyond what counts as perfect."""
 
 PERFECT = 2e-4
 """Bits at which nothing is left to tell apart."""
 
 LITTLE = 5e-3
-"""Bits for which nothing dearer is tried."""
+"""Bits for which no samples are left out."""
 
 MATCHED = 1e-12
 """Mean squared error at which given distances are met."""
@@ -111,7 +111,7 @@ class Scorer:
 
     @property
     def little(self) -> float:
-        """The score below which dearer candidates are not tried: they would gain too little."""
+        """The score below which no samples are left out: that would gain too little."""
         return MATCHED if self.given else LITTLE
 
     def is_equal(self, score: float, least: float) -> bool:
@@ -120,4 +120,4 @@ class Scorer:
 
     def is_enough(self, score: float, least: float) -> bool:
         """Whether a score is so near to that of a larger lift that the smaller one will do."""
-        return self.is_equal(score, least) if self.given else score <= least + BETTER
+        return self.is_equal(score, least) if self.given else score <= BETTER * least + PERFECT
