@@ -50,7 +50,7 @@ def sweep(overrides: Sequence[str], *, config_dir: str | None, config_name: str,
 
     from invlearn.sweeps.run import run_sweep
 
-    status = run_sweep(planned, [(replace(run, prepared=None), finished) for run, finished in checked])  # data go
+    status = run_sweep(planned, [(run.without_data(), finished) for run, finished in checked])
     return 1 if damaged else status
 
 

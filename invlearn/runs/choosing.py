@@ -11,6 +11,7 @@ from invlearn.errors import DamagedError, UserError, describe_error
 from invlearn.runs.checking import is_finished
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, CANDIDATES, LAST
+from invlearn.runs.record import comparison
 from invlearn.runs.trained import load_run
 from invlearn.system.signals import asked_to_end, signals_raise
 from invlearn.system.storage import check_writable, inside
@@ -82,11 +83,11 @@ def choose(choice: Choice, directory: RunDirectory, train: Train, tell: Tell = l
         directory.remove_leftovers()
         try:
             tried = _try_all(choice, directory, train, tell)
+            _promote(choice, directory, tried)
         except BaseException as error:
             if asked_to_end(error):
                 error.__notes__ = [f"continue with: invlearn resume {directory}"]  # rather than that of a model alone
             raise
-        _promote(directory, tried)
 
 
 def _try_all(choice: Choice, directory: RunDirectory, train: Train, tell: Tell) -> list[Tried]:
@@ -128,16 +129,18 @@ def _try(name: str, experiment: Experiment, run: RunDirectory, train: Train, jud
     return Tried(name, "completed", found, record.get("wall_seconds"), recall)
 
 
-def _promote(directory: RunDirectory, tried: list[Tried]) -> None:
+def _promote(choice: Choice, directory: RunDirectory, tried: list[Tried]) -> None:
     """Make the best model the run: its files are copied, the record last, so that this can be done again."""
     scored = [each for each in tried if each.score is not None]
     if not scored:
         raise UserError(f"{directory}: no model can be trained: {'; '.join(each.sentence() for each in tried)}")
     best = min(scored, key=lambda each: each.score or 0.0)
     source = RunDirectory(directory.path / CANDIDATES / best.name)
+    run = load_run(source.path, trust=choice.targets)
+    compared = comparison(run.experiment.on(choice.data), run.encoder(), "cpu")
     for name in COPIED:
         if (path := inside(source.path, name)).is_file():
             directory.write(name, path.read_bytes())
     rows: list[dict[str, Any]] = [{**asdict(each), "chosen": each is best} for each in tried]
-    directory.write_record({**source.record(), "candidates": rows})
+    directory.write_record({**source.record(), **compared, "candidates": rows})
     shutil.rmtree(source.path, ignore_errors=True)

@@ -193,6 +193,10 @@ class RunDirectory:
         """
         if not self.path.is_dir():
             raise UserError(f"{self.path}: there is no such run")
+        if not self.exists and (self.path / REQUEST).is_file():
+            raise UserError(
+                f"{self.path} is no run yet: its models have not all been tried; invlearn resume {self} goes on"
+            )
         return self._parsed("config.yaml", parse_config, MOST_CONFIG_BYTES)
 
     def request(self) -> dict[str, Any] | None:

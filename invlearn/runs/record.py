@@ -25,7 +25,7 @@ from invlearn.training.loop import TrainingState
 from invlearn.training.references import references
 from invlearn.training.solving import Fitted
 
-__all__ = ["closing_record", "now", "opening_record", "peak_memory"]
+__all__ = ["closing_record", "comparison", "now", "opening_record", "peak_memory"]
 
 
 def opening_record(experiment: Experiment, directory: RunDirectory, device: torch.device) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def closing_record(
     scalars = {name: value.tolist() for name, value in state.statistics.items() if value.ndim == 1}
     best = int(state.best_loss.argmin())
     has_learned = bool(state.best_epoch[best])
-    compared = _compared(experiment, held_out, state.encoder.replica(best)) if compare and has_learned else {}
+    compared = comparison(experiment, state.encoder.replica(best), device) if compare and has_learned else {}
     replicas = [
         {
             "seed": seed,
@@ -112,13 +112,19 @@ def closing_record(
     }
 
 
-def _compared(experiment: Experiment, held_out: HeldOut, encoder: InvariantEncoder) -> dict[str, Any]:
-    """Own data: what simple methods get, and whether the encoder is better; nothing for a family."""
+def comparison(experiment: Experiment, encoder: InvariantEncoder, device: torch.device | str) -> dict[str, Any]:
+    """What simple methods get on the user's data, and whether an encoder is better; nothing for a family.
+
+    Args:
+        experiment: The run.
+        encoder: Its best replica.
+        device: Where that lies.
+    """
     if kind_of(experiment.spec) == "family" or not experiment.loss.trains_encoder:
         return {}
-    draws = held_out.draws
+    draws = experiment.draws(device)
     found = references(draws.dataset, draws.seeds[0], solved=experiment.solver is not None)
-    hits = hits_at_1(*(encode_stack(encoder, part) for part in held_out.query_and_gallery))[0].cpu()
+    hits = hits_at_1(*(encode_stack(encoder, part) for part in draws.query_and_gallery()))[0].cpu()
     verdict = judge(hits, {reference.name: reference.hits for reference in found}) if len(hits) > 1 else None
     return {
         "references": [reference.to_dict() for reference in found],

@@ -51,6 +51,8 @@ def run_experiment(
     experiment: Experiment,
     directory: RunDirectory,
     draw_curves: Callable[[RunDirectory], object] = lambda directory: None,
+    *,
+    compare: bool = True,
 ) -> None:
     """Train to the end in a directory, continuing what is there; the result lies in its files.
 
@@ -58,6 +60,7 @@ def run_experiment(
         experiment: The run.
         directory: Its folder, whether it exists or not.
         draw_curves: Called once metrics.csv is complete, before the run counts as completed.
+        compare: Whether simple methods are fitted on own data, to compare with.
 
     Raises:
         UserError: The directory holds another run, the device is missing, or every replica diverged.
@@ -84,7 +87,7 @@ def run_experiment(
         if not directory.exists:
             experiment = within_budget(experiment, device)
         directory.remove_leftovers()
-        _run(experiment, directory, device, draw_curves)
+        _run(experiment, directory, device, draw_curves, compare=compare)
 
 
 def _run(
@@ -92,6 +95,8 @@ def _run(
     directory: RunDirectory,
     device: torch.device,
     draw_curves: Callable[[RunDirectory], object],
+    *,
+    compare: bool,
 ) -> None:
     """Train in a directory that this process holds; however that ends, the record says so."""
     # First, since a finished run that cannot be extended is to stay as it is.
@@ -116,7 +121,7 @@ def _run(
             state = learn(experiment, directory, device, clock, contents)
             # A run that is only measured again, since its record was damaged, is done sooner without what is beside it.
             again = bool(contents) and (experiment.solver is not None or contents["epoch"] == state.epoch)
-            closing = closing_record(experiment, state, device, compare=not again)
+            closing = closing_record(experiment, state, device, compare=compare and not again)
         if not (again and directory.curves.exists()):
             draw_curves(directory)
         log.info("completed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,7 @@ def train_experiment(
     if isinstance(experiment, Choice):
         from invlearn.runs.choosing import choose
 
-        choose(experiment, directory, train_experiment, tell)
+        choose(experiment, directory, partial(run_experiment, draw_curves=_draw_curves, compare=False), tell)
         return
     run_experiment(experiment, directory, _draw_curves)
     if not directory.curves.exists():

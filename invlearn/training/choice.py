@@ -73,6 +73,10 @@ class Choice:
         """The classes that the config names."""
         return [target for experiment in self.candidates.values() for target in experiment.targets]
 
+    def without_data(self) -> Choice:
+        """The same before its data are opened; they may be large."""
+        return replace(self, candidates={name: each.without_data() for name, each in self.candidates.items()})
+
     def on_data(self) -> dict[str, Experiment]:
         """The experiments, on data that were opened once."""
         return {name: experiment.on(self.data) for name, experiment in self.candidates.items()}

@@ -162,6 +162,10 @@ class Experiment:
         """The same with other data."""
         return replace(self, prepared=data)
 
+    def without_data(self) -> Experiment:
+        """The same before its data are opened; they may be large."""
+        return replace(self, prepared=None)
+
     def within(self, minutes: float) -> Experiment:
         """The same with a budget of its own."""
         return self._with_trainer(minutes=minutes)

@@ -1,0 +1,218 @@
+"""``model=auto``: several models on the same data, and the best becomes the run; ``trainer.minutes``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import invlearn
+from invlearn.cli import main
+from invlearn.errors import UserError
+from invlearn.runs import choosing, session
+from invlearn.runs.directory import RunDirectory
+from tests.support.errors import assert_error_line, assert_line
+from tests.support.own_data import entity_table, pair_table, write
+
+SHORT = ["dataset.size=256", "dataset.valid_size=200", "dataset.test_size=200", "trainer.epochs=3"]
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(entity_table(60), tmp_path_factory.mktemp("choice") / "samples.csv")
+
+
+def train(samples: Path, run: Path, *words: str) -> int:
+    own = ["dataset=entities", f"dataset.path={samples}", "dataset.entity=id", *SHORT]
+    return main(["train", *own, *words, f"hydra.run.dir={run}"])
+
+
+def record_of(run: Path) -> dict[str, Any]:
+    return json.loads((run / "run.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def chosen(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("chosen") / "run"
+    assert train(samples, run) == 0
+    return run
+
+
+def test_the_best_becomes_an_ordinary_run(samples: Path, chosen: Path, tmp_path: Path, capsys) -> None:
+    record = record_of(chosen)
+    tried = {row["name"]: row for row in record["candidates"]}
+    assert list(tried) == ["polynomial", "extended"]
+    best = min(tried, key=lambda name: tried[name]["score"])
+    assert [name for name, row in tried.items() if row["chosen"]] == [best]
+    assert [folder.name for folder in (chosen / "candidates").iterdir()] == [name for name in tried if name != best]
+    assert record["references"]
+    assert record["verdict"]
+    model = invlearn.load_run(chosen).config["model"]["_target_"]
+    assert (
+        model == {"polynomial": "invlearn.closed_form.Polynomial", "extended": "invlearn.nn.ExtendedAutoEncoder"}[best]
+    )
+    assert main(["embed", str(chosen), str(samples), "-o", str(tmp_path / "z.csv")]) == 0
+    assert main(["evaluate", str(chosen)]) == 0
+    capsys.readouterr()
+    before = (chosen / "run.json").read_bytes()
+    for words in (["resume", str(chosen)], None):
+        assert (main(words) if words else train(samples, chosen)) == 0
+        assert_line(capsys.readouterr().out, chosen.name, "finished")
+        assert (chosen / "run.json").read_bytes() == before
+
+
+def test_another_config_is_refused(samples: Path, chosen: Path, tmp_path: Path, capsys) -> None:
+    for words, key in (
+        (["model.minutes=3"], "model.minutes"),
+        (["seed=1"], "seed"),
+        (["~model.models.extended"], "model.models"),
+    ):
+        before = (chosen / "run.json").read_bytes()
+        assert train(samples, chosen, *words) == 2
+        assert key in capsys.readouterr().err
+        assert (chosen / "run.json").read_bytes() == before
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.txt").write_text("mine")
+    assert train(samples, other) == 2
+    assert_error_line(capsys.readouterr().err, file=other.name)
+    assert [path.name for path in other.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("moment", ["training", "choosing"])
+def test_an_interrupted_choice_ends_as_a_whole_one(
+    moment: str, chosen: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    samples = Path(invlearn.load_run(chosen).config["dataset"]["path"])
+    run, store_table, write_record = tmp_path / "run", session._store_table, RunDirectory.write_record
+    calls = []
+
+    def interrupted(*arguments: Any) -> None:
+        store_table(*arguments)
+        calls.append(arguments)
+        if len(calls) == 3:  # the closed form, then the second epoch of the network
+            raise KeyboardInterrupt
+
+    def lost(directory: RunDirectory, record: dict[str, Any]) -> None:
+        if "candidates" in record:
+            raise KeyboardInterrupt
+        write_record(directory, record)
+
+    with monkeypatch.context() as patched:
+        if moment == "training":
+            patched.setattr(session, "_store_table", interrupted)
+        else:
+            patched.setattr(RunDirectory, "write_record", lost)
+        assert train(samples, run) == 130
+    err = capsys.readouterr().err
+    assert f"invlearn resume {run}" in err
+    assert "candidates" not in err
+    assert main(["embed", str(run), str(samples), "-o", str(tmp_path / "z.csv")]) == 2
+    assert_error_line(capsys.readouterr().err, file=run, also=["invlearn resume"])
+    assert main(["resume", str(run)]) == 0
+    for name in ("metrics.csv", "candidates"):
+        files = [run / name] if name != "candidates" else sorted((run / name).rglob("metrics.csv"))
+        for file in files:
+            assert file.read_bytes() == (chosen / file.relative_to(run)).read_bytes()
+    scores = [[row["score"] for row in record_of(folder)["candidates"]] for folder in (run, chosen)]
+    assert scores[0] == scores[1]
+
+
+def test_a_model_that_fails_costs_the_others_nothing(samples: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    def broken(*_: object) -> None:
+        raise UserError("model: it cannot be")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(session, "_train", broken)
+        assert train(samples, tmp_path / "run") == 0
+    tried = record_of(tmp_path / "run")["candidates"]
+    assert [row["status"] for row in tried] == ["completed", "failed"]
+    assert "it cannot be" in tried[1]["reason"]
+    assert "it cannot be" in capsys.readouterr().out
+    for name in ("_train", "_solve"):
+        monkeypatch.setattr(session, name, broken)
+    assert train(samples, tmp_path / "none") == 2
+    assert_error_line(capsys.readouterr().err, file="none", also=["polynomial", "extended"])
+
+
+def test_where_no_time_is_left_no_network_is_begun(samples: Path, tmp_path: Path, capsys) -> None:
+    assert train(samples, tmp_path / "run", "model.minutes=0.0001") == 0
+    tried = record_of(tmp_path / "run")["candidates"]
+    assert [row["status"] for row in tried] == ["completed", "skipped"]
+    assert "model.minutes" in tried[1]["reason"]
+
+
+def test_own_models_are_tried_and_pairs_too(tmp_path: Path, capsys) -> None:
+    file = write(pair_table(400), tmp_path / "pairs.csv")
+    relu = "+model.models.relu={_target_: invlearn.nn.StandardAutoEncoder, activation: relu}"
+    words = ["train", "dataset=pairs", f"dataset.path={file}", SHORT[-1], relu, "~model.models.extended"]
+    assert main([*words, f"hydra.run.dir={tmp_path / 'run'}"]) == 0
+    assert [row["name"] for row in record_of(tmp_path / "run")["candidates"]] == ["polynomial", "relu"]
+    capsys.readouterr()
+    assert main([*words, "--dry-run", f"hydra.run.dir={tmp_path / 'dry'}"]) == 0
+    out = capsys.readouterr().out
+    assert "polynomial" in out
+    assert "relu" in out
+    assert not (tmp_path / "dry").exists()
+
+
+def test_a_sweep_chooses_for_each_of_its_runs(samples: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "-m", "dataset=entities", f"dataset.path={samples}", "dataset.entity=id", *SHORT, "sweep=both"]
+    assert main([*words, "seed=0,1"]) == 0
+    runs = [file.parent for file in Path("outputs/sweeps/both").glob("*/run.json")]
+    assert len(runs) == 2
+    assert all(record_of(run)["candidates"] for run in runs)
+    written = {run: (run / "run.json").stat().st_mtime_ns for run in runs}
+    assert main([*words, "seed=0,1"]) == 0
+    assert written == {run: (run / "run.json").stat().st_mtime_ns for run in runs}
+
+
+def test_a_strangers_request_names_no_code(samples: Path, tmp_path: Path, capsys) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    config = json.loads(json.dumps({"dataset": {"_target_": "invlearn.data.Shift"}, "loss": {}, "optimizer": {}}))
+    config |= {
+        "trainer": {},
+        "model": {"_target_": "invlearn.config.Candidates", "models": {"a": {"_target_": "os.system"}}},
+    }
+    (run / "request.yaml").write_text(json.dumps(config))
+    assert main(["resume", str(run)]) == 2
+    assert_error_line(capsys.readouterr().err, key="model._target_", value="os.system")
+    assert [path.name for path in run.iterdir()] == ["request.yaml"]
+
+
+def test_a_budget_is_kept_and_the_same_command_finds_its_run(
+    samples: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    run = tmp_path / "run"
+    monkeypatch.setattr("invlearn.training.budget.seconds_per_step", lambda *_: 1.0)
+    words = ["model=extended", "trainer.minutes=0.1", "trainer.epochs=50"]
+    assert train(samples, run, *words) == 0
+    epochs = invlearn.load_run(run).config["trainer"]["epochs"]
+    assert epochs == int(0.9 * 6 / 2)  # steps of a second, two an epoch
+    assert len(pd.read_csv(run / "metrics.csv")) == epochs
+    monkeypatch.setattr("invlearn.training.budget.seconds_per_step", lambda *_: 0.1)  # an idle machine, this time
+    for words_of in (lambda: train(samples, run, *words), lambda: main(["resume", str(run)])):
+        capsys.readouterr()
+        assert words_of() == 0
+        assert_line(capsys.readouterr().out, run.name, "finished")
+    assert train(samples, tmp_path / "none", "model=extended", "trainer.minutes=0") == 2
+    assert_error_line(capsys.readouterr().err, key="trainer.minutes", value=0)
+
+
+def test_a_choice_is_made_by_one_process_at_a_time(samples: Path, tmp_path: Path, capsys) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with RunDirectory(run).locked():
+        assert train(samples, run) == 2
+    assert "another process" in capsys.readouterr().err
+
+
+def test_scores_come_from_validation_pairs_alone(samples: Path, chosen: Path) -> None:
+    rows = record_of(chosen)["candidates"]
+    assert all(0 <= row["score"] <= 1.5 for row in rows)
+    assert choosing.Tried("a", "completed", 0.5, 3.0).sentence().startswith("a: 0.5")
