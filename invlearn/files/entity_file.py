@@ -32,6 +32,10 @@ FEW = 30
 """Entities of a split below which a report has a note: a pair of them is a share of one in hundreds."""
 
 
+CLASSES, MANY_ROWS = 50, 20
+"""Fewer entities, with more samples each, are perhaps classes; a report has a note then."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EntityFile(SampleFile):
     """A file with one sample a row; those of the same entity are the same thing, distorted.
@@ -211,6 +215,10 @@ def read_entities(
     spread = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
     alike = len(labels) - len({str(label).strip().casefold() for label in labels})
     report.append(f"{len(codes):,} samples of {len(counts):,} entities, {spread} of each")
+    if len(counts) < CLASSES and np.median(counts) >= MANY_ROWS:
+        report.append(
+            f"note: {len(counts)} entities with many samples each; if no others will come, a classifier is the tool"
+        )
     if alike:
         report.append(f"note: {alike:,} entities differ from another only by spaces or capitals in column {entity}")
     return rows, codes, report, most

@@ -149,7 +149,7 @@ def _is_of_the_sweep(override: Override) -> bool:
 
 
 def _grid_lines(master: DictConfig) -> list[str]:
-    """The lines of a grid for the chosen preset; a single empty one where no grid is chosen.
+    """The lines of a grid, or of those for the chosen preset; a single empty one where no grid is chosen.
 
     Raises:
         UserError: The grid has nothing for this preset.
@@ -157,6 +157,8 @@ def _grid_lines(master: DictConfig) -> list[str]:
     grid = master.get("grid")
     if grid is None:
         return [""]
+    if isinstance(grid, Sequence):
+        return list(grid)
     preset = master.hydra.runtime.choices.get("preset")
     if not isinstance(grid, Mapping | DictConfig) or preset not in grid:
         raise UserError(f"grid={master.hydra.runtime.choices.grid} needs a preset; choose from: {', '.join(grid)}")
