@@ -36,18 +36,26 @@ def describe_runs(runs: Sequence[tuple[Path, Experiment | Choice]]) -> str:
     return "\n\n".join(blocks)
 
 
-def _describe(experiment: Experiment | Choice) -> tuple[str, float]:
+def _describe(experiment: Experiment | Choice, minutes: float | None = None) -> tuple[str, float]:
+    """What an experiment is, in lines, and its seconds.
+
+    Args:
+        experiment: The experiment, or several.
+        minutes: That a network may take, beside ``trainer.minutes``.
+    """
     if isinstance(experiment, Choice):
         return _describe_choice(experiment)
-    return _describe_solving(experiment) if experiment.solver else _describe_training(experiment)
+    if experiment.solver:
+        return _describe_solving(experiment)
+    given = [limit for limit in (minutes, experiment.trainer.minutes) if limit is not None]
+    return _describe_training(experiment, min(given, default=None))
 
 
 def _describe_choice(choice: Choice) -> tuple[str, float]:
     """Each model that is chosen among, and what they cost together."""
     blocks, total = list(choice.data.report), 0.0
     for name, experiment in choice.on_data().items():
-        left = max(choice.minutes - total / 60, choice.minutes / 60)
-        text, seconds = _describe(experiment if experiment.solver else experiment.within(left))
+        text, seconds = _describe(experiment, minutes=max(choice.minutes - total / 60, 1 / 60))
         total += seconds
         lines = [line for line in text.splitlines() if line not in choice.data.report]
         blocks += [f"\nmodel      {name}", *lines]
@@ -90,7 +98,7 @@ def _operations_per_second(device: torch.device) -> float:
     return 2 * 512**3 / sorted(times)[2]
 
 
-def _describe_training(experiment: Experiment) -> tuple[str, float]:
+def _describe_training(experiment: Experiment, minutes: float | None) -> tuple[str, float]:
     """Shapes, parameters, memory and estimated seconds of an experiment; the seconds come from a few real steps."""
     device = resolve_device(experiment.settings.device)
     network, sampler = experiment.encoder("meta").network, experiment.loss.sampler
@@ -103,7 +111,7 @@ def _describe_training(experiment: Experiment) -> tuple[str, float]:
     held = sum(_numbers(part) * size for part, size in zip((batch, valid, test), sizes, strict=True))
     parameters = sum(parameter.numel() for parameter in network.parameters())
     torch.set_num_threads(experiment.settings.threads or torch.get_num_threads())
-    experiment = within_budget(experiment, device)
+    experiment = within_budget(experiment, device, minutes)
     seconds = seconds_per_step(experiment, device, batch) * experiment.total_steps
     lines = [
         *experiment.data.report,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from invlearn.errors import DamagedError, UserError, describe_error
+from invlearn.errors import BusyError, DamagedError, UserError, describe_error
 from invlearn.runs.checking import is_finished
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, CANDIDATES, LAST
@@ -15,7 +15,9 @@ from invlearn.runs.record import comparison
 from invlearn.runs.trained import load_run
 from invlearn.system.signals import asked_to_end, signals_raise
 from invlearn.system.storage import check_writable, inside
+from invlearn.training.budget import within_budget
 from invlearn.training.choice import Choice, Judge
+from invlearn.training.device import resolve_device, torch_set_up
 from invlearn.training.experiment import Experiment
 
 __all__ = ["choose"]
@@ -108,21 +110,22 @@ def _try_all(choice: Choice, directory: RunDirectory, train: Train, tell: Tell) 
 
 
 def _with_time(experiment: Experiment, run: RunDirectory, seconds: float) -> Experiment:
-    """With the time that is left, or that it was begun with; a closed form takes what it needs."""
+    """With as many epochs as the time that is left allows, or as it was begun with."""
     if experiment.solver:
         return experiment
-    begun = run.config()["trainer"].get("minutes") if run.exists else None
-    given = experiment.trainer.minutes or float("inf")
-    return experiment.within(begun or min(max(seconds, 1.0) / 60, given))
+    if run.exists:
+        return experiment.lasting(run.config()["trainer"]["epochs"])
+    with torch_set_up(experiment.settings):
+        return within_budget(experiment, resolve_device(experiment.settings.device), max(seconds, 1.0) / 60)
 
 
 def _try(name: str, experiment: Experiment, run: RunDirectory, train: Train, judge: Judge) -> Tried:
     try:
         train(experiment, run)
         found = judge.score(load_run(run.path, trust=experiment.targets).encoder())
-    except DamagedError:
-        raise
     except UserError as error:
+        if isinstance(error, DamagedError | BusyError) or isinstance(error.__cause__, OSError):
+            raise  # the machine failed, and no model did
         return Tried(name, "failed", reason=describe_error(error))
     record = run.record()
     recall = record["metrics"].get("recall_at_1")

@@ -85,7 +85,7 @@ def run_experiment(
         if is_finished(experiment, directory):  # by the process that held it until now
             return
         if not directory.exists:
-            experiment = within_budget(experiment, device)
+            experiment = within_budget(experiment, device, experiment.trainer.minutes)
         directory.remove_leftovers()
         _run(experiment, directory, device, draw_curves, compare=compare)
 

@@ -18,9 +18,14 @@ STEPS = 0.9
 """Share of the time that steps take; the rest is validation and checkpoints."""
 
 
-def within_budget(experiment: Experiment, device: torch.device) -> Experiment:
-    """The same with fewer epochs, if ``trainer.minutes`` is too little for all of them; with one at least."""
-    minutes = experiment.trainer.minutes
+def within_budget(experiment: Experiment, device: torch.device, minutes: float | None) -> Experiment:
+    """The same with fewer epochs, if there is too little time for all of them; with one at least.
+
+    Args:
+        experiment: What is to be trained.
+        device: Where.
+        minutes: Of training; None sets no limit. A closed form takes what it needs.
+    """
     if minutes is None or experiment.solver:
         return experiment
     examples = experiment.draws(device).training(experiment.loss.sampler, split="valid")(0)

@@ -166,17 +166,10 @@ class Experiment:
         """The same before its data are opened; they may be large."""
         return replace(self, prepared=None)
 
-    def within(self, minutes: float) -> Experiment:
-        """The same with a budget of its own."""
-        return self._with_trainer(minutes=minutes)
-
     def lasting(self, epochs: int) -> Experiment:
         """The same with another number of epochs."""
-        return self._with_trainer(epochs=epochs)
-
-    def _with_trainer(self, **changed: Any) -> Experiment:
-        config = {**self.config, "trainer": {**self.config["trainer"], **changed}}
-        return replace(self, config=config, trainer=replace(self.trainer, **changed))
+        config = {**self.config, "trainer": {**self.config["trainer"], "epochs": epochs}}
+        return replace(self, config=config, trainer=replace(self.trainer, epochs=epochs))
 
     def draws(self, device: torch.device | str) -> Draws:
         """What its replicas draw from its data."""

@@ -23,6 +23,8 @@ from tests.support.snapshot import snapshot
 pytestmark = pytest.mark.slow
 
 SWEEP = ["train", "-m", "sweep=s", "seed=0,1", "hydra.sweep.subdir=seed${seed}", *FAMILY[1:-2]]
+CHOOSE = ["train", "dataset=entities", "dataset.path=samples.csv", "dataset.entity=id", "dataset.size=256"]
+CHOOSE += ["trainer.epochs=2", "hydra.run.dir=run"]
 EXTENDED = [*FAMILY[:-1], "trainer.epochs=5", "hydra.run.dir=family"]
 OLD = "what was there"
 
@@ -58,6 +60,7 @@ JOBS = {
     "mend": Job(["resume", "family"], 20, ["family"], ("family",), _lose),
     "extend": Job(EXTENDED, 30, ["family"], ("family",)),
     "sweep": Job(SWEEP, 30, ["outputs/sweeps/s/seed0", "outputs/sweeps/s/seed1"]),
+    "choose": Job(CHOOSE, 40, ["run"], ("samples.csv",)),
     "embed csv": Job(["embed", "own", "new.csv", "-o", "z.csv"], 15, ["z.csv"], OWN),
     "embed parquet": Job(["embed", "own", "new.csv", "-o", "z.parquet"], 15, ["z.parquet"], OWN),
     "match": Job(["match", "own", "new.csv", "more.csv", "-o", "m.csv"], 15, ["m.csv"], OWN),
