@@ -86,7 +86,8 @@ def _is_chosen(choice: Choice, directory: RunDirectory) -> bool:
     stored = directory.request()
     if stored is None:
         if directory.exists:
-            refuse_another(choice, directory.config(), str(directory))
+            model = directory.config()["model"]["_target_"].rpartition(".")[2]
+            raise UserError(f"{directory} holds a run of {model} alone; choose another hydra.run.dir")
         if any(entry.name[0] != "." for entry in directory.path.iterdir()):
             raise UserError(f"{directory} holds other files and no run; choose another hydra.run.dir")
         return False

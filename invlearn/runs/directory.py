@@ -195,7 +195,7 @@ class RunDirectory:
             raise UserError(f"{self.path}: there is no such run")
         if not self.exists and (self.path / REQUEST).is_file():
             raise UserError(
-                f"{self.path} is no run yet: its models have not all been tried; invlearn resume {self} goes on"
+                f"{self.path} is no run yet: not all models have been tried; continue with: invlearn resume {self}"
             )
         return self._parsed("config.yaml", parse_config, MOST_CONFIG_BYTES)
 
@@ -236,6 +236,8 @@ class RunDirectory:
 
     def way_out(self, name: str) -> str:
         """What writes a missing or damaged file anew, for the end of a message; nothing where nothing does."""
+        if name == REQUEST:
+            return "; remove it, and the run stays as it is" if self.exists else ""
         from invlearn.runs.checkpoint import load_checkpoint  # torch, which a run that is whole does without
 
         for source in (LAST, BEST) if name == "config.yaml" else (LAST,):
