@@ -11,7 +11,7 @@ import yaml
 from invlearn.config.folder import conf_dir
 from invlearn.errors import UserError
 
-__all__ = ["by_kind", "default_batch_size", "default_epochs", "default_rates", "with_default_model"]
+__all__ = ["by_kind", "default_batch_size", "default_epochs", "default_rates", "default_warmup", "with_default_model"]
 
 
 @cache
@@ -57,9 +57,25 @@ def default_batch_size(kind: str) -> int:
     return _rules()["trainer.batch_size"][kind]
 
 
-def default_epochs(dim: int) -> int:
-    """Passes over the training examples that networks need at d features."""
+def default_warmup(*, started: bool) -> int:
+    """Steps over which the learning rate rises.
+
+    Args:
+        started: Whether a network starts from the closed form of the user's own data.
+    """
+    return _rules()["trainer.warmup_steps"]["started" if started else "any"]
+
+
+def default_epochs(dim: int, *, started: bool) -> int:
+    """Passes over the training examples that networks need.
+
+    Args:
+        dim: Features d.
+        started: Whether a network starts from the closed form of the user's own data.
+    """
     rule = _rules()["trainer.epochs"]
+    if started:
+        return rule["started"]
     return max(rule["least"], int(rule["per_feature"] * dim))
 
 

@@ -100,7 +100,7 @@ class Trainer:
         batch_size: Examples of a step, at least 1; ``auto`` is what the loss works best with. An epoch's last, smaller
             batch is left out.
         clip: Largest gradient norm of each replica; ``None`` does not clip.
-        warmup_steps: Steps over which the learning rate rises linearly from 0.
+        warmup_steps: Steps over which the learning rate rises linearly from 0; ``auto`` is fewer where few are taken.
         schedule: ``cosine`` falls to 0 at the last step; ``constant`` stays.
         input_lr_factor: How many times faster the encoder's first layer learns, above 0; ``auto`` is what the model was
             tuned with.
@@ -115,7 +115,7 @@ class Trainer:
     epochs: int | Literal["auto"] = "auto"
     batch_size: int | Literal["auto"] = "auto"
     clip: float | None = 1.0
-    warmup_steps: int = 500
+    warmup_steps: int | Literal["auto"] = "auto"
     schedule: Literal["cosine", "constant"] = "cosine"
     input_lr_factor: float | Literal["auto"] = "auto"
     patience: int | None = None

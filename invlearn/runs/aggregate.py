@@ -155,7 +155,10 @@ def _metrics(runs: pd.DataFrame, metrics: Sequence[str] | None) -> list[str]:
     """The metrics that are asked for, or else some that were measured."""
     measured = [str(name).removeprefix("metrics.") for name in runs if str(name).startswith("metrics.")]
     if metrics is None:
-        return [name for name in _SHOWN if name in measured and bool(runs[f"metrics.{name}"].notna().any())]
+        shown = [name for name in _SHOWN if name in measured and bool(runs[f"metrics.{name}"].notna().any())]
+        # Entities found are what one's own data are for; how far apart codes are depends on what was trained.
+        own = "dataset.fingerprint" in runs and bool(runs["dataset.fingerprint"].notna().all())
+        return sorted(shown, key=lambda name: name != "recall_at_1") if own else shown
     for name in metrics:
         if name not in measured:
             raise UserError(f"--metric {name}: no run has measured it{nearest(name, measured)}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from invlearn.config import SCALE, differences, listed
+from invlearn.config import GROUPS, SCALE, differences, listed
 from invlearn.errors import DamagedError, UserError
 from invlearn.files import prepare
 from invlearn.runs.checkpoint import load_checkpoint
@@ -73,10 +73,7 @@ def is_finished(experiment: Experiment | Choice, directory: RunDirectory) -> boo
         return False
     finished = record.get("epochs") == experiment.epochs
     if finished:
-        try:
-            load_checkpoint(directory, BEST, "cpu")
-        except DamagedError as error:
-            raise DamagedError(f"{error}{directory.way_out(BEST)}") from error
+        _check_best(directory)
     if not finished and not directory.last_checkpoint.is_file():
         raise DamagedError(f"{directory} is finished, and cannot be extended: its {LAST} is gone")
     return finished
@@ -93,7 +90,18 @@ def _is_chosen(choice: Choice, directory: RunDirectory) -> bool:
         return False
     directory.check_links()
     refuse_another(choice, stored, str(directory))
-    return directory.exists and directory.unfinished() is None
+    finished = directory.exists and directory.unfinished() is None
+    if finished:
+        _check_best(directory)
+    return finished
+
+
+def _check_best(directory: RunDirectory) -> None:
+    """Say what is to be done where a finished run has lost its parameters."""
+    try:
+        load_checkpoint(directory, BEST, "cpu")
+    except DamagedError as error:
+        raise DamagedError(f"{error}{directory.way_out(BEST)}") from error
 
 
 def as_started(experiment: Experiment, directory: RunDirectory) -> Experiment:
@@ -134,6 +142,9 @@ def refuse_another(experiment: Experiment | Choice, stored: Mapping[str, Any], w
         for key in SCALE:
             if key in changed and ("dataset.fingerprint" in changed or _alike(*changed[key])):
                 del changed[key]
+    for group in GROUPS:  # another class has other keys
+        if (name := f"{group}._target_") in changed:
+            changed = {key: pair for key, pair in changed.items() if key == name or not key.startswith(f"{group}.")}
     if changed:
         raise UserError(f"{where} holds a run of another config: {listed(changed, 'there', 'here')}")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invlearn.errors import UserError, io_problem
 from invlearn.runs.directory import RunDirectory
-from invlearn.runs.layout import LAST, OWN
+from invlearn.runs.layout import CANDIDATES, LAST, OWN
 
 __all__ = ["check_output"]
 
@@ -48,6 +48,10 @@ def _check_runs(output: Path, ours: str | None) -> None:
         if not (RunDirectory(folder).exists or (folder / LAST).exists()):
             continue
         inside = path.relative_to(folder)
+        if inside.is_relative_to(CANDIDATES) and inside.parent != Path(
+            CANDIDATES
+        ):  # of a run in there, looked at before
+            continue
         if inside.parts[0] in OWN:
             raise UserError(f"-o {output} would write over a file of the run {folder}; choose another place")
         if path.exists() and str(inside) != ours:

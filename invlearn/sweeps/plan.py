@@ -86,7 +86,8 @@ def compose_sweep(overrides: Sequence[str], *, config_dir: str | None = None, co
     with hydra_ready():
         with errors_explained(overrides, config_dir):
             typed = [o for o in parse_overrides(overrides) if not _is_of_the_sweep(o)]
-            master = compose_config(config_name, [*searching(config_dir), *overrides], sweep=True)
+            chosen = with_default_model(overrides)
+            master = compose_config(config_name, [*searching(config_dir), *chosen], sweep=True)
             _check_launcher(master)
             name = str(master.sweep)
             _check_sweep(name, typed)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from invlearn.closed_form import ClosedForm, SolvedNetwork
 from invlearn.config import GROUPS, Settings, Trainer
-from invlearn.config.auto import by_kind, default_batch_size, default_epochs, default_rates
+from invlearn.config.auto import by_kind, default_batch_size, default_epochs, default_rates, default_warmup
 from invlearn.config.build import build, check_trusted, defaults_of, effective, locate
 from invlearn.config.migrate import migrated
 from invlearn.config.stored import check_storable
@@ -327,14 +327,15 @@ def _trained_parts(config: Mapping[str, Any], spec: SampleFile | Dataset) -> _Pa
         network, model_node = build_network(model, *sizes, [torch.Generator("cpu")])
         if isinstance(network.encoder, Stack):  # a user's; for ours it would only import torch's compiler
             check_network(network, *sizes)
-    optimizer_node, trainer_node = _schedule(config, model_node, features, loss)
+    started = kind != "family" and model_node.get("start") == "closed_form"
+    optimizer_node, trainer_node = _schedule(config, model_node, features, loss, started=started)
     trainer, trainer_node = build("trainer", trainer_node)
     nodes = {"model": model_node, "loss": loss_node, "optimizer": optimizer_node, "trainer": trainer_node}
     return _Parts(nodes, loss, trainer, None, network)
 
 
 def _schedule(
-    config: Mapping[str, Any], model_node: Mapping[str, Any], dim: int, loss: Loss
+    config: Mapping[str, Any], model_node: Mapping[str, Any], dim: int, loss: Loss, *, started: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Optimiser and trainer, with each ``auto`` settled, and the optimiser checked."""
     optimizer, trainer = {"lr": "auto", **config["optimizer"]}, {**defaults_of(Trainer), **config["trainer"]}
@@ -348,7 +349,9 @@ def _schedule(
     if trainer["batch_size"] == "auto":
         trainer["batch_size"] = default_batch_size(loss.sampler.kind)
     if trainer["epochs"] == "auto":
-        trainer["epochs"] = default_epochs(dim)
+        trainer["epochs"] = default_epochs(dim, started=started)
+    if trainer["warmup_steps"] == "auto":
+        trainer["warmup_steps"] = default_warmup(started=started)
     _, optimizer = build("optimizer", optimizer, [nn.Parameter(torch.zeros(1))])
     check_element_wise(optimizer)
     return optimizer, trainer

@@ -239,6 +239,7 @@ def _plain_objective(loss: Loss, encoder: InvariantEncoder) -> Objective:
 
 def learning_rate_factor(step: int, total_steps: int, trainer: Trainer) -> float:
     """Share of the peak learning rate at a step, from 0 on: linear warm-up times the schedule."""
+    assert trainer.warmup_steps != "auto"
     warmup = min(1.0, (step + 1) / (trainer.warmup_steps + 1))
     if trainer.schedule == "constant":
         return warmup
