@@ -27,7 +27,7 @@ from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.polynomial import Polynomial
 from invlearn.closed_form.principal import NO_VARIANCE
 from invlearn.closed_form.readout import fit_distances, lengths
-from invlearn.closed_form.refit import agreeing
+from invlearn.closed_form.refit import concentrated, refitted
 from invlearn.closed_form.score import Scorer
 from invlearn.closed_form.settings import ClosedForm, Normalization
 from invlearn.closed_form.solved import Solved
@@ -65,7 +65,9 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
     rounds = settings.refit
     if rounds == "auto":  # where labels are wrong, validation pairs are told apart badly
         rounds = 0 if solved.best.valid_loss <= scorer.little else REFITS
-    return _refitted(settings, solved, observed, scorer, seed, rounds=rounds)
+    search = partial(_search, scorer=scorer, seed=seed)
+    solved = refitted(settings, solved, observed, search, rounds=rounds)
+    return solved if scorer.given else concentrated(settings, solved, observed, search, rounds=rounds)
 
 
 def _search(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:
@@ -84,33 +86,6 @@ def _search(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int)
         key=lambda solved: (solved.best.degree or 2, len(solved.weight)),  # lengths are of squares
     )
     return replace(best, candidates=tried, chosen=tried.index(best.best))
-
-
-def _refitted(
-    settings: ClosedForm, solved: Solved, observed: Observed, scorer: Scorer, seed: int, *, rounds: int
-) -> Solved:
-    """Leave out samples that do not agree with their entity, as those with a wrong label, as long as that helps."""
-    kept = torch.ones(len(observed), dtype=torch.bool, device=observed.entity.device)
-    if not solved.best.rank:  # a frame is exact: nothing disagrees
-        return solved
-    normalization = next(n for n in normalizations_of(settings) if flags_of(n) == solved.best[2:4])
-    given = replace(settings, degree=solved.best.degree or 2, rank=solved.best.rank, normalize=normalization)
-    latest = best = solved
-    tried = solved.candidates
-    for _ in range(rounds):
-        before, kept = kept, from_first(partial(agreeing, settings, latest, observed), kept.device)
-        if bool((kept == before).all()):
-            break
-        found = _search(given, observed.only(kept), scorer, seed)
-        if found is None:  # too little is left
-            break
-        latest = found
-        shifted = replace(latest, candidates=[*tried, *latest.candidates], chosen=len(tried) + latest.chosen)
-        tried = shifted.candidates
-        if latest.best.valid_loss >= best.best.valid_loss:
-            break
-        best = shifted
-    return replace(best, candidates=tried)
 
 
 def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:

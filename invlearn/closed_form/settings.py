@@ -34,8 +34,8 @@ class ClosedForm(ABC):
         normalize: What is removed of each sample: nothing, its length (``sphere``), or its mean and its length
             (``standardise``).
         refit: How often at most samples that do not agree with their entity are left out, as those with a wrong label;
-            each time only if validation pairs gain. ``auto`` is 8, or 0 where
-            validation pairs leave nothing to gain.
+            each time only if validation pairs gain. Above 0, many wrong labels are looked for as well. ``auto`` is 8,
+            or 0 where validation pairs leave nothing to gain.
 
     Raises:
         ValueError: A setting is out of range.

@@ -33,6 +33,8 @@ class Solved:
     """``(m, k)``."""
     bias: Tensor
     """``(k,)``."""
+    left_out: int = 0
+    """Training samples that it was found without, since they do not agree with their entity."""
 
     @property
     def best(self) -> Candidate:

@@ -32,8 +32,8 @@ GROUPS = ("dataset", "model", "loss", "optimizer", "trainer")
 SCALE = ("dataset.offset", "dataset.factor")
 """Keys that follow from the content of a file, but for the last digits, where nobody types them."""
 
-PATHS = ("dataset.path",)
-"""Where files lie; what is in them is compared by ``dataset.fingerprint``."""
+PATHS = ("dataset.path", "dataset.leave_out")
+"""Where files lie; what is in them is compared by ``dataset.fingerprint`` and ``dataset.left_out``."""
 
 NOT_COMPARED = ("device", "threads", "engine", "sweep", "on_error", "hydra")
 """Keys that say where and how a run is computed, not what: they do not change which run it is."""

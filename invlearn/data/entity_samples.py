@@ -172,7 +172,8 @@ class EntitySamples:
 
     @cached_property
     def _drawn_per_entity(self) -> int:
-        return max(2, min(self.samples_per_entity, int(self._counts.max())))
+        counts = self._counts[torch.cat(list(self.splits.values()))]  # samples may be of entities in no split
+        return max(2, min(self.samples_per_entity, int(counts.max())))
 
     def _draw(self, entity: Tensor, k: int, generator: torch.Generator) -> Tensor:
         """Rows of k samples of each entity, ``(N, k)``, different ones as far as it has them, then those again."""

@@ -1,14 +1,14 @@
 """The user's own files: opened once, read in chunks, checked, and handed over as data to draw from."""
 
 from invlearn.files.columns import Missing, checked_chunks, choose_columns
-from invlearn.files.entity_file import EntityFile
+from invlearn.files.entity_file import EntityFile, leaving_out, validating_without
 from invlearn.files.filling import fill, fit_gaps, told_gaps
 from invlearn.files.many import files_of
 from invlearn.files.opening import open_table
 from invlearn.files.pair_file import PairFile
 from invlearn.files.prepare import feature_names_of, held_out, kind_of, prepare, scaler_of
 from invlearn.files.rows import Dropping
-from invlearn.files.sample_file import Prepared, SampleFile
+from invlearn.files.sample_file import Origin, Prepared, SampleFile
 from invlearn.files.scale import Scale
 from invlearn.files.table import CHUNK, StoredTable, Table
 from invlearn.files.writing import table_writer
@@ -18,6 +18,7 @@ __all__ = [
     "Dropping",
     "EntityFile",
     "Missing",
+    "Origin",
     "PairFile",
     "Prepared",
     "SampleFile",
@@ -32,9 +33,11 @@ __all__ = [
     "fit_gaps",
     "held_out",
     "kind_of",
+    "leaving_out",
     "open_table",
     "prepare",
     "scaler_of",
     "table_writer",
     "told_gaps",
+    "validating_without",
 ]

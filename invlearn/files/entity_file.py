@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from invlearn.data import EntitySamples, Split
+from invlearn.data import Dataset, EntitySamples, Split
 from invlearn.errors import UserError
 from invlearn.files.columns import choose_columns
 from invlearn.files.filling import check_gaps, fill, gap_lines
+from invlearn.files.leaving_out import listed_rows, without_rows
 from invlearn.files.rows import Dropping, Rows
-from invlearn.files.sample_file import Prepared, SampleFile, split_at_random
+from invlearn.files.sample_file import Origin, Prepared, SampleFile, split_at_random
 from invlearn.files.table import Table
 from invlearn.files.taking import MostRows, nameless, read_rows, some_entities
 from invlearn.files.unsuitable import unsuitable_columns
 from invlearn.nn import Gaps
 
-__all__ = ["EntityFile", "entities_held_out", "prepare_entities", "read_entities"]
+__all__ = ["EntityFile", "entities_held_out", "leaving_out", "prepare_entities", "read_entities", "validating_without"]
 
 MOSTLY = 0.5
 """Share of entities with one row from which on a report has a note."""
@@ -47,6 +49,10 @@ class EntityFile(SampleFile):
         features: The columns of a sample: a list of names, the prefix that their names share, or ``auto``, all that
             hold numbers but for ``entity``.
         without: Columns that are no features, where ``features`` is no list.
+        leave_out: A CSV file with a column ``row``, as ``suspects.csv`` of a run: rows of ``path``, from 1, that are
+            left out of training. Those of validation and test stay; offset, factor and what fills gaps are as without
+            it. ``None`` leaves out none.
+        left_out: Of the rows that it lists; ``None`` is that of the file as it is. A run is not continued with others.
         size: Training pairs of an epoch, drawn anew for each; an eighth as many entities for ``loss.pairs=batch``.
         distance: d* of different entities: 1 if ``binary``, the smallest distance between samples of theirs if
             ``observed``.
@@ -61,6 +67,8 @@ class EntityFile(SampleFile):
     entity: str = "entity"
     features: str | Sequence[str] = "auto"
     without: Sequence[str] = ()
+    leave_out: str | None = None
+    left_out: str | None = None
     size: int = 20_000
     distance: Literal["observed", "binary"] = "binary"
     samples_per_entity: int = 4
@@ -74,6 +82,11 @@ class EntityFile(SampleFile):
         if self.has_features and self.entity in self.features:
             raise ValueError(f"features must not name {self.entity}, the column of entities")
         super().__post_init__()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to be worked out from files."""
+        return super().is_settled and (self.leave_out is None or self.left_out is not None)
 
     @property
     def has_features(self) -> bool:
@@ -104,8 +117,8 @@ def prepare_entities(spec: EntityFile, table: Table, gaps: Gaps | None = None) -
     else:
         unsuitable = {}
     names, how = spec.feature_names, spec.dropping
-    rows, entity, report, most = read_entities(table, spec.entity, names, how, most=spec.most_rows, seed=spec.seed)
-    count = int(entity.max()) + 1
+    read = read_entities(table, spec.entity, names, how, most=spec.most_rows, seed=spec.seed)
+    rows, entity, report, count = read.rows, read.entity, read.report, len(read.labels)
     if count < 6:
         raise UserError(f"{table}: only {count} entities; six are needed, two for each split")
     splits = split_at_random(count, spec.valid_share, spec.test_share, spec.seed)
@@ -118,10 +131,41 @@ def prepare_entities(spec: EntityFile, table: Table, gaps: Gaps | None = None) -
     if few := [split for split, part in splits.items() if split != "train" and len(part) < FEW]:
         report.append(f"note: what is measured on {' and '.join(few)} entities rests on few")
     scale = spec.chosen_scale(rows, training.numpy())
-    spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=most)
+    spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=read.most)
     samples = rows.scaled(spec.scale)
     gaps = gaps or spec.fitted_gaps(samples, codes, training)
-    return Prepared(spec, _entities(spec, fill(samples, gaps), codes, splits), report, gaps)
+    prepared = Prepared(spec, _entities(spec, fill(samples, gaps), codes, splits), report, gaps, read.origin)
+    return prepared if spec.leave_out is None else leaving_out(prepared, spec.leave_out)
+
+
+def leaving_out(prepared: Prepared, path: str) -> Prepared:
+    """The same data without the training rows that another file lists.
+
+    Raises:
+        UserError: That file cannot be used, lists other rows than when a run was started, or nothing is left.
+    """
+    spec, dataset, origin = prepared.spec, prepared.dataset, prepared.origin
+    assert isinstance(spec, EntityFile)
+    assert isinstance(dataset, EntitySamples)
+    assert origin is not None
+    listed = listed_rows(path, origin.of)
+    if spec.left_out not in (None, listed.fingerprint):
+        raise UserError(f"dataset.leave_out: {path} does not list the rows that were left out when the run was started")
+    kept = without_rows(dataset, origin, listed.rows)
+    spec = replace(spec, leave_out=str(Path(path).absolute()), left_out=listed.fingerprint)
+    return replace(prepared, spec=spec, dataset=kept.dataset, report=[*prepared.report, *kept.report])
+
+
+def validating_without(prepared: Prepared, path: str) -> Dataset:
+    """What examples are drawn from, without the validation rows that another file lists.
+
+    Raises:
+        UserError: That file cannot be used, or nothing is left.
+    """
+    assert isinstance(prepared.dataset, EntitySamples)
+    assert prepared.origin is not None
+    listed = listed_rows(path, prepared.origin.of)
+    return without_rows(prepared.dataset, prepared.origin, listed.rows, "valid").dataset
 
 
 def entities_held_out(spec: EntityFile, table: Table, drop: Dropping, gaps: Gaps | None) -> Prepared:
@@ -130,11 +174,12 @@ def entities_held_out(spec: EntityFile, table: Table, drop: Dropping, gaps: Gaps
     Raises:
         UserError: The file cannot be used; it names row and column.
     """
-    rows, entity, report, _ = read_entities(table, spec.entity, spec.feature_names, drop)
-    report += gap_lines(rows.values, spec.feature_names)
-    samples = fill(rows.scaled(spec.scale), gaps)
-    splits: dict[Split, Tensor] = {"test": torch.arange(int(entity.max()) + 1)}
-    return Prepared(spec, _entities(spec, samples, torch.from_numpy(entity), splits), report, gaps)
+    read = read_entities(table, spec.entity, spec.feature_names, drop)
+    report = [*read.report, *gap_lines(read.rows.values, spec.feature_names)]
+    samples = fill(read.rows.scaled(spec.scale), gaps)
+    splits: dict[Split, Tensor] = {"test": torch.arange(len(read.labels))}
+    dataset = _entities(spec, samples, read.origin.entity, splits)
+    return Prepared(spec, dataset, report, gaps, read.origin)
 
 
 def _entities(spec: EntityFile, samples: Tensor, entity: Tensor, splits: Mapping[Split, Tensor]) -> EntitySamples:
@@ -151,8 +196,32 @@ def _entities(spec: EntityFile, samples: Tensor, entity: Tensor, splits: Mapping
     )
 
 
-def _with_two_rows(rows: Rows, codes: np.ndarray, report: list[str], path: str, entity: str) -> tuple[Rows, np.ndarray]:
-    """The rows of entities that have two at least, numbered anew; a report says what is left out."""
+class ReadEntities(NamedTuple):
+    """Samples that were read, and their entities."""
+
+    rows: Rows
+    """The samples that are left."""
+    entity: np.ndarray
+    """The number of the entity of each, from 0, ``(n,)``."""
+    labels: np.ndarray
+    """What the file calls each entity, ``(E,)``."""
+    of: int
+    """How many rows the file has."""
+    report: list[str]
+    """What was found, in lines."""
+    most: int | None
+    """How many rows were to be read, as a number."""
+
+    @property
+    def origin(self) -> Origin:
+        """Where the samples come from."""
+        return Origin(self.rows.numbers, torch.from_numpy(self.entity), self.labels, self.of)
+
+
+def _with_two_rows(
+    rows: Rows, codes: np.ndarray, report: list[str], path: str, entity: str
+) -> tuple[Rows, np.ndarray, np.ndarray]:
+    """The rows of entities that have two at least, numbered anew, and their old numbers; a report counts the others."""
     single = np.bincount(codes, minlength=int(codes.max()) + 1) == 1
     kept = np.flatnonzero(~single[codes])
     if not len(kept):
@@ -161,12 +230,12 @@ def _with_two_rows(rows: Rows, codes: np.ndarray, report: list[str], path: str, 
         report.append(f"left out: {int(single.sum()):,} entities with one row, which pairs with nothing")
         if single.mean() > MOSTLY:
             report.append(f"note: most entities have one row; is {entity} the column that names them?")
-    return rows.keep(kept), pd.factorize(codes[kept])[0]
+    return rows.keep(kept), *pd.factorize(codes[kept])
 
 
 def read_entities(
     table: Table, entity: str, features: Sequence[str], drop: Dropping, *, most: MostRows = None, seed: int = 0
-) -> tuple[Rows, np.ndarray, list[str], int | None]:
+) -> ReadEntities:
     """Read samples and their entities.
 
     Args:
@@ -176,10 +245,6 @@ def read_entities(
         drop: What to leave out instead of refusing it.
         most: How many rows to read at most, of whole entities.
         seed: What these are drawn from.
-
-    Returns:
-        The samples that are left, their entities' numbers from 0 on, ``(n,)``, a report in lines, and ``most`` as a
-        number or None.
 
     Raises:
         UserError: The file cannot be used; it names row and column.
@@ -210,7 +275,7 @@ def read_entities(
     report += left_out
     rows, codes = rows.keep(kept), codes[kept]
 
-    rows, codes = _with_two_rows(rows, codes, report, path, entity)
+    rows, codes, numbers = _with_two_rows(rows, codes, report, path, entity)
     counts = np.bincount(codes)
     spread = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
     alike = len(labels) - len({str(label).strip().casefold() for label in labels})
@@ -221,4 +286,4 @@ def read_entities(
         )
     if alike:
         report.append(f"note: {alike:,} entities differ from another only by spaces or capitals in column {entity}")
-    return rows, codes, report, most
+    return ReadEntities(rows, codes, np.asarray(labels)[numbers], of, report, most)

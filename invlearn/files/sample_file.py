@@ -23,7 +23,7 @@ from invlearn.files.table import Table
 from invlearn.files.taking import MostRows
 from invlearn.nn import Gaps
 
-__all__ = ["Drop", "Prepared", "SampleFile", "split_at_random"]
+__all__ = ["Drop", "Origin", "Prepared", "SampleFile", "split_at_random"]
 
 Drop = Literal["missing", "duplicates", "singletons"]
 
@@ -201,6 +201,23 @@ class SampleFile(ABC):
         return [*lines, *notes_on(rows.values, names, self.scaling, centre=rows.centre, entity=entity)]
 
 
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where the n samples of E entities come from.
+
+    Args:
+        rows: Row of the file of each sample, from 1, ``(n,)``.
+        entity: Number of the entity that the file says it is of, from 0, ``(n,)``.
+        labels: What the file calls each entity, ``(E,)``.
+        of: How many rows the file has.
+    """
+
+    rows: np.ndarray
+    entity: Tensor
+    labels: np.ndarray
+    of: int
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Data to train on, or to measure on.
@@ -210,12 +227,14 @@ class Prepared:
         dataset: What examples are drawn from.
         report: What was found in the file, in lines.
         gaps: Fills what is missing of a sample; None where that is refused.
+        origin: Where samples of entities come from; None for pairs and families.
     """
 
     spec: SampleFile | Dataset
     dataset: Dataset
     report: Sequence[str] = ()
     gaps: Gaps | None = None
+    origin: Origin | None = None
 
 
 def split_at_random(count: int, valid_share: float, test_share: float, seed: int) -> dict[Split, Tensor]:

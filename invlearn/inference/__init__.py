@@ -4,6 +4,7 @@ from invlearn.inference.embed import embed, embed_chunks
 from invlearn.inference.evaluate import Evaluation, evaluate, measure
 from invlearn.inference.export import export_run
 from invlearn.inference.match import Matcher, Rule, match, match_pairs
+from invlearn.inference.suspects import suspects
 from invlearn.runs.trained import load_run
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "match",
     "match_pairs",
     "measure",
+    "suspects",
 ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from invlearn.errors import BusyError, DamagedError, UserError, describe_error
+from invlearn.files import validating_without
 from invlearn.runs.checking import is_finished
 from invlearn.runs.directory import RunDirectory
-from invlearn.runs.layout import BEST, CANDIDATES, LAST
+from invlearn.runs.layout import BEST, CANDIDATES, LAST, SUSPECTS
 from invlearn.runs.record import comparison
 from invlearn.runs.trained import load_run
 from invlearn.system.signals import asked_to_end, signals_raise
@@ -22,7 +23,7 @@ from invlearn.training.experiment import Experiment
 
 __all__ = ["choose"]
 
-COPIED = ("config.yaml", "metrics.csv", "curves.png", "train.log", LAST, BEST)
+COPIED = ("config.yaml", "metrics.csv", "curves.png", "train.log", SUSPECTS, LAST, BEST)
 """What the run has of the model that was chosen, beside its record."""
 
 LEAST_SHARE = 0.02
@@ -95,7 +96,8 @@ def choose(choice: Choice, directory: RunDirectory, train: Train, tell: Tell = l
 def _try_all(choice: Choice, directory: RunDirectory, train: Train, tell: Tell) -> list[Tried]:
     judge = Judge(choice)
     tried: list[Tried] = []
-    for name, experiment in choice.on_data().items():
+    for name, given in choice.on_data().items():
+        experiment = given
         run = RunDirectory(directory.path / CANDIDATES / name)
         left = 60 * choice.minutes - sum(each.seconds or 0 for each in tried)
         scores = [each.score for each in tried if each.score is not None]
@@ -104,9 +106,47 @@ def _try_all(choice: Choice, directory: RunDirectory, train: Train, tell: Tell) 
         elif scores and left < LEAST_SHARE * 60 * choice.minutes and not run.exists:
             tried.append(Tried(name, "skipped", reason=f"no time is left of model.minutes={choice.minutes:g}"))
         else:
+            if not experiment.solver and (path := _suspects(experiment, directory, tried)):
+                experiment, judge = experiment.leaving_out(path), Judge(choice, path)
+                tried = [_scored_anew(each, choice, directory, judge) for each in tried]
+                tell([f"{name}: trained, and all compared, without the samples that {path} lists"])
             tried.append(_try(name, _with_time(experiment, run, left), run, train, judge))
         tell([tried[-1].sentence()])
     return tried
+
+
+def _suspects(experiment: Experiment, directory: RunDirectory, tried: list[Tried]) -> str | None:
+    """The suspects of the best closed form, where it is better without some training samples; None else.
+
+    Where the config says itself what to leave out, that holds.
+    """
+    if getattr(experiment.spec, "leave_out", None) is not None:
+        return None
+    for each in sorted((each for each in tried if each.score is not None), key=lambda each: each.score or 0.0):
+        run = RunDirectory(directory.path / CANDIDATES / each.name)
+        record, path = run.record(), inside(run.path, SUSPECTS)
+        statistics = record["replicas"][record["best_replica"]]["statistics"]
+        if "left_out" in statistics:  # of closed forms alone
+            has_any = statistics["left_out"] and record.get("suspects") and path.is_file()
+            return str(path) if has_any and _is_enough_left(experiment, str(path)) else None
+    return None
+
+
+def _is_enough_left(experiment: Experiment, path: str) -> bool:
+    """Whether there are entities to train on, and to validate on, without the samples that a file lists."""
+    try:
+        experiment.leaving_out(path)
+        validating_without(experiment.data, path)
+    except UserError:
+        return False
+    return True
+
+
+def _scored_anew(each: Tried, choice: Choice, directory: RunDirectory, judge: Judge) -> Tried:
+    if each.score is None:
+        return each
+    run = load_run(directory.path / CANDIDATES / each.name, trust=choice.targets)
+    return replace(each, score=judge.score(run.encoder()))
 
 
 def _with_time(experiment: Experiment, run: RunDirectory, seconds: float) -> Experiment:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BEST", "CANDIDATES", "FILES", "HYDRA", "LAST", "OWN", "REQUEST"]
+__all__ = ["BEST", "CANDIDATES", "FILES", "HYDRA", "LAST", "OWN", "REQUEST", "SUSPECTS"]
 
 LAST = "checkpoints/last.pt"
 """The training state after the last finished epoch: what resuming reads, and what other files can be made of."""
@@ -19,7 +19,10 @@ REQUEST = "request.yaml"
 CANDIDATES = "candidates"
 """Folder of the runs that were chosen among."""
 
-FILES = ("config.yaml", "run.json", "metrics.csv", "curves.png", "train.log", ".lock", REQUEST)
+SUSPECTS = "suspects.csv"
+"""Samples of a file of entities that do not fit their entity."""
+
+FILES = ("config.yaml", "run.json", "metrics.csv", "curves.png", "train.log", ".lock", REQUEST, SUSPECTS)
 """Files at its top."""
 
 OWN = (*FILES, "checkpoints", ".hydra", CANDIDATES)

@@ -19,6 +19,7 @@ _NOT_ASKED = {
         *("seed", "cycle_seed", "cycle"),  # draws
         *("scaling", "offset", "factor", "samples_per_entity"),  # how it is learned
         "missing",  # a file with gaps is refused, or filled
+        *("leave_out", "left_out"),  # of training alone
         *("path", "without"),  # fingerprint and features say more
         "dim",  # tables are in order of it
     )

@@ -112,6 +112,8 @@ _RECORD: dict[str, Callable[[Any], bool]] = {
     "references": _are(lambda value: isinstance(value, Mapping) and _are_measured(_without(value, "name"))),
     "verdict": _or_none(_is_verdict),
     "candidates": _are(_is_candidate),
+    "suspects": _or_none(_is_count),
+    "samples": _or_none(_is_count),
 }
 """Keys whose values something depends on; others are for people."""
 

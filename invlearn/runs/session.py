@@ -28,6 +28,7 @@ from invlearn.runs.checkpoint import (
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, LAST
 from invlearn.runs.record import closing_record, now, opening_record, peak_memory
+from invlearn.runs.suspects import store_suspects
 from invlearn.system.output import printable, warn
 from invlearn.system.processes import launched
 from invlearn.system.signals import asked_to_end, raise_lost_signal, signals_deferred, signals_raise
@@ -122,6 +123,7 @@ def _run(
             # A run that is only measured again, since its record was damaged, is done sooner without what is beside it.
             again = bool(contents) and (experiment.solver is not None or contents["epoch"] == state.epoch)
             closing = closing_record(experiment, state, device, compare=compare and not again)
+            closing |= store_suspects(experiment, state, directory, again=again)
         if not (again and directory.curves.exists()):
             draw_curves(directory)
         log.info("completed")

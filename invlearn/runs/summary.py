@@ -6,6 +6,7 @@ from invlearn.report.candidates import candidates_table
 from invlearn.report.metrics import metrics_table
 from invlearn.report.verdict import references_table
 from invlearn.runs.directory import RunDirectory
+from invlearn.runs.layout import SUSPECTS
 
 __all__ = ["summary"]
 
@@ -26,6 +27,9 @@ def summary(directory: RunDirectory) -> str:
         lines.append(candidates_table(record["candidates"]))
     if diverged := [str(r["seed"]) for r in replicas if r["diverged"]]:
         lines.append(f"diverged: seed {', '.join(diverged)}")
+    if count := record.get("suspects"):
+        of = f" of {record['samples']:,}" if record.get("samples") else ""
+        lines.append(f"suspects: {count:,}{of} samples do not fit their entity, in {SUSPECTS}")
     lines.append(f"in {directory}: curves.png, metrics.csv, run.json, checkpoints/")
     trained = directory.best_checkpoint.stat().st_mtime
     if older := [path.name for path in sorted(directory.path.glob("encoder.*")) if path.stat().st_mtime < trained]:

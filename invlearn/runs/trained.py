@@ -277,4 +277,4 @@ def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()
         if changed:
             keys = listed(changed, "there", "in config.yaml")
             raise DamagedError(f"{directory.best_checkpoint} is of another config: {keys}")
-    return TrainedRun(directory, experiment, contents, target)
+    return TrainedRun(directory, experiment.to_measure(), contents, target)

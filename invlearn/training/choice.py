@@ -14,7 +14,7 @@ from invlearn.config.migrate import migrated
 from invlearn.data import Dataset, EntitySamples
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.measured import encode_stack
-from invlearn.files import Prepared, SampleFile, prepare
+from invlearn.files import Prepared, SampleFile, prepare, validating_without
 from invlearn.losses.functional import code_distance
 from invlearn.training.experiment import Experiment, Prepare, described
 from invlearn.training.networks import is_closed_form
@@ -127,10 +127,15 @@ class Judge:
 
     Args:
         choice: The choice.
+        suspects: A file that lists samples which do not fit their entity: they are not compared. A wrong label would
+            count most against the best encoder, which is the most certain of it.
+
+    Raises:
+        UserError: Without them too little is left.
     """
 
-    def __init__(self, choice: Choice):
-        dataset = choice.data.dataset
+    def __init__(self, choice: Choice, suspects: str | None = None):
+        dataset = choice.data.dataset if suspects is None else validating_without(choice.data, suspects)
         pairs = dataset.pairs("valid", choice.settings.seed)
         different = pairs.distance[pairs.distance > 0]
         given = not isinstance(dataset, EntitySamples) and float(different.std(correction=0)) > 0

@@ -22,7 +22,7 @@ from invlearn.data import Dataset, Draws
 from invlearn.data.seeding import seeded_generator
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
-from invlearn.files import Prepared, SampleFile, feature_names_of, kind_of, prepare, scaler_of
+from invlearn.files import EntityFile, Prepared, SampleFile, feature_names_of, kind_of, leaving_out, prepare, scaler_of
 from invlearn.losses import Loss, Separation
 from invlearn.nn import AutoEncoder, Gaps, Stack
 from invlearn.system.memory import machine_memory
@@ -165,6 +165,25 @@ class Experiment:
     def without_data(self) -> Experiment:
         """The same before its data are opened; they may be large."""
         return replace(self, prepared=None)
+
+    def leaving_out(self, path: str) -> Experiment:
+        """The same without the training rows that a file lists.
+
+        Raises:
+            UserError: It cannot be used, or too little is left.
+        """
+        data = leaving_out(self.data, path)
+        keys = ("leave_out", "left_out")
+        dataset = {**self.config["dataset"], **{key: getattr(data.spec, key) for key in keys}}
+        at_default = self.at_default - {f"dataset.{key}" for key in keys}
+        config = {**self.config, "dataset": dataset}
+        return replace(self, config=config, spec=data.spec, at_default=at_default, prepared=data)
+
+    def to_measure(self) -> Experiment:
+        """The same for what is held out, which needs no file of rows to leave out."""
+        if not isinstance(self.spec, EntityFile) or self.spec.leave_out is None or self.prepared:
+            return self
+        return replace(self, spec=replace(self.spec, leave_out=None, left_out=None))
 
     def lasting(self, epochs: int) -> Experiment:
         """The same with another number of epochs."""

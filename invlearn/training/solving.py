@@ -101,6 +101,7 @@ def solve(experiment: Experiment, device: torch.device) -> Fitted:
         statistics={
             **training_facts(experiment.loss, train, {}, draws),
             "within_share": shares.to(device, experiment.dtype),
+            "left_out": torch.tensor([one.left_out for one in solved]).to(device, experiment.dtype),
         },
         best=best,
         best_loss=torch.tensor([one.best.valid_loss for one in solved]).to(device, experiment.dtype),

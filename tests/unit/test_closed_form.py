@@ -23,6 +23,7 @@ from invlearn.closed_form import (
     observe,
     stacked,
 )
+from invlearn.closed_form import refit as refitting
 from invlearn.closed_form.eigen import Eigenproblem
 from invlearn.closed_form.frames import find_frame, nearest_invariant
 from invlearn.closed_form.moments import Moments, moments
@@ -278,6 +279,34 @@ def test_samples_with_a_wrong_label_are_left_out() -> None:
         distance, same = code_distances(fitted(mislabelled, refit=refit, degree=2), pairs), pairs.distance == 0
         ratios.append(float(distance[same].square().mean() / distance[~same].square().mean()))
     assert ratios[1] < 0.5 * ratios[0]
+
+
+def test_many_wrong_labels_are_left_out_by_concentration() -> None:
+    dataset = hidden_cycle(300, 4, noise=0.05)
+    generator = seeded_generator(0, "wrong labels")
+    wrong = (torch.rand(len(dataset.entity), generator=generator) < 0.3).nonzero()[:, 0]
+    labels = dataset.entity.clone()
+    labels[wrong] = labels[wrong[torch.randperm(len(wrong), generator=generator)]]
+    mislabelled = replace(dataset, entity=labels)
+    pairs = dataset.pairs("test", 0)
+    recalled = []
+    for refit in (0, 8):
+        solved = fitted(mislabelled, refit=refit, degree=2)
+        distance, same = code_distances(solved, pairs), pairs.distance == 0
+        recalled.append(float((distance[same] < distance[~same].quantile(0.01)).double().mean()))
+        assert bool(solved.left_out) == bool(refit)
+    assert recalled[1] > max(0.9, recalled[0] + 0.1)
+
+
+@pytest.mark.parametrize("noise", [0.15, 0.3])
+def test_noise_alone_is_not_taken_for_wrong_labels(monkeypatch, noise: float) -> None:
+    dataset = hidden_cycle(150, 4, noise=noise)
+    solved = fitted(dataset, degree=2)
+    assert solved.best.valid_loss > refitting.DOUBTFUL
+    monkeypatch.setattr(refitting, "DOUBTFUL", 1.0)
+    before = fitted(dataset, degree=2)
+    assert solved.candidates == before.candidates
+    assert torch.equal(solved.weight, before.weight)
 
 
 def test_what_is_given_is_not_searched() -> None:

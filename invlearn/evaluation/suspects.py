@@ -1,0 +1,111 @@
+"""Samples that do not fit their entity: far from its others, and nearer to another one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from invlearn.data.seeding import seeded_generator
+from invlearn.losses.agreement import distance_to_entity, is_far
+
+__all__ = ["Suspects", "find_suspects"]
+
+COMPARED = 3 * 10**8
+"""Distances between samples at most that are computed; beyond that others are sought among a part of the entities."""
+
+NEIGHBOURS = 8
+"""Nearest samples whose entities are looked at."""
+
+MEMBERS = 32
+"""Samples at most of another entity that are looked at."""
+
+BLOCK = 2**23
+"""Numbers that are computed at a time."""
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """Some samples, the most suspicious first; n of them.
+
+    Args:
+        index: Of the samples, ``(n,)``.
+        distance: Of each to its entity, ``(n,)``.
+        nearest: Number of the nearest other entity, ``(n,)``.
+        nearest_distance: The distance to that, ``(n,)``.
+        listed: Whether it does not fit its entity, ``(n,)``.
+    """
+
+    index: Tensor
+    distance: Tensor
+    nearest: Tensor
+    nearest_distance: Tensor
+    listed: Tensor
+
+
+def find_suspects(codes: Tensor, entity: Tensor, *, every: bool = False, seed: int = 0) -> Suspects:
+    """Find the samples that do not fit their entity.
+
+    The distance of a code to its entity is its mean distance to the nearest half of the entity's others. A sample does
+    not fit if that is more than twice the median, and if another entity is nearer. The larger the ratio of both
+    distances, the more suspicious it is.
+
+    Args:
+        codes: Of samples, ``(N, C)``.
+        entity: Number of the entity of each, from 0, ``(N,)``.
+        every: Whether all samples are given, not only those that do not fit; but none that is alone of its entity.
+        seed: Of the part of the entities that are compared where there are too many.
+    """
+    entity, order = entity.sort(stable=True)
+    codes = codes[order] - codes.mean(0)
+    distance = distance_to_entity(codes, entity)
+    far = is_far(distance)
+    index = (~distance.isnan() if every else far).nonzero()[:, 0]
+    nearest, nearest_distance = _nearest_other(codes, entity, index, seed)
+    found = distance[index]
+    listed = far[index] & (found > nearest_distance)
+    score = found / nearest_distance.clamp(min=torch.finfo(found.dtype).tiny)
+    by_score = score.argsort(descending=True, stable=True)
+    by_score = by_score if every else by_score[listed[by_score]]
+    return Suspects(
+        order[index[by_score]], found[by_score], nearest[by_score], nearest_distance[by_score], listed[by_score]
+    )
+
+
+def _nearest_other(codes: Tensor, entity: Tensor, index: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """The nearest other entity of some samples, and its distance, ``(n,)`` each; samples lie by entity."""
+    numbers, counts = torch.unique_consecutive(entity, return_counts=True)
+    starts = counts.cumsum(0) - counts
+    others = _others(entity, counts, COMPARED // max(1, len(index)), seed)
+    gallery, of_gallery = codes[others], entity[others]
+    place = torch.arange(min(MEMBERS, int(counts.max())), device=codes.device)
+    neighbours = min(NEIGHBOURS, len(others))
+    numbers_found, distances = [entity[:0]], [codes.new_empty(0)]
+    # A block holds its distances to the gallery, then the members of the entities that were found.
+    width = max(len(others), neighbours * len(place) * codes.shape[1])
+    for part in index.split(max(1, BLOCK // width)):
+        squared = gallery.square().sum(1) - 2 * codes[part] @ gallery.T
+        squared.masked_fill_(entity[part][:, None] == of_gallery, torch.inf)
+        found = of_gallery[squared.topk(neighbours, largest=False).indices]
+        row = torch.searchsorted(numbers, found)
+        size = counts[row].clamp(max=MEMBERS)
+        members = starts[row][..., None] + place
+        apart = (codes[part][:, None, None] - codes[members.clamp(max=len(codes) - 1)]).norm(dim=-1)
+        apart = apart.masked_fill(place >= size[..., None], torch.inf).sort(-1).values
+        half = (size // 2).clamp(min=1)
+        mean = apart.masked_fill(place >= half[..., None], 0.0).sum(-1) / half
+        least = mean.masked_fill(found == entity[part][:, None], torch.inf).min(1)
+        numbers_found.append(found.gather(1, least.indices[:, None])[:, 0])
+        distances.append(least.values)
+    return torch.cat(numbers_found), torch.cat(distances)
+
+
+def _others(entity: Tensor, counts: Tensor, most: int, seed: int) -> Tensor:
+    """Samples of all entities, or of a random part of them that has about so many, ascending."""
+    if len(entity) <= most:
+        return torch.arange(len(entity), device=entity.device)
+    order = torch.randperm(len(counts), generator=seeded_generator(seed, "suspects")).to(counts.device)
+    is_taken = torch.zeros_like(counts, dtype=torch.bool)
+    is_taken[order[counts[order].cumsum(0) <= max(most, int(counts[order[:NEIGHBOURS]].sum()))]] = True
+    return is_taken.repeat_interleave(counts).nonzero()[:, 0]

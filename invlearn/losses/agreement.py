@@ -1,0 +1,43 @@
+"""Which codes agree with the others of their entity."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["distance_to_entity", "is_far"]
+
+FAR = 2.0
+"""Times the median distance beyond which a sample does not agree."""
+
+BLOCK = 8_192
+"""Distances at a time, of whole entities where they are small."""
+
+LARGE = 2**22
+"""Distances at most that are computed at a time in a large one."""
+
+
+def distance_to_entity(codes: Tensor, entity: Tensor) -> Tensor:
+    """Mean distance of each code to those of the nearest half of its entity's others, ``(n,)``; NaN where it is alone.
+
+    Args:
+        codes: ``(n, C)``.
+        entity: Number of the entity of each, in ascending order, ``(n,)``.
+    """
+    _, counts = torch.unique_consecutive(entity, return_counts=True)
+    starts = counts.cumsum(0) - counts
+    distance = codes.new_full((len(codes),), torch.nan)
+    for size in counts[counts > 1].unique().tolist():
+        rows = starts[counts == size][:, None] + torch.arange(size, device=starts.device)
+        for part in rows.split(max(1, BLOCK // size**2)):
+            z = codes[part]
+            for own in torch.arange(size, device=starts.device).split(max(1, LARGE // size)):
+                others = torch.cdist(z[:, own], z, compute_mode="donot_use_mm_for_euclid_dist")
+                nearest = others.sort(-1).values[..., 1 : 1 + size // 2]  # the first is the sample itself
+                distance[part[:, own]] = nearest.mean(-1)
+    return distance
+
+
+def is_far(distance: Tensor) -> Tensor:
+    """Whether each distance to an entity is more than twice their median, ``(n,)``; one that is NaN is not."""
+    return distance > FAR * distance.nanmedian()

@@ -1,0 +1,98 @@
+"""suspects.csv: the samples of a file of entities that do not fit their entity."""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from invlearn.data import EntitySamples
+from invlearn.encoder import InvariantEncoder
+from invlearn.errors import UserError
+from invlearn.evaluation.measured import encode_stack
+from invlearn.evaluation.suspects import find_suspects
+from invlearn.files import Prepared
+from invlearn.runs.directory import RunDirectory
+from invlearn.runs.layout import SUSPECTS
+from invlearn.system.storage import read_inside
+from invlearn.training.experiment import Experiment
+from invlearn.training.loop import TrainingState
+from invlearn.training.solving import Fitted
+
+__all__ = ["store_suspects", "suspects_table"]
+
+MOST_BYTES = 2**31
+"""Of suspects.csv."""
+
+
+def suspects_table(encoder: InvariantEncoder, data: Prepared, *, every: bool = False) -> pd.DataFrame:
+    """The samples that do not fit their entity, the most suspicious first.
+
+    Args:
+        encoder: A stack of one.
+        data: Samples of entities, and where they come from.
+        every: Whether all samples are listed, with a column ``suspect`` that says which do not fit.
+
+    Returns:
+        Columns ``row`` of the file, ``entity`` as the file calls it, ``distance`` to that, ``nearest`` other entity,
+        ``nearest_distance`` and ``split``, which is ``left_out`` where the sample was left out of training.
+    """
+    origin, dataset = data.origin, data.dataset
+    assert origin is not None
+    assert isinstance(dataset, EntitySamples)
+    codes = encode_stack(encoder, dataset.samples.to(encoder.device, encoder.dtype)[None])[0]
+    entity = origin.entity.to(codes.device)
+    found = find_suspects(codes, entity, every=every)
+    index = found.index.cpu().numpy()
+    splits = np.full(len(origin.labels) + 1, "left_out", dtype=object)
+    for split, entities in dataset.splits.items():
+        splits[entities.numpy()] = split
+    table = pd.DataFrame(
+        {
+            "row": origin.rows[index],
+            "entity": origin.labels[origin.entity.numpy()[index]],
+            "distance": found.distance.cpu().numpy(),
+            "nearest": origin.labels[found.nearest.cpu().numpy()],
+            "nearest_distance": found.nearest_distance.cpu().numpy(),
+            "split": splits[dataset.entity.cpu().numpy()[index]],
+        }
+    )
+    return table.assign(suspect=found.listed.cpu().numpy()) if every else table
+
+
+def store_suspects(
+    experiment: Experiment, state: TrainingState | Fitted, directory: RunDirectory, *, again: bool
+) -> dict[str, Any]:
+    """Write suspects.csv by the best replica; returns what run.json says of it.
+
+    Args:
+        experiment: The run.
+        state: What it has learned: the best parameters.
+        directory: Its folder.
+        again: Whether the run is only measured again; it keeps what is there then.
+
+    Returns:
+        How many samples there are, and how many do not fit; nothing for pairs and families, and where nothing was
+        learned.
+    """
+    data, best = experiment.data, int(state.best_loss.argmin())
+    if data.origin is None or not experiment.loss.trains_encoder or not bool(state.best_epoch[best]):
+        return {}
+    count = _stored_count(directory) if again else None
+    if count is None:
+        table = suspects_table(state.encoder.replica(best), data)
+        buffer = io.StringIO()
+        table.to_csv(buffer, index=False, float_format="%.6g")
+        directory.write(SUSPECTS, buffer.getvalue().encode(errors="backslashreplace"))
+        count = len(table)
+    return {"suspects": count, "samples": len(data.origin.rows)}
+
+
+def _stored_count(directory: RunDirectory) -> int | None:
+    """How many rows suspects.csv has; None where it cannot be read."""
+    with suppress(OSError, ValueError, UserError):
+        return len(pd.read_csv(io.BytesIO(read_inside(directory.path, SUSPECTS, most=MOST_BYTES)), usecols=["row"]))
+    return None
