@@ -67,11 +67,16 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
         rounds = 0 if solved.best.valid_loss <= scorer.little else REFITS
     search = partial(_search, scorer=scorer, seed=seed)
     solved = refitted(settings, solved, observed, search, rounds=rounds)
-    return solved if scorer.given else concentrated(settings, solved, observed, search, rounds=rounds)
+    if scorer.given:
+        return solved
+    # Wrong labels of validation pairs add to all scores: those about as good are not.
+    return concentrated(settings, solved, observed, partial(search, smallest=False), rounds=rounds)
 
 
-def _search(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:
-    """The best of all candidates; None if nothing varies between entities."""
+def _search(
+    settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int, *, smallest: bool = True
+) -> Solved | None:
+    """The best of all candidates, of those about as good the smallest if wanted; None if nothing varies."""
     found: list[Solved] = []
     for solved in _solutions(settings, observed, scorer, seed):
         found.append(solved)
@@ -82,7 +87,11 @@ def _search(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int)
     tried = [candidate for solved in found for candidate in solved.candidates]
     least = min(solved.best.valid_loss for solved in found)
     best = min(
-        (solved for solved in found if scorer.is_enough(solved.best.valid_loss, least)),
+        (
+            solved
+            for solved in found
+            if solved.best.valid_loss == least or (smallest and scorer.is_enough(solved.best.valid_loss, least))
+        ),
         key=lambda solved: (solved.best.degree or 2, len(solved.weight)),  # lengths are of squares
     )
     return replace(best, candidates=tried, chosen=tried.index(best.best))

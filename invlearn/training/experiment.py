@@ -173,10 +173,9 @@ class Experiment:
             UserError: It cannot be used, or too little is left.
         """
         data = leaving_out(self.data, path)
-        keys = ("leave_out", "left_out")
-        dataset = {**self.config["dataset"], **{key: getattr(data.spec, key) for key in keys}}
-        at_default = self.at_default - {f"dataset.{key}" for key in keys}
-        config = {**self.config, "dataset": dataset}
+        changed = {key: getattr(data.spec, key) for key in ("leave_out", "left_out")}
+        config = {**self.config, "dataset": {**self.config["dataset"], **changed}}
+        at_default = self.at_default - {f"dataset.{key}" for key in changed}
         return replace(self, config=config, spec=data.spec, at_default=at_default, prepared=data)
 
     def to_measure(self) -> Experiment:
