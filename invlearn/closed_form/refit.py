@@ -67,7 +67,7 @@ def refitted(settings: ClosedForm, solved: Solved, observed: Observed, search: S
     """
     if not solved.best.rank:  # a frame is exact: nothing disagrees
         return solved
-    given = _like(settings, solved)
+    given = _like(settings, solved.best)
     kept = _all(observed)
     latest = best = solved
     tried = solved.candidates
@@ -149,17 +149,20 @@ def _are_some(agree: Tensor) -> bool:
     return float((~agree).double().mean()) >= SOME
 
 
-def _like(settings: ClosedForm, solved: Solved) -> ClosedForm:
-    """The same with the lift and the normalisation that were chosen."""
-    normalization = next(n for n in normalizations_of(settings) if flags_of(n) == solved.best[2:4])
-    return replace(settings, degree=solved.best.degree or 2, rank=solved.best.rank, normalize=normalization)
+def _like(settings: ClosedForm, chosen: Candidate) -> ClosedForm:
+    """The same with the lift and the normalisation of a candidate."""
+    normalization = next(n for n in normalizations_of(settings) if flags_of(n) == chosen[2:4])
+    return replace(settings, degree=chosen.degree or 2, rank=chosen.rank, normalize=normalization)
 
 
 def _narrow(settings: ClosedForm, solved: Solved) -> ClosedForm:
-    """The same with a small lift and a narrow code."""
-    given = _like(settings, solved)
-    degree = min(given.degree, 2) if settings.degree == "auto" else settings.degree
-    return replace(given, degree=degree, components=NARROW if settings.components == "auto" else settings.components)
+    """The same with the lift of the best candidate of degree 2, and a narrow code.
+
+    Degree 1 shows too little where many labels are wrong, though a fit without others may take it; 3 bends to them.
+    """
+    small = [one for one in solved.candidates if one.rank and one.degree in (0, 2)] or [solved.best]
+    given = _like(settings, min(small, key=lambda one: one.valid_loss))
+    return replace(given, components=NARROW if settings.components == "auto" else settings.components)
 
 
 def _all(observed: Observed) -> Tensor:
