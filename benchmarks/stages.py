@@ -17,7 +17,7 @@ from invlearn.closed_form.view import View
 
 __all__ = ["STAGES", "clocked", "gigaflops"]
 
-FIT, MOMENTS = (import_module(f"invlearn.closed_form.{name}") for name in ("fit", "moments"))
+FIT, MOMENTS, REFIT = (import_module(f"invlearn.closed_form.{name}") for name in ("fit", "moments", "refit"))
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "projection": [(View, "__init__")],
     "lift": [(Monomials, "forward")],
@@ -25,7 +25,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     "moments, rest": [(View, "moments")],
     "eigenproblem": [(Eigenproblem, "__init__"), (Eigenproblem, "solve")],
     "frames and lengths": [(FIT, "find_frame"), (FIT, "_in_estimated_planes")],
-    "choice": [(FIT, "_best_cut"), (FIT, "agreeing")],
+    "choice": [(FIT, "_best_cut"), (REFIT, "agreeing")],
 }
 """The functions that each stage consists of."""
 

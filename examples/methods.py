@@ -161,9 +161,9 @@ def entities_of(
     return data, scaled
 
 
-EXTENDED = ["model=extended"]
-SELU = ["model=standard"]
-RELU = ["model=standard", "model.activation=relu", "model.depth=2", "model.width=256"]
+EXTENDED = ["model=extended", "model.rank=null"]  # all methods see all features
+SELU = ["model=standard", "model.rank=null"]
+RELU = ["model=standard", "model.rank=null", "model.activation=relu", "model.depth=2", "model.width=256"]
 CONTRASTIVE = ["loss=contrastive"]
 POLYNOMIAL = ["model=polynomial"]
 
