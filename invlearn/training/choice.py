@@ -16,15 +16,12 @@ from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.measured import encode_stack
 from invlearn.files import Prepared, SampleFile, prepare, validating_without
 from invlearn.losses.functional import code_distance
-from invlearn.training.experiment import Experiment, Prepare, described
+from invlearn.training.experiment import TRAINED_BY, Experiment, Prepare, described
 from invlearn.training.networks import is_closed_form
 
 __all__ = ["Choice", "Judge", "plan"]
 
 TARGET = f"invlearn.config.{Candidates.__name__}"
-
-TRAINED_BY = ("loss", "optimizer", "trainer")
-"""Groups that closed forms do not read."""
 
 
 @dataclass(frozen=True)

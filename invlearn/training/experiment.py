@@ -29,7 +29,10 @@ from invlearn.system.memory import machine_memory
 from invlearn.training.networks import build_network, check_network, features_seen, is_closed_form
 from invlearn.training.optimizer import check_element_wise
 
-__all__ = ["Experiment", "described"]
+__all__ = ["TRAINED_BY", "Experiment", "described"]
+
+TRAINED_BY = ("loss", "optimizer", "trainer")
+"""Groups that closed forms do not read."""
 
 Prepare = Callable[[SampleFile | Dataset], Prepared]
 
@@ -381,12 +384,11 @@ def _unread(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: Something was said of one.
     """
-    groups = ("loss", "optimizer", "trainer")
-    for group in groups:
+    for group in TRAINED_BY:
         if config[group]:
             key = group if "_target_" in config[group] else f"{group}.{next(iter(config[group]))}"
             raise UserError(f"{key}: this model is found in closed form, and reads no {group}; leave it out")
-    return {group: {} for group in groups}
+    return {group: {} for group in TRAINED_BY}
 
 
 def described(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +10,11 @@ import pytest
 import torch
 
 from invlearn.cli import main
-from invlearn.runs import session
 from invlearn.runs.checkpoint import load_checkpoint
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST
 from tests.support.errors import assert_error_line, assert_line
+from tests.support.interrupting import interrupted_after
 from tests.support.own_data import entity_table, write
 from tests.support.processes import in_processes
 
@@ -42,16 +41,7 @@ def train(samples: Path, run: Path, *words: str) -> int:
 
 def test_a_resumed_run_fills_gaps_to_the_same_bits(samples: Path, tmp_path: Path, monkeypatch) -> None:
     assert train(samples, tmp_path / "whole", *SHORT) == 0
-    store_table, calls = session._store_table, []
-
-    def interrupted(*arguments: Any) -> None:
-        store_table(*arguments)
-        calls.append(arguments)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(session, "_store_table", interrupted)
+    with interrupted_after(2, monkeypatch):
         assert train(samples, tmp_path / "parts", *SHORT) == 130
     threads = torch.get_num_threads()
     torch.set_num_threads(2)

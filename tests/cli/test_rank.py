@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +12,11 @@ import torch
 
 import invlearn
 from invlearn.cli import main
-from invlearn.runs import session
 from invlearn.runs.checkpoint import load_checkpoint
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST
 from tests.support.errors import assert_error_line
+from tests.support.interrupting import interrupted_after
 from tests.support.own_data import write
 
 FEATURES, RANK = 60, 6
@@ -66,16 +65,7 @@ def test_a_network_sees_components_and_codes_samples(samples: Path, tmp_path: Pa
 def test_a_resumed_run_ends_in_the_same_bits(samples: Path, tmp_path: Path, monkeypatch) -> None:
     words = ["model=extended", "model.start=closed_form"]
     assert train(samples, tmp_path / "whole", *words) == 0
-    store_table, calls = session._store_table, []
-
-    def interrupted(*arguments: Any) -> None:
-        store_table(*arguments)
-        calls.append(arguments)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(session, "_store_table", interrupted)
+    with interrupted_after(2, monkeypatch):
         assert train(samples, tmp_path / "parts", *words) == 130
     assert main(["resume", str(tmp_path / "parts")]) == 0
     assert (tmp_path / "parts/metrics.csv").read_bytes() == (tmp_path / "whole/metrics.csv").read_bytes()
