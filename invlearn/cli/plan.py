@@ -54,9 +54,10 @@ def _describe(experiment: Experiment | Choice, minutes: float | None = None) -> 
 def _describe_choice(choice: Choice) -> tuple[str, float]:
     """Each model that is chosen among, and what they cost together."""
     blocks, total = list(choice.data.report), 0.0
-    for name, experiment in choice.on_data().items():
-        text, seconds = _describe(experiment, minutes=max(choice.minutes - total / 60, 1 / 60))
-        total += seconds
+    times = len(choice.named.parts) + bool(choice.named.train_on_all)
+    for name, experiment in choice.divided(None).items():
+        text, seconds = _describe(experiment, minutes=max(choice.named.minutes - total / 60, 1 / 60) / times)
+        total += seconds * times
         lines = [line for line in text.splitlines() if line not in choice.data.report]
         blocks += [f"\nmodel      {name}", *lines]
     return "\n".join([*blocks, f"\nall models: about {_duration(total)}"]), total

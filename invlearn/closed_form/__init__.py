@@ -3,6 +3,7 @@
 from invlearn.closed_form.candidates import ROWS_PER_FEATURE, Candidate, lifts_of
 from invlearn.closed_form.convolution import Convolution
 from invlearn.closed_form.fit import fit
+from invlearn.closed_form.folds import Fold, fit_to_all
 from invlearn.closed_form.fourier import Fourier
 from invlearn.closed_form.lift import Monomials
 from invlearn.closed_form.network import Normalize, SolvedEncoder, SolvedNetwork
@@ -19,6 +20,7 @@ __all__ = [
     "Candidate",
     "ClosedForm",
     "Convolution",
+    "Fold",
     "Fourier",
     "Monomials",
     "Normalize",
@@ -30,6 +32,7 @@ __all__ = [
     "Start",
     "find_start",
     "fit",
+    "fit_to_all",
     "lifts_of",
     "observe",
     "padded",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from invlearn.closed_form.lift import monomial_count
@@ -12,10 +13,12 @@ __all__ = [
     "RIDGES",
     "ROWS_PER_FEATURE",
     "Candidate",
+    "Chosen",
     "LiftSize",
     "flags_of",
     "lifts_of",
     "normalizations_of",
+    "pinned",
 ]
 
 CENTRED: dict[Normalization, float] = {"none": 0.0, "sphere": 0.0, "standardise": 1.0}
@@ -57,6 +60,17 @@ class Candidate(NamedTuple):
     """Width of the code."""
     valid_loss: float
     """Log loss in bits, or the mean squared error of given distances."""
+
+
+class Chosen(NamedTuple):
+    """What singles out one fit."""
+
+    candidate: Candidate
+    """The candidate."""
+    quadratic: Candidate
+    """That of degree 2 whose code points at the planes, where it is lengths in estimated planes; else it, too."""
+    draw: int
+    """Number of its features among those that are drawn."""
 
 
 class LiftSize(NamedTuple):
@@ -108,3 +122,16 @@ def flags_of(normalization: Normalization) -> tuple[float, float]:
 def normalizations_of(settings: ClosedForm) -> list[Normalization]:
     """The normalisations that are tried."""
     return [*CENTRED] if settings.normalize == "auto" else [settings.normalize]
+
+
+def pinned(settings: ClosedForm, chosen: Candidate) -> ClosedForm:
+    """The settings that leave this candidate alone; of lengths, that of their planes."""
+    [normalization] = [kind for kind in CENTRED if flags_of(kind) == chosen[2:4]]
+    return replace(
+        settings,
+        degree=chosen.degree or 2,
+        rank=chosen.rank or "auto",
+        ridge=chosen.ridge,
+        components=chosen.components,
+        normalize=normalization,
+    )

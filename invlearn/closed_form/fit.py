@@ -14,10 +14,12 @@ from invlearn.closed_form.candidates import (
     COMPONENTS,
     RIDGES,
     Candidate,
+    Chosen,
     LiftSize,
     flags_of,
     lifts_of,
     normalizations_of,
+    pinned,
 )
 from invlearn.closed_form.eigen import Eigenproblem
 from invlearn.closed_form.estimate import estimate_planes
@@ -37,13 +39,16 @@ from invlearn.data.seeding import seeded_generator
 from invlearn.errors import UserError
 from invlearn.system.processes import from_first
 
-__all__ = ["estimated_frame", "fit"]
+__all__ = ["QUADRATIC", "estimated_frame", "estimates", "fit", "solve_like"]
 
 DRAWN_FROM = 10_000
 """Training samples at most that features are drawn from."""
 
 REFITS = 8
 """Times at most that samples are left out."""
+
+QUADRATIC = Polynomial(degree=2, normalize="none")
+"""What planes are estimated by."""
 
 
 def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> Solved:
@@ -71,6 +76,31 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
         return solved
     # Wrong labels of validation pairs add to all scores: those about as good are not.
     return concentrated(settings, solved, observed, partial(search, smallest=False), rounds=rounds)
+
+
+def solve_like(settings: ClosedForm, choice: Chosen, observed: Observed, valid: Pairs, seed: int) -> Solved | None:
+    """Solve one candidate alone; None if nothing varies between entities.
+
+    Args:
+        settings: What is given.
+        choice: The candidate.
+        observed: The training samples.
+        valid: Pairs that say how far apart different entities are.
+        seed: Of random draws.
+    """
+    scorer = Scorer(valid, given=observed.different is not None)
+    chosen = choice.candidate
+    first = pinned(settings, chosen if chosen.degree or not chosen.rank else choice.quadratic)
+    assert first.normalize != "auto"
+    if not chosen.rank:
+        return next(_in_a_frame(first.normalize, observed, scorer, seed), None)
+    view = next(view for view in _views(first, observed, scorer, seed) if view.draw == choice.draw)
+    [size] = lifts_of(first, view.axes.shape[1])
+    [(lift, problem)] = _problems(view, size.degree, [size.rank], seed)
+    best = from_first(partial(_best_cut, first, view, scorer, lift, problem), view.mean.device)
+    if best is None or chosen.degree:
+        return best
+    return _in_estimated_planes(pinned(settings, chosen), view, scorer, best, seed)
 
 
 def _search(
@@ -132,8 +162,9 @@ def _views(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) 
     """What the eigenproblem is tried on: features of samples after each normalisation."""
     some = observed.part(DRAWN_FROM, seed).x
     for normalization in normalizations_of(settings):
-        for features in settings.draw(normalized(some, normalization), seeded_generator(seed, "features")):
-            yield View(settings, normalization, features, observed, scorer.pairs, seed=seed)
+        drawn = settings.draw(normalized(some, normalization), seeded_generator(seed, "features"))
+        for number, features in enumerate(drawn):
+            yield View(settings, normalization, features, observed, scorer.pairs, seed=seed, draw=number)
 
 
 def _in_a_frame(normalization: Normalization, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
@@ -212,11 +243,16 @@ def _problems(view: View, degree: int, ranks: list[int], seed: int) -> Iterator[
 
 def estimated_frame(observed: Observed, valid: Pairs, seed: int) -> list[Tensor]:
     """Planes, and single directions, that the best code of lengths uses, ``(d, w)`` each; none if there is no code."""
-    settings, scorer = Polynomial(degree=2, normalize="none"), Scorer(valid, given=False)
-    view = View(settings, "none", nn.Identity(), observed, scorer.pairs, seed=seed)
-    found = _of_lifts(settings, view, scorer, lifts_of(settings, view.axes.shape[1]), seed)
-    best = min((one for one in found if one.frame), key=lambda one: one.best.valid_loss, default=None)
+    lengths = (one for one in estimates(observed, valid, seed) if one.frame)
+    best = min(lengths, key=lambda one: one.best.valid_loss, default=None)
     return best.frame if best else []
+
+
+def estimates(observed: Observed, valid: Pairs, seed: int) -> list[Solved]:
+    """The best code of degree 2 of each rank, and that of lengths in the planes that it points at."""
+    scorer = Scorer(valid, given=False)
+    view = View(QUADRATIC, "none", nn.Identity(), observed, scorer.pairs, seed=seed)
+    return list(_of_lifts(QUADRATIC, view, scorer, lifts_of(QUADRATIC, view.axes.shape[1]), seed))
 
 
 def _may_be_lengths(settings: ClosedForm) -> bool:
@@ -272,7 +308,8 @@ def _best_cut(settings: ClosedForm, view: View, scorer: Scorer, lift: Lift, prob
             weight = vectors[:, : cuts[cut]] * scorer.scale(squared[[cut]]).sqrt()
             shares = solution.within[: COMPONENTS[-1]]
             axes, index = view.axes[:, : lift.rank], len(tried) - len(cuts) + cut
-            best = Solved(tried, index, shares, view.features, view.mean, axes, [], weight, -(problem.mean @ weight))
+            bias = -(problem.mean @ weight)
+            best = Solved(tried, index, shares, view.features, view.mean, axes, [], weight, bias, view.draw)
         if least <= scorer.floor:
             break
     return best

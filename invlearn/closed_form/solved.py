@@ -33,6 +33,8 @@ class Solved:
     """``(m, k)``."""
     bias: Tensor
     """``(k,)``."""
+    draw: int = 0
+    """Which of the features that were drawn."""
     left_out: int = 0
     """Training samples that it was found without, since they do not agree with their entity."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
 
 from invlearn.closed_form.candidates import CENTRED
 from invlearn.closed_form.fit import estimated_frame
+from invlearn.closed_form.folds import Fold, frame_of_all
 from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.readout import fit_distances
@@ -32,7 +34,7 @@ class Start(NamedTuple):
     """c, where d*² of different samples is given: about the sum of c (l - l')², with l these lengths, ``(K,)``."""
 
 
-def find_start(observed: Observed, valid: Pairs, seed: int) -> Start:
+def find_start(observed: Observed, valid: Pairs, seed: int, folds: Sequence[Fold] = ()) -> Start:
     """Where samples of one entity agree exactly on quadratic forms, perhaps once they are normalised, their planes.
 
     Elsewhere they are estimated. There are none where nothing varies between entities.
@@ -41,6 +43,7 @@ def find_start(observed: Observed, valid: Pairs, seed: int) -> Start:
         observed: Training samples.
         valid: Validation pairs.
         seed: Of random draws.
+        folds: Parts of the data that settings are chosen on, in place of the validation pairs.
     """
     may_be_exact = observed.same >= fewest_pairs(observed.dim)
     same = observed.same_pairs(frame_pairs(observed.dim) if may_be_exact else MEASURED)
@@ -53,7 +56,9 @@ def find_start(observed: Observed, valid: Pairs, seed: int) -> Start:
         parts, weights = fit_distances(plain, observed.different, seed)
     else:
         exact = next((frame.parts for frame in (plain, *frames) if frame.parts), None)
-        parts, weights = exact or estimated_frame(observed, valid, seed), None
+        if exact is None:
+            exact = frame_of_all(observed, folds, seed) if folds else estimated_frame(observed, valid, seed)
+        parts, weights = exact, None
     # A larger subspace has no planes of its own.
     planes = [plane for part in parts for plane in part.split(2, dim=1)]
     sizes = same.x.new_tensor([float((same.x @ plane).square().sum(1).mean().sqrt()) for plane in planes])

@@ -46,6 +46,7 @@ class View:
         observed: Training samples; where there are more than tell anything, a random part is taken.
         valid: Validation pairs.
         seed: Of that part.
+        draw: Number of these features among those that were drawn.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class View:
         valid: Pairs,
         *,
         seed: int,
+        draw: int = 0,
     ):
         self.normalization: Normalization = normalization
+        self.draw = draw
         self.features = features.requires_grad_(False)
         width = settings.feature_count(observed.dim)
         sizes = lifts_of(settings, width)

@@ -18,7 +18,7 @@ from invlearn.evaluation.metrics import METRICS
 from invlearn.losses import Statistics
 from invlearn.losses.functional import code_distance
 
-__all__ = ["calibrate", "compute_baselines", "compute_metrics", "evaluate"]
+__all__ = ["calibrate", "compared_pairs", "compute_baselines", "compute_metrics", "evaluate"]
 
 CALIBRATED = 2_048
 """Validation samples at most whose pairs tell where the threshold is."""
@@ -77,11 +77,19 @@ def calibrate(draws: Draws, encoder: InvariantEncoder) -> list[Calibration | Non
         draws: The validation data are drawn here.
         encoder: The whole stack; its encoder was trained.
     """
-    return [Calibration.fit(*pairs) for pairs in _compared(draws, encoder)]
+    return [Calibration.fit(*pairs) for pairs in compared_pairs(draws, encoder)]
 
 
-def _compared(draws: Draws, encoder: InvariantEncoder) -> Iterator[tuple[Tensor, Tensor, int]]:
-    """Of each replica: code distances ``(N,)``, whether pairs are the same, and how many pairs of others there are."""
+def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[tuple[Tensor, Tensor, int]]:
+    """What each replica is calibrated on.
+
+    Args:
+        draws: The validation data are drawn here.
+        encoder: The whole stack.
+
+    Yields:
+        Code distances ``(N,)``, whether pairs are the same, and how many pairs of different entities there are.
+    """
     if isinstance(draws.dataset, HasLabels):
         x, entity = draws.labelled("valid", most=CALIBRATED)
         codes = encode_stack(encoder, x)

@@ -35,11 +35,12 @@ class Verdict:
         kind: ``few``: too few entities to tell; ``chance``: no better than guessing, so that nothing was learned;
             ``raw``: no better than samples as they are; ``worse``, ``equal`` or ``better`` than the best simple method.
         recall: Its recall at 1.
-        among: Entities that were searched.
+        among: Entities that were searched at a time.
         against: The method that it is compared with.
         difference: Its recall less that of the method.
         low: Lower limit of the difference, 95%.
         high: Upper limit.
+        entities: How many were searched for; more than ``among`` where the data were divided into folds.
     """
 
     kind: Literal["few", "chance", "raw", "worse", "equal", "better"]
@@ -49,13 +50,14 @@ class Verdict:
     difference: float
     low: float
     high: float
+    entities: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
         return asdict(self)
 
 
-def judge(hits: Tensor, others: Mapping[str, Tensor]) -> Verdict:
+def judge(hits: Tensor, others: Mapping[str, Tensor], among: int | None = None) -> Verdict:
     """Compare a code with simple methods on the same entities.
 
     The best of the methods is taken on the entities that are judged, which favours the methods. Intervals come from a
@@ -64,8 +66,10 @@ def judge(hits: Tensor, others: Mapping[str, Tensor]) -> Verdict:
     Args:
         hits: Whether each entity was found by its code, ``(n,)``.
         others: The same of each method, ``raw`` among them; of equally good ones the first counts.
+        among: Entities that were searched at a time; by default all.
     """
     n = len(hits)
+    among = among or n
 
     def compared(name: str) -> tuple[float, float, float]:
         gains = hits.double() - others[name].double()
@@ -82,7 +86,7 @@ def judge(hits: Tensor, others: Mapping[str, Tensor]) -> Verdict:
     against, kind = best, "equal"
     if n < FEWEST:
         kind = "few"
-    elif least <= 1 / n:
+    elif least <= 1 / among:
         kind = "chance"
     elif found[RAW][1] <= 0:
         against, kind = RAW, "raw"
@@ -90,4 +94,4 @@ def judge(hits: Tensor, others: Mapping[str, Tensor]) -> Verdict:
         kind = "better"
     elif found[best][2] < 0:
         kind = "worse"
-    return Verdict(kind, float(hits.double().mean()), n, against, *found[against])
+    return Verdict(kind, float(hits.double().mean()), among, against, *found[against], n)

@@ -19,7 +19,8 @@ from invlearn.files.columns import choose_columns
 from invlearn.files.filling import check_gaps, fill, gap_lines
 from invlearn.files.leaving_out import listed_rows, without_rows
 from invlearn.files.rows import Dropping, Rows
-from invlearn.files.sample_file import Origin, Prepared, SampleFile, split_at_random
+from invlearn.files.sample_file import Origin, Prepared, SampleFile
+from invlearn.files.splitting import choosing_splits, parse_fold, splits_of
 from invlearn.files.table import Table
 from invlearn.files.taking import MostRows, nameless, read_rows, some_entities
 from invlearn.files.unsuitable import unsuitable_columns
@@ -121,20 +122,26 @@ def prepare_entities(spec: EntityFile, table: Table, gaps: Gaps | None = None) -
     rows, entity, report, count = read.rows, read.entity, read.report, len(read.labels)
     if count < 6:
         raise UserError(f"{table}: only {count} entities; six are needed, two for each split")
-    splits = split_at_random(count, spec.valid_share, spec.test_share, spec.seed)
+    division = parse_fold(spec.fold), count, spec.valid_share, spec.test_share, spec.seed
+    splits, choosing = splits_of(*division), choosing_splits(*division)
     codes = torch.from_numpy(entity)
     training = torch.isin(codes, splits["train"])
     check_gaps(rows.values, training.numpy(), names, str(table))
     spec, line = spec.with_scaling(rows)
     report[1:1] = [*spec.feature_lines(table, rows, entity, [spec.entity], unsuitable), *line]
-    report.append("entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items()))
-    if few := [split for split, part in splits.items() if split != "train" and len(part) < FEW]:
+    if not spec.holds_out:
+        report.append(f"entities: all {count:,} are trained on")
+    else:
+        report.append("entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items()))
+    if few := [split for split, part in splits.items() if split != "train" and len(part) < FEW and spec.holds_out]:
         report.append(f"note: what is measured on {' and '.join(few)} entities rests on few")
     scale = spec.chosen_scale(rows, training.numpy())
     spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=read.most)
     samples = rows.scaled(spec.scale)
     gaps = gaps or spec.fitted_gaps(samples, codes, training)
-    prepared = Prepared(spec, _entities(spec, fill(samples, gaps), codes, splits), report, gaps, read.origin)
+    dataset = _entities(spec, fill(samples, gaps), codes, splits)
+    folds = [replace(dataset, splits=each) for each in choosing]
+    prepared = Prepared(spec, dataset, report, gaps, read.origin, folds, count)
     return prepared if spec.leave_out is None else leaving_out(prepared, spec.leave_out)
 
 
@@ -152,8 +159,11 @@ def leaving_out(prepared: Prepared, path: str) -> Prepared:
     if spec.left_out not in (None, listed.fingerprint):
         raise UserError(f"dataset.leave_out: {path} does not list the rows that were left out when the run was started")
     kept = without_rows(dataset, origin, listed.rows)
+    divisions = [fold.splits for fold in prepared.folds if isinstance(fold, EntitySamples)]
+    folds = [without_rows(replace(dataset, splits=each), origin, listed.rows).dataset for each in divisions]
     spec = replace(spec, leave_out=str(Path(path).absolute()), left_out=listed.fingerprint)
-    return replace(prepared, spec=spec, dataset=kept.dataset, report=[*prepared.report, *kept.report])
+    report = [*prepared.report, *kept.report]
+    return replace(prepared, spec=spec, dataset=kept.dataset, report=report, folds=folds)
 
 
 def validating_without(prepared: Prepared, path: str) -> Dataset:

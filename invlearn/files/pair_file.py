@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,7 +17,8 @@ from invlearn.errors import UserError
 from invlearn.files.columns import choose_columns
 from invlearn.files.filling import check_gaps, fill, gap_lines
 from invlearn.files.rows import Dropping, Rows
-from invlearn.files.sample_file import Prepared, SampleFile, split_at_random
+from invlearn.files.sample_file import Prepared, SampleFile
+from invlearn.files.splitting import Splits, choosing_splits, parse_fold, splits_of
 from invlearn.files.table import Table
 from invlearn.files.taking import MostRows, read_rows, some_rows
 from invlearn.nn import Gaps
@@ -99,13 +101,13 @@ def prepare_pairs(spec: PairFile, table: Table, gaps: Gaps | None = None) -> Pre
     parts = linked if np.bincount(linked).max() <= largest else entity
     if (count := int(parts.max()) + 1) < 6:
         raise UserError(f"{table}: its pairs link all samples to {count} parts; six are needed, two for each split")
-    splits = split_at_random(count, spec.valid_share, spec.test_share, spec.seed)
-    indices: dict[Split, np.ndarray] = {
-        split: np.flatnonzero(np.isin(parts, chosen.numpy()).reshape(-1, 2).all(1)) for split, chosen in splits.items()
-    }
-    if crossing := len(distance) - sum(map(len, indices.values())):
+    division = parse_fold(spec.fold), count, spec.valid_share, spec.test_share, spec.seed
+    indices = _rows_within(parts, splits_of(*division))
+    if not spec.holds_out:
+        report.append("pairs: all are trained on")
+    elif crossing := len(distance) - sum(map(len, indices.values())):
         report.append(f"left out: {crossing:,} different pairs whose entities are in two splits")
-    for split, chosen in indices.items():
+    for split, chosen in indices.items() if spec.holds_out else ():
         same = int((distance[chosen] == 0).sum())
         report.append(f"{split}: {same:,} same and {len(chosen) - same:,} different pairs")
         if split != "train" and min(same, len(chosen) - same) < FEW:
@@ -119,7 +121,21 @@ def prepare_pairs(spec: PairFile, table: Table, gaps: Gaps | None = None) -> Pre
     spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=most)
     samples = rows.scaled(spec.scale)
     gaps = gaps or spec.fitted_gaps(samples, torch.from_numpy(entity), torch.from_numpy(training))
-    return Prepared(spec, _pairs(spec, fill(samples, gaps), distance, entity, indices), report, gaps)
+    dataset = _pairs(spec, fill(samples, gaps), distance, entity, indices)
+    with _label_named(spec):
+        folds = [replace(dataset, splits=_rows_within(parts, part)) for part in choosing_splits(*division)]
+    return Prepared(spec, dataset, report, gaps, folds=folds, parts=count)
+
+
+def _rows_within(parts: np.ndarray, splits: Splits) -> dict[Split, Tensor]:
+    """The rows in each split: those whose samples are both of its parts.
+
+    Args:
+        parts: The part of each sample, two a row, ``(2n,)``.
+        splits: The parts of each split.
+    """
+    of_row = torch.from_numpy(parts.reshape(-1, 2))
+    return {split: torch.isin(of_row, chosen).all(1).nonzero()[:, 0] for split, chosen in splits.items()}
 
 
 def pairs_held_out(spec: PairFile, table: Table, drop: Dropping, gaps: Gaps | None) -> Prepared:
@@ -132,7 +148,7 @@ def pairs_held_out(spec: PairFile, table: Table, drop: Dropping, gaps: Gaps | No
     entity = _components(rows.hashes, distance == 0)
     report += gap_lines(rows.values, spec.feature_names)
     samples = fill(rows.scaled(spec.scale), gaps)
-    return Prepared(spec, _pairs(spec, samples, distance, entity, {"test": np.arange(len(distance))}), report, gaps)
+    return Prepared(spec, _pairs(spec, samples, distance, entity, {"test": torch.arange(len(distance))}), report, gaps)
 
 
 def _with_features(spec: PairFile, table: Table) -> PairFile:
@@ -153,16 +169,24 @@ def _with_features(spec: PairFile, table: Table) -> PairFile:
 
 
 def _pairs(
-    spec: PairFile, samples: Tensor, distance: np.ndarray, entity: np.ndarray, indices: Mapping[Split, np.ndarray]
+    spec: PairFile, samples: Tensor, distance: np.ndarray, entity: np.ndarray, splits: Mapping[Split, Tensor]
 ) -> LabelledPairs:
-    try:
+    given = Pairs(samples[0::2], samples[1::2], torch.from_numpy(distance))
+    with _label_named(spec):
         return LabelledPairs(
-            given=Pairs(samples[0::2], samples[1::2], torch.from_numpy(distance)),
-            splits={split: torch.from_numpy(chosen) for split, chosen in indices.items()},
+            given=given,
+            splits=splits,
             entity=torch.from_numpy(entity[0::2].copy()),
             size=spec.size,
             seed=spec.seed,
         )
+
+
+@contextmanager
+def _label_named(spec: PairFile) -> Iterator[None]:
+    """Say which column it is about where a split lacks a kind of pairs."""
+    try:
+        yield
     except ValueError as error:
         raise UserError(f"{spec.path}: {error} (a {spec.label} of 0, or same, is for one entity)") from error
 

@@ -10,20 +10,19 @@ from types import MappingProxyType
 from typing import ClassVar, Literal, Self
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from invlearn.data import Dataset, Split
-from invlearn.data.seeding import seeded_generator
+from invlearn.data import Dataset
 from invlearn.files.filling import fit_gaps, gap_lines
 from invlearn.files.notes import choose_scaling, notes_on, shortened
 from invlearn.files.rows import Dropping, Rows
 from invlearn.files.scale import Scale, Scaling, scale_of
+from invlearn.files.splitting import parse_fold
 from invlearn.files.table import Table
 from invlearn.files.taking import MostRows
 from invlearn.nn import Gaps
 
-__all__ = ["Drop", "Origin", "Prepared", "SampleFile", "split_at_random"]
+__all__ = ["Drop", "Origin", "Prepared", "SampleFile"]
 
 Drop = Literal["missing", "duplicates", "singletons"]
 
@@ -52,6 +51,9 @@ class SampleFile(ABC):
         factor: What is divided by then, likewise.
         valid_share: Share of the entities that is for validation, above 0 and below 1.
         test_share: Share that is for the test.
+        fold: ``"2/5"`` tests on the second of five equal parts of the entities, validates on the third, and trains on
+            the others. ``"all"`` trains on all entities, and holds none out; what is chosen on validation pairs is
+            chosen on the division that the shares make, and with ``"all/5"`` on each of five folds.
         size: Training examples of an epoch, drawn anew for each.
         seed: What the division into splits and the pairs are drawn from; all replicas share them.
         fingerprint: Of the content of the file; ``auto`` is that of the file as it is. A run is not continued with
@@ -73,6 +75,7 @@ class SampleFile(ABC):
     factor: float | Sequence[float] | Literal["auto"] = "auto"
     valid_share: float = 0.1
     test_share: float = 0.1
+    fold: str | None = None
     size: int = 60_000
     seed: int = 0
     fingerprint: str = "auto"
@@ -84,6 +87,7 @@ class SampleFile(ABC):
                 raise ValueError(f"{name} must be above 0 and below 1, got {getattr(self, name)}")
         if self.valid_share + self.test_share >= 1:
             raise ValueError("valid_share and test_share leave nothing to train on")
+        parse_fold(self.fold)
         if self.size < 2:
             raise ValueError(f"size must be at least 2, got {self.size}")
         if isinstance(self.most_rows, int) and self.most_rows < FEWEST_ROWS:
@@ -121,6 +125,11 @@ class SampleFile(ABC):
     def is_settled(self) -> bool:
         """Whether nothing is left to be worked out from the file."""
         return self.has_features and len(self._given_scale) == 2 and "auto" not in (self.fingerprint, self.most_rows)
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether there are entities that are not trained on."""
+        return parse_fold(self.fold).number != "all"
 
     @property
     def dim(self) -> int:
@@ -228,6 +237,8 @@ class Prepared:
         report: What was found in the file, in lines.
         gaps: Fills what is missing of a sample; None where that is refused.
         origin: Where samples of entities come from; None for pairs and families.
+        folds: Where nothing is held out: the divisions that choices are made on.
+        parts: How many entities, or linked parts of pairs, were divided into splits.
     """
 
     spec: SampleFile | Dataset
@@ -235,21 +246,5 @@ class Prepared:
     report: Sequence[str] = ()
     gaps: Gaps | None = None
     origin: Origin | None = None
-
-
-def split_at_random(count: int, valid_share: float, test_share: float, seed: int) -> dict[Split, Tensor]:
-    """Divide what is numbered from 0 to ``count`` - 1 at random; validation and test get two at least.
-
-    Args:
-        count: How many there are.
-        valid_share: Share for validation, between 0 and 1.
-        test_share: Share for the test.
-        seed: What the division is drawn from.
-    """
-    order = torch.randperm(count, generator=seeded_generator(seed, "split"))
-    valid, test = (max(2, round(share * count)) for share in (valid_share, test_share))
-    return {
-        "train": order[valid + test :].sort().values,
-        "valid": order[:valid].sort().values,
-        "test": order[valid : valid + test].sort().values,
-    }
+    folds: Sequence[Dataset] = ()
+    parts: int = 0

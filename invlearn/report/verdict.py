@@ -39,10 +39,12 @@ def sentence(verdict: Mapping[str, Any]) -> str:
     how = f" ({HOW[verdict['against']]})" if verdict["against"] in HOW else ""
     recall, among, gain = verdict["recall"], verdict["among"], verdict["difference"]
     interval = f"{gain:+.3f} recall@1 (95% interval {verdict['low']:+.3f} to {verdict['high']:+.3f})"
-    of = f"among {among:,} unseen entities"
+    of, entities = f"among {among:,} unseen entities", verdict.get("entities") or among
+    if entities > among:
+        of += f" at a time, {entities:,} in all"
     match verdict["kind"]:
         case "few":
-            return f"verdict: none, {among} unseen entities are too few to tell; a larger dataset.test_share has more"
+            return f"verdict: none, {entities} unseen entities are too few to tell"
         case "chance":
             return f"verdict: nothing was learned; recall@1 {recall:.3f} {of} is not above chance, {1 / among:.3f}"
         case "worse":

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from statistics import fmean
 from typing import Any
 
 from invlearn.errors import BusyError, DamagedError, UserError, describe_error
-from invlearn.files import validating_without
+from invlearn.files import Prepared, validating_without
 from invlearn.runs.checking import is_finished
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, CANDIDATES, LAST, SUSPECTS
-from invlearn.runs.record import comparison
+from invlearn.runs.pooling import mean_metrics, pooled_record
 from invlearn.runs.trained import load_run
 from invlearn.system.signals import asked_to_end, signals_raise
 from invlearn.system.storage import check_writable, inside
@@ -33,21 +34,22 @@ Train = Callable[[Experiment, RunDirectory], None]
 Tell = Callable[[Iterable[str]], None]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Tried:
     """What became of a model.
 
     Args:
         name: Its name.
         status: ``completed``, ``failed`` or ``skipped``.
-        score: On validation pairs, less is better: log loss in bits, or the error of given distances.
+        score: On validation pairs, less is better: log loss in bits, or the error of given distances; a mean over
+            folds.
         seconds: That it took.
-        recall_at_1: On the test split.
+        recall_at_1: On the test split, likewise.
         reason: Why it failed, or was skipped.
     """
 
     name: str
-    status: str
+    status: str = "completed"
     score: float | None = None
     seconds: float | None = None
     recall_at_1: float | None = None
@@ -67,7 +69,7 @@ def choose(choice: Choice, directory: RunDirectory, train: Train, tell: Tell = l
 
     Args:
         choice: The models.
-        directory: Where the run is to be; the others stay in its folder ``candidates``.
+        directory: Where the run is to be; the models stay in its folder ``candidates``.
         train: Trains one of them.
         tell: Prints lines.
 
@@ -85,51 +87,176 @@ def choose(choice: Choice, directory: RunDirectory, train: Train, tell: Tell = l
             return
         directory.remove_leftovers()
         try:
-            tried = _try_all(choice, directory, train, tell)
-            _promote(choice, directory, tried)
+            _Choosing(choice, directory, train, tell).run()
         except BaseException as error:
             if asked_to_end(error):
                 error.__notes__ = [f"continue with: invlearn resume {directory}"]  # rather than that of a model alone
             raise
 
 
-def _try_all(choice: Choice, directory: RunDirectory, train: Train, tell: Tell) -> list[Tried]:
-    judge = Judge(choice)
-    tried: list[Tried] = []
-    for name, given in choice.on_data().items():
-        experiment = given
-        run = RunDirectory(directory.path / CANDIDATES / name)
-        left = 60 * choice.minutes - sum(each.seconds or 0 for each in tried)
-        scores = [each.score for each in tried if each.score is not None]
-        if scores and min(scores) <= judge.floor:
-            tried.append(Tried(name, "skipped", reason="there is nothing left to tell apart"))
-        elif scores and left < LEAST_SHARE * 60 * choice.minutes and not run.exists:
-            tried.append(Tried(name, "skipped", reason=f"no time is left of model.minutes={choice.minutes:g}"))
-        else:
-            if not experiment.solver and (path := _suspects(experiment, directory, tried)):
-                experiment, judge = experiment.leaving_out(path), Judge(choice, path)
-                tried = [_scored_anew(each, choice, directory, judge) for each in tried]
-                tell([f"{name}: trained, and all compared, without the samples that {path} lists"])
-            tried.append(_try(name, _with_time(experiment, run, left), run, train, judge))
-        tell([tried[-1].sentence()])
-    return tried
+@dataclass
+class _Part:
+    """A division of the data, and the models on it.
 
-
-def _suspects(experiment: Experiment, directory: RunDirectory, tried: list[Tried]) -> str | None:
-    """The suspects of the best closed form, where it is better without some training samples; None else.
-
-    Where the config says itself what to leave out, that holds.
+    Args:
+        fold: As ``dataset.fold`` says.
+        experiments: The models by name.
+        data: The data.
+        judge: Compares them.
+        suspects: A file that lists what is left out of networks and of the comparison.
     """
-    if getattr(experiment.spec, "leave_out", None) is not None:
-        return None
-    for each in sorted((each for each in tried if each.score is not None), key=lambda each: each.score or 0.0):
-        run = RunDirectory(directory.path / CANDIDATES / each.name)
-        record, path = run.record(), inside(run.path, SUSPECTS)
-        statistics = record["replicas"][record["best_replica"]]["statistics"]
-        if "left_out" in statistics:  # of closed forms alone
-            has_any = statistics["left_out"] and record.get("suspects") and path.is_file()
-            return str(path) if has_any and _is_enough_left(experiment, str(path)) else None
-    return None
+
+    fold: str | None
+    experiments: dict[str, Experiment]
+    data: Prepared
+    judge: Judge
+    suspects: str | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+class _Choosing:
+    def __init__(self, choice: Choice, directory: RunDirectory, train: Train, tell: Tell):
+        self.choice, self.directory, self.train, self.tell = choice, directory, train, tell
+        self.tried: list[Tried] = []
+
+    @cached_property
+    def parts(self) -> list[_Part]:
+        """What the models are compared on."""
+        parts = []
+        for fold in self.choice.named.parts:
+            experiments = self.choice.divided(fold)
+            data = next(iter(experiments.values())).data
+            parts.append(_Part(fold, experiments, data, Judge(data, self.choice.settings.seed)))
+        return parts
+
+    def run(self) -> None:
+        for name in self.choice.candidates:
+            self.tried.append(self._try(name))
+            self.tell([self.tried[-1].sentence()])
+        self._score_anew()
+        scored = [each for each in self.tried if each.score is not None]
+        if not scored:
+            told = "; ".join(each.sentence() for each in self.tried)
+            raise UserError(f"{self.directory}: no model can be trained: {told}")
+        best = min(scored, key=lambda each: each.score or 0.0)
+        source = self._trained_on_all(best) if self.choice.named.whole else self._run(best.name, self.parts[0].fold)
+        self._promote(best, source)
+
+    def _run(self, name: str, fold: str | None) -> RunDirectory:
+        part = "" if fold is None else "_all" if fold.startswith("all") else f"_fold{fold.partition('/')[0]}"
+        return RunDirectory(self.directory.path / CANDIDATES / f"{name}{part}")
+
+    def _try(self, name: str) -> Tried:
+        minutes = self.choice.named.minutes
+        left = 60 * minutes - sum(each.seconds or 0 for each in self.tried)
+        runs = [self._run(name, part.fold) for part in self.parts]
+        scores = [each.score for each in self.tried if each.score is not None]
+        if scores and min(scores) <= self.parts[0].judge.floor:
+            return Tried(name, "skipped", reason="there is nothing left to tell apart")
+        if scores and left < LEAST_SHARE * 60 * minutes and not runs[0].exists:
+            return Tried(name, "skipped", reason=f"no time is left of model.minutes={minutes:g}")
+        self._leave_suspects_out(name)
+        epochs: int | None = None
+        for part, run in zip(self.parts, runs, strict=True):
+            experiment = part.experiments[name]
+            if not experiment.solver:
+                experiment = experiment.leaving_out(part.suspects) if part.suspects else experiment
+                epochs = epochs or self._epochs(experiment, run, left)
+                experiment = experiment.lasting(epochs)
+            try:
+                self.train(experiment, run)
+                part.scores[name] = part.judge.score(load_run(run.path, trust=experiment.targets).encoder())
+            except UserError as error:
+                if isinstance(error, DamagedError | BusyError) or isinstance(error.__cause__, OSError):
+                    raise  # the machine failed, and no model did
+                return Tried(name, "failed", reason=describe_error(error))
+        records = [run.record() for run in runs]
+        seconds = sum(record.get("wall_seconds") or 0.0 for record in records)
+        recall = mean_metrics([record["metrics"] for record in records]).get("recall_at_1")
+        return Tried(name, "completed", self._score(name), seconds, recall)
+
+    def _score(self, name: str) -> float:
+        return fmean(part.scores[name] for part in self.parts)
+
+    def _score_anew(self) -> None:
+        """Compare all models on the same pairs, without suspects where these have been left out since."""
+        for part in self.parts:
+            for name in part.scores if part.suspects else ():
+                run = load_run(self._run(name, part.fold).path, trust=self.choice.targets)
+                part.scores[name] = part.judge.score(run.encoder())
+        for each in self.tried:
+            each.score = each.score and self._score(each.name)
+
+    def _epochs(self, experiment: Experiment, run: RunDirectory, seconds: float) -> int:
+        """As many as the time that is left allows on every division, or as were begun with."""
+        if run.exists:
+            return run.config()["trainer"]["epochs"]
+        trainings = len(self.parts) + bool(self.choice.named.whole)
+        with torch_set_up(experiment.settings):
+            device = resolve_device(experiment.settings.device)
+            return within_budget(experiment, device, max(seconds, 1.0) / trainings / 60).epochs
+
+    def _leave_suspects_out(self, name: str) -> None:
+        """From networks, and from the comparison, where most of the closed forms are better without some samples."""
+        experiments = [part.experiments[name] for part in self.parts]
+        if experiments[0].solver or getattr(experiments[0].spec, "leave_out", None) is not None:
+            return  # where the config says itself what to leave out, that holds
+        solved = [each for each in self.parts[0].scores if self.choice.candidates[each].solver]
+        best = min(solved, key=self._score, default=None)
+        if best is None or any(part.suspects for part in self.parts):
+            return
+        paths = [suspects_of(self._run(best, part.fold)) for part in self.parts]
+        left = [path and _is_enough_left(each, path) for each, path in zip(experiments, paths, strict=True)]
+        if 2 * sum(map(bool, left)) <= len(left):
+            return
+        for part, path in zip(self.parts, paths, strict=True):
+            if path and _is_enough_left(part.experiments[name], path):
+                part.suspects, part.judge = path, Judge(part.data, self.choice.settings.seed, path)
+        self.tell([f"{name}: trained, and all compared, without the samples that do not fit their entity ({best})"])
+
+    def _trained_on_all(self, best: Tried) -> RunDirectory:
+        """The best model, trained on all entities for as many epochs as were best on the divisions."""
+        experiments = self.choice.divided(self.choice.named.whole)
+        experiment, run = experiments[best.name], self._run(best.name, self.choice.named.whole)
+        if not experiment.solver:
+            records = [self._run(best.name, part.fold).record() for part in self.parts]
+            epochs = fmean(record["replicas"][record["best_replica"]]["best_epoch"] for record in records)
+            experiment = experiment.lasting(max(1, round(epochs)))
+            if any(part.suspects for part in self.parts):
+                experiment = self._cleaned_of_all(experiment, experiments)
+        self.tell([f"{best.name}: trained once more, on all entities"])
+        self.train(experiment, run)
+        return run
+
+    def _cleaned_of_all(self, experiment: Experiment, experiments: dict[str, Experiment]) -> Experiment:
+        solved = [each for each in self.tried if each.score is not None and experiments[each.name].solver]
+        name = min(solved, key=lambda each: each.score or 0.0).name
+        run = self._run(name, self.choice.named.whole)
+        self.train(experiments[name], run)
+        path = suspects_of(run)
+        return experiment if path is None else experiment.leaving_out(path)
+
+    def _promote(self, best: Tried, source: RunDirectory) -> None:
+        """Make a run the result: its files are copied, the record last, so that this can be done again."""
+        measured = [
+            (load_run(self._run(best.name, part.fold).path, trust=self.choice.targets), part.data)
+            for part in self.parts
+        ]
+        pooled = pooled_record(measured)
+        for name in COPIED:
+            if (path := inside(source.path, name)).is_file():
+                self.directory.write(name, path.read_bytes())
+        record = source.record()
+        replicas = [{**own, **of_all} for own, of_all in zip(record["replicas"], pooled["replicas"], strict=True)]
+        rows: list[dict[str, Any]] = [{**asdict(each), "chosen": each is best} for each in self.tried]
+        self.directory.write_record({**record, **pooled, "replicas": replicas, "candidates": rows})
+
+
+def suspects_of(run: RunDirectory) -> str | None:
+    """The suspects of a run that is better without some training samples; None else."""
+    record, path = run.record(), inside(run.path, SUSPECTS)
+    left_out = record["replicas"][record["best_replica"]]["statistics"].get("left_out")
+    return str(path) if left_out and record.get("suspects") and path.is_file() else None
 
 
 def _is_enough_left(experiment: Experiment, path: str) -> bool:
@@ -140,50 +267,3 @@ def _is_enough_left(experiment: Experiment, path: str) -> bool:
     except UserError:
         return False
     return True
-
-
-def _scored_anew(each: Tried, choice: Choice, directory: RunDirectory, judge: Judge) -> Tried:
-    if each.score is None:
-        return each
-    run = load_run(directory.path / CANDIDATES / each.name, trust=choice.targets)
-    return replace(each, score=judge.score(run.encoder()))
-
-
-def _with_time(experiment: Experiment, run: RunDirectory, seconds: float) -> Experiment:
-    """With as many epochs as the time that is left allows, or as it was begun with."""
-    if experiment.solver:
-        return experiment
-    if run.exists:
-        return experiment.lasting(run.config()["trainer"]["epochs"])
-    with torch_set_up(experiment.settings):
-        return within_budget(experiment, resolve_device(experiment.settings.device), max(seconds, 1.0) / 60)
-
-
-def _try(name: str, experiment: Experiment, run: RunDirectory, train: Train, judge: Judge) -> Tried:
-    try:
-        train(experiment, run)
-        found = judge.score(load_run(run.path, trust=experiment.targets).encoder())
-    except UserError as error:
-        if isinstance(error, DamagedError | BusyError) or isinstance(error.__cause__, OSError):
-            raise  # the machine failed, and no model did
-        return Tried(name, "failed", reason=describe_error(error))
-    record = run.record()
-    recall = record["metrics"].get("recall_at_1")
-    return Tried(name, "completed", found, record.get("wall_seconds"), recall)
-
-
-def _promote(choice: Choice, directory: RunDirectory, tried: list[Tried]) -> None:
-    """Make the best model the run: its files are copied, the record last, so that this can be done again."""
-    scored = [each for each in tried if each.score is not None]
-    if not scored:
-        raise UserError(f"{directory}: no model can be trained: {'; '.join(each.sentence() for each in tried)}")
-    best = min(scored, key=lambda each: each.score or 0.0)
-    source = RunDirectory(directory.path / CANDIDATES / best.name)
-    run = load_run(source.path, trust=choice.targets)
-    compared = comparison(run.experiment.on(choice.data), run.encoder(), "cpu")
-    for name in COPIED:
-        if (path := inside(source.path, name)).is_file():
-            directory.write(name, path.read_bytes())
-    rows: list[dict[str, Any]] = [{**asdict(each), "chosen": each is best} for each in tried]
-    directory.write_record({**source.record(), **compared, "candidates": rows})
-    shutil.rmtree(source.path, ignore_errors=True)

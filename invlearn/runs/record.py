@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from invlearn.config import config_hash
 from invlearn.encoder import InvariantEncoder
+from invlearn.evaluation.calibration import Calibration
 from invlearn.evaluation.evaluate import calibrate, evaluate
 from invlearn.evaluation.measured import HeldOut, encode_stack
 from invlearn.evaluation.metrics.ranking import hits_at_1
@@ -22,10 +26,19 @@ from invlearn.files import kind_of
 from invlearn.runs.directory import RunDirectory
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState
-from invlearn.training.references import references
+from invlearn.training.references import Reference, references
 from invlearn.training.solving import Fitted
 
-__all__ = ["closing_record", "comparison", "now", "opening_record", "peak_memory"]
+__all__ = ["Compared", "closing_record", "compared", "described", "now", "opening_record", "peak_memory"]
+
+
+class Compared(NamedTuple):
+    """An encoder beside simple methods."""
+
+    hits: Tensor
+    """Whether each entity was found by its code, ``(n,)``."""
+    references: Sequence[Reference]
+    """The methods."""
 
 
 def opening_record(experiment: Experiment, directory: RunDirectory, device: torch.device) -> dict[str, Any]:
@@ -77,14 +90,19 @@ def closing_record(
     """
     state.model.load_state_dict(state.best)
     draws = experiment.draws(device)
-    held_out = HeldOut(draws, experiment.loss, "test", experiment.batch_size)
-    metrics, baselines = evaluate(held_out, state.encoder, state.statistics)
-    calibrations = calibrate(draws, state.encoder) if experiment.loss.trains_encoder else [None] * len(metrics)
+    calibrations: Sequence[Calibration | None] = [None] * len(experiment.seeds)
+    if experiment.holds_out:
+        held_out = HeldOut(draws, experiment.loss, "test", experiment.batch_size)
+        metrics, baselines = evaluate(held_out, state.encoder, state.statistics)
+        if experiment.loss.trains_encoder:
+            calibrations = calibrate(draws, state.encoder)
+    else:  # what was trained on tells nothing of other entities
+        metrics, baselines = ([dict[str, Any]() for _ in experiment.seeds] for _ in range(2))
     # One number per replica, as α is, or one for all of them.
     scalars = {name: value.tolist() for name, value in state.statistics.items() if value.ndim == 1}
     best = int(state.best_loss.argmin())
     has_learned = bool(state.best_epoch[best])
-    compared = comparison(experiment, state.encoder.replica(best), device) if compare and has_learned else {}
+    beside = compared(experiment, state.encoder.replica(best), device) if compare and has_learned else None
     replicas = [
         {
             "seed": seed,
@@ -108,26 +126,47 @@ def closing_record(
         "metrics": metrics[best],
         "constants": baselines[best],
         "replicas": replicas,
-        **compared,
+        **(described([beside]) if beside else {}),
     }
 
 
-def comparison(experiment: Experiment, encoder: InvariantEncoder, device: torch.device | str) -> dict[str, Any]:
-    """What simple methods get on the user's data, and whether an encoder is better; nothing for a family.
+def compared(experiment: Experiment, encoder: InvariantEncoder, device: torch.device | str) -> Compared | None:
+    """An encoder beside simple methods on the same entities; None for a family, and where nothing is held out.
 
     Args:
         experiment: The run.
         encoder: Its best replica.
         device: Where that lies.
     """
-    if kind_of(experiment.spec) == "family" or not experiment.loss.trains_encoder:
-        return {}
+    is_family = kind_of(experiment.spec) == "family"
+    if is_family or not experiment.holds_out or not experiment.loss.trains_encoder:
+        return None
     draws = experiment.draws(device)
     found = references(draws.dataset, draws.seeds[0], solved=experiment.solver is not None)
     hits = hits_at_1(*(encode_stack(encoder, part) for part in draws.query_and_gallery()))[0].cpu()
-    verdict = judge(hits, {reference.name: reference.hits for reference in found}) if len(hits) > 1 else None
+    return Compared(hits, found)
+
+
+def described(folds: Sequence[Compared]) -> dict[str, Any]:
+    """What run.json says of comparisons, each on its own part of the entities."""
+    hits = torch.cat([fold.hits for fold in folds])
+    names = [reference.name for reference in folds[0].references]
+    found = [[fold.references[index] for fold in folds] for index in range(len(names))]
+    others = {name: torch.cat([each.hits for each in parts]) for name, parts in zip(names, found, strict=True)}
+    among = round(len(hits) / len(folds))
+    verdict = judge(hits, others, among) if among > 1 else None
+    weights = [len(fold.hits) / len(hits) for fold in folds]
     return {
-        "references": [reference.to_dict() for reference in found],
+        "references": [
+            {
+                "name": name,
+                **{
+                    key: math.fsum(weight * each.to_dict()[key] for weight, each in zip(weights, parts, strict=True))
+                    for key in ("recall_at_1", "auroc", "invariance_ratio")
+                },
+            }
+            for name, parts in zip(names, found, strict=True)
+        ],
         "verdict": verdict.to_dict() if verdict else None,
     }
 

@@ -65,9 +65,10 @@ def _is_verdict(value: object) -> bool:
     numbers = ("recall", "among", "difference", "low", "high")
     return (
         isinstance(value, Mapping)
-        and set(value) == {*texts, *numbers}
+        and {*value} - {"entities"} == {*texts, *numbers}
         and all(_is_text(value[name]) for name in texts)
         and all(_is_number(value[name]) for name in numbers)
+        and _or_none(_is_count)(value.get("entities"))
     )
 
 
@@ -112,6 +113,7 @@ _RECORD: dict[str, Callable[[Any], bool]] = {
     "references": _are(lambda value: isinstance(value, Mapping) and _are_measured(_without(value, "name"))),
     "verdict": _or_none(_is_verdict),
     "candidates": _are(_is_candidate),
+    "folds": _is_count,
     "suspects": _or_none(_is_count),
     "samples": _or_none(_is_count),
 }

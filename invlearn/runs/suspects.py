@@ -48,8 +48,8 @@ def suspects_table(encoder: InvariantEncoder, data: Prepared, *, every: bool = F
     found = find_suspects(codes, entity, every=every)
     index = found.index.cpu().numpy()
     splits = np.full(len(origin.labels) + 1, "left_out", dtype=object)
-    for split, entities in dataset.splits.items():
-        splits[entities.numpy()] = split
+    for split in ("test", "valid", "train"):  # all are trained on where none is held out
+        splits[dataset.splits[split].numpy()] = split
     table = pd.DataFrame(
         {
             "row": origin.rows[index],

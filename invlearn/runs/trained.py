@@ -181,7 +181,10 @@ class TrainedRun:
             raise UserError(f"{self.directory} has no thresholds yet: it {unfinished}; invlearn resume finishes it")
         stored = self.directory.record()["replicas"][chosen].get("calibration")
         if stored is None:
-            raise UserError(f"{self.directory} has no thresholds: it learned no code, or is older than they are")
+            why = "it learned no code, or is older than they are"
+            if not self.experiment.holds_out:
+                why = "it holds no entities out that would tell; model=auto does, before it trains on all"
+            raise UserError(f"{self.directory} has no thresholds: {why}")
         return Calibration.from_dict(stored)
 
     def threshold(self, rate: float, *, among: int = 1, replica: int | None = None) -> Threshold:
@@ -209,9 +212,14 @@ class TrainedRun:
             data: What to measure on, its test split; by default what the run was trained on.
 
         Raises:
-            UserError: A replica that has learned something gives what is not finite.
+            UserError: A replica that has learned something gives what is not finite, or the run holds nothing out.
             DamagedError: The checkpoint lacks what the loss knows of the training examples.
         """
+        if data is None and not self.experiment.holds_out:
+            raise UserError(
+                f"{self.directory} was trained on all entities of its file; measure it on a file of others "
+                "(run.json says what was measured on those that were held out to choose it)"
+            )
         experiment = self.experiment if data is None else self.experiment.on(data)
         held_out = HeldOut(experiment.draws(self.device), experiment.loss, "test", experiment.batch_size)
         statistics = self._contents["statistics"]

@@ -9,12 +9,13 @@ from typing import Any
 
 from invlearn.closed_form.score import Scorer
 from invlearn.config import GROUPS, Candidates, Settings
-from invlearn.config.build import build, check_trusted
+from invlearn.config.build import build, check_trusted, effective
 from invlearn.config.migrate import migrated
 from invlearn.data import Dataset, EntitySamples
 from invlearn.encoder import InvariantEncoder
+from invlearn.errors import UserError
 from invlearn.evaluation.measured import encode_stack
-from invlearn.files import Prepared, SampleFile, prepare, validating_without
+from invlearn.files import Prepared, SampleFile, kind_of, prepare, validating_without
 from invlearn.losses.functional import code_distance
 from invlearn.training.experiment import TRAINED_BY, Experiment, Prepare, described
 from invlearn.training.networks import is_closed_form
@@ -32,14 +33,14 @@ class Choice:
         config: The effective config: the data and the models, each ``auto`` of the data replaced by its value.
         settings: Seeds, device and arithmetic.
         at_default: Keys of the config that are at their defaults.
-        minutes: Of computing, for all together.
-        candidates: The experiments by name, the quickest first.
+        named: The models, and how they are compared.
+        candidates: The experiments by name, the quickest first, on one division of the data.
     """
 
     config: dict[str, Any]
     settings: Settings
     at_default: frozenset[str]
-    minutes: float
+    named: Candidates
     candidates: dict[str, Experiment]
 
     @cached_property
@@ -74,9 +75,21 @@ class Choice:
         """The same before its data are opened; they may be large."""
         return replace(self, candidates={name: each.without_data() for name, each in self.candidates.items()})
 
-    def on_data(self) -> dict[str, Experiment]:
-        """The experiments, on data that were opened once."""
-        return {name: experiment.on(self.data) for name, experiment in self.candidates.items()}
+    def divided(self, fold: str | None) -> dict[str, Experiment]:
+        """The experiments on a division of the data, which are opened once for all of them.
+
+        Args:
+            fold: As ``dataset.fold`` says; None is the division that the config makes.
+
+        Raises:
+            UserError: It leaves too little.
+        """
+        if fold is None:
+            return {name: experiment.on(self.data) for name, experiment in self.candidates.items()}
+        spec = self.data.spec
+        assert isinstance(spec, SampleFile)
+        data = prepare(replace(spec, fold=fold))
+        return {name: experiment.divided(data) for name, experiment in self.candidates.items()}
 
 
 def plan(
@@ -114,16 +127,31 @@ def plan(
         for each in candidates.values():
             each.check_data(first.prepared)
         candidates = {name: replace(each, prepared=first.prepared) for name, each in candidates.items()}
+    if not named.is_settled:
+        # A fold of given pairs may lack pairs of one kind.
+        named = named.settled(_divisible(first), into_folds=kind_of(first.spec) == "entities")
+        node = effective(node, named)
+    if isinstance(first.spec, SampleFile) and first.spec.fold is not None and (named.folds != 1 or named.train_on_all):
+        raise UserError("dataset.fold: model=auto divides the entities itself, by model.folds; leave it out")
+    if kind_of(first.spec) == "family" and (named.folds != 1 or named.train_on_all):
+        raise UserError("model.folds and model.train_on_all are for files; leave them out")
     nodes = {"dataset": dataset, "model": node, **{group: config[group] for group in TRAINED_BY}}
     whole, at_default = described(config, nodes, top)
-    return Choice(whole, settings, at_default, named.minutes, candidates)
+    return Choice(whole, settings, at_default, named, candidates)
+
+
+def _divisible(experiment: Experiment) -> int:
+    """How many entities of a file can be divided into folds; none where the config divides them itself."""
+    spec = experiment.spec
+    return experiment.data.parts if isinstance(spec, SampleFile) and spec.fold is None else 0
 
 
 class Judge:
-    """Compares encoders on the validation pairs of a choice, as closed forms compare their candidates.
+    """Compares encoders on validation pairs, as closed forms compare their candidates.
 
     Args:
-        choice: The choice.
+        data: What these are drawn from.
+        seed: Of the draws.
         suspects: A file that lists samples which do not fit their entity: they are not compared. A wrong label would
             count most against the best encoder, which is the most certain of it.
 
@@ -131,9 +159,9 @@ class Judge:
         UserError: Without them too little is left.
     """
 
-    def __init__(self, choice: Choice, suspects: str | None = None):
-        dataset = choice.data.dataset if suspects is None else validating_without(choice.data, suspects)
-        pairs = dataset.pairs("valid", choice.settings.seed)
+    def __init__(self, data: Prepared, seed: int, suspects: str | None = None):
+        dataset = data.dataset if suspects is None else validating_without(data, suspects)
+        pairs = dataset.pairs("valid", seed)
         different = pairs.distance[pairs.distance > 0]
         given = not isinstance(dataset, EntitySamples) and float(different.std(correction=0)) > 0
         self._scorer = Scorer(pairs, given=given)

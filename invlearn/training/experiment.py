@@ -133,6 +133,11 @@ class Experiment:
         """Examples of a step, whether given or ``auto``; a closed form takes no steps."""
         return 1 if self.solver else self.config["trainer"]["batch_size"]
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether there is data that is not trained on, to measure on."""
+        return not isinstance(self.spec, SampleFile) or self.spec.holds_out
+
     @cached_property
     def data(self) -> Prepared:
         """The data; a file that was not opened yet is opened now.
@@ -180,6 +185,19 @@ class Experiment:
         config = {**self.config, "dataset": {**self.config["dataset"], **changed}}
         at_default = self.at_default - {f"dataset.{key}" for key in changed}
         return replace(self, config=config, spec=data.spec, at_default=at_default, prepared=data)
+
+    def divided(self, data: Prepared) -> Experiment:
+        """The same on another division of its data.
+
+        Raises:
+            UserError: It leaves too little.
+        """
+        self.check_data(data)
+        assert isinstance(data.spec, SampleFile)
+        config = {**self.config, "dataset": {**self.config["dataset"], "fold": data.spec.fold}}
+        return replace(
+            self, config=config, spec=data.spec, at_default=self.at_default - {"dataset.fold"}, prepared=data
+        )
 
     def to_measure(self) -> Experiment:
         """The same for what is held out, which needs no file of rows to leave out."""

@@ -68,7 +68,7 @@ class TrainingState:
         """The state before the first epoch."""
         encoder, loss, draws = experiment.encoder(device), experiment.loss, experiment.draws(device)
         encoder.gaps = experiment.gaps(device)
-        start_from_data(encoder, draws)
+        start_from_data(encoder, draws, experiment.data.folds)
         lr, factor = experiment.config["optimizer"]["lr"], experiment.config["trainer"]["input_lr_factor"]
         groups = parameter_groups(encoder.network, lr, factor)
         replicas = len(experiment.seeds)
@@ -136,6 +136,7 @@ def train_epochs(
                 **{f"train_{name}": value for name, value in means.items()},
                 **{f"valid_{name}": value for name, value in errors.items()},
             },
+            keep_latest=not experiment.holds_out,
         )
         yield state
 
@@ -269,13 +270,22 @@ def _shuffled(train: Batch, experiment: Experiment, epoch: int) -> Iterator[list
         yield [type(train)(*parts) for parts in zip(*(part.unbind(1) for part in gathered), strict=True)]
 
 
-def _close_epoch(state: TrainingState, active: Tensor, row: dict[str, Tensor]) -> None:
-    """Record an epoch, keep each replica's best parameters, and freeze those that diverged or had already stopped."""
+def _close_epoch(state: TrainingState, active: Tensor, row: dict[str, Tensor], *, keep_latest: bool) -> None:
+    """Record an epoch, keep each replica's best parameters, and freeze those that diverged or had already stopped.
+
+    Args:
+        state: Changed in place.
+        active: Replicas that trained.
+        row: What metrics.csv says of the epoch.
+        keep_latest: Whether the latest parameters are the best: validation on what is trained on tells nothing.
+    """
     finite = torch.isfinite(row["train_loss"]) & torch.isfinite(row["valid_loss"])
     state.epoch += 1
     state.last_epoch[active] = state.epoch
     state.diverged |= active & ~finite
-    better = active & finite & (row["valid_loss"] < state.best_loss)
+    better = active & finite
+    if not keep_latest:
+        better &= row["valid_loss"] < state.best_loss
     state.best_loss = torch.where(better, row["valid_loss"], state.best_loss)
     state.best_epoch[better] = state.epoch
     frozen = ~active | state.diverged

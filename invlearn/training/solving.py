@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from invlearn.closed_form import Candidate, Solved, fit, observe, padded, stacked
-from invlearn.data import DrawnPairs
+from invlearn.closed_form import Candidate, ClosedForm, Fold, Solved, fit, fit_to_all, observe, padded, stacked
+from invlearn.data import Dataset, DrawnPairs
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.baselines import training_facts
 from invlearn.losses import Statistics
@@ -82,10 +82,7 @@ def solve(experiment: Experiment, device: torch.device) -> Fitted:
     draws = experiment.draws(device)
     dataset = draws.dataset
     with shared((experiment.config, experiment.data.gaps)):
-        solved = [
-            fit(experiment.solver, observe(dataset, seed, device), dataset.pairs("valid", seed), seed)
-            for seed in draws.seeds
-        ]
+        solved = [_solved(experiment.solver, dataset, experiment.data.folds, seed, device) for seed in draws.seeds]
     solved = solved * (len(experiment.seeds) // len(solved))
     network = stacked(experiment.solver, solved).to(device, experiment.dtype)
     best = {name: value.detach() for name, value in network.state_dict().items()}
@@ -114,6 +111,13 @@ def solve(experiment: Experiment, device: torch.device) -> Fitted:
             for name in Candidate._fields
         },
     )
+
+
+def _solved(solver: ClosedForm, dataset: Dataset, folds: Sequence[Dataset], seed: int, device: torch.device) -> Solved:
+    observed = observe(dataset, seed, device)
+    if not folds:
+        return fit(solver, observed, dataset.pairs("valid", seed), seed)
+    return fit_to_all(solver, observed, [Fold.of(fold, seed, device) for fold in folds], seed)
 
 
 def _value(solved: Solved, name: str, row: int) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from invlearn.closed_form import ROWS_PER_FEATURE, Observed, find_start, observe, principal_components
-from invlearn.data import Draws, Pairs
+from invlearn.closed_form import ROWS_PER_FEATURE, Fold, Observed, find_start, observe, principal_components
+from invlearn.data import Dataset, Draws, Pairs
 from invlearn.encoder import InvariantEncoder
 from invlearn.nn import Components
 
@@ -18,10 +18,15 @@ BLOCK = 8_192
 """Samples that are projected at a time."""
 
 
-def start_from_data(encoder: InvariantEncoder, draws: Draws) -> None:
+def start_from_data(encoder: InvariantEncoder, draws: Draws, folds: Sequence[Dataset] = ()) -> None:
     """Let each replica start as its own training samples say: with their components, and in planes that they show.
 
     Replicas of a shared draw agree. Nothing happens to networks that want neither.
+
+    Args:
+        encoder: The stack; it is changed in place.
+        draws: What its replicas draw.
+        folds: Where nothing is held out: the divisions that choices are made on.
     """
     network = encoder.network
     components = network.components
@@ -31,14 +36,16 @@ def start_from_data(encoder: InvariantEncoder, draws: Draws) -> None:
     for index, seed in enumerate(draws.seeds):
         replicas = [index] if shared == 1 else range(encoder.replicas)
         observed, valid = observe(draws.dataset, seed, draws.device), draws.dataset.pairs("valid", seed)
+        parts = [Fold.of(fold, seed, draws.device) for fold in folds if network.starts_in_planes]
         seen = _components_of(observed, components, replicas, seed) if components is not None else None
         if not network.starts_in_planes:
             continue
         if seen is not None:
-            x = torch.cat([seen(part).to(part.dtype) for part in observed.split(BLOCK)])
-            different = observed.different and _seen_of(observed.different, seen)
-            observed, valid = Observed(x, observed.entity, different), _seen_of(valid, seen)
-        planes, weights = find_start(observed, valid, seed)
+            observed, valid = _observed_as(observed, seen), _seen_of(valid, seen)
+            parts = [
+                Fold(_observed_as(part.observed, seen), *(_seen_of(each, seen) for each in part[1:])) for part in parts
+            ]
+        planes, weights = find_start(observed, valid, seed, parts)
         if components is not None:  # there are fewer where samples fill no more dimensions
             planes = torch.nn.functional.pad(planes, (0, components.rank - planes.shape[-1]))
         for replica in replicas:
@@ -57,6 +64,11 @@ def _components_of(
     for replica in replicas:
         components.set(replica, mean, axes, scale)
     return lambda samples: (samples.to(mean) - mean) @ axes / scale
+
+
+def _observed_as(observed: Observed, seen: Callable[[Tensor], Tensor]) -> Observed:
+    x = torch.cat([seen(part).to(part.dtype) for part in observed.split(BLOCK)])
+    return Observed(x, observed.entity, observed.different and _seen_of(observed.different, seen))
 
 
 def _seen_of(pairs: Pairs, seen: Callable[[Tensor], Tensor]) -> Pairs:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 import invlearn
 from invlearn.cli import main
@@ -19,6 +20,9 @@ from tests.support.own_data import entity_table, pair_table, write
 
 SHORT = ["dataset.size=256", "dataset.valid_size=200", "dataset.test_size=200", "trainer.epochs=3"]
 
+ONE = ["model.folds=1", "model.train_on_all=false"]
+"""One division of the data, and each model trained once."""
+
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -27,7 +31,9 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(samples: Path, run: Path, *words: str) -> int:
     own = ["dataset=entities", f"dataset.path={samples}", "dataset.entity=id", *SHORT]
-    return main(["train", *own, *words, f"hydra.run.dir={run}"])
+    own = own[:-1] if "model=polynomial" in words else own  # which reads no trainer
+    one = [] if any(word.startswith(("model=", "model.folds")) for word in words) else ONE
+    return main(["train", *own, *one, *words, f"hydra.run.dir={run}"])
 
 
 def record_of(run: Path) -> dict[str, Any]:
@@ -47,7 +53,7 @@ def test_the_best_becomes_an_ordinary_run(samples: Path, chosen: Path, tmp_path:
     assert list(tried) == ["polynomial", "extended"]
     best = min(tried, key=lambda name: tried[name]["score"])
     assert [name for name, row in tried.items() if row["chosen"]] == [best]
-    assert [folder.name for folder in (chosen / "candidates").iterdir()] == [name for name in tried if name != best]
+    assert {folder.name for folder in (chosen / "candidates").iterdir()} == {*tried}
     assert record["references"]
     assert record["verdict"]
     model = invlearn.load_run(chosen).config["model"]["_target_"]
@@ -161,7 +167,8 @@ def test_own_models_are_tried_and_pairs_too(tmp_path: Path, capsys) -> None:
 
 def test_a_sweep_chooses_for_each_of_its_runs(samples: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["train", "-m", "dataset=entities", f"dataset.path={samples}", "dataset.entity=id", *SHORT, "sweep=both"]
+    words = ["train", "-m", "dataset=entities", f"dataset.path={samples}", "dataset.entity=id", *SHORT, *ONE]
+    words.append("sweep=both")
     assert main([*words, "seed=0,1"]) == 0
     runs = [file.parent for file in Path("outputs/sweeps/both").glob("*/run.json")]
     assert len(runs) == 2
@@ -216,3 +223,89 @@ def test_scores_come_from_validation_pairs_alone(samples: Path, chosen: Path) ->
     rows = record_of(chosen)["candidates"]
     assert all(0 <= row["score"] <= 1.5 for row in rows)
     assert choosing.Tried("a", "completed", 0.5, 3.0).sentence().startswith("a: 0.5")
+
+
+@pytest.fixture(scope="module")
+def folded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Few entities: models are compared on folds, and the best is trained on all."""
+    folder = tmp_path_factory.mktemp("folded")
+    assert train(write(entity_table(24), folder / "samples.csv"), folder / "run", "model.folds=auto") == 0
+    return folder / "run"
+
+
+def test_few_entities_are_divided_into_folds_and_all_are_trained_on(folded: Path, tmp_path: Path, capsys) -> None:
+    record, run = record_of(folded), invlearn.load_run(folded)
+    best = next(row["name"] for row in record["candidates"] if row["chosen"])
+    folds = [RunDirectory(folded / "candidates" / f"{best}_fold{number}") for number in range(1, 7)]
+    assert run.config["dataset"]["fold"] == "all/6"
+    assert record["folds"] == 6
+    parts = [invlearn.load_run(fold.path).experiment.data.dataset.splits for fold in folds]
+    assert sorted(entity for part in parts for entity in part["test"].tolist()) == list(range(24))
+    for part in parts:
+        assert sorted(torch.cat([*part.values()]).tolist()) == list(range(24))
+    assert record["metrics"]["recall_at_1"] == pytest.approx(
+        sum(fold.record()["metrics"]["recall_at_1"] for fold in folds) / 6
+    )
+    assert record["verdict"]["entities"] == 24
+    assert record["verdict"]["among"] == 4
+    assert sum(
+        of_fold.calibration().different_entities or 0 for of_fold in map(invlearn.load_run, map(str, folds))
+    ) == (run.calibration().different_entities)
+    assert main(["evaluate", str(folded)]) == 2
+    assert_error_line(capsys.readouterr().err, file=folded.name)
+    others = write(entity_table(30, seed=1), tmp_path / "others.csv")
+    assert main(["evaluate", str(folded), str(others)]) == 0
+    assert main(["match", str(folded), str(others), "-o", str(tmp_path / "pairs.csv")]) == 0
+
+
+def test_folds_that_were_interrupted_go_on(folded: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    samples, run, store_table = folded.parent / "samples.csv", tmp_path / "run", session._store_table
+    calls = []
+
+    def interrupted(*arguments: Any) -> None:
+        store_table(*arguments)
+        calls.append(arguments)
+        if len(calls) == 9:  # in the second fold of the network
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(session, "_store_table", interrupted)
+        assert train(samples, run, "model.folds=auto") == 130
+    assert main(["resume", str(run)]) == 0
+    for file in sorted(folded.rglob("metrics.csv")):
+        assert file.read_bytes() == (run / file.relative_to(folded)).read_bytes()
+    ours, theirs = record_of(run), record_of(folded)
+    for key in ("metrics", "verdict", "references", "folds"):
+        assert ours[key] == theirs[key]
+    assert [each["calibration"] for each in ours["replicas"]] == [each["calibration"] for each in theirs["replicas"]]
+
+
+def test_a_division_of_ones_own_is_kept(samples: Path, tmp_path: Path, capsys) -> None:
+    for words in (["dataset.fold=1/3", "model.folds=3"], ["dataset.fold=all", "model.folds=3"]):
+        assert train(samples, tmp_path / "run", *words) == 2
+        assert_error_line(capsys.readouterr().err, key="dataset.fold")
+    for fold in ("4/3", "1/2", "all/1", "some", "0/3"):
+        assert train(samples, tmp_path / "run", "model=polynomial", f"dataset.fold={fold}") == 2
+        assert_error_line(capsys.readouterr().err, key="dataset.fold", value=fold)
+    assert not (tmp_path / "run").exists()
+    assert train(samples, tmp_path / "run", "model=polynomial", "dataset.fold=2/3") == 0
+    dataset = invlearn.load_run(tmp_path / "run").experiment.data.dataset
+    assert {split: len(part) for split, part in dataset.splits.items()} == {"train": 20, "valid": 20, "test": 20}
+
+
+@pytest.mark.parametrize("model", ["polynomial", "extended"])
+def test_a_run_on_all_entities_has_no_metrics_of_its_own(model: str, samples: Path, tmp_path: Path, capsys) -> None:
+    words = ["model.start=closed_form"] if model == "extended" else []
+    run = tmp_path / "run"
+    assert train(samples, run, f"model={model}", "dataset.fold=all/3", *words) == 0
+    record = record_of(run)
+    assert not record["metrics"]
+    assert record["replicas"][0]["calibration"] is None
+    splits = invlearn.load_run(run).experiment.data.dataset.splits
+    assert all(len(part) == 60 for part in splits.values())
+    assert record["replicas"][0]["best_epoch"] == (3 if model == "extended" else record["replicas"][0]["best_epoch"])
+    assert main(["match", str(run), str(samples), "-o", str(tmp_path / "pairs.csv")]) == 2
+    assert_error_line(capsys.readouterr().err, file=run.name)
+    before = (run / "run.json").read_bytes()
+    assert main(["resume", str(run)]) == 0
+    assert (run / "run.json").read_bytes() == before

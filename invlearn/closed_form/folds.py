@@ -1,0 +1,154 @@
+"""A fit to all entities: settings are chosen on folds, and nothing has to be held out of the fit itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from invlearn.closed_form.candidates import Candidate, Chosen
+from invlearn.closed_form.fit import QUADRATIC, estimates, fit, solve_like
+from invlearn.closed_form.observed import Observed, observe
+from invlearn.closed_form.refit import agreeing
+from invlearn.closed_form.score import Scorer
+from invlearn.closed_form.settings import ClosedForm
+from invlearn.closed_form.solved import Solved
+from invlearn.closed_form.stacking import stacked
+from invlearn.data import Dataset, Pairs, Split
+from invlearn.errors import UserError
+from invlearn.losses.functional import code_distance
+
+__all__ = ["Fold", "fit_to_all", "frame_of_all"]
+
+
+SPLITS: tuple[Split, Split] = ("train", "valid")
+
+
+class Fold(NamedTuple):
+    """A part of the data to learn from, and another to choose on."""
+
+    observed: Observed
+    """Samples of the entities that it is fitted to."""
+    train: Pairs
+    """Pairs of these entities."""
+    valid: Pairs
+    """Pairs of others."""
+
+    @classmethod
+    def of(cls, dataset: Dataset, seed: int, device: torch.device | str) -> Fold:
+        """The training and the validation split of a dataset.
+
+        Args:
+            dataset: Entities or pairs.
+            seed: What pairs are drawn from.
+            device: Where they are to be.
+        """
+        train, valid = (Pairs(*(part.to(device) for part in dataset.pairs(split, seed))) for split in SPLITS)
+        return cls(observe(dataset, seed, device), train, valid)
+
+
+def fit_to_all(settings: ClosedForm, observed: Observed, folds: Sequence[Fold], seed: int) -> Solved:
+    """Choose settings by cross-validation, and fit them to all samples.
+
+    Scores are means over the folds. Samples that most of the folds' codes find far from their entity are left out.
+    Codes are scaled as those of the folds are on entities that they have not seen.
+
+    Args:
+        settings: What is given, and what is to be found.
+        observed: All samples.
+        folds: Parts of them.
+        seed: Of random draws.
+
+    Raises:
+        UserError: Nothing varies between entities.
+    """
+    found = [fit(settings, fold.observed, fold.valid, seed) for fold in folds]
+    scorer = Scorer(folds[0].valid, given=observed.different is not None)
+    pooled = _pooled([one.candidates for one in found])
+    chosen = _best(pooled, scorer)
+    quadratic = _quadratic_for(chosen, pooled, scorer)
+    if 2 * sum(one.left_out > 0 for one in found) > len(found):
+        votes = torch.stack([agreeing(settings, one, observed) for one in found]).double().mean(0)
+        kept = votes >= 0.5
+    else:
+        kept = torch.ones(len(observed), dtype=torch.bool, device=observed.entity.device)
+    pairs = Pairs(*(torch.cat(parts) for parts in zip(*(fold.valid for fold in folds), strict=True)))
+    draw = Counter(one.draw for one in found).most_common(1)[0][0]
+    solved = solve_like(settings, Chosen(chosen, quadratic, draw), observed.only(kept), pairs, seed)
+    if solved is None:
+        raise UserError("model: nothing varies between entities, and so nothing tells them apart")
+    # Entities that were fitted lie further apart than others, by a factor that the folds show.
+    spread = fmean(_spread(settings, one, fold) for one, fold in zip(found, folds, strict=True))
+    scale = (spread / _spread(settings, solved, Fold(observed, pairs, pairs))) ** 0.5
+    return replace(
+        solved,
+        candidates=pooled,
+        chosen=pooled.index(chosen),
+        weight=solved.weight * scale,
+        bias=solved.bias * scale,
+        left_out=int((~kept).sum()),
+    )
+
+
+def frame_of_all(observed: Observed, folds: Sequence[Fold], seed: int) -> list[Tensor]:
+    """As ``estimated_frame``, with its settings chosen on folds."""
+    found = [estimates(fold.observed, fold.valid, seed) for fold in folds]
+    pooled = _pooled([[candidate for one in solved for candidate in one.candidates] for solved in found])
+    scorer = Scorer(folds[0].valid, given=False)
+    lengths = [candidate for candidate in pooled if not candidate.degree]
+    if not lengths:
+        return []
+    chosen = _widest(min(lengths, key=lambda one: one.valid_loss), lengths, scorer)
+    quadratic = _quadratic_for(chosen, pooled, scorer)
+    solved = solve_like(QUADRATIC, Chosen(chosen, quadratic, 0), observed, folds[0].valid, seed)
+    return solved.frame if solved else []
+
+
+def _pooled(tried: Sequence[Sequence[Candidate]]) -> list[Candidate]:
+    """Candidates that as many folds as any have tried, each with its mean score."""
+    scores: dict[Candidate, list[float]] = {}
+    for candidates in tried:
+        best: dict[Candidate, float] = {}  # of the fits with all samples, and without some
+        for one in candidates:
+            key = one._replace(valid_loss=0.0)
+            best[key] = min(one.valid_loss, best.get(key, one.valid_loss))
+        for key, score in best.items():
+            scores.setdefault(key, []).append(score)
+    most = max(map(len, scores.values()))
+    return [key._replace(valid_loss=fmean(found)) for key, found in scores.items() if len(found) == most]
+
+
+def _best(pooled: Sequence[Candidate], scorer: Scorer) -> Candidate:
+    """The smallest lift that is about as good as the best, and the widest code of it."""
+    least = min(one.valid_loss for one in pooled)
+    lift = min(
+        (one for one in pooled if scorer.is_enough(one.valid_loss, least)),
+        key=lambda one: (one.degree or 2, one.rank, one.valid_loss),
+    )
+    return _widest(lift, pooled, scorer)
+
+
+def _widest(best: Candidate, pooled: Sequence[Candidate], scorer: Scorer) -> Candidate:
+    """The widest code of the same lift that is as good."""
+    alike = [one for one in pooled if one[:5] == best[:5] and scorer.is_equal(one.valid_loss, best.valid_loss)]
+    return max(alike, key=lambda one: one.components)
+
+
+def _quadratic_for(chosen: Candidate, pooled: Sequence[Candidate], scorer: Scorer) -> Candidate:
+    """The code of degree 2 that pointed at the planes of a candidate, where it is one of lengths in such."""
+    like = [one for one in pooled if one.degree == 2 and one[1:4] == chosen[1:4]]
+    return chosen if chosen.degree or not like else _best(like, scorer)
+
+
+def _spread(settings: ClosedForm, solved: Solved, fold: Fold) -> float:
+    """Mean squared distance of codes of different entities that were fitted, over the true one."""
+    x, x_prime, distance = fold.train
+    encode = stacked(settings, [solved]).requires_grad_(False).encode
+    is_different = distance > 0
+    codes = [encode(part[None, is_different].to(solved.weight))[0] for part in (x, x_prime)]
+    return float(code_distance(*codes).square().mean() / distance[is_different].double().square().mean())
