@@ -16,7 +16,8 @@ from invlearn.runs.layout import BEST, LAST
 from invlearn.system.storage import check_writable
 from invlearn.training.choice import Choice, plan
 from invlearn.training.device import resolve_device
-from invlearn.training.experiment import Experiment, Prepare
+from invlearn.training.experiment import Experiment
+from invlearn.training.parts import Prepare
 
 __all__ = ["as_started", "check_run", "is_finished", "refuse_another"]
 

@@ -17,8 +17,9 @@ from invlearn.errors import UserError
 from invlearn.evaluation.measured import encode_stack
 from invlearn.files import Prepared, SampleFile, kind_of, prepare, validating_without
 from invlearn.losses.functional import code_distance
-from invlearn.training.experiment import TRAINED_BY, Experiment, Prepare, described
+from invlearn.training.experiment import Experiment
 from invlearn.training.networks import is_closed_form
+from invlearn.training.parts import TRAINED_BY, Prepare, described
 
 __all__ = ["Choice", "Judge", "plan"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 import invlearn
 from invlearn.cli import main
+from invlearn.data import EntitySamples, Split
 from invlearn.errors import UserError
 from invlearn.runs import choosing, session
 from invlearn.runs.directory import RunDirectory
@@ -38,6 +40,12 @@ def train(samples: Path, run: Path, *words: str) -> int:
 
 def record_of(run: Path) -> dict[str, Any]:
     return json.loads((run / "run.json").read_text())
+
+
+def splits_of(run: Path) -> Mapping[Split, torch.Tensor]:
+    dataset = invlearn.load_run(run).experiment.data.dataset
+    assert isinstance(dataset, EntitySamples)
+    return dataset.splits
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +247,7 @@ def test_few_entities_are_divided_into_folds_and_all_are_trained_on(folded: Path
     folds = [RunDirectory(folded / "candidates" / f"{best}_fold{number}") for number in range(1, 7)]
     assert run.config["dataset"]["fold"] == "all/6"
     assert record["folds"] == 6
-    parts = [invlearn.load_run(fold.path).experiment.data.dataset.splits for fold in folds]
+    parts = [splits_of(fold.path) for fold in folds]
     assert sorted(entity for part in parts for entity in part["test"].tolist()) == list(range(24))
     for part in parts:
         assert sorted(torch.cat([*part.values()]).tolist()) == list(range(24))
@@ -289,8 +297,11 @@ def test_a_division_of_ones_own_is_kept(samples: Path, tmp_path: Path, capsys) -
         assert_error_line(capsys.readouterr().err, key="dataset.fold", value=fold)
     assert not (tmp_path / "run").exists()
     assert train(samples, tmp_path / "run", "model=polynomial", "dataset.fold=2/3") == 0
-    dataset = invlearn.load_run(tmp_path / "run").experiment.data.dataset
-    assert {split: len(part) for split, part in dataset.splits.items()} == {"train": 20, "valid": 20, "test": 20}
+    assert {split: len(part) for split, part in splits_of(tmp_path / "run").items()} == {
+        "train": 20,
+        "valid": 20,
+        "test": 20,
+    }
 
 
 @pytest.mark.parametrize("model", ["polynomial", "extended"])
@@ -301,8 +312,7 @@ def test_a_run_on_all_entities_has_no_metrics_of_its_own(model: str, samples: Pa
     record = record_of(run)
     assert not record["metrics"]
     assert record["replicas"][0]["calibration"] is None
-    splits = invlearn.load_run(run).experiment.data.dataset.splits
-    assert all(len(part) == 60 for part in splits.values())
+    assert all(len(part) == 60 for part in splits_of(run).values())
     assert record["replicas"][0]["best_epoch"] == (3 if model == "extended" else record["replicas"][0]["best_epoch"])
     assert main(["match", str(run), str(samples), "-o", str(tmp_path / "pairs.csv")]) == 2
     assert_error_line(capsys.readouterr().err, file=run.name)
