@@ -16,13 +16,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--device", help="continue on another device: auto, cpu, cuda or cuda:N")
     arguments = parser.parse_intermixed_args(argv)
     directory = RunDirectory(arguments.run)
-    config = None if directory.exists else directory.request()
+    config = None if directory.exists or directory.has_checkpoint else directory.request()
     if config is None:
         if not directory.has_checkpoint:
             directory.config()  # says what is wrong before torch is loaded
 
-        from invlearn.runs.mending import mend
+        from invlearn.runs.mending import mend, reopen
 
+        say(reopen(directory, trust=arguments.trust))
+        config = None if directory.exists else directory.request()
+    if config is None:
         say(mend(directory))
         config = directory.config()
     if arguments.device is not None:

@@ -138,5 +138,8 @@ def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None)
             return f"{found[1]}: {parent} has no keys of its own"
         if siblings is None:
             return f"{found[1]}: there is no {parent}{nearest(parent, [key for key in chosen if key in groups])}"
+        if not siblings and parent in groups and (model := chosen.get("model")):
+            name = str(model.get("_target_")).rpartition(".")[2]
+            return f"{found[1]}: {name} is found in closed form and reads no {parent}; leave {found[1]} out"
         return f"{found[1]}: {_no_such_key(leaf, [str(key) for key in siblings if key != '_target_'])}"
     return " ".join(line.strip() for line in message.splitlines() if not line.startswith("See http"))

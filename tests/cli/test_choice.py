@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,44 @@ def test_an_interrupted_choice_ends_as_a_whole_one(
             assert file.read_bytes() == (chosen / file.relative_to(run)).read_bytes()
     scores = [[row["score"] for row in record_of(folder)["candidates"]] for folder in (run, chosen)]
     assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_choice_that_lost_its_record_is_made_again(
+    chosen: Path, tmp_path: Path, monkeypatch, capsys, damage: str
+) -> None:
+    run = shutil.copytree(chosen, tmp_path / "run")
+    before = record_of(run)
+    if damage == "cut":
+        (run / "run.json").write_bytes((run / "run.json").read_bytes()[:100])
+    else:
+        (run / "run.json").unlink()
+    monkeypatch.setattr(session, "train_epochs", None)  # nothing is trained
+    monkeypatch.setattr(session, "solve", None)
+    assert main(["resume", str(run)]) == 0
+    assert_line(capsys.readouterr().out, "mended", "run.json")
+    after = record_of(run)
+    for key in ("references", "verdict", "metrics", "replicas", "suspects"):
+        assert after[key] == before[key]
+    of = [[(row["name"], row["score"], row["chosen"]) for row in each["candidates"]] for each in (before, after)]
+    assert of[0] == of[1]
+    assert main(["resume", str(run)]) == 0
+    assert_line(capsys.readouterr().out, "finished")
+
+
+def test_a_run_that_lost_its_record_is_compared_again(samples: Path, tmp_path: Path) -> None:
+    assert train(samples, tmp_path / "run", "model=extended") == 0
+    before = record_of(tmp_path / "run")
+    (tmp_path / "run/run.json").write_text("{")
+    assert main(["resume", str(tmp_path / "run")]) == 0
+    assert before["references"]
+    for key in ("references", "verdict"):
+        assert record_of(tmp_path / "run")[key] == before[key]
+
+
+def test_the_seconds_of_a_choice_are_those_of_all_models(chosen: Path) -> None:
+    record = record_of(chosen)
+    assert record["wall_seconds"] == pytest.approx(sum(row["seconds"] for row in record["candidates"]), abs=0.01)
 
 
 def test_a_model_that_fails_costs_the_others_nothing(samples: Path, tmp_path: Path, monkeypatch, capsys) -> None:
