@@ -21,6 +21,7 @@ from invlearn.closed_form.candidates import (
     normalizations_of,
     pinned,
 )
+from invlearn.closed_form.concentrate import concentrated
 from invlearn.closed_form.eigen import Eigenproblem
 from invlearn.closed_form.estimate import estimate_planes
 from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
@@ -29,7 +30,7 @@ from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.polynomial import Polynomial
 from invlearn.closed_form.principal import NO_VARIANCE
 from invlearn.closed_form.readout import fit_distances, lengths
-from invlearn.closed_form.refit import concentrated, refitted
+from invlearn.closed_form.refit import refitted
 from invlearn.closed_form.score import Scorer
 from invlearn.closed_form.settings import ClosedForm, Normalization
 from invlearn.closed_form.solved import Solved
@@ -70,12 +71,9 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
     rounds = settings.refit
     if rounds == "auto":  # where labels are wrong, validation pairs are told apart badly
         rounds = 0 if solved.best.valid_loss <= scorer.little else REFITS
-    search = partial(_search, scorer=scorer, seed=seed)
-    solved = refitted(settings, solved, observed, search, rounds=rounds)
-    if scorer.given:
-        return solved
-    # Wrong labels of validation pairs add to all scores: those about as good are not.
-    return concentrated(settings, solved, observed, partial(search, smallest=False), rounds=rounds)
+    search = partial(_search, seed=seed)
+    solved = refitted(settings, solved, observed, search, scorer, rounds=rounds)
+    return solved if scorer.given else concentrated(settings, solved, observed, search, scorer, rounds=rounds)
 
 
 def solve_like(settings: ClosedForm, choice: Chosen, observed: Observed, valid: Pairs, seed: int) -> Solved | None:
@@ -103,10 +101,8 @@ def solve_like(settings: ClosedForm, choice: Chosen, observed: Observed, valid: 
     return _in_estimated_planes(pinned(settings, chosen), view, scorer, best, seed)
 
 
-def _search(
-    settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int, *, smallest: bool = True
-) -> Solved | None:
-    """The best of all candidates, of those about as good the smallest if wanted; None if nothing varies."""
+def _search(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:
+    """The best of all candidates, of those about as good the smallest; None if nothing varies."""
     found: list[Solved] = []
     for solved in _solutions(settings, observed, scorer, seed):
         found.append(solved)
@@ -120,7 +116,7 @@ def _search(
         (
             solved
             for solved in found
-            if solved.best.valid_loss == least or (smallest and scorer.is_enough(solved.best.valid_loss, least))
+            if solved.best.valid_loss == least or scorer.is_enough(solved.best.valid_loss, least)
         ),
         key=lambda solved: (solved.best.degree or 2, len(solved.weight)),  # lengths are of squares
     )

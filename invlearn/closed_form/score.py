@@ -89,6 +89,10 @@ class Scorer:
         self.given = given
         self.same = self.pairs.distance == 0
 
+    def only(self, chosen: Tensor) -> Scorer:
+        """The same on some of the pairs, by a mask ``(N,)``."""
+        return Scorer(Pairs(*(part[chosen] for part in self.pairs)), given=self.given)
+
     def scale(self, squared: Tensor) -> Tensor:
         """What squared code distances ``(C, N)`` of different pairs must be multiplied by to be true ones, ``(C,)``."""
         of_code, true = squared[:, ~self.same], self.pairs.distance[~self.same].square()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from invlearn.cli import main
-from invlearn.sweeps.plan import compose_sweep
 from invlearn.runs.directory import RunDirectory
+from invlearn.sweeps.plan import compose_sweep
 from tests.support.errors import assert_error_line, assert_line, counts
 from tests.support.sweeping import SMALL, records_of, runs_of
 
