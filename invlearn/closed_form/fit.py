@@ -32,7 +32,8 @@ from invlearn.closed_form.principal import NO_VARIANCE
 from invlearn.closed_form.readout import fit_distances, lengths
 from invlearn.closed_form.refit import refitted
 from invlearn.closed_form.score import Scorer
-from invlearn.closed_form.settings import ClosedForm, Normalization
+from invlearn.closed_form.selected import Selected
+from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
 from invlearn.closed_form.view import Lift, View, normalized
 from invlearn.data import Pairs
@@ -89,10 +90,9 @@ def solve_like(settings: ClosedForm, choice: Chosen, observed: Observed, valid: 
     scorer = Scorer(valid, given=observed.different is not None)
     chosen = choice.candidate
     first = pinned(settings, chosen if chosen.degree or not chosen.rank else choice.quadratic)
-    assert first.normalize != "auto"
-    if not chosen.rank:
-        return next(_in_a_frame(first.normalize, observed, scorer, seed), None)
     view = next(view for view in _views(first, observed, scorer, seed) if view.draw == choice.draw)
+    if not chosen.rank:
+        return next(_in_a_frame(view, observed, scorer, seed), None)
     [size] = lifts_of(first, view.axes.shape[1])
     [(lift, problem)] = _problems(view, size.degree, [size.rank], seed)
     best = from_first(partial(_best_cut, first, view, scorer, lift, problem), view.mean.device)
@@ -149,23 +149,25 @@ def _cheap_solutions(
 ) -> Iterator[Solved]:
     cheap = [size for size in lifts_of(settings, view.axes.shape[1]) if size.is_cheap]
     yield from _of_lifts(settings, view, scorer, [size for size in cheap if size.degree == 1], seed)
-    if _may_be_lengths(settings) and settings.rank == "auto":
-        yield from from_first(lambda: list(_in_a_frame(view.normalization, observed, scorer, seed)), view.mean.device)
+    sees_all = not isinstance(view.features, Selected) or view.features.sees_all
+    if _may_be_lengths(settings) and settings.rank == "auto" and sees_all:
+        yield from from_first(lambda: list(_in_a_frame(view, observed, scorer, seed)), view.mean.device)
     yield from _of_lifts(settings, view, scorer, [size for size in cheap if size.degree > 1], seed)
 
 
 def _views(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Iterator[View]:
     """What the eigenproblem is tried on: features of samples after each normalisation."""
-    some = observed.part(DRAWN_FROM, seed).x
+    some = observed.part(DRAWN_FROM, seed)
     for normalization in normalizations_of(settings):
-        drawn = settings.draw(normalized(some, normalization), seeded_generator(seed, "features"))
+        x = normalized(some.x, normalization)
+        drawn = settings.draw(x, some.entity, seeded_generator(seed, "features"))
         for number, features in enumerate(drawn):
             yield View(settings, normalization, features, observed, scorer.pairs, seed=seed, draw=number)
 
 
-def _in_a_frame(normalization: Normalization, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
+def _in_a_frame(view: View, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
     """Lengths in the subspaces that the distortion keeps, if it shows any."""
-    d = observed.dim
+    d, normalization = observed.dim, view.normalization
     if observed.same < fewest_pairs(d):
         return
 
@@ -198,7 +200,7 @@ def _in_a_frame(normalization: Normalization, observed: Observed, scorer: Scorer
         [candidate],
         0,
         shares,
-        nn.Identity(),
+        view.features,
         nothing.new_zeros(d),
         nothing,
         parts,

@@ -56,7 +56,7 @@ def test_a_convolution_is_that_of_its_definition() -> None:
 
 def test_equal_series_in_any_order_have_equal_features() -> None:
     x = torch.randn(30, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    (features,) = Convolution(kernels=20).draw(x, torch.Generator().manual_seed(1))
+    (features,) = Convolution(kernels=20).draw(x, torch.arange(len(x)), torch.Generator().manual_seed(1))
     assert isinstance(features, Convolutions)
     order = torch.tensor([3, 3, 0, 29, 3, 7])
     torch.testing.assert_close(features(x[None, order]), features.shares(x[None])[:, order])
@@ -65,7 +65,7 @@ def test_equal_series_in_any_order_have_equal_features() -> None:
 def test_flat_series_have_features_that_rounding_does_not_decide() -> None:
     x = torch.randn(30, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     x[:, 10:40] = 0.7
-    (features,) = Convolution(kernels=50).draw(x, torch.Generator().manual_seed(1))
+    (features,) = Convolution(kernels=50).draw(x, torch.arange(len(x)), torch.Generator().manual_seed(1))
     exact = features(x[None])
     torch.testing.assert_close(features.float()(x[None].float()).double(), exact, rtol=0, atol=1e-5)
 
