@@ -14,6 +14,7 @@ import torch
 import invlearn
 from invlearn.cli import main
 from invlearn.errors import UserError
+from invlearn.evaluation.metrics import METRICS
 from invlearn.runs import choosing, session
 from invlearn.runs.directory import RunDirectory
 from tests.support.errors import assert_error_line, assert_line
@@ -164,6 +165,22 @@ def test_a_run_that_lost_its_record_is_compared_again(samples: Path, tmp_path: P
 def test_the_seconds_of_a_choice_are_those_of_all_models(chosen: Path) -> None:
     record = record_of(chosen)
     assert record["wall_seconds"] == pytest.approx(sum(row["seconds"] for row in record["candidates"]), abs=0.01)
+
+
+def test_results_compare_models_by_one_score(samples: Path, tmp_path: Path, capsys) -> None:
+    own = ["train", "dataset=entities", f"dataset.path={samples}", "dataset.entity=id", *SHORT[:-1]]
+    for name, words in (("network", ["model=extended", "replicas=2", SHORT[-1]]), ("form", ["model=polynomial"])):
+        assert main([*own, *words, f"hydra.run.dir={tmp_path / name}"]) == 0
+    names = ("network", "form")
+    of_run = {name: [row["valid_score"] for row in record_of(tmp_path / name)["replicas"]] for name in names}
+    assert len(set(of_run["network"])) == 2
+    table = invlearn.read_results([tmp_path], by=["run"])
+    assert next(str(name) for name in table if name in (*METRICS, "valid_score")) == "valid_score"
+    assert table["valid_score"].is_monotonic_increasing
+    means = {name: sum(scores) / len(scores) for name, scores in of_run.items()}
+    assert dict(zip(table["run"], table["valid_score"], strict=True)) == pytest.approx(means)
+    best = record_of(tmp_path / "form")["replicas"][0]
+    assert best["valid_score"] == pytest.approx(best["best_valid_loss"], abs=1e-4)  # float32 against float64
 
 
 def test_a_model_that_fails_costs_the_others_nothing(samples: Path, tmp_path: Path, monkeypatch, capsys) -> None:
