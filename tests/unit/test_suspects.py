@@ -205,7 +205,7 @@ def test_noise_tells_no_entities_apart_and_few_right_labels_do(seed: int) -> Non
 
 def test_where_nothing_was_learned_nothing_is_listed(tmp_path: Path) -> None:
     table = entity_table(60, 5, 6)
-    features = [name for name in table if name != "id"]
+    features = [str(name) for name in table if name != "id"]
     table[features] = np.random.default_rng(0).normal(size=(len(table), len(features)))
     path = write(table, tmp_path / "samples.csv")
     words = ["dataset=entities", f"dataset.path={path}", "dataset.entity=id", "model=polynomial", "model.degree=1"]
