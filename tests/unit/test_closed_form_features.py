@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from invlearn.closed_form.chosen import Chosen, variance_ratio
 from scipy.stats import f_oneway
 from torch import Tensor
 
 from invlearn.closed_form import ClosedForm, Convolution, Fourier, Polynomial, SolvedNetwork, fit, observe, stacked
-from invlearn.closed_form.chosen import Chosen, variance_ratio
 from invlearn.closed_form.convolution import Convolutions, convolved
 from invlearn.data import EntitySamples
 from invlearn.data.seeding import seeded_generator
