@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from invlearn.closed_form.chosen import Chosen, variance_ratio
 from scipy.stats import f_oneway
 from torch import Tensor
 
 from invlearn.closed_form import ClosedForm, Convolution, Fourier, Polynomial, SolvedNetwork, fit, observe, stacked
 from invlearn.closed_form.convolution import Convolutions, convolved
+from invlearn.closed_form.selected import Selected, variance_ratio
 from invlearn.data import EntitySamples
 from invlearn.data.seeding import seeded_generator
 from tests.support.errors import naming
@@ -137,7 +137,7 @@ def test_a_few_features_among_many_are_chosen_where_that_helps() -> None:
     settings = Polynomial(normalize="none", degree=1)
     assert recall(settings, dataset) > recall(replace(settings, select=200), dataset) + 0.2
     solved = fit(settings, observe(dataset, 0, CPU), dataset.pairs("valid", 0), 0)
-    assert isinstance(solved.features, Chosen)
+    assert isinstance(solved.features, Selected)
     mask = solved.features.mask[0].bool()
     assert int(mask.sum()) == 32
     assert bool(mask[:20].all())
