@@ -86,7 +86,7 @@ def _search(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
     compared = f"among {matcher.gallery_size:,} of {b}" if b else "among each other"
     rule = matcher.rule
     yield f"{arguments.output}: {matcher.rows:,} rows of {a} {compared}"
-    yield f"{matcher.same:,} are the same entity as the nearest: code distance below {rule.distance:.4g}"
+    yield f"{matcher.same:,} marked as the same as their nearest: code distance below {rule.distance:.4g}"
     yield from _what_it_does(rule, arguments.fpr, f"rows without a partner among {rule.among:,}")
     if matcher.agreement is not None:
         yield f"the search is not exhaustive: it found the nearest in {matcher.agreement:.1%} of the cases looked at"
@@ -107,7 +107,7 @@ def _compare(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
             append(chunk)
             count, same = count + len(chunk), same + int(chunk["same"].sum())
     yield f"{arguments.output}: {count:,} pairs of {arguments.a}"
-    yield f"{same:,} are the same entity: code distance below {rule.distance:.4g}"
+    yield f"{same:,} marked as the same: code distance below {rule.distance:.4g}"
     yield from _what_it_does(rule, arguments.fpr, "different pairs")
 
 
@@ -123,7 +123,7 @@ def _what_it_does(rule: Rule, wanted: float, which: str) -> Iterator[str]:
     about, most = chosen.share(among), chosen.share(among, sure=0.95)
     beyond = max(rate * among, 0 if rate else about) > wanted
     more = f"; estimating {_percent(wanted)} needs more validation data" if beyond else ""
-    yield f"false matches: about {_percent(about)} of {which} (at most {_percent(most)}, 95% sure){more}"
+    yield f"wrongly marked: about {_percent(about)} of {which} (at most {_percent(most)}, 95% sure){more}"
 
 
 def _percent(share: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from invlearn.cli.arguments import Parser
 from invlearn.runs.directory import RunDirectory
 from invlearn.system.output import say
@@ -16,15 +18,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--device", help="continue on another device: auto, cpu, cuda or cuda:N")
     arguments = parser.parse_intermixed_args(argv)
     directory = RunDirectory(arguments.run)
-    config = None if directory.exists else directory.request()
+    config = None if directory.exists or directory.has_checkpoint else directory.request()
     if config is None:
-        if not directory.has_checkpoint:
-            directory.config()  # says what is wrong before torch is loaded
-
-        from invlearn.runs.mending import mend
-
-        say(mend(directory))
-        config = directory.config()
+        config = _config_of(directory)
     if arguments.device is not None:
         config["device"] = arguments.device
 
@@ -41,3 +37,17 @@ def main(argv: list[str]) -> int:
     train_experiment(experiment, directory, say)
     report(directory)
     return 0
+
+
+def _config_of(directory: RunDirectory) -> dict[str, Any]:
+    """The config of a run, which is mended first; of a choice that lost its record, that of the choice."""
+    if not directory.has_checkpoint:
+        directory.config()  # says what is wrong before torch is loaded
+
+    from invlearn.runs.mending import mend, reopen
+
+    say(reopen(directory))
+    if not directory.exists and (request := directory.request()):
+        return request
+    say(mend(directory))
+    return directory.config()

@@ -10,6 +10,7 @@ from invlearn.closed_form.network import Normalize, SolvedEncoder, SolvedNetwork
 from invlearn.closed_form.observed import Observed, observe
 from invlearn.closed_form.polynomial import Polynomial
 from invlearn.closed_form.principal import principal_components
+from invlearn.closed_form.selected import Selected
 from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
 from invlearn.closed_form.stacking import padded, stacked
@@ -26,6 +27,7 @@ __all__ = [
     "Normalize",
     "Observed",
     "Polynomial",
+    "Selected",
     "Solved",
     "SolvedEncoder",
     "SolvedNetwork",

@@ -67,7 +67,7 @@ class Convolution(ClosedForm):
         """How many features a sample has."""
         return BOUNDS * self.kernels
 
-    def draw(self, x: Tensor, generator: torch.Generator) -> Iterable[nn.Module]:
+    def draw(self, x: Tensor, entity: Tensor, generator: torch.Generator) -> Iterable[nn.Module]:
         """One set of kernels, their bounds taken from what they make of training samples."""
         new = {"generator": generator, "dtype": torch.float64}
         kernels = torch.randn(self.kernels, self.channels, LENGTH, **new)

@@ -21,6 +21,7 @@ from invlearn.closed_form.candidates import (
     normalizations_of,
     pinned,
 )
+from invlearn.closed_form.concentrate import concentrated
 from invlearn.closed_form.eigen import Eigenproblem
 from invlearn.closed_form.estimate import estimate_planes
 from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
@@ -29,9 +30,10 @@ from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.polynomial import Polynomial
 from invlearn.closed_form.principal import NO_VARIANCE
 from invlearn.closed_form.readout import fit_distances, lengths
-from invlearn.closed_form.refit import concentrated, refitted
+from invlearn.closed_form.refit import refitted
 from invlearn.closed_form.score import Scorer
-from invlearn.closed_form.settings import ClosedForm, Normalization
+from invlearn.closed_form.selected import Selected
+from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
 from invlearn.closed_form.view import Lift, View, normalized
 from invlearn.data import Pairs
@@ -39,7 +41,7 @@ from invlearn.data.seeding import seeded_generator
 from invlearn.errors import UserError
 from invlearn.system.processes import from_first
 
-__all__ = ["QUADRATIC", "estimated_frame", "estimates", "fit", "solve_like"]
+__all__ = ["QUADRATIC", "estimated_frame", "estimates", "fit", "search", "solve_like"]
 
 DRAWN_FROM = 10_000
 """Training samples at most that features are drawn from."""
@@ -64,18 +66,15 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
         UserError: Nothing varies between entities.
     """
     scorer = Scorer(valid, given=observed.different is not None)
-    solved = _search(settings, observed, scorer, seed)
+    solved = search(settings, observed, scorer, seed)
     if solved is None:
         raise UserError("model: nothing varies between entities, and so nothing tells them apart")
     rounds = settings.refit
     if rounds == "auto":  # where labels are wrong, validation pairs are told apart badly
         rounds = 0 if solved.best.valid_loss <= scorer.little else REFITS
-    search = partial(_search, scorer=scorer, seed=seed)
-    solved = refitted(settings, solved, observed, search, rounds=rounds)
-    if scorer.given:
-        return solved
-    # Wrong labels of validation pairs add to all scores: those about as good are not.
-    return concentrated(settings, solved, observed, partial(search, smallest=False), rounds=rounds)
+    again = partial(search, seed=seed)
+    solved = refitted(settings, solved, observed, again, scorer, rounds=rounds)
+    return solved if scorer.given else concentrated(settings, solved, observed, again, scorer, rounds=rounds)
 
 
 def solve_like(settings: ClosedForm, choice: Chosen, observed: Observed, valid: Pairs, seed: int) -> Solved | None:
@@ -91,10 +90,9 @@ def solve_like(settings: ClosedForm, choice: Chosen, observed: Observed, valid: 
     scorer = Scorer(valid, given=observed.different is not None)
     chosen = choice.candidate
     first = pinned(settings, chosen if chosen.degree or not chosen.rank else choice.quadratic)
-    assert first.normalize != "auto"
-    if not chosen.rank:
-        return next(_in_a_frame(first.normalize, observed, scorer, seed), None)
     view = next(view for view in _views(first, observed, scorer, seed) if view.draw == choice.draw)
+    if not chosen.rank:
+        return next(_in_a_frame(view, observed, scorer, seed), None)
     [size] = lifts_of(first, view.axes.shape[1])
     [(lift, problem)] = _problems(view, size.degree, [size.rank], seed)
     best = from_first(partial(_best_cut, first, view, scorer, lift, problem), view.mean.device)
@@ -103,10 +101,15 @@ def solve_like(settings: ClosedForm, choice: Chosen, observed: Observed, valid: 
     return _in_estimated_planes(pinned(settings, chosen), view, scorer, best, seed)
 
 
-def _search(
-    settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int, *, smallest: bool = True
-) -> Solved | None:
-    """The best of all candidates, of those about as good the smallest if wanted; None if nothing varies."""
+def search(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:
+    """The best of all candidates, of those about as good the smallest; None if nothing varies between entities.
+
+    Args:
+        settings: What is given, and what is to be found.
+        observed: The training samples.
+        scorer: Compares candidates.
+        seed: Of random draws.
+    """
     found: list[Solved] = []
     for solved in _solutions(settings, observed, scorer, seed):
         found.append(solved)
@@ -120,7 +123,7 @@ def _search(
         (
             solved
             for solved in found
-            if solved.best.valid_loss == least or (smallest and scorer.is_enough(solved.best.valid_loss, least))
+            if solved.best.valid_loss == least or scorer.is_enough(solved.best.valid_loss, least)
         ),
         key=lambda solved: (solved.best.degree or 2, len(solved.weight)),  # lengths are of squares
     )
@@ -153,23 +156,25 @@ def _cheap_solutions(
 ) -> Iterator[Solved]:
     cheap = [size for size in lifts_of(settings, view.axes.shape[1]) if size.is_cheap]
     yield from _of_lifts(settings, view, scorer, [size for size in cheap if size.degree == 1], seed)
-    if _may_be_lengths(settings) and settings.rank == "auto":
-        yield from from_first(lambda: list(_in_a_frame(view.normalization, observed, scorer, seed)), view.mean.device)
+    sees_all = not isinstance(view.features, Selected) or view.features.sees_all
+    if _may_be_lengths(settings) and settings.rank == "auto" and sees_all:
+        yield from from_first(lambda: list(_in_a_frame(view, observed, scorer, seed)), view.mean.device)
     yield from _of_lifts(settings, view, scorer, [size for size in cheap if size.degree > 1], seed)
 
 
 def _views(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Iterator[View]:
     """What the eigenproblem is tried on: features of samples after each normalisation."""
-    some = observed.part(DRAWN_FROM, seed).x
+    some = observed.part(DRAWN_FROM, seed)
     for normalization in normalizations_of(settings):
-        drawn = settings.draw(normalized(some, normalization), seeded_generator(seed, "features"))
+        x = normalized(some.x, normalization)
+        drawn = settings.draw(x, some.entity, seeded_generator(seed, "features"))
         for number, features in enumerate(drawn):
             yield View(settings, normalization, features, observed, scorer.pairs, seed=seed, draw=number)
 
 
-def _in_a_frame(normalization: Normalization, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
+def _in_a_frame(view: View, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
     """Lengths in the subspaces that the distortion keeps, if it shows any."""
-    d = observed.dim
+    d, normalization = observed.dim, view.normalization
     if observed.same < fewest_pairs(d):
         return
 
@@ -202,7 +207,7 @@ def _in_a_frame(normalization: Normalization, observed: Observed, scorer: Scorer
         [candidate],
         0,
         shares,
-        nn.Identity(),
+        view.features,
         nothing.new_zeros(d),
         nothing,
         parts,

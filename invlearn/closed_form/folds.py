@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from invlearn.closed_form.candidates import Candidate, Chosen
-from invlearn.closed_form.fit import QUADRATIC, estimates, fit, solve_like
+from invlearn.closed_form.concentrate import far_pairs
+from invlearn.closed_form.fit import QUADRATIC, estimates, fit, search, solve_like
 from invlearn.closed_form.observed import Observed, observe
-from invlearn.closed_form.refit import agreeing
+from invlearn.closed_form.refit import agreeing, all_of
 from invlearn.closed_form.score import Scorer
 from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
@@ -68,15 +69,15 @@ def fit_to_all(settings: ClosedForm, observed: Observed, folds: Sequence[Fold], 
         UserError: Nothing varies between entities.
     """
     found = [fit(settings, fold.observed, fold.valid, seed) for fold in folds]
+    if 2 * sum(one.left_out > 0 for one in found) > len(found):
+        found = [_cleaned(settings, number, found, fold, seed) for number, fold in enumerate(folds)]
+        kept = _most_agree(settings, found, observed)
+    else:
+        kept = all_of(observed)
     scorer = Scorer(folds[0].valid, given=observed.different is not None)
     pooled = _pooled([one.candidates for one in found])
     chosen = _best(pooled, scorer)
     quadratic = _quadratic_for(chosen, pooled, scorer)
-    if 2 * sum(one.left_out > 0 for one in found) > len(found):
-        votes = torch.stack([agreeing(settings, one, observed) for one in found]).double().mean(0)
-        kept = votes >= 0.5
-    else:
-        kept = torch.ones(len(observed), dtype=torch.bool, device=observed.entity.device)
     pairs = Pairs(*(torch.cat(parts) for parts in zip(*(fold.valid for fold in folds), strict=True)))
     draw = Counter(one.draw for one in found).most_common(1)[0][0]
     solved = solve_like(settings, Chosen(chosen, quadratic, draw), observed.only(kept), pairs, seed)
@@ -107,6 +108,19 @@ def frame_of_all(observed: Observed, folds: Sequence[Fold], seed: int) -> list[T
     quadratic = _quadratic_for(chosen, pooled, scorer)
     solved = solve_like(QUADRATIC, Chosen(chosen, quadratic, 0), observed, folds[0].valid, seed)
     return solved.frame if solved else []
+
+
+def _cleaned(settings: ClosedForm, number: int, found: Sequence[Solved], fold: Fold, seed: int) -> Solved:
+    """A fold again, without samples that disagree with their entity, and without pairs of these."""
+    scorer = Scorer(fold.valid, given=fold.observed.different is not None)
+    kept = _most_agree(settings, found, fold.observed)
+    clean = scorer if scorer.given else scorer.only(~far_pairs(settings, found[number], scorer))
+    return search(settings, fold.observed.only(kept), clean, seed) or found[number]
+
+
+def _most_agree(settings: ClosedForm, found: Sequence[Solved], observed: Observed) -> Tensor:
+    """Samples that at least half of the codes find near to their entity, ``(n,)``."""
+    return torch.stack([agreeing(settings, one, observed) for one in found]).double().mean(0) >= 0.5
 
 
 def _pooled(tried: Sequence[Sequence[Candidate]]) -> list[Candidate]:

@@ -49,7 +49,7 @@ class Fourier(ClosedForm):
         """How many features a sample has."""
         return self.features
 
-    def draw(self, x: Tensor, generator: torch.Generator) -> Iterable[nn.Module]:
+    def draw(self, x: Tensor, entity: Tensor, generator: torch.Generator) -> Iterable[nn.Module]:
         """The same waves at each width."""
         new = {"generator": generator, "dtype": torch.float64}
         frequencies = torch.randn(1, x.shape[1], self.features, **new).to(x.device)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from invlearn.closed_form.selected import Selected, variance_ratio
 from invlearn.closed_form.settings import ClosedForm
 
 __all__ = ["Polynomial"]
+
+FEW = 64
+"""Features of a sample of which none are left out unasked."""
+
+COUNTS = (32, 128, 512)
+"""How many are chosen, of at least four times as many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,19 +29,36 @@ class Polynomial(ClosedForm):
     fitted to them too.
 
     Args:
+        select: How many features of a sample are looked at, at least 1: those of the largest variance between entities
+            for that within them. ``auto`` tries 32, 128, 512 and all of more than 64.
         degree: As in ``ClosedForm``, and so are the others.
+
+    Raises:
+        ValueError: A setting is out of range.
     """
 
+    select: int | Literal["auto"] = "auto"
+
     linear = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.select != "auto" and self.select < 1:
+            raise ValueError(f"select must be at least 1, got {self.select}")
 
     def feature_count(self, dim: int) -> int:
         """How many features a sample has."""
         return dim
 
-    def draw(self, x: Tensor, generator: torch.Generator) -> Iterable[nn.Module]:
-        """The sample as it is."""
-        return [nn.Identity()]
+    def draw(self, x: Tensor, entity: Tensor, generator: torch.Generator) -> Iterable[nn.Module]:
+        """The sample as it is, then some of its features."""
+        dim = x.shape[1]
+        if dim <= FEW and self.select == "auto":
+            return [nn.Identity()]
+        counts = [dim, *(count for count in COUNTS if 4 * count <= dim)] if self.select == "auto" else [self.select]
+        place = variance_ratio(x, entity).argsort(descending=True, stable=True).argsort()
+        return [Selected((place < count).to(x)[None]) for count in counts]
 
     def restore(self, parameters: Mapping[str, Tensor]) -> nn.Module:
-        """The sample as it is."""
-        return nn.Identity()
+        """The sample as it is, or its chosen features."""
+        return Selected(parameters["mask"]) if parameters else nn.Identity()

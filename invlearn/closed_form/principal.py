@@ -30,6 +30,12 @@ def principal_components(x: Tensor, most: int, seed: int) -> tuple[Tensor, Tenso
     Returns:
         Orthonormal columns ``(d, k)`` and variances above 0, ``(k,)``.
     """
+    varies = (x != 0).any(0)
+    if 0 < 4 * int(varies.sum()) <= len(varies):  # most of the work would be for nothing
+        some, variances = principal_components(x[:, varies], most, seed)
+        axes = x.new_zeros(x.shape[1], some.shape[1])
+        axes[varies] = some
+        return axes, variances
     if min(x.shape) > WIDE:
         with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
             torch.manual_seed(derived_seed(seed, "components"))

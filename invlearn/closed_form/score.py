@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from invlearn.data import Pairs
+from invlearn.data import Dataset, EntitySamples, Pairs
 from invlearn.losses.functional import closeness
 
 __all__ = ["Scorer", "log_loss"]
@@ -88,6 +88,23 @@ class Scorer:
         self.pairs = Pairs(*(part[:SCORED].double() for part in valid))
         self.given = given
         self.same = self.pairs.distance == 0
+
+    @classmethod
+    def of(cls, dataset: Dataset, seed: int) -> Scorer:
+        """Of the validation pairs of a dataset, by which models of any kind are compared.
+
+        Args:
+            dataset: Entities or pairs; distances count where those of different entities differ, as a user gave them.
+            seed: What pairs are drawn from.
+        """
+        pairs = dataset.pairs("valid", seed)
+        different = pairs.distance[pairs.distance > 0]
+        given = not isinstance(dataset, EntitySamples) and float(different.std(correction=0)) > 0
+        return cls(pairs, given=given)
+
+    def only(self, chosen: Tensor) -> Scorer:
+        """The same on some of the pairs, by a mask ``(N,)``."""
+        return Scorer(Pairs(*(part[chosen] for part in self.pairs)), given=self.given)
 
     def scale(self, squared: Tensor) -> Tensor:
         """What squared code distances ``(C, N)`` of different pairs must be multiplied by to be true ones, ``(C,)``."""

@@ -72,11 +72,12 @@ class ClosedForm(ABC):
         """How many features a sample ``(d,)`` has."""
 
     @abstractmethod
-    def draw(self, x: Tensor, generator: torch.Generator) -> Iterable[nn.Module]:
+    def draw(self, x: Tensor, entity: Tensor, generator: torch.Generator) -> Iterable[nn.Module]:
         """Features that are tried, each a stack of one.
 
         Args:
             x: Training samples, normalised, ``(n, d)``.
+            entity: Number of the entity of each, in ascending order, ``(n,)``.
             generator: What is random comes from it.
         """
 

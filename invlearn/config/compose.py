@@ -94,7 +94,10 @@ def not_installed(launcher: str) -> str:
     return f"hydra/launcher={launcher}: there is no such launcher{nearest(launcher, ['basic', *LAUNCHER_EXTRAS])}"
 
 
-def _no_such_key(key: str, known: Sequence[str]) -> str:
+def _no_such_key(key: str, siblings: object) -> str:
+    if not isinstance(siblings, Mapping | DictConfig):
+        return "what it is of has no keys of its own"
+    known = [str(name) for name in siblings if name != "_target_"]
     if "models" in known:
         return "model=auto chooses among models; say which has this key, as in model=extended"
     return f"there is no such key{nearest(key, known)}"
@@ -134,9 +137,10 @@ def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None)
         if not parent and homes:
             return f"{leaf}: there is no such key; did you mean '{homes[0]}'?"
         siblings = OmegaConf.select(OmegaConf.create(chosen), parent) if parent else {**chosen, **groups}
-        if siblings is not None and not isinstance(siblings, Mapping | DictConfig):
-            return f"{found[1]}: {parent} has no keys of its own"
         if siblings is None:
             return f"{found[1]}: there is no {parent}{nearest(parent, [key for key in chosen if key in groups])}"
-        return f"{found[1]}: {_no_such_key(leaf, [str(key) for key in siblings if key != '_target_'])}"
+        if siblings == {}:  # of a closed form
+            model = str(chosen["model"]["_target_"]).rpartition(".")[2]
+            return f"{found[1]}: {model} is found in closed form and reads no {parent}; leave {found[1]} out"
+        return f"{found[1]}: {_no_such_key(leaf, siblings)}"
     return " ".join(line.strip() for line in message.splitlines() if not line.startswith("See http"))

@@ -10,7 +10,7 @@ from torch import Tensor
 from invlearn.data.seeding import seeded_generator
 from invlearn.losses.agreement import distance_to_entity, is_far
 
-__all__ = ["Suspects", "find_suspects"]
+__all__ = ["Suspects", "find_suspects", "tells_apart"]
 
 COMPARED = 3 * 10**8
 """Distances between samples at most that are computed; beyond that others are sought among a part of the entities."""
@@ -23,6 +23,9 @@ MEMBERS = 32
 
 BLOCK = 2**23
 """Numbers that are computed at a time."""
+
+TOLD = 2_048
+"""Samples at most that are looked at to see whether codes tell entities apart."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,31 @@ def find_suspects(codes: Tensor, entity: Tensor, *, every: bool = False, seed: i
     return Suspects(
         order[index[by_score]], found[by_score], nearest[by_score], nearest_distance[by_score], listed[by_score]
     )
+
+
+def tells_apart(codes: Tensor, entity: Tensor) -> bool:
+    """Whether samples of an entity are nearer to each other than to those of others, beyond chance.
+
+    Of each sample the share of other entities' samples is taken that are further than its own entity's, and of each
+    entity the mean of these. It must lie two standard errors over entities above a half.
+
+    Args:
+        codes: Of samples that were not trained on, ``(N, C)``; the first 2,048 are looked at.
+        entity: Number of the entity of each, ``(N,)``.
+    """
+    entity, order = entity.sort(stable=True)
+    entity, codes = entity[:TOLD], codes[order[:TOLD]].double()
+    own = entity[:, None] == entity
+    distance = torch.cdist(codes, codes)
+    strangers = distance.masked_fill(own, torch.inf).sort(1).values
+    nearer = torch.searchsorted(strangers, distance) + torch.searchsorted(strangers, distance, right=True)
+    further = 1 - nearer / (2 * (~own).sum(1, keepdim=True).clamp(min=1))
+    partners = own & ~torch.eye(len(own), dtype=torch.bool, device=own.device)
+    several = partners.any(1)
+    share = further.masked_fill(~partners, 0).sum(1)[several] / partners.sum(1)[several]
+    _, number, counts = entity[several].unique(return_inverse=True, return_counts=True)
+    shares = share.new_zeros(len(counts)).index_add(0, number, share) / counts
+    return len(shares) > 1 and float(shares.mean() - 2 * shares.std() / len(shares) ** 0.5) > 0.5
 
 
 def _nearest_other(codes: Tensor, entity: Tensor, index: Tensor, seed: int) -> tuple[Tensor, Tensor]:

@@ -26,6 +26,7 @@ _SHOWN = (
     "mse_reconstruction",
     "invariance_ratio",
     "recall_at_1",
+    "valid_score",
     "valid_loss",
 )
 """Metrics that a table shows where nobody chooses; the first that was measured orders it."""
@@ -156,9 +157,10 @@ def _metrics(runs: pd.DataFrame, metrics: Sequence[str] | None) -> list[str]:
     measured = [str(name).removeprefix("metrics.") for name in runs if str(name).startswith("metrics.")]
     if metrics is None:
         shown = [name for name in _SHOWN if name in measured and bool(runs[f"metrics.{name}"].notna().any())]
-        # Entities found are what one's own data are for; how far apart codes are depends on what was trained.
+        # Models of one's own data are chosen by their score, on data that are not tested on.
+        first = ("valid_score", "recall_at_1")
         own = "dataset.fingerprint" in runs and bool(runs["dataset.fingerprint"].notna().all())
-        return sorted(shown, key=lambda name: name != "recall_at_1") if own else shown
+        return sorted(shown, key=lambda name: first.index(name) if name in first else len(first)) if own else shown
     for name in metrics:
         if name not in measured:
             raise UserError(f"--metric {name}: no run has measured it{nearest(name, measured)}")

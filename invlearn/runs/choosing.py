@@ -249,7 +249,10 @@ class _Choosing:
         record = source.record()
         replicas = [{**own, **of_all} for own, of_all in zip(record["replicas"], pooled["replicas"], strict=True)]
         rows: list[dict[str, Any]] = [{**asdict(each), "chosen": each is best} for each in self.tried]
-        self.directory.write_record({**record, **pooled, "replicas": replicas, "candidates": rows})
+        seconds = sum(each.seconds or 0 for each in self.tried)
+        seconds += (record.get("wall_seconds") or 0) if self.choice.named.whole else 0
+        chosen = {"replicas": replicas, "candidates": rows, "wall_seconds": round(seconds, 3)}
+        self.directory.write_record({**record, **pooled, **chosen})
 
 
 def suspects_of(run: RunDirectory) -> str | None:

@@ -19,9 +19,9 @@ from invlearn.runs.checkpoint import (
 )
 from invlearn.runs.directory import RunDirectory, metrics_text
 from invlearn.runs.layout import BEST, LAST
-from invlearn.system.storage import read_inside
+from invlearn.system.storage import inside, read_inside
 
-__all__ = ["mend"]
+__all__ = ["mend", "reopen"]
 
 Load = Callable[[], dict[str, Any]]
 
@@ -46,6 +46,27 @@ def mend(directory: RunDirectory) -> list[str]:
     with directory.locked():
         directory.remove_leftovers()
         return [*_mend_config(directory, last), *_mend_record(directory, last), *_mend_results(directory, last)]
+
+
+def reopen(directory: RunDirectory) -> list[str]:
+    """Make a choice among models that has lost its record one that is still to be made; its models are there.
+
+    Returns:
+        What was found, in lines; nothing for a run that has its record, and for one that was not chosen.
+
+    Raises:
+        UserError: Another process is choosing, or it cannot be written to.
+    """
+    if directory.request() is None or not directory.has_checkpoint:
+        return []
+    directory.check_links()
+    with directory.locked():
+        try:
+            directory.record()
+            return []
+        except UserError as damage:
+            inside(directory.path, "run.json").unlink(missing_ok=True)
+            return [f"mended: {str(damage).partition(';')[0]}; the models are compared again"]
 
 
 def _mend_config(directory: RunDirectory, last: Load) -> list[str]:

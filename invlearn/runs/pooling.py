@@ -32,6 +32,7 @@ def pooled_record(runs: Sequence[tuple[TrainedRun, Prepared]]) -> dict[str, Any]
             "metrics": mean_metrics([record["replicas"][replica]["metrics"] for record in records]),
             "constants": mean_metrics([record["replicas"][replica]["constants"] for record in records]),
             "calibration": calibration.to_dict() if calibration else None,
+            **mean_metrics([{"valid_score": record["replicas"][replica].get("valid_score")} for record in records]),
         }
         for replica, calibration in enumerate(calibrations)
     ]

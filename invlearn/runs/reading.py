@@ -63,7 +63,7 @@ def read_runs(directories: Iterable[RunDirectory], skipped: list[str] | None = N
     Returns:
         Columns ``run`` (its path), ``status``, ``verdict`` (its kind; of the run, not of a replica), ``replica_seed``,
         ``diverged``, the flat keys of the config, the metrics as ``metrics.<name>`` (``valid_loss`` is the best on
-        validation data), and what a constant gets as ``constants.<name>``.
+        validation data, ``valid_score`` what models are compared by), and what a constant gets as ``constants.<name>``.
     """
     rows: list[dict[str, Any]] = []
     for directory in directories:
@@ -81,6 +81,8 @@ def read_runs(directories: Iterable[RunDirectory], skipped: list[str] | None = N
             measured = {f"metrics.{name}": value for name, value in replica["metrics"].items()}
             measured |= {f"constants.{name}": value for name, value in replica.get("constants", {}).items()}
             measured["metrics.valid_loss"] = replica.get("best_valid_loss")
+            if replica.get("valid_score") is not None:
+                measured["metrics.valid_score"] = replica["valid_score"]
             head = {"run": str(directory), "status": record["status"], "replica_seed": seed}
             head["diverged"] = replica["diverged"]
             head["verdict"] = verdict["kind"] if verdict else None

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from invlearn.closed_form.score import Scorer
 from invlearn.config import config_hash
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.calibration import Calibration
@@ -23,6 +24,7 @@ from invlearn.evaluation.measured import HeldOut, encode_stack
 from invlearn.evaluation.metrics.ranking import hits_at_1
 from invlearn.evaluation.verdict import judge
 from invlearn.files import kind_of
+from invlearn.losses.functional import code_distance
 from invlearn.runs.directory import RunDirectory
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState
@@ -102,6 +104,7 @@ def closing_record(
     scalars = {name: value.tolist() for name, value in state.statistics.items() if value.ndim == 1}
     best = int(state.best_loss.argmin())
     has_learned = bool(state.best_epoch[best])
+    scores = _valid_scores(experiment, state.encoder)
     beside = compared(experiment, state.encoder.replica(best), device) if compare and has_learned else None
     replicas = [
         {
@@ -110,6 +113,7 @@ def closing_record(
             "epochs": int(state.last_epoch[replica]),
             "best_epoch": int(state.best_epoch[replica]),
             "best_valid_loss": float(state.best_loss[replica]),
+            "valid_score": scores[replica] if state.best_epoch[replica] else None,
             "statistics": {name: values[replica % len(values)] for name, values in scalars.items()},
             # A replica that diverged at once has learned nothing worth a number.
             "metrics": metrics[replica] if state.best_epoch[replica] else dict.fromkeys(metrics[replica]),
@@ -169,6 +173,17 @@ def described(folds: Sequence[Compared]) -> dict[str, Any]:
         ],
         "verdict": verdict.to_dict() if verdict else None,
     }
+
+
+def _valid_scores(experiment: Experiment, encoder: InvariantEncoder) -> Sequence[float | None]:
+    """Of each replica on validation pairs of own data, as models are chosen by; None where there are none."""
+    is_family = kind_of(experiment.spec) == "family"
+    if is_family or not experiment.holds_out or not experiment.loss.trains_encoder:
+        return [None] * encoder.replicas
+    scorer = Scorer.of(experiment.data.dataset, experiment.settings.seed)
+    pairs = (part.to(encoder.device, encoder.dtype)[None] for part in scorer.pairs[:2])
+    squared = code_distance(*(encode_stack(encoder, part).double() for part in pairs)).square()
+    return [float(scorer.scores(of_replica[None].cpu())) for of_replica in squared]
 
 
 def _parameters(encoder: InvariantEncoder, experiment: Experiment) -> int:

@@ -91,6 +91,7 @@ _REPLICA: dict[str, Callable[[Any], bool]] = {
     "epochs": _is_count,
     "best_epoch": _is_count,
     "best_valid_loss": _or_none(_is_number),
+    "valid_score": _or_none(_is_number),
     "statistics": lambda value: isinstance(value, Mapping),
     "calibration": _or_none(_is_calibration),
 }

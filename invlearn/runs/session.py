@@ -120,9 +120,9 @@ def _run(
         with _memory_errors_named("model.rank, model.degree or dataset.size" if experiment.solver else NETWORK):
             learn = _solve if experiment.solver else _train
             state = learn(experiment, directory, device, clock, contents)
-            # A run that is only measured again, since its record was damaged, is done sooner without what is beside it.
+            # A run that is only measured again, since its record was damaged, keeps what is beside it.
             again = bool(contents) and (experiment.solver is not None or contents["epoch"] == state.epoch)
-            closing = closing_record(experiment, state, device, compare=compare and not again)
+            closing = closing_record(experiment, state, device, compare=compare)
             closing |= store_suspects(experiment, state, directory, again=again)
         if not (again and directory.curves.exists()):
             draw_curves(directory)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from invlearn.report.candidates import candidates_table
 from invlearn.report.metrics import metrics_table
 from invlearn.report.verdict import references_table
@@ -27,6 +30,9 @@ def summary(directory: RunDirectory) -> str:
         lines.append(candidates_table(record["candidates"]))
     if diverged := [str(r["seed"]) for r in replicas if r["diverged"]]:
         lines.append(f"diverged: seed {', '.join(diverged)}")
+    best = replicas[record.get("best_replica", 0)]
+    if count := _chosen(best.get("statistics", {}), directory.config()):
+        lines.append(f"features: {count}, those that vary most between entities for what they vary within them")
     if count := record.get("suspects"):
         of = f" of {record['samples']:,}" if record.get("samples") else ""
         lines.append(f"suspects: {count:,}{of} samples do not fit their entity, in {SUSPECTS}")
@@ -35,3 +41,11 @@ def summary(directory: RunDirectory) -> str:
     if older := [path.name for path in sorted(directory.path.glob("encoder.*")) if path.stat().st_mtime < trained]:
         lines.append(f"note: older than this training: {', '.join(older)}; invlearn export writes it anew")
     return "\n".join(lines)
+
+
+def _chosen(statistics: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    """How many features a closed form has chosen, of how many; None where it looks at all."""
+    names = config["dataset"].get("features") or config["dataset"].get("x")
+    count = statistics.get("features")
+    has_some = count and isinstance(names, list) and count < len(names)
+    return f"{count:,.0f} of {len(names):,} chosen" if has_some else None

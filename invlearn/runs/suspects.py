@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from invlearn.data import EntitySamples
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.evaluation.measured import encode_stack
-from invlearn.evaluation.suspects import find_suspects
+from invlearn.evaluation.suspects import find_suspects, tells_apart
 from invlearn.files import Prepared
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import SUSPECTS
@@ -29,7 +30,7 @@ MOST_BYTES = 2**31
 
 
 def suspects_table(encoder: InvariantEncoder, data: Prepared, *, every: bool = False) -> pd.DataFrame:
-    """The samples that do not fit their entity, the most suspicious first.
+    """The samples that do not fit their entity, the most suspicious first; none where codes tell no entities apart.
 
     Args:
         encoder: A stack of one.
@@ -46,6 +47,9 @@ def suspects_table(encoder: InvariantEncoder, data: Prepared, *, every: bool = F
     codes = encode_stack(encoder, dataset.samples.to(encoder.device, encoder.dtype)[None])[0]
     entity = origin.entity.to(codes.device)
     found = find_suspects(codes, entity, every=every)
+    entities = torch.cat([chosen for split, chosen in dataset.splits.items() if split != "train"])
+    held_out = torch.isin(dataset.entity, entities).to(codes.device)
+    listed = found.listed & tells_apart(codes[held_out], entity[held_out])
     index = found.index.cpu().numpy()
     splits = np.full(len(origin.labels) + 1, "left_out", dtype=object)
     for split in ("test", "valid", "train"):  # all are trained on where none is held out
@@ -60,7 +64,8 @@ def suspects_table(encoder: InvariantEncoder, data: Prepared, *, every: bool = F
             "split": splits[dataset.entity.cpu().numpy()[index]],
         }
     )
-    return table.assign(suspect=found.listed.cpu().numpy()) if every else table
+    table["suspect"] = listed.cpu().numpy()
+    return table if every else table[table.pop("suspect")]
 
 
 def store_suspects(

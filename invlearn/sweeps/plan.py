@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "Sweep", "compose_sweep"]
 
+TRAINED_BY = ("loss", "optimizer", "trainer")
+"""Groups that closed forms do not read."""
+
 LONGEST_NAME = 200
 """Bytes of a run's folder name; file systems end at 255."""
 
@@ -71,7 +74,8 @@ def compose_sweep(overrides: Sequence[str], *, config_dir: str | None = None, co
     """Compose every run of a sweep: the product of all swept keys, as Hydra's own sweeper makes it.
 
     A grid (``+grid=fig3``) holds several such products for each preset, a line of overrides each; what is typed
-    beside it holds for all of them and replaces what a line says of the same key.
+    beside it holds for all of them and replaces what a line says of the same key. Keys of ``loss``, ``optimizer`` and
+    ``trainer`` are left out of a line whose model is a closed form, which reads none of them.
 
     Args:
         overrides: As on the command line, ``["model.depth=2,4", "seed=1"]``.
@@ -95,8 +99,9 @@ def compose_sweep(overrides: Sequence[str], *, config_dir: str | None = None, co
             assert isinstance(hydra_overrides, list)
             params = [f"{key}={value}" for key, value in (master.hydra.sweeper.get("params") or {}).items()]
         for line in _grid_lines(master):
-            with errors_explained([line], config_dir):
-                products = product([*parse_overrides([*params, *shlex.split(line)]), *typed])
+            with errors_explained([line, *overrides], config_dir):
+                given = [*parse_overrides([*params, *shlex.split(line)]), *typed]
+                products = product(_read_by_model(given, config_name, hydra_overrides) if line else given)
             for job_overrides in products:
                 named = [*with_default_model(job_overrides), f"sweep={_quoted(name)}"]
                 with errors_explained(named, config_dir):
@@ -164,6 +169,17 @@ def _grid_lines(master: DictConfig) -> list[str]:
     if not isinstance(grid, Mapping | DictConfig) or preset not in grid:
         raise UserError(f"grid={master.hydra.runtime.choices.grid} needs a preset; choose from: {', '.join(grid)}")
     return list(grid[preset])
+
+
+def _read_by_model(overrides: Sequence[Override], config_name: str, hydra: Sequence[str]) -> list[Override]:
+    """Those that a line's model reads, if one is named in it."""
+    chosen = {override.key_or_group: override for override in overrides}
+    model = chosen.get("model")
+    if model is None or model.is_sweep_override():
+        return list(overrides)
+    config = compose_config(config_name, [*hydra, f"model={model.get_value_element_as_str()}"])
+    unread = tuple(f"{group}." for group in TRAINED_BY if not config[group])
+    return [override for override in overrides if not override.key_or_group.startswith(unread)]
 
 
 def _folder_name(subdir: str) -> str:

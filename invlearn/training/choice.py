@@ -11,7 +11,7 @@ from invlearn.closed_form.score import Scorer
 from invlearn.config import GROUPS, Candidates, Settings
 from invlearn.config.build import build, check_trusted, effective
 from invlearn.config.migrate import migrated
-from invlearn.data import Dataset, EntitySamples
+from invlearn.data import Dataset
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.evaluation.measured import encode_stack
@@ -162,10 +162,7 @@ class Judge:
 
     def __init__(self, data: Prepared, seed: int, suspects: str | None = None):
         dataset = data.dataset if suspects is None else validating_without(data, suspects)
-        pairs = dataset.pairs("valid", seed)
-        different = pairs.distance[pairs.distance > 0]
-        given = not isinstance(dataset, EntitySamples) and float(different.std(correction=0)) > 0
-        self._scorer = Scorer(pairs, given=given)
+        self._scorer = Scorer.of(dataset, seed)
         self.floor = self._scorer.floor
 
     def score(self, encoder: InvariantEncoder) -> float:

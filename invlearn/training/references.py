@@ -81,9 +81,14 @@ def _methods(observed: Observed, valid: Pairs, seed: int, *, solved: bool) -> It
     axes, variances = principal_components(x - mean, COMPONENTS, seed)
     axes = axes[:, :COMPONENTS] / variances[:COMPONENTS].sqrt()
     yield "components", lambda x: (x - mean) @ axes
-    yield "fisher", _closed_form(Polynomial(degree=1, normalize="none", refit=0), observed, valid, seed)
+    yield (
+        "fisher",
+        _closed_form(Polynomial(degree=1, normalize="none", refit=0, select=observed.dim), observed, valid, seed),
+    )
     if not solved:
-        settings = Polynomial(degree=2, rank=min(COMPONENTS, observed.dim), normalize="none", refit=0)
+        settings = Polynomial(
+            degree=2, rank=min(COMPONENTS, observed.dim), normalize="none", refit=0, select=observed.dim
+        )
         yield "quadratic", _closed_form(settings, observed, valid, seed)
 
 

@@ -10,7 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from invlearn.closed_form import Candidate, ClosedForm, Fold, Solved, fit, fit_to_all, observe, padded, stacked
+from invlearn.closed_form import (
+    Candidate,
+    ClosedForm,
+    Fold,
+    Selected,
+    Solved,
+    fit,
+    fit_to_all,
+    observe,
+    padded,
+    stacked,
+)
 from invlearn.data import Dataset, DrawnPairs
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.baselines import training_facts
@@ -98,6 +109,7 @@ def solve(experiment: Experiment, device: torch.device) -> Fitted:
         statistics={
             **training_facts(experiment.loss, train, {}, draws),
             "within_share": shares.to(device, experiment.dtype),
+            "features": torch.tensor([_features_of(one, encoder.dim) for one in solved]).to(device, experiment.dtype),
             "left_out": torch.tensor([one.left_out for one in solved]).to(device, experiment.dtype),
         },
         best=best,
@@ -118,6 +130,11 @@ def _solved(solver: ClosedForm, dataset: Dataset, folds: Sequence[Dataset], seed
     if not folds:
         return fit(solver, observed, dataset.pairs("valid", seed), seed)
     return fit_to_all(solver, observed, [Fold.of(fold, seed, device) for fold in folds], seed)
+
+
+def _features_of(solved: Solved, dim: int) -> int:
+    """How many features of a sample were chosen."""
+    return int(solved.features.mask.sum()) if isinstance(solved.features, Selected) else dim
 
 
 def _value(solved: Solved, name: str, row: int) -> float:

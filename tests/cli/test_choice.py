@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import invlearn
 from invlearn.cli import main
 from invlearn.data import EntitySamples, Split
 from invlearn.errors import UserError
+from invlearn.evaluation.metrics import METRICS
 from invlearn.runs import choosing, session
 from invlearn.runs.directory import RunDirectory
 from tests.support.errors import assert_error_line, assert_line
@@ -133,6 +135,60 @@ def test_an_interrupted_choice_ends_as_a_whole_one(
             assert file.read_bytes() == (chosen / file.relative_to(run)).read_bytes()
     scores = [[row["score"] for row in record_of(folder)["candidates"]] for folder in (run, chosen)]
     assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_choice_that_lost_its_record_is_made_again(
+    chosen: Path, tmp_path: Path, monkeypatch, capsys, damage: str
+) -> None:
+    run = shutil.copytree(chosen, tmp_path / "run")
+    before = record_of(run)
+    if damage == "cut":
+        (run / "run.json").write_bytes((run / "run.json").read_bytes()[:100])
+    else:
+        (run / "run.json").unlink()
+    monkeypatch.setattr(session, "train_epochs", None)  # nothing is trained
+    monkeypatch.setattr(session, "solve", None)
+    assert main(["resume", str(run)]) == 0
+    assert_line(capsys.readouterr().out, "mended", "run.json")
+    after = record_of(run)
+    for key in ("references", "verdict", "metrics", "replicas", "suspects"):
+        assert after[key] == before[key]
+    of = [[(row["name"], row["score"], row["chosen"]) for row in each["candidates"]] for each in (before, after)]
+    assert of[0] == of[1]
+    assert main(["resume", str(run)]) == 0
+    assert_line(capsys.readouterr().out, "finished")
+
+
+def test_a_run_that_lost_its_record_is_compared_again(samples: Path, tmp_path: Path) -> None:
+    assert train(samples, tmp_path / "run", "model=extended") == 0
+    before = record_of(tmp_path / "run")
+    (tmp_path / "run/run.json").write_text("{")
+    assert main(["resume", str(tmp_path / "run")]) == 0
+    assert before["references"]
+    for key in ("references", "verdict"):
+        assert record_of(tmp_path / "run")[key] == before[key]
+
+
+def test_the_seconds_of_a_choice_are_those_of_all_models(chosen: Path) -> None:
+    record = record_of(chosen)
+    assert record["wall_seconds"] == pytest.approx(sum(row["seconds"] for row in record["candidates"]), abs=0.01)
+
+
+def test_results_compare_models_by_one_score(samples: Path, tmp_path: Path, capsys) -> None:
+    own = ["train", "dataset=entities", f"dataset.path={samples}", "dataset.entity=id", *SHORT[:-1]]
+    for name, words in (("network", ["model=extended", "replicas=2", SHORT[-1]]), ("form", ["model=polynomial"])):
+        assert main([*own, *words, f"hydra.run.dir={tmp_path / name}"]) == 0
+    names = ("network", "form")
+    of_run = {name: [row["valid_score"] for row in record_of(tmp_path / name)["replicas"]] for name in names}
+    assert len(set(of_run["network"])) == 2
+    table = invlearn.read_results([tmp_path], by=["run"])
+    assert next(str(name) for name in table if name in (*METRICS, "valid_score")) == "valid_score"
+    assert table["valid_score"].is_monotonic_increasing
+    means = {name: sum(scores) / len(scores) for name, scores in of_run.items()}
+    assert dict(zip(table["run"], table["valid_score"], strict=True)) == pytest.approx(means)
+    best = record_of(tmp_path / "form")["replicas"][0]
+    assert best["valid_score"] == pytest.approx(best["best_valid_loss"], abs=1e-4)  # float32 against float64
 
 
 def test_a_model_that_fails_costs_the_others_nothing(samples: Path, tmp_path: Path, monkeypatch, capsys) -> None:

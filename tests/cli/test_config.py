@@ -21,6 +21,8 @@ from tests.support.snapshot import snapshot
         ("train modle=extended", names(key="modle", suggests="model")),
         ("train -m grid=fig3 preset=smoke", names(key="grid", suggests="+grid=fig1")),
         ("train -m +grid=fig4,fig5 preset=smoke", names(key="grid")),
+        ("train model=polynomial trainer.epochs=3", names(key="trainer.epochs", also=["Polynomial"])),
+        ("train -m +grid=own model=polynomial loss.weigth=3", names(key="loss.weigth")),
         ("train -m +grid=fig4 preset=smoke,quick", names(key="preset", also=["grid"])),
         ("train -m engine=plain,auto", names(key="engine")),
         ("train -m sweep=../x seed=0,1", names(key="sweep", value="'../x'", suggests="hydra.sweep.dir")),

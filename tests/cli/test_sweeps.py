@@ -11,6 +11,7 @@ import pytest
 
 from invlearn.cli import main
 from invlearn.runs.directory import RunDirectory
+from invlearn.sweeps.plan import compose_sweep
 from tests.support.errors import assert_error_line, assert_line, counts
 from tests.support.sweeping import SMALL, records_of, runs_of
 
@@ -98,6 +99,12 @@ def test_two_runs_for_one_folder_are_refused(here: Path, capsys: pytest.CaptureF
 def test_the_sweeps_folder_may_depend_on_a_swept_key(here: Path) -> None:
     assert train("model.depth=1,2", "hydra.sweep.dir=out/${model.depth}") == 0
     assert len(list(here.glob("out/1/*/run.json"))) == len(list(here.glob("out/2/*/run.json"))) == 1
+
+
+def test_what_is_typed_beside_a_grid_reaches_the_models_that_read_it(here: Path) -> None:
+    jobs = compose_sweep(["+grid=own", "dataset=twopart", "trainer.epochs=3", "seed=2"]).jobs
+    assert [job.config.trainer.get("epochs") for job in jobs] == [None, 3, 3, 3, 3]
+    assert {job.config.seed for job in jobs} == {2}
 
 
 def test_whatever_a_grid_sets_holds_for_its_runs(here: Path) -> None:

@@ -23,7 +23,7 @@ from invlearn.closed_form import (
     observe,
     stacked,
 )
-from invlearn.closed_form import refit as refitting
+from invlearn.closed_form import concentrate as concentrating
 from invlearn.closed_form.eigen import Eigenproblem
 from invlearn.closed_form.frames import find_frame, nearest_invariant
 from invlearn.closed_form.moments import Moments, moments
@@ -302,8 +302,8 @@ def test_many_wrong_labels_are_left_out_by_concentration() -> None:
 def test_noise_alone_is_not_taken_for_wrong_labels(monkeypatch, noise: float) -> None:
     dataset = hidden_cycle(150, 4, noise=noise)
     solved = fitted(dataset, degree=2)
-    assert solved.best.valid_loss > refitting.DOUBTFUL
-    monkeypatch.setattr(refitting, "DOUBTFUL", 1.0)
+    assert solved.best.valid_loss > concentrating.DOUBTFUL
+    monkeypatch.setattr(concentrating, "DOUBTFUL", 1.0)
     before = fitted(dataset, degree=2)
     assert solved.candidates == before.candidates
     assert torch.equal(solved.weight, before.weight)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from scipy.stats import f_oneway
 from torch import Tensor
 
 from invlearn.closed_form import ClosedForm, Convolution, Fourier, Polynomial, SolvedNetwork, fit, observe, stacked
 from invlearn.closed_form.convolution import Convolutions, convolved
+from invlearn.closed_form.selected import Selected, variance_ratio
 from invlearn.data import EntitySamples
 from invlearn.data.seeding import seeded_generator
 from tests.support.errors import naming
@@ -56,7 +59,7 @@ def test_a_convolution_is_that_of_its_definition() -> None:
 
 def test_equal_series_in_any_order_have_equal_features() -> None:
     x = torch.randn(30, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    (features,) = Convolution(kernels=20).draw(x, torch.Generator().manual_seed(1))
+    (features,) = Convolution(kernels=20).draw(x, torch.arange(len(x)), torch.Generator().manual_seed(1))
     assert isinstance(features, Convolutions)
     order = torch.tensor([3, 3, 0, 29, 3, 7])
     torch.testing.assert_close(features(x[None, order]), features.shares(x[None])[:, order])
@@ -65,7 +68,7 @@ def test_equal_series_in_any_order_have_equal_features() -> None:
 def test_flat_series_have_features_that_rounding_does_not_decide() -> None:
     x = torch.randn(30, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     x[:, 10:40] = 0.7
-    (features,) = Convolution(kernels=50).draw(x, torch.Generator().manual_seed(1))
+    (features,) = Convolution(kernels=50).draw(x, torch.arange(len(x)), torch.Generator().manual_seed(1))
     exact = features(x[None])
     torch.testing.assert_close(features.float()(x[None].float()).double(), exact, rtol=0, atol=1e-5)
 
@@ -108,3 +111,51 @@ def test_series_of_an_impossible_length_are_refused(dim: int, channels: int, key
 def test_settings_out_of_range_are_refused(of: type[ClosedForm], settings: dict, key: str) -> None:
     with pytest.raises(ValueError, match=naming(key=key)):
         of(**settings)
+
+
+def test_the_variance_ratio_is_that_of_an_analysis_of_variance() -> None:
+    entity = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2])
+    x = torch.randn(8, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x[:, 2] = 1.0
+    ratio = variance_ratio(x, entity)
+    groups = [x[entity == one].numpy() for one in range(3)]
+    expected = [f_oneway(*(group[:, column] for group in groups)).statistic for column in range(2)]
+    assert ratio.tolist() == pytest.approx([*expected, 0.0])
+
+
+def informative(columns: int, dim: int = 200) -> EntitySamples:
+    """Entities that differ in a few of many features, all of the same variance."""
+    generator = seeded_generator(0, "informative")
+    x = torch.randn(200, 4, dim, generator=generator, dtype=torch.float64)
+    entity = torch.randn(200, 1, columns, generator=generator, dtype=torch.float64)
+    x[..., :columns] = 0.8 * entity + 0.6 * x[..., :columns]
+    return entity_samples(x)
+
+
+def test_a_few_features_among_many_are_chosen_where_that_helps() -> None:
+    dataset = informative(20)
+    settings = Polynomial(normalize="none", degree=1)
+    assert recall(settings, dataset) > recall(replace(settings, select=200), dataset) + 0.2
+    solved = fit(settings, observe(dataset, 0, CPU), dataset.pairs("valid", 0), 0)
+    assert isinstance(solved.features, Selected)
+    mask = solved.features.mask[0].bool()
+    assert int(mask.sum()) == 32
+    assert bool(mask[:20].all())
+
+
+def test_choices_of_replicas_make_one_stack() -> None:
+    dataset = informative(20)
+    observed, pairs = observe(dataset, 0, CPU), dataset.pairs("valid", 0)
+    solved = [fit(Polynomial(select=select, degree=1), observed, pairs, 0) for select in (32, 200)]
+    x = torch.randn(1, 5, 200, dtype=torch.float64)
+    both = stacked(Polynomial(), solved).encode(x.expand(2, -1, -1))
+    for replica, one in enumerate(solved):
+        alone = stacked(Polynomial(), [one])
+        torch.testing.assert_close(both[replica, :, : alone.code], alone.encode(x)[0])
+        like = SolvedNetwork.like(Polynomial(), alone.state_dict())
+        assert like.get_parameter("encoder.features.mask").shape == (1, 200)
+
+
+def test_a_count_of_features_is_at_least_1() -> None:
+    with pytest.raises(ValueError, match=naming(key="select", value=0)):
+        Polynomial(select=0)

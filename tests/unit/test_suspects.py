@@ -14,7 +14,7 @@ from invlearn.closed_form import observe
 from invlearn.data import EntitySamples
 from invlearn.errors import UserError
 from invlearn.evaluation import suspects as evaluation
-from invlearn.evaluation.suspects import find_suspects
+from invlearn.evaluation.suspects import find_suspects, tells_apart
 from invlearn.files import EntityFile, Origin, Prepared, leaving_out, prepare
 from invlearn.inference import suspects
 from invlearn.losses import agreement
@@ -190,6 +190,28 @@ def test_the_suspects_of_a_run_and_of_other_tables(run: TrainedRun) -> None:
     found = suspects(run, new)
     assert set(found["row"]) == wrong
     assert set(found["split"]) == {"test"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_tells_no_entities_apart_and_few_right_labels_do(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    codes, entity = clusters()
+    assert not tells_apart(torch.randn(codes.shape, generator=generator), entity)
+    assert not tells_apart(torch.ones_like(codes), entity)
+    wrong = torch.rand(len(entity), generator=generator) < 0.3
+    assert tells_apart(codes, torch.where(wrong, entity.roll(57), entity))
+    assert not tells_apart(codes[::4], entity[::4])  # each alone of its entity
+
+
+def test_where_nothing_was_learned_nothing_is_listed(tmp_path: Path) -> None:
+    table = entity_table(60, 5, 6)
+    features = [str(name) for name in table if name != "id"]
+    table[features] = np.random.default_rng(0).normal(size=(len(table), len(features)))
+    path = write(table, tmp_path / "samples.csv")
+    words = ["dataset=entities", f"dataset.path={path}", "dataset.entity=id", "model=polynomial", "model.degree=1"]
+    run = invlearn.train(words, tmp_path / "run")
+    assert not len(suspects(run))
+    assert not suspects(run, every=True)["suspect"].any()
 
 
 def test_pairs_have_no_suspects(tmp_path: Path) -> None:
