@@ -14,6 +14,7 @@ from invlearn.runs.checking import is_finished
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, CANDIDATES, LAST, SUSPECTS
 from invlearn.runs.pooling import mean_metrics, pooled_record
+from invlearn.runs.suspects import no_suspects
 from invlearn.runs.trained import load_run
 from invlearn.system.signals import asked_to_end, signals_raise
 from invlearn.system.storage import check_writable, inside
@@ -252,6 +253,10 @@ class _Choosing:
         seconds = sum(each.seconds or 0 for each in self.tried)
         seconds += (record.get("wall_seconds") or 0) if self.choice.named.whole else 0
         chosen = {"replicas": replicas, "candidates": rows, "wall_seconds": round(seconds, 3)}
+        if self.choice.named.whole and (pooled.get("verdict") or {}).get("kind") == "chance":
+            # A code tells the entities that it was fitted to apart, whatever they are.
+            self.directory.write(SUSPECTS, no_suspects(self.directory))
+            chosen["suspects"] = 0
         self.directory.write_record({**record, **pooled, **chosen})
 
 

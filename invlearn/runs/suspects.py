@@ -23,7 +23,7 @@ from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState
 from invlearn.training.solving import Fitted
 
-__all__ = ["store_suspects", "suspects_table"]
+__all__ = ["no_suspects", "store_suspects", "suspects_table"]
 
 MOST_BYTES = 2**31
 """Of suspects.csv."""
@@ -66,6 +66,11 @@ def suspects_table(encoder: InvariantEncoder, data: Prepared, *, every: bool = F
     )
     table["suspect"] = listed.cpu().numpy()
     return table if every else table[table.pop("suspect")]
+
+
+def no_suspects(directory: RunDirectory) -> bytes:
+    """The contents of suspects.csv without its rows."""
+    return read_inside(directory.path, SUSPECTS, most=MOST_BYTES).partition(b"\n")[0] + b"\n"
 
 
 def store_suspects(
