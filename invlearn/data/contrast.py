@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,6 +34,7 @@ class Contrast(TransformationFamily):
         ValueError: A range is empty, or a factor not positive.
     """
 
+    distance: Literal["spectral", "orbit", "binary"] = "binary"
     min_scale: float = 0.5
     max_scale: float = 2.0
     max_offset: float = 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ class Mirror(TransformationFamily):
         tensor([[3., 2., 1.],
                 [1., 2., 3.]])
     """
+
+    distance: Literal["spectral", "orbit", "binary"] = "binary"
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw ``(n,)`` booleans: whether a signal is mirrored."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ class Permutation(TransformationFamily):
     """
 
     dim: int = 18
+    distance: Literal["spectral", "orbit", "binary"] = "binary"
     coordinates: int = 3
 
     def __post_init__(self) -> None:

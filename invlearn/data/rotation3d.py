@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ class Rotation3D(TransformationFamily):
     """
 
     dim: int = 18
+    distance: Literal["spectral", "orbit", "binary"] = "binary"
 
     def __post_init__(self) -> None:
         super().__post_init__()
