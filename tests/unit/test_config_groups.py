@@ -65,7 +65,10 @@ OWN = {"entities": entity_table().rename(columns={"id": "entity"}), "pairs": pai
 def test_every_dataset_model_and_loss_train_together(dataset: str, model: str, loss: str, tmp_path: Path) -> None:
     file = [f"dataset.path={write(OWN[dataset], tmp_path / 'own.csv')}"] if dataset in OWN else []
     overrides = [f"dataset={dataset}", *file, f"model={model}", f"loss={loss}"]
-    if dataset == "pairs" and loss in ("contrastive", "info_nce"):
+    if model == "bispectral" and loss != "bispectral":
+        with pytest.raises(ValueError, match=naming(key="model", suggests="loss=bispectral")):
+            losses_of_two_steps(overrides)
+    elif dataset == "pairs" and loss in ("contrastive", "info_nce", "bispectral"):
         with pytest.raises(ValueError, match=naming(key="loss", also=["entities"])):
             losses_of_two_steps(overrides)
     elif loss == "supervised_dft" and dataset not in SPECTRAL:
