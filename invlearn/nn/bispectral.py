@@ -38,9 +38,6 @@ class BispectralEncoder(nn.Module):
         Sanborn, Shewmake, Olshausen and Hillar, "Bispectral neural networks", ICLR 2023.
     """
 
-    pairs: Tensor
-    """i and j of each β_ij, ``(2, d (d + 1) / 2)``."""
-
     def __init__(self, dim: int, generators: Sequence[torch.Generator]):
         super().__init__()
         # float64 first, as in StackedLinear.
@@ -51,7 +48,6 @@ class BispectralEncoder(nn.Module):
                 unitary, _ = torch.linalg.qr(torch.complex(real, imaginary))
                 weight_IO.copy_(torch.cat([unitary.real.T, unitary.imag.T], dim=1))
         self.weight = nn.Parameter(weight.to(torch.get_default_dtype()))
-        self.register_buffer("pairs", torch.triu_indices(dim, dim), persistent=False)
 
     def rows(self) -> tuple[Tensor, Tensor]:
         """Real and imaginary parts of W's rows, scaled to length 1, as columns: ``(R, d, d)`` each."""
@@ -63,16 +59,11 @@ class BispectralEncoder(nn.Module):
         """Map ``(R, B, d)`` to the code β, then l, ``(R, B, d (d + 1) + 2 d)``."""
         rows = self.rows()
         linear = x_RBD @ rows[0], x_RBD @ rows[1]
-        real, imaginary = self._products(rows)
+        real, imaginary = _products_of_pairs(rows)
         third = x_RBD @ real, -(x_RBD @ imaginary)  # conjugated
-        beta = torch.stack(_product(self._products(linear), third), dim=-1)
+        beta = torch.stack(_product(_products_of_pairs(linear), third), dim=-1)
         code = nn.functional.normalize((beta - beta.mean(-2, keepdim=True)).flatten(-2), dim=-1)
         return torch.cat([code, *linear], dim=-1)
-
-    def _products(self, values: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Products of all pairs, from ``(*, d)`` to ``(*, d (d + 1) / 2)``."""
-        first, second = ((values[0][..., index], values[1][..., index]) for index in self.pairs)
-        return _product(first, second)
 
     def extra_repr(self) -> str:
         """What goes in and out."""
@@ -113,3 +104,11 @@ class BispectralAutoEncoder(AutoEncoder):
 def _product(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Product of complex numbers."""
     return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
+
+
+def _products_of_pairs(values: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Products of all pairs with i ≤ j, from ``(*, d)`` to ``(*, d (d + 1) / 2)``."""
+    dim = values[0].shape[-1]
+    pairs = torch.triu_indices(dim, dim, device=values[0].device)
+    first, second = ((values[0][..., index], values[1][..., index]) for index in pairs)
+    return _product(first, second)
