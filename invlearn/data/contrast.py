@@ -42,7 +42,9 @@ class Contrast(TransformationFamily):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.dim < 3:
-            raise ValueError(f"dim must be at least 3: two features have no contrast to tell them apart, got {self.dim}")
+            raise ValueError(
+                f"dim must be at least 3: two features have no contrast to tell them apart, got {self.dim}"
+            )
         if not 0 < self.min_scale <= self.max_scale < math.inf:
             raise ValueError(
                 f"min_scale must be above 0 and at most max_scale, got {self.min_scale} and {self.max_scale}"

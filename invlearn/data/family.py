@@ -131,7 +131,7 @@ class TransformationFamily(ABC):
         return torch.ones(len(x), dtype=x.dtype)
 
     def sample_pairs(self, n: int, generator: torch.Generator) -> Pairs:
-        """Draw ``n`` pairs of signals in float64, same and different entities in turn, so that any prefix is balanced too."""
+        """Draw ``n`` pairs of signals in float64, same and different entities in turn: any prefix is balanced too."""
         x = self.signals(n, generator)
         y = x.clone()
         y[1::2] = self.others(x[1::2], generator)

@@ -72,7 +72,7 @@ class BispectralEncoder(nn.Module):
 
 
 class BispectralAutoEncoder(AutoEncoder):
-    r"""A bispectral network, with :math:`\hat x = \mathrm{Re}\, W^H W x` as the reconstruction: it has no other decoder.
+    r"""A bispectral network that reconstructs :math:`\hat x = \mathrm{Re}\, W^H W x`; it has no other decoder.
 
     Args:
         dim: Number of features d of a signal.

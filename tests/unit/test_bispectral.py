@@ -77,9 +77,7 @@ def test_the_loss_is_that_of_a_loop() -> None:
     batch = EntityBatch(x, torch.arange(5).expand(2, -1), x[..., :0])
     result = BispectralLoss(4, weight=2.0).forward(Outputs(z, z, x_hat), batch)
     for r in range(2):
-        apart = [
-            (z[r, n, i] - z[r, n, j]).norm() for n in range(5) for i, j in itertools.combinations(range(3), 2)
-        ]
+        apart = [(z[r, n, i] - z[r, n, j]).norm() for n in range(5) for i, j in itertools.combinations(range(3), 2)]
         expected = torch.stack(apart).mean() + 2 * (x[r] - x_hat[r]).square().mean()
         torch.testing.assert_close(result[r], expected)
 

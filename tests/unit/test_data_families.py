@@ -287,8 +287,10 @@ def test_contrast_is_factor_and_offset() -> None:
     family = Contrast(dim=6, min_scale=0.25, max_offset=3.0)
     x = family.signals(500, seeded_generator(0))
     g = family.sample(500, seeded_generator(1))
-    assert 0.25 <= float(g.factor.min()) < 0.3 < 1.8 < float(g.factor.max()) <= 2
-    assert -3 <= float(g.offset.min()) < -2.8 < 2.8 < float(g.offset.max()) <= 3
+    assert 0.25 <= float(g.factor.min()) < 0.3
+    assert 1.8 < float(g.factor.max()) <= 2
+    assert -3 <= float(g.offset.min()) < -2.8
+    assert 2.8 < float(g.offset.max()) <= 3
     expected = x * g.factor[:, None] + g.offset[:, None]
     torch.testing.assert_close(family.act(g, x), expected)
     assert (family.orbit_distance(x, expected) < 1e-12).all()
