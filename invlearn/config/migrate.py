@@ -26,6 +26,8 @@ def _group(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
     renamed = {KEYS.get(f"{group}.{key}", f".{key}").rpartition(".")[2]: value for key, value in node.items()}
     if "_target_" in renamed:
         renamed["_target_"] = TARGETS.get(str(renamed["_target_"]), renamed["_target_"])
+    if str(renamed.get("_target_")).startswith("invlearn.data."):
+        renamed.setdefault("mixing", "none")  # of families, which knew none
     if group == "dataset" and renamed.get("fingerprint", "auto") != "auto":
         renamed.setdefault("most_rows", None)  # of runs that were started when every row was read
     return renamed

@@ -1,7 +1,15 @@
 """Where examples come from: transformation families, samples of entities, given pairs, and what is drawn from them."""
 
 from invlearn.data.batches import Batch, EntityBatch, Pairs, Spectra, Targets
-from invlearn.data.dataset import GALLERY, Dataset, HasEntities, HasLabels, HasSpectra, Split
+from invlearn.data.dataset import (
+    GALLERY,
+    Dataset,
+    HasCompleteInvariant,
+    HasEntities,
+    HasLabels,
+    HasSpectra,
+    Split,
+)
 from invlearn.data.draws import Draws
 from invlearn.data.entity_samples import EntitySamples
 from invlearn.data.family import TransformationFamily
@@ -10,6 +18,7 @@ from invlearn.data.permcycle import PermutationCycle
 from invlearn.data.samplers import DrawnPairs, EntityBatches, FourierCodes, Sampler
 from invlearn.data.shift import Shift
 from invlearn.data.shiftscale import ShiftScale
+from invlearn.data.spectral import SpectralFamily
 from invlearn.data.twopart import TwoPart
 
 __all__ = [
@@ -22,6 +31,7 @@ __all__ = [
     "EntityBatches",
     "EntitySamples",
     "FourierCodes",
+    "HasCompleteInvariant",
     "HasEntities",
     "HasLabels",
     "HasSpectra",
@@ -32,6 +42,7 @@ __all__ = [
     "Shift",
     "ShiftScale",
     "Spectra",
+    "SpectralFamily",
     "Split",
     "Targets",
     "TransformationFamily",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from invlearn.data.batches import EntityBatch, Pairs, Spectra
 
-__all__ = ["GALLERY", "Dataset", "HasEntities", "HasLabels", "HasSpectra", "Split"]
+__all__ = ["GALLERY", "Dataset", "HasCompleteInvariant", "HasEntities", "HasLabels", "HasSpectra", "Split"]
 
 Split = Literal["train", "valid", "test"]
 
@@ -56,10 +56,22 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class HasSpectra(Protocol):
-    """A dataset that knows the spectra which a supervised code is made of: transformation families."""
+    """A dataset that knows the spectra which a supervised code is made of: a ``SpectralFamily``."""
 
     def spectra(self, split: Split, seed: int) -> Spectra:
         """Signals and spectra of a split, drawn from ``seed``."""
+        ...
+
+
+@runtime_checkable
+class HasCompleteInvariant(Protocol):
+    """A transformation family that knows a code which two signals share exactly if they lie on one orbit."""
+
+    def complete_invariant(self, x: Tensor) -> Tensor:
+        """The code of signals ``(*, d)``, ``(*, K)``, differentiable almost everywhere.
+
+        It may fail to tell orbits apart on a set of measure zero, which the family names.
+        """
         ...
 
 

@@ -1,18 +1,19 @@
-"""Transformation families: groups that act on signals, and the pairs drawn from them."""
+"""Transformation families: groups that act on signals, and the samples drawn from them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from invlearn.data.batches import EntityBatch, Pairs, Spectra
+from invlearn.data.batches import EntityBatch, Pairs
 from invlearn.data.dataset import GALLERY, Split
+from invlearn.data.mixing import random_mixing
 from invlearn.data.seeding import seeded_generator
-from invlearn.data.spectrum import dft
 
 __all__ = ["TransformationFamily", "roll_rows", "shift_distance"]
 
@@ -27,6 +28,12 @@ class TransformationFamily(ABC):
     Signals have features drawn independently and uniformly from [-1, 1]. Half of the pairs (x, x') are the same entity,
     x' = g·x; half are different entities, x' = g·y. g acts on those too, or the norm of x' could give the label away.
 
+    What is drawn are *samples*: signals as they are, or behind a hidden linear map (``mixing``). The methods that a
+    subclass writes (``sample``, ``act``, ``invariant``, ``orbit_distance``) are about signals and know of no mixing; a
+    sample goes through ``unmix`` first. A family that knows an invariant which no two orbits share has a
+    ``complete_invariant`` too (``invlearn.data.HasCompleteInvariant``). All are batched, and those of one or two
+    signals are differentiable almost everywhere.
+
     Args:
         dim: Number of features d of a signal, at least 2.
         distance: What d* is for different entities. ``spectral``: ‖m(x) - m(x')‖, the paper's (Section 5.1).
@@ -36,6 +43,8 @@ class TransformationFamily(ABC):
         valid_size: Validation examples.
         test_size: Test examples.
         seed: ``None`` lets each replica draw data of its own, from its own seed; a number gives all the same draw.
+        mixing: ``random`` hides signals behind one invertible linear map, drawn from ``seed`` (from 0 where that is
+            ``None``); all replicas share the map. Distances d* are those before it.
 
     Raises:
         ValueError: A setting is out of range.
@@ -47,6 +56,7 @@ class TransformationFamily(ABC):
     valid_size: int = 10_000
     test_size: int = 10_000
     seed: int | None = None
+    mixing: Literal["none", "random"] = "none"
 
     def __post_init__(self) -> None:
         if self.dim < 2:
@@ -79,17 +89,30 @@ class TransformationFamily(ABC):
     def act(self, g: Any, x: Tensor) -> Tensor:
         """Apply ``n`` group elements to ``n`` signals ``(n, d)``, one each."""
 
-    def spectrum(self, x: Tensor) -> Tensor:
-        """Complex spectrum ``(*, d)`` of signals ``(*, d)``; G changes its phases only."""
-        return dft(x)
-
+    @abstractmethod
     def invariant(self, x: Tensor) -> Tensor:
-        """The invariant m(x), ``(*, d)``: the modulus of the family's spectrum."""
-        return self.spectrum(x).abs()
+        """The invariant m(x) of signals ``(*, d)``, ``(*, D)``; it need not tell all orbits apart."""
 
     @abstractmethod
     def orbit_distance(self, x: Tensor, x_prime: Tensor) -> Tensor:
         """Smallest ‖x - g·x'‖ over the group, ``(n,)``, for ``(n, d)`` signals."""
+
+    @cached_property
+    def mixing_matrix(self) -> Tensor | None:
+        """A of the samples A s of signals s, ``(d, d)`` in float64; None where there is no mixing."""
+        if self.mixing == "none":
+            return None
+        return random_mixing(self.dim, seeded_generator(self.seed or 0, "mixing"))
+
+    def mix(self, signals: Tensor) -> Tensor:
+        """Samples ``(*, d)`` of signals ``(*, d)``."""
+        return signals if self.mixing_matrix is None else signals @ self.mixing_matrix.T.to(signals)
+
+    def unmix(self, samples: Tensor) -> Tensor:
+        """Signals ``(*, d)`` of samples ``(*, d)``."""
+        if self.mixing_matrix is None:
+            return samples
+        return samples @ torch.linalg.inv(self.mixing_matrix).T.to(samples)
 
     def signals(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw ``(n, d)`` signals, uniform on [-1, 1], in float64."""
@@ -108,7 +131,7 @@ class TransformationFamily(ABC):
         return torch.ones(len(x), dtype=x.dtype)
 
     def sample_pairs(self, n: int, generator: torch.Generator) -> Pairs:
-        """Draw ``n`` pairs in float64, same and different entities in turn, so that any prefix is balanced too."""
+        """Draw ``n`` pairs of signals in float64, same and different entities in turn: any prefix is balanced too."""
         x = self.signals(n, generator)
         y = x.clone()
         y[1::2] = self.others(x[1::2], generator)
@@ -119,7 +142,8 @@ class TransformationFamily(ABC):
 
     def pairs(self, split: Split, seed: int) -> Pairs:
         """The pairs of a split, ``(size, d)``, drawn from ``seed`` and the split's own generator."""
-        return self.sample_pairs(self._size(split), seeded_generator(seed, "pairs", split))
+        x, x_prime, distance = self.sample_pairs(self._size(split), seeded_generator(seed, "pairs", split))
+        return Pairs(self.mix(x), self.mix(x_prime), distance)
 
     def check_entities(self) -> None:
         """Refuse a distance that reference points of entities cannot tell.
@@ -137,19 +161,14 @@ class TransformationFamily(ABC):
         x = self.signals(self._size(split), generator)
         images = [self.act(self.sample(len(x), generator), x) for _ in range(SAMPLES_PER_ENTITY)]
         reference = self.invariant(x) if self.distance == "spectral" else x[:, :0]
-        return EntityBatch(torch.stack(images, dim=1), torch.arange(len(x)), reference[:, None])
+        return EntityBatch(self.mix(torch.stack(images, dim=1)), torch.arange(len(x)), reference[:, None])
 
     def query_and_gallery(self, seed: int) -> tuple[Tensor, Tensor]:
         """Two random images g·x and g'·x each of 1,000 test entities, ``(1000, d)`` twice."""
         generator = seeded_generator(seed, "orbits", "test")
         x = self.signals(GALLERY, generator)
-        query, gallery = (self.act(self.sample(GALLERY, generator), x) for _ in range(2))
+        query, gallery = (self.mix(self.act(self.sample(GALLERY, generator), x)) for _ in range(2))
         return query, gallery
-
-    def spectra(self, split: Split, seed: int) -> Spectra:
-        """The signals of a split and their spectra, ``(size, d)`` each."""
-        x = self.signals(self._size(split), seeded_generator(seed, "signals", split))
-        return Spectra(x, self.spectrum(x))
 
     def _size(self, split: Split) -> int:
         return {"train": self.size, "valid": self.valid_size, "test": self.test_size}[split]
@@ -163,7 +182,7 @@ def roll_rows(x: Tensor, shift: Tensor) -> Tensor:
         tensor([[4, 5, 1, 2, 3]])
     """
     d = x.shape[-1]
-    return x.gather(-1, (torch.arange(d) - shift[:, None]) % d)
+    return x.gather(-1, (torch.arange(d, device=x.device) - shift[:, None]) % d)
 
 
 def shift_distance(x: Tensor, x_prime: Tensor) -> Tensor:

@@ -9,15 +9,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from invlearn.data.family import TransformationFamily, roll_rows, shift_distance
+from invlearn.data.family import roll_rows, shift_distance
 from invlearn.data.seeding import seeded_generator
-from invlearn.data.spectrum import dft
+from invlearn.data.spectral import SpectralFamily
+from invlearn.data.spectrum import bispectrum, dft, real_parts
 
 __all__ = ["PermutationCycle"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PermutationCycle(TransformationFamily):
+class PermutationCycle(SpectralFamily):
     """Values move a random number of steps along one fixed d-cycle; the invariant is the modulus of the DFT along it.
 
     Args:
@@ -65,3 +66,7 @@ class PermutationCycle(TransformationFamily):
     def orbit_distance(self, x: Tensor, x_prime: Tensor) -> Tensor:
         """Smallest distance over all numbers of steps, ``(n,)``."""
         return shift_distance(x[..., self.order], x_prime[..., self.order])
+
+    def complete_invariant(self, x: Tensor) -> Tensor:
+        """Mean, power spectrum and bispectrum along the cycle, ``(*, K)``; complete where no bin of the DFT is 0."""
+        return real_parts(bispectrum(x[..., self.order]))

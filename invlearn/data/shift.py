@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from invlearn.data.family import TransformationFamily, roll_rows, shift_distance
+from invlearn.data.family import roll_rows, shift_distance
+from invlearn.data.spectral import SpectralFamily
+from invlearn.data.spectrum import bispectrum, real_parts
 
 __all__ = ["Shift"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shift(TransformationFamily):
+class Shift(SpectralFamily):
     """Circular shifts by 0 to d-1 positions; the invariant is the modulus of the DFT.
 
     Example:
@@ -33,3 +35,7 @@ class Shift(TransformationFamily):
     def orbit_distance(self, x: Tensor, x_prime: Tensor) -> Tensor:
         """Smallest distance over all shifts, ``(n,)``."""
         return shift_distance(x, x_prime)
+
+    def complete_invariant(self, x: Tensor) -> Tensor:
+        """Mean, power spectrum and bispectrum, ``(*, K)``; complete where no bin of the DFT is 0."""
+        return real_parts(bispectrum(x))

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from invlearn.data.family import TransformationFamily, roll_rows, shift_distance
-from invlearn.data.spectrum import dft
+from invlearn.data.family import roll_rows, shift_distance
+from invlearn.data.spectral import SpectralFamily
+from invlearn.data.spectrum import bispectrum, dft, real_parts, up_to_sign
 
 __all__ = ["ShiftScale"]
 
@@ -23,7 +24,7 @@ class ShiftAndScale(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShiftScale(TransformationFamily):
+class ShiftScale(SpectralFamily):
     r"""A circular shift, times a log-uniform scalar; the invariant is √d \|DFT(x)\| / ‖DFT(x)‖.
 
     Args:
@@ -68,6 +69,21 @@ class ShiftScale(TransformationFamily):
 
         Over the scale itself the minimum would shrink with it, so signals are compared at one norm.
         """
-        x, x_prime = (math.sqrt(self.dim) * torch.nn.functional.normalize(signal, dim=-1) for signal in (x, x_prime))
+        x, x_prime = self._at_one_norm(x), self._at_one_norm(x_prime)
         distance = shift_distance(x, x_prime)
         return torch.minimum(distance, shift_distance(x, -x_prime)) if self.sign_flips else distance
+
+    def complete_invariant(self, x: Tensor) -> Tensor:
+        """Mean, power spectrum and bispectrum of signals scaled to norm √d, ``(*, K)``.
+
+        Complete where no bin of the DFT is 0. With sign flips mean and bispectrum count up to their common sign.
+        """
+        values = bispectrum(self._at_one_norm(x))
+        if not self.sign_flips:
+            return real_parts(values)
+        power = values[..., 1 : self.dim].real  # alone keeps its sign
+        odd = torch.cat([values[..., :1].real, real_parts(values[..., self.dim :])], dim=-1)
+        return torch.cat([power, up_to_sign(odd)], dim=-1)
+
+    def _at_one_norm(self, x: Tensor) -> Tensor:
+        return math.sqrt(self.dim) * torch.nn.functional.normalize(x, dim=-1)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from invlearn.data.family import TransformationFamily, roll_rows, shift_distance
-from invlearn.data.spectrum import dft
+from invlearn.data.family import roll_rows, shift_distance
+from invlearn.data.spectral import SpectralFamily
+from invlearn.data.spectrum import bispectrum, dft, real_parts
 
 __all__ = ["TwoPart"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TwoPart(TransformationFamily):
+class TwoPart(SpectralFamily):
     """Both halves of a signal shifted independently; the invariant is each half's modulus of the DFT.
 
     Half of the different pairs agree in one part only, left or right evenly, so that learning one part does not pass
@@ -46,6 +47,10 @@ class TwoPart(TransformationFamily):
         """Smallest distance over both shifts, ``(n,)``; the halves are independent."""
         halves = zip(x.chunk(2, dim=-1), x_prime.chunk(2, dim=-1), strict=True)
         return torch.stack([shift_distance(half, half_prime) for half, half_prime in halves]).norm(dim=0)
+
+    def complete_invariant(self, x: Tensor) -> Tensor:
+        """Mean, power spectrum and bispectrum of either half, ``(*, K)``; complete where no bin of a DFT is 0."""
+        return torch.cat([real_parts(bispectrum(half)) for half in x.chunk(2, dim=-1)], dim=-1)
 
     def others(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Draw other entities, ``(n, d)``; of four, one shares the left part with ``x`` and one the right part."""

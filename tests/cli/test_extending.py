@@ -62,7 +62,9 @@ def metrics_of(folder: Path) -> dict[str, float]:
 
 
 def test_a_new_family_network_and_metric(run, tmp_path: Path) -> None:
-    shown = run("train", "dataset=reflection", "model=mlp", "replicas=2", *SMALL, "hydra.run.dir=run")
+    shown = run(
+        "train", "dataset=negation", "dataset.mixing=random", "model=mlp", "replicas=2", *SMALL, "hydra.run.dir=run"
+    )
     assert "effective_rank" in shown
     assert 1 <= metrics_of(tmp_path / "run")["effective_rank"] <= 10
     assert metrics_of(tmp_path / "run")["auroc"] > 0.55

@@ -53,6 +53,9 @@ def losses_of_two_steps(overrides: list[str]) -> list[float]:
     return [train_step(state, experiment, batch, given)["loss"].item() for _ in range(2)]
 
 
+SPECTRAL = ("shift", "twopart", "permcycle", "shiftscale", "dihedral", "shift2d", "signed_permcycle")
+"""Families with a spectrum, which a supervised code is made of."""
+
 OWN = {"entities": entity_table().rename(columns={"id": "entity"}), "pairs": pair_table()}
 
 
@@ -62,10 +65,13 @@ OWN = {"entities": entity_table().rename(columns={"id": "entity"}), "pairs": pai
 def test_every_dataset_model_and_loss_train_together(dataset: str, model: str, loss: str, tmp_path: Path) -> None:
     file = [f"dataset.path={write(OWN[dataset], tmp_path / 'own.csv')}"] if dataset in OWN else []
     overrides = [f"dataset={dataset}", *file, f"model={model}", f"loss={loss}"]
-    if dataset == "pairs" and loss in ("contrastive", "info_nce"):
+    if model == "bispectral" and loss != "bispectral":
+        with pytest.raises(ValueError, match=naming(key="model", suggests="loss=bispectral")):
+            losses_of_two_steps(overrides)
+    elif dataset == "pairs" and loss in ("contrastive", "info_nce", "bispectral"):
         with pytest.raises(ValueError, match=naming(key="loss", also=["entities"])):
             losses_of_two_steps(overrides)
-    elif file and loss == "supervised_dft":
+    elif loss == "supervised_dft" and dataset not in SPECTRAL:
         with pytest.raises(ValueError, match=naming(key="loss", also=["supervised_dft"], suggests="loss=pairwise")):
             losses_of_two_steps(overrides)
     else:
@@ -109,7 +115,8 @@ def test_own_data_choose_among_models(dataset: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("preset", OPTIONS["preset"])
 @pytest.mark.parametrize("model", TRAINED)
 def test_every_preset_composes_with_either_model(preset: str, model: str) -> None:
-    first, second = losses_of_two_steps([f"preset={preset}", f"model={model}", "loss=supervised_dft"])
+    loss = "bispectral" if model == "bispectral" else "supervised_dft"
+    first, second = losses_of_two_steps([f"preset={preset}", f"model={model}", f"loss={loss}"])
     assert second < first
 
 

@@ -13,16 +13,42 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invlearn.data import PermutationCycle, Shift, ShiftScale, TransformationFamily, TwoPart
+from invlearn.data.contrast import Contrast
+from invlearn.data.dihedral import Dihedral
 from invlearn.data.family import roll_rows, shift_distance
+from invlearn.data.mirror import Mirror
+from invlearn.data.permutation import Permutation
+from invlearn.data.rotation3d import Rotation3D
 from invlearn.data.seeding import seeded_generator
+from invlearn.data.shift2d import Shift2D
+from invlearn.data.signed_permcycle import SignedPermutationCycle
 from invlearn.data.spectrum import dft
 from tests.support.errors import names, naming
 
-FAMILIES = [Shift, TwoPart, PermutationCycle, ShiftScale]
+FAMILIES = [Shift, TwoPart, PermutationCycle, ShiftScale, Dihedral, Shift2D, SignedPermutationCycle]
+"""Those with a spectrum."""
+
+ELEMENTS = {
+    Shift: 6,
+    TwoPart: 9,
+    PermutationCycle: 6,
+    ShiftScale: 6,
+    Dihedral: 12,
+    Shift2D: 6,
+    SignedPermutationCycle: 12,
+    Mirror: 2,
+    Permutation: 6,
+}
+"""Elements of the group at d = 6, up to scale."""
+
 DIMS = [4, 10, 64]
 
 
-def family_of(kind: type[TransformationFamily], dim: int, **settings) -> TransformationFamily:
+def family_of(kind: type[TransformationFamily], dim: int, **settings) -> Any:
+    if kind is Shift2D:
+        settings["rows"] = 2
+    if kind is Permutation:
+        settings["coordinates"] = 2
     return kind(dim=dim, size=200, valid_size=100, test_size=100, **settings)
 
 
@@ -35,8 +61,14 @@ def slow_invariant(family: TransformationFamily, x: list[float]) -> list[float]:
     d = len(x)
     if isinstance(family, TwoPart):
         return [abs(v) for half in (x[: d // 2], x[d // 2 :]) for v in slow_dft(half)]
+    if isinstance(family, SignedPermutationCycle):
+        once = [x[i] * sign for i, sign in zip(family.order.tolist(), family.signs.tolist(), strict=True)]
+        return [abs(v) / 2 for v in slow_dft([*once, *(-v for v in once)])[1::2]]
     if isinstance(family, PermutationCycle):
         return [abs(v) for v in slow_dft([x[i] for i in family.order.tolist()])]
+    if isinstance(family, Shift2D):
+        rows = [slow_dft(x[: d // 2]), slow_dft(x[d // 2 :])]
+        return [abs(a + sign * b) for sign in (1, -1) for a, b in zip(*rows, strict=True)]
     modulus = [abs(v) for v in slow_dft(x)]
     if isinstance(family, ShiftScale):
         norm = math.sqrt(sum(m * m for m in modulus))
@@ -53,6 +85,17 @@ def slow_orbit(family: TransformationFamily, x: list[float]) -> list[list[float]
 
     if isinstance(family, TwoPart):
         return [left + right for left, right in itertools.product(rolls(x[: d // 2]), rolls(x[d // 2 :]))]
+    if isinstance(family, SignedPermutationCycle):
+        order, signs = family.order.tolist(), family.signs.tolist()
+        images = [x]
+        for _ in range(2 * d - 1):
+            image = [0.0] * d
+            for position in range(d):
+                wraps = -1 if position == d - 1 else 1
+                to = (position + 1) % d
+                image[order[to]] = images[-1][order[position]] * signs[position] * signs[to] * wraps
+            images.append(image)
+        return images
     if isinstance(family, PermutationCycle):
         order = family.order.tolist()
         images = []
@@ -62,7 +105,15 @@ def slow_orbit(family: TransformationFamily, x: list[float]) -> list[list[float]
                 image[order[(position + steps) % d]] = x[order[position]]
             images.append(image)
         return images
-    return rolls(x)
+    if isinstance(family, Shift2D):
+        rows = zip(rolls(x[: d // 2]), rolls(x[d // 2 :]), strict=True)
+        return [image for upper, lower in rows for image in (upper + lower, lower + upper)]
+    if isinstance(family, Permutation):
+        points = [x[i : i + family.coordinates] for i in range(0, d, family.coordinates)]
+        return [list(itertools.chain(*order)) for order in itertools.permutations(points)]
+    if isinstance(family, Mirror):
+        return [x, x[::-1]]
+    return [*rolls(x), *rolls(x[::-1])] if isinstance(family, Dihedral) else rolls(x)
 
 
 @given(st.integers(2, 40), st.integers(0, 2**32))
@@ -105,7 +156,7 @@ def test_invariant_is_the_formula_and_never_changes(kind: type[TransformationFam
     torch.testing.assert_close(family.invariant(x[:5]), expected)
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("kind", ELEMENTS)
 def test_actions_are_those_of_the_group(kind: type[TransformationFamily]) -> None:
     family = family_of(kind, 6)
     generator = seeded_generator(2)
@@ -120,7 +171,7 @@ def test_actions_are_those_of_the_group(kind: type[TransformationFamily]) -> Non
         ]
         assert len(matches) == 1
         seen.update(matches)
-    assert len(seen) == (9 if kind is TwoPart else 6)  # every element comes up
+    assert len(seen) == ELEMENTS[kind]  # every element comes up
 
 
 @given(kind=st.sampled_from(FAMILIES), half=st.integers(1, 20), seed=st.integers(0, 1000), data=st.data())
@@ -142,7 +193,7 @@ def test_spectral_distance_is_the_formula(kind: type[TransformationFamily]) -> N
     torch.testing.assert_close(distance, torch.tensor(expected, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("kind", ELEMENTS)
 def test_orbit_distance_is_the_minimum_over_the_orbit(kind: type[TransformationFamily]) -> None:
     family = family_of(kind, 6, distance="orbit")
     x, x_prime, distance = (part[1:40:2] for part in family.pairs("test", 5))
@@ -214,6 +265,38 @@ def test_splits_and_seeds_are_independent_draws() -> None:
     assert len(family.pairs("test", 0).x) == 100
 
 
+def test_rotations_are_uniform_and_the_nearest_is_found() -> None:
+    family = Rotation3D(dim=12)
+    generator = seeded_generator(6)
+    g = family.sample(20_000, generator)
+    torch.testing.assert_close(g @ g.mT, torch.eye(3, dtype=g.dtype).expand_as(g))
+    torch.testing.assert_close(torch.linalg.det(g), torch.ones(len(g), dtype=g.dtype))
+    # Uniform: E[trace] = 0 and E[trace²] = 1, the characters of a representation that is irreducible.
+    trace = g.diagonal(dim1=1, dim2=2).sum(-1)
+    assert abs(float(trace.mean())) < 0.03
+    assert abs(float(trace.square().mean()) - 1) < 0.05
+    x, x_prime = family.signals(2, generator)
+    distance = family.orbit_distance(x[None], x_prime[None])
+    tried = torch.linalg.vector_norm(x - family.act(g, x_prime.expand(len(g), -1)), dim=-1)
+    assert distance <= tried.min() < 1.05 * distance
+    mirrored = x.view(-1, 3) * torch.tensor([1, 1, -1])
+    assert family.orbit_distance(x[None], mirrored.view(1, -1)) > 0.1
+
+
+def test_contrast_is_factor_and_offset() -> None:
+    family = Contrast(dim=6, min_scale=0.25, max_offset=3.0)
+    x = family.signals(500, seeded_generator(0))
+    g = family.sample(500, seeded_generator(1))
+    assert 0.25 <= float(g.factor.min()) < 0.3
+    assert 1.8 < float(g.factor.max()) <= 2
+    assert -3 <= float(g.offset.min()) < -2.8
+    assert 2.8 < float(g.offset.max()) <= 3
+    expected = x * g.factor[:, None] + g.offset[:, None]
+    torch.testing.assert_close(family.act(g, x), expected)
+    assert (family.orbit_distance(x, expected) < 1e-12).all()
+    assert (family.orbit_distance(x, -x) > 0.1).all()
+
+
 def test_cycle_is_stored_and_can_be_given() -> None:
     drawn = PermutationCycle(dim=9, cycle_seed=3)
     given_back = PermutationCycle(dim=9, cycle=drawn.order.tolist())
@@ -231,6 +314,13 @@ def test_cycle_is_stored_and_can_be_given() -> None:
         (lambda: PermutationCycle(dim=3, cycle=[0, 1, 1]), names(key="cycle")),
         (lambda: ShiftScale(min_scale=0.0), names(key=["min_scale", "max_scale"], value=0)),
         (lambda: ShiftScale(min_scale=3.0), names(key=["min_scale", "max_scale"], value=0)),
+        (lambda: Shift2D(dim=16, rows=3), names(key="rows", value=[16, 3])),
+        (lambda: Rotation3D(dim=10), names(key="dim", value=[3, 10])),
+        (lambda: Permutation(dim=18, coordinates=4), names(key="coordinates", value=[18, 4])),
+        (lambda: Permutation(dim=3), names(key="coordinates", value=3)),
+        (lambda: Contrast(dim=2), names(key="dim", value=[3, 2])),
+        (lambda: Contrast(max_scale=0.1), names(key=["min_scale", "max_scale"], value=0.1)),
+        (lambda: Contrast(max_offset=-1.0), names(key="max_offset", value=-1.0)),
     ],
 )
 def test_bad_settings_are_named(make, named: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ OTHER = [
     (family(), family(distance="orbit")),
     (family("ShiftScale", min_scale=0.5), family("ShiftScale", min_scale=0.25)),
     (family("Newcomer"), family("Newcomer", unknown=3)),
+    (family(), family(mixing="random")),
     (family(), own_file()),
     (own_file(), own_file("/data/digits.csv", "bbbb")),
     (own_file(), own_file(fingerprint="bbbb")),
@@ -34,6 +35,7 @@ OTHER = [
 
 SAME = [
     (family(), family(dim=20)),
+    (family(), family(mixing="none")),
     (family(), family(size=200)),
     (family(), family(seed=3)),
     (family(), family(valid_size=5, test_size=5)),
