@@ -213,7 +213,7 @@ class _Choosing:
         for part, path in zip(self.parts, paths, strict=True):
             if path and _is_enough_left(part.experiments[name], path):
                 part.suspects, part.judge = path, Judge(part.data, self.choice.settings.seed, path)
-        self.tell([f"{name}: trained, and all compared, without the samples that do not fit their entity ({best})"])
+        self.tell([f"{name}: trained, and all compared, without the samples in {SUSPECTS} of {best}"])
 
     def _trained_on_all(self, best: Tried) -> RunDirectory:
         """The best model, trained on all entities for as many epochs as were best on the divisions."""

@@ -52,8 +52,9 @@ def suspects_table(encoder: InvariantEncoder, data: Prepared, *, every: bool = F
     listed = found.listed & tells_apart(codes[held_out], entity[held_out])
     index = found.index.cpu().numpy()
     splits = np.full(len(origin.labels) + 1, "left_out", dtype=object)
-    for split in ("test", "valid", "train"):  # all are trained on where none is held out
-        splits[dataset.splits[split].numpy()] = split
+    # All are trained on where none is held out.
+    for split, entities in sorted(dataset.splits.items(), key=lambda item: item[0] == "train"):
+        splits[entities.numpy()] = split
     table = pd.DataFrame(
         {
             "row": origin.rows[index],
