@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Coupling", "couplings"]
+__all__ = ["TESTED", "Coupling", "couplings"]
 
 TESTED = 5_000
 """Pairs at most that tell which subspaces are coupled."""
@@ -62,8 +62,8 @@ def couplings(parts: Sequence[Tensor], x: Tensor, x_prime: Tensor) -> Coupling:
     """
     width = max(part.shape[1] for part in parts)
     frame = x.new_zeros(x.shape[1], width, 1 + len(parts))
-    for index, part in enumerate(parts):
-        frame[:, : part.shape[1], 1 + index] = part
+    for index, part in enumerate(parts, 1):
+        frame[:, : part.shape[1], index] = part
     y, y_prime = (torch.einsum("nd,dwk->nkw", rows[:TESTED], frame) for rows in (x, x_prime))
     y[:, 0, 0] = y_prime[:, 0, 0] = 1
     places = _coupled((y * y_prime).sum(2))

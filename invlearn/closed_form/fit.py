@@ -35,6 +35,7 @@ from invlearn.closed_form.score import Scorer
 from invlearn.closed_form.selected import Selected
 from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
+from invlearn.closed_form.third import Subspaces, exact_subspaces, forms_of, is_sparse, of_samples
 from invlearn.closed_form.view import Lift, View, normalized
 from invlearn.data import Pairs
 from invlearn.data.seeding import seeded_generator
@@ -132,6 +133,14 @@ def search(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) 
 
 def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
     """The best of each lift: of every view the linear one, frames, and what is cheap; then the rest of the best one."""
+    if is_sparse(settings, observed.dim):
+        exact = _in_exact_forms(settings, observed, scorer, seed)
+        if exact is not None:
+            yield exact
+            return
+        estimated = _in_estimated_forms(settings, observed, scorer, seed)
+        if estimated is not None:
+            yield estimated
     best: tuple[View, Candidate] | None = None
     views: list[View] = []  # the first one alone: each holds all samples
     count = 0
@@ -160,6 +169,42 @@ def _cheap_solutions(
     if _may_be_lengths(settings) and settings.rank == "auto" and sees_all:
         yield from from_first(lambda: list(_in_a_frame(view, observed, scorer, seed)), view.mean.device)
     yield from _of_lifts(settings, view, scorer, [size for size in cheap if size.degree > 1], seed)
+
+
+def _in_exact_forms(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:
+    """The code of third order in the subspaces that the distortion keeps, if it shows any."""
+    subspaces = from_first(partial(exact_subspaces, settings, observed, seed), observed.entity.device)
+    if subspaces is None:
+        return None
+    # What this code tells apart, given distances may not: they do not choose its width.
+    return _in_forms(settings, subspaces, observed, Scorer(scorer.pairs, given=False), seed)
+
+
+def _in_estimated_forms(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:
+    """The code of third order in planes that codes of degree 2 point at."""
+    kind = normalizations_of(settings)[0]
+    samples = normalized(observed.samples.double(), kind)
+    x, x_prime = (normalized(part, kind) for part in scorer.pairs[:2])
+    parts = estimated_frame(replace(observed, samples=samples), Pairs(x, x_prime, scorer.pairs.distance), seed)
+    return _in_forms(settings, Subspaces(kind, parts), observed, scorer, seed) if parts else None
+
+
+def _in_forms(
+    settings: ClosedForm, subspaces: Subspaces, observed: Observed, scorer: Scorer, seed: int
+) -> Solved | None:
+    """The code of all invariant forms of some subspaces, if there are any; its rank counts as 0."""
+    view = View(settings, subspaces.normalization, nn.Identity(), observed, scorer.pairs, seed=seed)
+    view = view.uncentred()  # as for lengths in planes
+    forms = from_first(partial(forms_of, subspaces, view), view.x.device)
+    if not forms.features:
+        return None
+    sums = view.moments(forms, seed)
+    problem = Eigenproblem(*sums.covariances(), sums.mean, torch.ones_like(sums.mean))
+    best = from_first(partial(_best_cut, settings, view, scorer, forms, problem), view.x.device)
+    if best is None:
+        return None
+    candidates = [one._replace(rank=0) for one in best.candidates]
+    return replace(best, candidates=candidates, projection=view.axes[:, :0], forms=of_samples(forms, view))
 
 
 def _views(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Iterator[View]:

@@ -1,0 +1,70 @@
+"""Third order without all cubic monomials: forms of the subspaces that the distortion keeps."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from invlearn.closed_form.candidates import MOST_FEATURES, normalizations_of
+from invlearn.closed_form.coupling import TESTED, couplings
+from invlearn.closed_form.forms import Forms
+from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
+from invlearn.closed_form.lift import monomial_count
+from invlearn.closed_form.observed import Observed
+from invlearn.closed_form.settings import ClosedForm, Normalization
+from invlearn.closed_form.view import View, normalized
+from invlearn.data.seeding import seeded_generator
+
+__all__ = ["Subspaces", "exact_subspaces", "forms_of", "is_sparse", "of_samples"]
+
+WIDEST = 5
+"""Dimensions of a subspace at most: three of them have 125 products."""
+
+
+class Subspaces(NamedTuple):
+    """What forms are of."""
+
+    normalization: Normalization
+    """What is removed of each sample first."""
+    parts: list[Tensor]
+    """Vectors that span each, ``(d, w)``."""
+
+
+def is_sparse(settings: ClosedForm, dim: int) -> bool:
+    """Whether degree 3 is asked for where its monomials are too many."""
+    is_asked = settings.linear and settings.degree == 3 and settings.rank == "auto"
+    return is_asked and monomial_count(dim, 3) > MOST_FEATURES[3]
+
+
+def exact_subspaces(settings: ClosedForm, observed: Observed, seed: int) -> Subspaces | None:
+    """Those that the distortion moves nothing out of, perhaps of normalised samples; None where there are none."""
+    d = observed.dim
+    if observed.same < fewest_pairs(d):
+        return None
+    same = observed.same_pairs(frame_pairs(d))
+    for kind in normalizations_of(settings):
+        x, x_prime = (normalized(part, kind) for part in same[:2])
+        parts = find_frame(x, x_prime, seeded_generator(seed, "frame")).parts
+        if parts and max(part.shape[1] for part in parts) <= WIDEST:
+            return Subspaces(kind, parts)
+    return None
+
+
+def forms_of(subspaces: Subspaces, view: View) -> Forms:
+    """The invariant forms of some subspaces, as a lift of a view that is not centred; perhaps none."""
+    # Of a vector e in the samples' space, that in the view's: x·e = (x·axes)·(variances · axesᵀe).
+    parts = [view.variances[:, None] * (view.axes.T @ part) for part in subspaces.parts]
+    frame = view.x.new_zeros(view.x.shape[1], max(part.shape[1] for part in parts), len(parts))
+    for index, part in enumerate(parts):
+        frame[:, : part.shape[1], index] = part
+    same = Observed(view.x, view.entity, None).same_pairs(TESTED)
+    found = couplings(parts, same.x, same.x_prime)
+    return Forms.of(frame, found.places, found.coefficients).requires_grad_(False)
+
+
+def of_samples(forms: Forms, view: View) -> Forms:
+    """Forms of a view as those of its samples."""
+    frame = torch.einsum("dr,nrwk->ndwk", view.axes, forms.frame)
+    return Forms(frame, forms.factors, forms.coefficients).requires_grad_(False)
