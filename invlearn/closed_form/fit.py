@@ -54,6 +54,10 @@ QUADRATIC = Polynomial(degree=2, normalize="none")
 """What planes are estimated by."""
 
 
+WIDTHS = 4
+"""Features of a code of third order for each of a sample: 2d + 1 tell almost all orbits apart."""
+
+
 def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> Solved:
     """Solve candidates, and choose the best by validation pairs; of those about as good, the smallest lift.
 
@@ -338,8 +342,9 @@ def _best_cut(settings: ClosedForm, view: View, scorer: Scorer, lift: Lift, prob
     """The best ridge and width of the code of a lift; None if nothing in it varies between entities."""
     changes: Tensor | None = None
     best, tried = None, []
+    widest = max(COMPONENTS[-1], WIDTHS * lift.rank if lift.degree == 3 else 0)
     for ridge in RIDGES if settings.ridge == "auto" else (settings.ridge,):
-        most = COMPONENTS[-1] if settings.components == "auto" else settings.components
+        most = widest if settings.components == "auto" else settings.components
         solution = problem.solve(ridge, max(most, COMPONENTS[-1]))
         width = min(int((solution.weights > 0).sum()), most)
         if not width:
