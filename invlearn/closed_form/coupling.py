@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -19,8 +20,8 @@ SOLVED = 2_000
 COUPLED = 2.5
 """Standard errors of a cross-moment above which subspaces may be coupled; the eigenproblem decides."""
 
-SHARE = 0.5
-"""Share of variance within pairs below which a form is taken for an invariant."""
+EXACT, ESTIMATED = 1e-8, 0.5
+"""Shares of variance within pairs below which a form is taken for an invariant, of exact subspaces and of others."""
 
 CONSTANT = 1e-10
 """Share of the largest variance below which a product, or a combination of them, is constant."""
@@ -43,7 +44,7 @@ class Coupling(NamedTuple):
     """Share of each one's variance that lies within pairs, ``(J,)``."""
 
 
-def couplings(parts: Sequence[Tensor], x: Tensor, x_prime: Tensor) -> Coupling:
+def couplings(parts: Sequence[Tensor], x: Tensor, x_prime: Tensor, *, exact: bool) -> Coupling:
     r"""Invariants of first, second and third order in the coordinates of at most three irreducible subspaces.
 
     A distortion acts on each subspace k by an orthogonal matrix. Then the mean over all pairs of
@@ -59,6 +60,7 @@ def couplings(parts: Sequence[Tensor], x: Tensor, x_prime: Tensor) -> Coupling:
         parts: Vectors that span each subspace, ``(d, w)``, orthonormal for a form that the distortion keeps.
         x: Samples ``(n, d)``.
         x_prime: Samples of the same entities.
+        exact: Whether the distortion moves nothing at all out of the subspaces.
     """
     width = max(part.shape[1] for part in parts)
     frame = x.new_zeros(x.shape[1], width, 1 + len(parts))
@@ -66,46 +68,42 @@ def couplings(parts: Sequence[Tensor], x: Tensor, x_prime: Tensor) -> Coupling:
         frame[:, : part.shape[1], index] = part
     y, y_prime = (torch.einsum("nd,dwk->nkw", rows[:TESTED], frame) for rows in (x, x_prime))
     y[:, 0, 0] = y_prime[:, 0, 0] = 1
-    places = _coupled((y * y_prime).sum(2))
-    found = list(_solved(places, y[:SOLVED], y_prime[:SOLVED]))
-    return Coupling(*(torch.cat(each) for each in zip(*found, strict=True)))
+    solved = partial(_solved, y=y[:SOLVED], y_prime=y_prime[:SOLVED], most=EXACT if exact else ESTIMATED)
+    of_one = torch.tensor([[0, 0, index] for index in range(1, 1 + len(parts))], device=x.device)
+    linear = solved(of_one)
+    is_fixed = torch.zeros(1 + len(parts), dtype=torch.bool, device=x.device)
+    is_fixed[linear.places[:, 2]] = True
+    coupled = solved(_coupled((y * y_prime).sum(2), is_fixed))
+    return Coupling(*(torch.cat(both) for both in zip(linear, coupled, strict=True)))
 
 
-def _coupled(p: Tensor) -> Tensor:
-    """Sets of up to three subspaces whose cross-moments are above 0, the surest of each subspace first.
+def _coupled(p: Tensor, is_fixed: Tensor) -> Tensor:
+    """Sets of two and of three subspaces whose cross-moments are above 0, the surest of each subspace first.
 
     Args:
         p: Products y·y' in each subspace, the constant first, ``(n, 1 + K)``.
+        is_fixed: Whether the distortion changes nothing there, so that its products with others tell nothing new.
 
     Returns:
-        Indices in ascending order, ``(T, 3)``: the constant as often as needed, then the squares and all that is found.
+        Indices in ascending order, ``(T, 3)``; that of the constant, 0, makes it two. Each subspace is coupled with
+        itself: the square of its length does not change.
     """
     n, count = p.shape
     p = p / p.square().mean(0).sqrt().clamp(min=1e-300)
-    square = p.square()
-    is_trivial = torch.zeros(count, dtype=torch.bool, device=p.device)
-    above = torch.ones(count, count, dtype=torch.bool, device=p.device).triu()
-    places, errors = [], []
-    for a in range(count):
-        if is_trivial[a]:  # its products with others tell nothing new
-            continue
+    square, indices = p.square(), torch.arange(count, device=p.device)
+    is_new = ~is_fixed & (indices > 0)
+    places, scores = [], []
+    for a in [0, *is_new.nonzero()[:, 0].tolist()]:
         mean = (p * p[:, a, None]).T @ p / n
-        spread = ((square * square[:, a, None]).T @ square / n - mean.square()).clamp(min=1e-30).sqrt()
-        score = mean * n**0.5 / spread
+        variance = (square * square[:, a, None]).T @ square / n - mean.square()
+        score = mean / (variance.clamp(min=1e-30) / n).sqrt()
         if a == 0:
-            is_trivial = score[0] > COUPLED * 2
-            is_trivial[0] = False
-            singles = is_trivial.nonzero()[:, 0]
-            places += [torch.stack([singles * 0, singles * 0, singles], 1)]
-            errors += [torch.full_like(score[0, singles], torch.inf)]
             score.fill_diagonal_(torch.inf)
-            score[0, :] = -torch.inf
-        free = above & ~is_trivial & ~is_trivial[:, None]
-        free[:a] = False
-        b, c = ((score > COUPLED) & free).nonzero().T
+        allowed = (is_new & (indices >= a))[:, None] & is_new & (indices[:, None] <= indices)
+        b, c = ((score > COUPLED) & allowed).nonzero().T
         places.append(torch.stack([torch.full_like(b, a), b, c], 1))
-        errors.append(score[b, c])
-    return _surest(torch.cat(places), torch.cat(errors), count)
+        scores.append(score[b, c])
+    return _surest(torch.cat(places), torch.cat(scores), count)
 
 
 def _surest(places: Tensor, scores: Tensor, count: int) -> Tensor:
@@ -121,18 +119,20 @@ def _surest(places: Tensor, scores: Tensor, count: int) -> Tensor:
     return places[ranks.argsort(stable=True)[:MOST]]
 
 
-def _solved(places: Tensor, y: Tensor, y_prime: Tensor) -> Iterator[Coupling]:
-    """The invariant forms of each set; ``y`` are coordinates ``(n, 1 + K, W)``."""
+def _solved(places: Tensor, y: Tensor, y_prime: Tensor, most: float) -> Coupling:
+    """The forms of each set that have at most some share of variance within pairs; ``y`` is ``(n, 1 + K, W)``."""
     n, _, width = y.shape
+    found = []
     for some in places.split(max(1, BLOCK // (n * width**3))):
         products, changed = (_products(part, some) for part in (y, y_prime))
         within = torch.einsum("tnp,tnq->tpq", products - changed, products - changed) / (2 * n)
         both = torch.cat([products, changed], 1)
         both = both - both.mean(1, keepdim=True)
         shares, vectors = _eigenproblems(within, both.mT @ both / (2 * n))
-        index, column = (shares < SHARE).nonzero().T
+        index, column = (shares < most).nonzero().T
         coefficients = vectors[index, :, column].view(-1, width, width, width)
-        yield Coupling(some[index], coefficients, shares[index, column])
+        found.append(Coupling(some[index], coefficients, shares[index, column]))
+    return Coupling(*(torch.cat(part) for part in zip(*found, strict=True)))
 
 
 def _products(y: Tensor, places: Tensor) -> Tensor:

@@ -190,7 +190,7 @@ def _in_estimated_forms(settings: ClosedForm, observed: Observed, scorer: Scorer
     samples = normalized(observed.samples.double(), kind)
     x, x_prime = (normalized(part, kind) for part in scorer.pairs[:2])
     parts = estimated_frame(replace(observed, samples=samples), Pairs(x, x_prime, scorer.pairs.distance), seed)
-    return _in_forms(settings, Subspaces(kind, parts), observed, scorer, seed) if parts else None
+    return _in_forms(settings, Subspaces(kind, parts, exact=False), observed, scorer, seed) if parts else None
 
 
 def _in_forms(

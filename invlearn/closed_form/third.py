@@ -30,6 +30,8 @@ class Subspaces(NamedTuple):
     """What is removed of each sample first."""
     parts: list[Tensor]
     """Vectors that span each, ``(d, w)``."""
+    exact: bool
+    """Whether the distortion moves nothing at all out of them."""
 
 
 def is_sparse(settings: ClosedForm, dim: int) -> bool:
@@ -48,7 +50,7 @@ def exact_subspaces(settings: ClosedForm, observed: Observed, seed: int) -> Subs
         x, x_prime = (normalized(part, kind) for part in same[:2])
         parts = find_frame(x, x_prime, seeded_generator(seed, "frame")).parts
         if parts and max(part.shape[1] for part in parts) <= WIDEST:
-            return Subspaces(kind, parts)
+            return Subspaces(kind, parts, exact=True)
     return None
 
 
@@ -60,7 +62,7 @@ def forms_of(subspaces: Subspaces, view: View) -> Forms:
     for index, part in enumerate(parts):
         frame[:, : part.shape[1], index] = part
     same = Observed(view.x, view.entity, None).same_pairs(TESTED)
-    found = couplings(parts, same.x, same.x_prime)
+    found = couplings(parts, same.x, same.x_prime, exact=subspaces.exact)
     return Forms.of(frame, found.places, found.coefficients).requires_grad_(False)
 
 
