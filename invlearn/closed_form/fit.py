@@ -35,7 +35,7 @@ from invlearn.closed_form.score import Scorer
 from invlearn.closed_form.selected import Selected
 from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
-from invlearn.closed_form.third import Subspaces, exact_subspaces, forms_of, is_sparse, of_samples
+from invlearn.closed_form.third import Subspaces, exact_subspaces, forms_of, is_complete, is_sparse, of_samples
 from invlearn.closed_form.view import Lift, View, normalized
 from invlearn.data import Pairs
 from invlearn.data.seeding import seeded_generator
@@ -70,7 +70,7 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
     Raises:
         UserError: Nothing varies between entities.
     """
-    scorer = Scorer(valid, given=observed.different is not None)
+    scorer = Scorer(valid, given=observed.different is not None and not is_complete(settings))
     solved = search(settings, observed, scorer, seed)
     if solved is None:
         raise UserError("model: nothing varies between entities, and so nothing tells them apart")

@@ -13,11 +13,12 @@ from invlearn.closed_form.forms import Forms
 from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
 from invlearn.closed_form.lift import monomial_count
 from invlearn.closed_form.observed import Observed
+from invlearn.closed_form.polynomial import Polynomial
 from invlearn.closed_form.settings import ClosedForm, Normalization
 from invlearn.closed_form.view import View, normalized
 from invlearn.data.seeding import seeded_generator
 
-__all__ = ["Subspaces", "exact_subspaces", "forms_of", "is_sparse", "of_samples"]
+__all__ = ["Subspaces", "exact_subspaces", "forms_of", "is_complete", "is_sparse", "of_samples"]
 
 WIDEST = 5
 """Dimensions of a subspace at most: three of them have 125 products."""
@@ -34,10 +35,16 @@ class Subspaces(NamedTuple):
     """Whether the distortion moves nothing at all out of them."""
 
 
+def is_complete(settings: ClosedForm) -> bool:
+    """Whether the code is to tell everything apart, rather than to meet given distances."""
+    return isinstance(settings, Polynomial) and settings.complete
+
+
 def is_sparse(settings: ClosedForm, dim: int) -> bool:
-    """Whether degree 3 is asked for where its monomials are too many."""
-    is_asked = settings.linear and settings.degree == 3 and settings.rank == "auto"
-    return is_asked and monomial_count(dim, 3) > MOST_FEATURES[3]
+    """Whether forms are tried: degree 3 is asked for, and its monomials are too many, or completeness is wanted."""
+    if not settings.linear or settings.degree != 3 or settings.rank != "auto":
+        return False
+    return is_complete(settings) or monomial_count(dim, 3) > MOST_FEATURES[3]
 
 
 def exact_subspaces(settings: ClosedForm, observed: Observed, seed: int) -> Subspaces | None:
