@@ -200,7 +200,7 @@ def _in_forms(
     view = View(settings, subspaces.normalization, nn.Identity(), observed, scorer.pairs, seed=seed)
     view = view.uncentred()  # as for lengths in planes
     forms = from_first(partial(forms_of, subspaces, view), view.x.device)
-    if not forms.features:
+    if forms is None:
         return None
     sums = view.moments(forms, seed)
     problem = Eigenproblem(*sums.covariances(), sums.mean, torch.ones_like(sums.mean))

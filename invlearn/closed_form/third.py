@@ -24,6 +24,10 @@ WIDEST = 5
 """Dimensions of a subspace at most: three of them have 125 products."""
 
 
+PAIRS_PER_PRODUCT = 4
+"""Pairs at least for each product of three coordinates: with few, some combination is invariant by chance."""
+
+
 class Subspaces(NamedTuple):
     """What forms are of."""
 
@@ -61,15 +65,19 @@ def exact_subspaces(settings: ClosedForm, observed: Observed, seed: int) -> Subs
     return None
 
 
-def forms_of(subspaces: Subspaces, view: View) -> Forms:
-    """The invariant forms of some subspaces, as a lift of a view that is not centred; perhaps none."""
+def forms_of(subspaces: Subspaces, view: View) -> Forms | None:
+    """The invariant forms of some subspaces, as a lift of a view that is not centred; None if it shows none."""
     # Of a vector e in the samples' space, that in the view's: x·e = (x·axes)·(variances · axesᵀe).
     parts = [view.variances[:, None] * (view.axes.T @ part) for part in subspaces.parts]
     frame = view.x.new_zeros(view.x.shape[1], max(part.shape[1] for part in parts), len(parts))
     for index, part in enumerate(parts):
         frame[:, : part.shape[1], index] = part
     same = Observed(view.x, view.entity, None).same_pairs(TESTED)
+    if len(same.x) < PAIRS_PER_PRODUCT * frame.shape[1] ** 3:
+        return None
     found = couplings(parts, same.x, same.x_prime, exact=subspaces.exact)
+    if not len(found.places):
+        return None
     return Forms.of(frame, found.places, found.coefficients).requires_grad_(False)
 
 
