@@ -18,7 +18,9 @@ from invlearn.data.seeding import seeded_generator
 from tests.support.errors import naming
 from tests.support.training import CPU, entity_samples
 
-SIZES = {"size": 4_000, "valid_size": 1_000, "test_size": 1_000}
+
+def shortened(family: type[TransformationFamily], dim: int, **settings) -> TransformationFamily:
+    return family(dim=dim, size=4_000, valid_size=1_000, test_size=1_000, **settings)
 
 
 def solved_for(family: TransformationFamily, **settings) -> Solved:
@@ -60,9 +62,9 @@ def test_frequencies_that_add_up_are_coupled(dim: int) -> None:
     places = couplings(parts, x[0::2], x_prime[0::2], exact=True).places.tolist()
     found = {tuple(sorted(frequency[place - 1] for place in of)) for of in places if 0 not in of}
     expected = {
-        (j, k, l)
-        for j, k, l in itertools.combinations_with_replacement(range(1, dim // 2 + 1), 3)
-        if j + k == l or j + k + l == dim
+        three
+        for three in itertools.combinations_with_replacement(range(1, dim // 2 + 1), 3)
+        if three[0] + three[1] == three[2] or sum(three) == dim
     }
     assert found == expected
     assert sum(0 in of for of in places) == dim // 2 + 1  # each plane's length, and the mean
@@ -82,11 +84,11 @@ def test_each_subspace_is_in_some_form_however_many_are_left_out(monkeypatch: py
 @pytest.mark.parametrize(
     ("family", "settings"),
     [
-        pytest.param(Shift(dim=9, **SIZES), {"complete": True}, id="all monomials would fit"),
-        pytest.param(PermutationCycle(dim=20, **SIZES), {"degree": 3}, id="degree 3 of many features"),
-        pytest.param(TwoPart(dim=20, **SIZES), {"complete": True}, id="twopart"),
-        pytest.param(ShiftScale(dim=20, **SIZES), {"complete": True}, id="shiftscale"),
-        pytest.param(Shift(dim=19, distance="orbit", **SIZES), {"degree": 3}, id="distances that it does not meet"),
+        pytest.param(shortened(Shift, 9), {"complete": True}, id="all monomials would fit"),
+        pytest.param(shortened(PermutationCycle, 20), {"degree": 3}, id="degree 3 of many features"),
+        pytest.param(shortened(TwoPart, 20), {"complete": True}, id="twopart"),
+        pytest.param(shortened(ShiftScale, 20), {"complete": True}, id="shiftscale"),
+        pytest.param(shortened(Shift, 19, distance="orbit"), {"degree": 3}, id="distances that it does not meet"),
     ],
 )
 def test_mirror_images_are_told_apart(family: TransformationFamily, settings: dict) -> None:
@@ -138,7 +140,7 @@ def test_noisy_samples_are_told_from_noisy_mirror_images() -> None:
 
 def test_replicas_with_and_without_forms_make_one_stack() -> None:
     settings = [{"complete": True}, {"degree": 2}, {"degree": 3, "rank": 4}, {"complete": True, "components": 3}]
-    dims = [Shift(dim=9, **SIZES), Shift(dim=9, **SIZES), Shift(dim=9, **SIZES), ShiftScale(dim=9, **SIZES)]
+    dims = [shortened(Shift, 9), shortened(Shift, 9), shortened(Shift, 9), shortened(ShiftScale, 9)]
     solved = [solved_for(family, **given) for family, given in zip(dims, settings, strict=True)]
     assert [one.forms is not None for one in solved] == [True, False, False, True]
     x = torch.rand(1, 9, 9, dtype=torch.float64)
@@ -156,26 +158,27 @@ def test_replicas_with_and_without_forms_make_one_stack() -> None:
 
 @pytest.mark.parametrize("name", ["frame", "factors", "coefficients"])
 def test_forms_of_other_shapes_are_refused(name: str) -> None:
-    parameters = dict(stacked(Polynomial(), [solved_for(Shift(dim=6, **SIZES), complete=True)]).state_dict())
+    parameters = dict(stacked(Polynomial(), [solved_for(shortened(Shift, 6), complete=True)]).state_dict())
     with pytest.raises(ValueError, match="parameters"):
         SolvedNetwork.like(Polynomial(), {**parameters, f"encoder.forms.{name}": torch.zeros(3)})
 
 
-def test_odd_samples_have_finite_codes() -> None:
+@pytest.mark.parametrize("kind", ["few", "twice", "constant", "tiny", "alone", "one feature"])
+def test_odd_samples_have_finite_codes(kind: str) -> None:
     generator = seeded_generator(0, "odd")
     signals = torch.randn(60, 6, generator=generator, dtype=torch.float64)
     x = torch.stack([signals.roll(shift, 1) for shift in range(4)], dim=1)
-    for odd in (
-        x[:12, :2],
-        x.repeat(1, 1, 2),
-        torch.cat([x, torch.ones(60, 4, 2)], dim=2),
-        1e-30 * x,
-        x[:, :1],
-        x[..., :1],
-    ):
-        dataset = entity_samples(odd)
-        solved = fit(Polynomial(complete=True), observe(dataset, 0, CPU), dataset.pairs("valid", 0), 0)
-        assert bool(torch.isfinite(codes(solved, dataset.samples)).all())
+    odd = {
+        "few": x[:12, :2],
+        "twice": x.repeat(1, 1, 2),
+        "constant": torch.cat([x, torch.ones(60, 4, 2)], dim=2),
+        "tiny": 1e-30 * x,
+        "alone": x[:, :1],
+        "one feature": x[..., :1],
+    }
+    dataset = entity_samples(odd[kind])
+    solved = fit(Polynomial(complete=True), observe(dataset, 0, CPU), dataset.pairs("valid", 0), 0)
+    assert bool(torch.isfinite(codes(solved, dataset.samples)).all())
 
 
 def test_a_complete_code_is_of_degree_3() -> None:
