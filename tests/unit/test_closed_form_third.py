@@ -94,7 +94,7 @@ def test_each_subspace_is_in_some_form_however_many_are_left_out(monkeypatch: py
 def test_mirror_images_are_told_apart(family: TransformationFamily, settings: dict) -> None:
     solved = solved_for(family, **settings)
     x = family.pairs("test", 0).x
-    order = family.cycle if isinstance(family, PermutationCycle) else torch.arange(family.dim)
+    order = torch.as_tensor(family.cycle) if isinstance(family, PermutationCycle) else torch.arange(family.dim)
     mirrored = x[:, order].flip(1)[:, order.argsort()]
     moved = family.act(family.sample(len(x), seeded_generator(0, "moved")), x)
     assert changed(solved, x, moved) < 1e-20
