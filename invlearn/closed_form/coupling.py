@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["TESTED", "Coupling", "couplings"]
+__all__ = ["ESTIMATED", "TESTED", "Coupling", "couplings"]
 
 TESTED = 5_000
 """Pairs at most that tell which subspaces are coupled."""

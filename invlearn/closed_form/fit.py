@@ -35,7 +35,15 @@ from invlearn.closed_form.score import Scorer
 from invlearn.closed_form.selected import Selected
 from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
-from invlearn.closed_form.third import Subspaces, exact_subspaces, forms_of, is_complete, is_sparse, of_samples
+from invlearn.closed_form.third import (
+    Subspaces,
+    exact_subspaces,
+    forms_of,
+    is_complete,
+    is_sparse,
+    of_samples,
+    removing_nothing_told,
+)
 from invlearn.closed_form.view import Lift, View, normalized
 from invlearn.data import Pairs
 from invlearn.data.seeding import seeded_generator
@@ -55,7 +63,7 @@ QUADRATIC = Polynomial(degree=2, normalize="none")
 
 
 WIDTHS = 4
-"""Features of a code of third order for each of a sample: 2d + 1 tell almost all orbits apart."""
+"""Features of a code of third order for each of a sample; 2d + 1 generic ones tell all orbits apart."""
 
 
 def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> Solved:
@@ -71,6 +79,7 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
         UserError: Nothing varies between entities.
     """
     scorer = Scorer(valid, given=observed.different is not None and not is_complete(settings))
+    settings = removing_nothing_told(settings, observed, seed)
     solved = search(settings, observed, scorer, seed)
     if solved is None:
         raise UserError("model: nothing varies between entities, and so nothing tells them apart")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from invlearn.closed_form.candidates import MOST_FEATURES, normalizations_of
-from invlearn.closed_form.coupling import TESTED, couplings
+from invlearn.closed_form.coupling import ESTIMATED, TESTED, couplings
+from invlearn.closed_form.estimate import shares_within
 from invlearn.closed_form.forms import Forms
 from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
 from invlearn.closed_form.lift import monomial_count
@@ -18,11 +20,22 @@ from invlearn.closed_form.settings import ClosedForm, Normalization
 from invlearn.closed_form.view import View, normalized
 from invlearn.data.seeding import seeded_generator
 
-__all__ = ["Subspaces", "exact_subspaces", "forms_of", "is_complete", "is_sparse", "of_samples"]
+__all__ = [
+    "Subspaces",
+    "exact_subspaces",
+    "forms_of",
+    "is_complete",
+    "is_sparse",
+    "of_samples",
+    "removing_nothing_told",
+]
 
 WIDEST = 5
 """Dimensions of a subspace at most: three of them have 125 products."""
 
+
+MEASURED = 10_000
+"""Samples that tell whether their lengths and means tell entities apart."""
 
 PAIRS_PER_PRODUCT = 4
 """Pairs at least for each product of three coordinates: with few, some combination is invariant by chance."""
@@ -42,6 +55,18 @@ class Subspaces(NamedTuple):
 def is_complete(settings: ClosedForm) -> bool:
     """Whether the code is to tell everything apart, rather than to meet given distances."""
     return isinstance(settings, Polynomial) and settings.complete
+
+
+def removing_nothing_told(settings: ClosedForm, observed: Observed, seed: int) -> ClosedForm:
+    """The settings of a complete code without normalisations that remove what tells entities apart."""
+    if not is_complete(settings) or settings.normalize != "auto":
+        return settings
+    some = observed.part(MEASURED, seed)
+    length = torch.linalg.vector_norm(some.x, dim=1)
+    for kind, removed in (("none", length), ("sphere", normalized(some.x, "sphere").mean(1))):
+        if not float(shares_within(removed[:, None], some.entity)) > ESTIMATED:
+            return replace(settings, normalize=kind)
+    return settings
 
 
 def is_sparse(settings: ClosedForm, dim: int) -> bool:

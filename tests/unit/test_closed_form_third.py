@@ -13,6 +13,7 @@ from invlearn.closed_form import Polynomial, Solved, SolvedNetwork, fit, observe
 from invlearn.closed_form.coupling import couplings
 from invlearn.closed_form.forms import Forms
 from invlearn.closed_form.frames import find_frame
+from invlearn.closed_form.third import removing_nothing_told
 from invlearn.data import PermutationCycle, Shift, ShiftScale, TransformationFamily, TwoPart
 from invlearn.data.seeding import seeded_generator
 from tests.support.errors import naming
@@ -136,6 +137,17 @@ def test_noisy_samples_are_told_from_noisy_mirror_images() -> None:
     mirrored = codes(solved, x[:160, 2].flip(1))
     nearest = torch.cdist(query, torch.cat([gallery, mirrored])).argmin(1)
     assert float((nearest == torch.arange(160)).double().mean()) > 0.9
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("noise", "none"), ("scale", "sphere"), ("scale and offset", "auto")])
+def test_only_what_tells_nothing_is_removed_of_samples(kind: str, expected: str) -> None:
+    generator = seeded_generator(0, kind)
+    x = torch.randn(100, 1, 9, generator=generator, dtype=torch.float64)
+    size, shift, noise = (torch.rand(100, 3, width, generator=generator, dtype=torch.float64) for width in (1, 1, 9))
+    samples = {"noise": x + 0.1 * noise, "scale": x * 8**size, "scale and offset": x * 8**size + 40 * (shift - 0.5)}
+    observed = observe(entity_samples(samples[kind]), 0, CPU)
+    assert removing_nothing_told(Polynomial(complete=True), observed, 0).normalize == expected
+    assert removing_nothing_told(Polynomial(degree=3), observed, 0).normalize == "auto"
 
 
 def test_replicas_with_and_without_forms_make_one_stack() -> None:
