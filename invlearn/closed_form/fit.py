@@ -196,7 +196,7 @@ def _in_exact_forms(settings: ClosedForm, observed: Observed, scorer: Scorer, se
 def _in_estimated_forms(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:
     """The code of third order in planes that codes of degree 2 point at."""
     kind = normalizations_of(settings)[0]
-    samples = normalized(observed.samples.double(), kind)
+    samples = normalized(observed.samples, kind)
     x, x_prime = (normalized(part, kind) for part in scorer.pairs[:2])
     parts = estimated_frame(replace(observed, samples=samples), Pairs(x, x_prime, scorer.pairs.distance), seed)
     return _in_forms(settings, Subspaces(kind, parts, exact=False), observed, scorer, seed) if parts else None
