@@ -175,7 +175,7 @@ def test_forms_of_other_shapes_are_refused(name: str) -> None:
         SolvedNetwork.like(Polynomial(), {**parameters, f"encoder.forms.{name}": torch.zeros(3)})
 
 
-@pytest.mark.parametrize("kind", ["few", "twice", "constant", "tiny", "alone", "one feature"])
+@pytest.mark.parametrize("kind", ["few", "twice", "constant", "tiny", "alone", "one feature", "no distortion"])
 def test_odd_samples_have_finite_codes(kind: str) -> None:
     generator = seeded_generator(0, "odd")
     signals = torch.randn(60, 6, generator=generator, dtype=torch.float64)
@@ -187,6 +187,7 @@ def test_odd_samples_have_finite_codes(kind: str) -> None:
         "tiny": 1e-30 * x,
         "alone": x[:, :1],
         "one feature": x[..., :1],
+        "no distortion": x[:, :1].repeat(1, 4, 1),
     }
     dataset = entity_samples(odd[kind])
     solved = fit(Polynomial(complete=True), observe(dataset, 0, CPU), dataset.pairs("valid", 0), 0)
