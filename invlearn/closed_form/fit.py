@@ -39,7 +39,7 @@ from invlearn.closed_form.third import (
     Subspaces,
     exact_subspaces,
     forms_of,
-    is_complete,
+    is_given,
     is_sparse,
     of_samples,
     removing_nothing_told,
@@ -61,7 +61,6 @@ REFITS = 8
 QUADRATIC = Polynomial(degree=2, normalize="none")
 """What planes are estimated by."""
 
-
 WIDTHS = 4
 """Features of a code of third order for each of a sample; 2d + 1 generic ones tell all orbits apart."""
 
@@ -78,7 +77,7 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
     Raises:
         UserError: Nothing varies between entities.
     """
-    scorer = Scorer(valid, given=observed.different is not None and not is_complete(settings))
+    scorer = Scorer(valid, given=is_given(settings, observed))
     settings = removing_nothing_told(settings, observed, seed)
     solved = search(settings, observed, scorer, seed)
     if solved is None:
@@ -101,9 +100,12 @@ def solve_like(settings: ClosedForm, choice: Chosen, observed: Observed, valid: 
         valid: Pairs that say how far apart different entities are.
         seed: Of random draws.
     """
-    scorer = Scorer(valid, given=observed.different is not None)
+    scorer = Scorer(valid, given=is_given(settings, observed))
     chosen = choice.candidate
     first = pinned(settings, chosen if chosen.degree or not chosen.rank else choice.quadratic)
+    if chosen.degree and not chosen.rank:
+        exact = _in_exact_forms(first, observed, scorer, seed)
+        return exact or _in_estimated_forms(first, observed, scorer, seed)
     view = next(view for view in _views(first, observed, scorer, seed) if view.draw == choice.draw)
     if not chosen.rank:
         return next(_in_a_frame(view, observed, scorer, seed), None)
@@ -206,7 +208,7 @@ def _in_forms(
     settings: ClosedForm, subspaces: Subspaces, observed: Observed, scorer: Scorer, seed: int
 ) -> Solved | None:
     """The code of all invariant forms of some subspaces, if there are any; its rank counts as 0."""
-    view = View(settings, subspaces.normalization, nn.Identity(), observed, scorer.pairs, seed=seed)
+    view = next(_views(replace(settings, normalize=subspaces.normalization), observed, scorer, seed))
     view = view.uncentred()  # as for lengths in planes
     forms = from_first(partial(forms_of, subspaces, view), view.x.device)
     if forms is None:

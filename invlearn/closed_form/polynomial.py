@@ -36,7 +36,7 @@ class Polynomial(ClosedForm):
         degree: As in ``ClosedForm``, and so are the others.
 
     Raises:
-        ValueError: A setting is out of range, or a complete code is asked for of another degree.
+        ValueError: A setting is out of range, or a complete code is asked for of another degree or some features.
     """
 
     complete: bool = False
@@ -50,6 +50,8 @@ class Polynomial(ClosedForm):
             raise ValueError(f"select must be at least 1, got {self.select}")
         if self.complete and self.degree not in ("auto", 3):
             raise ValueError(f"degree must be 3 where complete=true, got {self.degree}")
+        if self.complete and self.select != "auto":
+            raise ValueError(f"select must be auto where complete=true, got {self.select}")
         if self.complete:
             object.__setattr__(self, "degree", 3)
 

@@ -24,7 +24,7 @@ __all__ = [
     "Subspaces",
     "exact_subspaces",
     "forms_of",
-    "is_complete",
+    "is_given",
     "is_sparse",
     "of_samples",
     "removing_nothing_told",
@@ -52,14 +52,19 @@ class Subspaces(NamedTuple):
     """Whether the distortion moves nothing at all out of them."""
 
 
-def is_complete(settings: ClosedForm) -> bool:
+def _is_complete(settings: ClosedForm) -> bool:
     """Whether the code is to tell everything apart, rather than to meet given distances."""
     return isinstance(settings, Polynomial) and settings.complete
 
 
+def is_given(settings: ClosedForm, observed: Observed) -> bool:
+    """Whether there are distances of different entities that the code is to meet."""
+    return observed.different is not None and not _is_complete(settings)
+
+
 def removing_nothing_told(settings: ClosedForm, observed: Observed, seed: int) -> ClosedForm:
     """The settings of a complete code without normalisations that remove what tells entities apart."""
-    if not is_complete(settings) or settings.normalize != "auto":
+    if not _is_complete(settings) or settings.normalize != "auto":
         return settings
     some = observed.part(MEASURED, seed)
     length = torch.linalg.vector_norm(some.x, dim=1)
@@ -71,9 +76,13 @@ def removing_nothing_told(settings: ClosedForm, observed: Observed, seed: int) -
 
 def is_sparse(settings: ClosedForm, dim: int) -> bool:
     """Whether forms are tried: degree 3 is asked for, and its monomials are too many, or completeness is wanted."""
-    if not settings.linear or settings.degree != 3 or settings.rank != "auto":
+    if (
+        not isinstance(settings, Polynomial)
+        or settings.degree != 3
+        or (settings.rank, settings.select) != ("auto", "auto")
+    ):
         return False
-    return is_complete(settings) or monomial_count(dim, 3) > MOST_FEATURES[3]
+    return settings.complete or monomial_count(dim, 3) > MOST_FEATURES[3]
 
 
 def exact_subspaces(settings: ClosedForm, observed: Observed, seed: int) -> Subspaces | None:
