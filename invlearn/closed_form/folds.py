@@ -113,7 +113,7 @@ def frame_of_all(observed: Observed, folds: Sequence[Fold], seed: int) -> list[T
 
 def _cleaned(settings: ClosedForm, number: int, found: Sequence[Solved], fold: Fold, seed: int) -> Solved:
     """A fold again, without samples that disagree with their entity, and without pairs of these."""
-    scorer = Scorer(fold.valid, given=fold.observed.different is not None)
+    scorer = Scorer(fold.valid, given=is_given(settings, fold.observed))
     kept = _most_agree(settings, found, fold.observed)
     clean = scorer if scorer.given else scorer.only(~far_pairs(settings, found[number], scorer))
     return search(settings, fold.observed.only(kept), clean, seed) or found[number]
