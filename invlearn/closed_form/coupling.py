@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -18,7 +19,7 @@ SOLVED = 2_000
 """Pairs at most that tell which forms of coupled subspaces are invariant."""
 
 COUPLED = 2.5
-"""Standard errors of a cross-moment above which subspaces may be coupled; the eigenproblem decides."""
+"""Standard errors of a cross-moment above which subspaces may be coupled, of many; the eigenproblem decides."""
 
 EXACT, ESTIMATED = 1e-8, 0.5
 """Shares of variance within pairs below which a form is taken for an invariant, of exact subspaces and of others."""
@@ -27,7 +28,7 @@ CONSTANT = 1e-10
 """Share of the largest variance below which a product, or a combination of them, is constant."""
 
 MOST = 1_000
-"""Sets of subspaces at most whose forms are kept."""
+"""Sets of subspaces at most whose eigenproblems are solved."""
 
 BLOCK = 2**23
 """Numbers of products that are held at a time."""
@@ -78,7 +79,7 @@ def couplings(parts: Sequence[Tensor], x: Tensor, x_prime: Tensor, *, exact: boo
 
 
 def _coupled(p: Tensor, is_fixed: Tensor) -> Tensor:
-    """Sets of two and of three subspaces whose cross-moments are above 0, the surest of each subspace first.
+    """Sets of two and of three subspaces: all where these are few, else those whose cross-moments are above 0.
 
     Args:
         p: Products y·y' in each subspace, the constant first, ``(n, 1 + K)``.
@@ -92,6 +93,8 @@ def _coupled(p: Tensor, is_fixed: Tensor) -> Tensor:
     p = p / p.square().mean(0).sqrt().clamp(min=1e-300)
     square, indices = p.square(), torch.arange(count, device=p.device)
     is_new = ~is_fixed & (indices > 0)
+    free = int(is_new.sum())
+    least = -torch.inf if math.comb(free + 2, 3) + math.comb(free + 1, 2) <= MOST else COUPLED
     places, scores = [], []
     for a in [0, *is_new.nonzero()[:, 0].tolist()]:
         mean = (p * p[:, a, None]).T @ p / n
@@ -100,7 +103,7 @@ def _coupled(p: Tensor, is_fixed: Tensor) -> Tensor:
         if a == 0:
             score.fill_diagonal_(torch.inf)
         allowed = (is_new & (indices >= a))[:, None] & is_new & (indices[:, None] <= indices)
-        b, c = ((score > COUPLED) & allowed).nonzero().T
+        b, c = ((score > least) & allowed).nonzero().T
         places.append(torch.stack([torch.full_like(b, a), b, c], 1))
         scores.append(score[b, c])
     return _surest(torch.cat(places), torch.cat(scores), count)
