@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from invlearn.closed_form import lifts_of, observe
+from invlearn.closed_form import is_sparse, lifts_of, observe
 from invlearn.closed_form.candidates import ROWS_PER_FEATURE
 from invlearn.data import Batch
 from invlearn.nn import StackedLinear
@@ -77,6 +77,8 @@ def _describe_solving(experiment: Experiment) -> tuple[str, float]:
     size = 4 * observed.samples.numel() + 8 * (4 * largest**2 + part * (experiment.spec.dim + width))
     seconds = len(draws.seeds) * sum(lift.operations(rows) for lift in lifts) / _operations_per_second(device)
     listed = ", ".join(f"{lift.features:,} (degree {lift.degree}, rank {lift.rank})" for lift in lifts)
+    if is_sparse(solver, width):
+        listed = f"forms of third order; if the distortion shows no frame, {listed} too"
     lines = [
         *experiment.data.report,
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.spec.dim}, {rows:,} samples"

@@ -15,6 +15,7 @@ from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
 from invlearn.closed_form.stacking import padded, stacked
 from invlearn.closed_form.start import Start, find_start
+from invlearn.closed_form.third import is_sparse
 
 __all__ = [
     "ROWS_PER_FEATURE",
@@ -35,6 +36,7 @@ __all__ = [
     "find_start",
     "fit",
     "fit_to_all",
+    "is_sparse",
     "lifts_of",
     "observe",
     "padded",

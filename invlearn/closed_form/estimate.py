@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-__all__ = ["estimate_planes"]
+__all__ = ["estimate_planes", "shares_within"]
 
 FORMS = 60
 """Random combinations of forms whose eigenvectors are tried."""
@@ -44,7 +44,7 @@ def estimate_planes(forms: Tensor, x: Tensor, entity: Tensor, generator: torch.G
         into[:, : plane.shape[1]] = plane
     x, entity = x[:JUDGED], entity[:JUDGED]
     lengths = torch.stack([(x @ whole[..., part].T).square() for part in (0, 1)]).sum(0).sqrt()
-    shares = _shares_within(lengths, entity)
+    shares = shares_within(lengths, entity)
     widths = torch.tensor([plane.shape[1] for plane in planes], device=x.device)
     order, free = shares.argsort().tolist(), torch.ones(len(planes), dtype=torch.bool, device=x.device)
     taken: list[Tensor] = []
@@ -56,7 +56,7 @@ def estimate_planes(forms: Tensor, x: Tensor, entity: Tensor, generator: torch.G
     return taken
 
 
-def _shares_within(values: Tensor, entity: Tensor) -> Tensor:
+def shares_within(values: Tensor, entity: Tensor) -> Tensor:
     """Share of the variance of values ``(n, m)`` that lies within entities, ``(m,)``."""
     _, index, counts = torch.unique_consecutive(entity, return_inverse=True, return_counts=True)
     means = values.new_zeros(len(counts), values.shape[1]).index_add_(0, index, values) / counts[:, None]

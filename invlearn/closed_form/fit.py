@@ -35,6 +35,15 @@ from invlearn.closed_form.score import Scorer
 from invlearn.closed_form.selected import Selected
 from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
+from invlearn.closed_form.third import (
+    Subspaces,
+    exact_subspaces,
+    forms_of,
+    is_given,
+    is_sparse,
+    of_samples,
+    removing_nothing_told,
+)
 from invlearn.closed_form.view import Lift, View, normalized
 from invlearn.data import Pairs
 from invlearn.data.seeding import seeded_generator
@@ -52,6 +61,9 @@ REFITS = 8
 QUADRATIC = Polynomial(degree=2, normalize="none")
 """What planes are estimated by."""
 
+WIDTHS = 4
+"""Features of a code of third order for each of a sample; 2d + 1 generic ones tell all orbits apart."""
+
 
 def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> Solved:
     """Solve candidates, and choose the best by validation pairs; of those about as good, the smallest lift.
@@ -65,7 +77,8 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
     Raises:
         UserError: Nothing varies between entities.
     """
-    scorer = Scorer(valid, given=observed.different is not None)
+    scorer = Scorer(valid, given=is_given(settings, observed))
+    settings = removing_nothing_told(settings, observed, seed)
     solved = search(settings, observed, scorer, seed)
     if solved is None:
         raise UserError("model: nothing varies between entities, and so nothing tells them apart")
@@ -87,9 +100,12 @@ def solve_like(settings: ClosedForm, choice: Chosen, observed: Observed, valid: 
         valid: Pairs that say how far apart different entities are.
         seed: Of random draws.
     """
-    scorer = Scorer(valid, given=observed.different is not None)
+    scorer = Scorer(valid, given=is_given(settings, observed))
     chosen = choice.candidate
     first = pinned(settings, chosen if chosen.degree or not chosen.rank else choice.quadratic)
+    if chosen.degree and not chosen.rank:
+        exact = _in_exact_forms(first, observed, scorer, seed)
+        return exact or _in_estimated_forms(first, observed, scorer, seed)
     view = next(view for view in _views(first, observed, scorer, seed) if view.draw == choice.draw)
     if not chosen.rank:
         return next(_in_a_frame(view, observed, scorer, seed), None)
@@ -132,6 +148,14 @@ def search(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) 
 
 def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
     """The best of each lift: of every view the linear one, frames, and what is cheap; then the rest of the best one."""
+    if is_sparse(settings, observed.dim):
+        exact = _in_exact_forms(settings, observed, scorer, seed)
+        if exact is not None:
+            yield exact
+            return
+        estimated = _in_estimated_forms(settings, observed, scorer, seed)
+        if estimated is not None:
+            yield estimated
     best: tuple[View, Candidate] | None = None
     views: list[View] = []  # the first one alone: each holds all samples
     count = 0
@@ -160,6 +184,42 @@ def _cheap_solutions(
     if _may_be_lengths(settings) and settings.rank == "auto" and sees_all:
         yield from from_first(lambda: list(_in_a_frame(view, observed, scorer, seed)), view.mean.device)
     yield from _of_lifts(settings, view, scorer, [size for size in cheap if size.degree > 1], seed)
+
+
+def _in_exact_forms(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:
+    """The code of third order in the subspaces that the distortion keeps, if it shows any."""
+    subspaces = from_first(partial(exact_subspaces, settings, observed, seed), observed.entity.device)
+    if subspaces is None:
+        return None
+    # What this code tells apart, given distances may not: they do not choose its width.
+    return _in_forms(settings, subspaces, observed, Scorer(scorer.pairs, given=False), seed)
+
+
+def _in_estimated_forms(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:
+    """The code of third order in planes that codes of degree 2 point at."""
+    kind = normalizations_of(settings)[0]
+    samples = normalized(observed.samples, kind)
+    x, x_prime = (normalized(part, kind) for part in scorer.pairs[:2])
+    parts = estimated_frame(replace(observed, samples=samples), Pairs(x, x_prime, scorer.pairs.distance), seed)
+    return _in_forms(settings, Subspaces(kind, parts, exact=False), observed, scorer, seed) if parts else None
+
+
+def _in_forms(
+    settings: ClosedForm, subspaces: Subspaces, observed: Observed, scorer: Scorer, seed: int
+) -> Solved | None:
+    """The code of all invariant forms of some subspaces, if there are any; its rank counts as 0."""
+    view = next(_views(replace(settings, normalize=subspaces.normalization), observed, scorer, seed))
+    view = view.uncentred()  # as for lengths in planes
+    forms = from_first(partial(forms_of, subspaces, view), view.x.device)
+    if forms is None:
+        return None
+    sums = view.moments(forms, seed)
+    problem = Eigenproblem(*sums.covariances(), sums.mean, torch.ones_like(sums.mean))
+    best = from_first(partial(_best_cut, settings, view, scorer, forms, problem), view.x.device)
+    if best is None:
+        return None
+    candidates = [one._replace(rank=0) for one in best.candidates]
+    return replace(best, candidates=candidates, projection=view.axes[:, :0], forms=of_samples(forms, view))
 
 
 def _views(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Iterator[View]:
@@ -293,8 +353,9 @@ def _best_cut(settings: ClosedForm, view: View, scorer: Scorer, lift: Lift, prob
     """The best ridge and width of the code of a lift; None if nothing in it varies between entities."""
     changes: Tensor | None = None
     best, tried = None, []
+    widest = max(COMPONENTS[-1], WIDTHS * lift.rank if lift.degree == 3 else 0)
     for ridge in RIDGES if settings.ridge == "auto" else (settings.ridge,):
-        most = COMPONENTS[-1] if settings.components == "auto" else settings.components
+        most = widest if settings.components == "auto" else settings.components
         solution = problem.solve(ridge, max(most, COMPONENTS[-1]))
         width = min(int((solution.weights > 0).sum()), most)
         if not width:

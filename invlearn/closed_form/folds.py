@@ -20,6 +20,7 @@ from invlearn.closed_form.score import Scorer
 from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
 from invlearn.closed_form.stacking import stacked
+from invlearn.closed_form.third import is_given
 from invlearn.data import Dataset, Pairs, Split
 from invlearn.errors import UserError
 from invlearn.losses.functional import code_distance
@@ -74,7 +75,7 @@ def fit_to_all(settings: ClosedForm, observed: Observed, folds: Sequence[Fold], 
         kept = _most_agree(settings, found, observed)
     else:
         kept = all_of(observed)
-    scorer = Scorer(folds[0].valid, given=observed.different is not None)
+    scorer = Scorer(folds[0].valid, given=is_given(settings, observed))
     pooled = _pooled([one.candidates for one in found])
     chosen = _best(pooled, scorer)
     quadratic = _quadratic_for(chosen, pooled, scorer)
@@ -112,7 +113,7 @@ def frame_of_all(observed: Observed, folds: Sequence[Fold], seed: int) -> list[T
 
 def _cleaned(settings: ClosedForm, number: int, found: Sequence[Solved], fold: Fold, seed: int) -> Solved:
     """A fold again, without samples that disagree with their entity, and without pairs of these."""
-    scorer = Scorer(fold.valid, given=fold.observed.different is not None)
+    scorer = Scorer(fold.valid, given=is_given(settings, fold.observed))
     kept = _most_agree(settings, found, fold.observed)
     clean = scorer if scorer.given else scorer.only(~far_pairs(settings, found[number], scorer))
     return search(settings, fold.observed.only(kept), clean, seed) or found[number]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from invlearn.closed_form.forms import Forms
 from invlearn.closed_form.lift import Lengths, Monomials, monomial_count
 from invlearn.closed_form.settings import ClosedForm
 from invlearn.nn import AutoEncoder
@@ -38,7 +39,8 @@ class Normalize(nn.Module):
 class SolvedEncoder(nn.Module):
     r"""Maps samples ``(R, B, d)`` to codes ``(R, B, k)``.
 
-    .. math:: z = φ(x) W + b, \quad φ = (\text{monomials of } y P, \; \text{lengths of } y), \quad y = f(\hat x) - μ
+    .. math:: z = φ(x) W + b, \quad φ = (\text{monomials of } y P, \; \text{lengths and forms of } y), \quad
+        y = f(\hat x) - μ
 
     Args:
         normalize: Makes x̂ of x.
@@ -47,8 +49,9 @@ class SolvedEncoder(nn.Module):
         components: P, ``(R, D, r)``; with r = 0 there are no monomials.
         degree: Of the monomials.
         frame: Of the lengths, ``(R, D, W, K)``; with K = 0 there are none.
-        weight: W, ``(R, m + K, k)``.
+        weight: W, ``(R, m + K + J, k)``.
         bias: b, ``(R, k)``.
+        forms: J of them, or none.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class SolvedEncoder(nn.Module):
         frame: Tensor,
         weight: Tensor,
         bias: Tensor,
+        forms: Forms | None = None,
     ):
         super().__init__()
         self.normalize = normalize
@@ -69,16 +73,19 @@ class SolvedEncoder(nn.Module):
         self.mean, self.components = nn.Parameter(mean), nn.Parameter(components)
         self.monomials = Monomials(components.shape[-1], degree)
         self.lengths = Lengths(frame)
+        self.forms = forms
         self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
 
     def lift(self, x: Tensor) -> Tensor:
-        """φ of samples ``(R, B, d)``, ``(R, B, m + K)``."""
+        """φ of samples ``(R, B, d)``, ``(R, B, m + K + J)``."""
         x = self.features(self.normalize(x)) - self.mean[:, None]
         parts = []
         if self.monomials.rank:
             parts.append(self.monomials(x @ self.components))
         if self.lengths.features:
             parts.append(self.lengths(x))
+        if self.forms is not None:
+            parts.append(self.forms(x))
         return torch.cat(parts, dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -116,9 +123,22 @@ class SolvedNetwork(AutoEncoder):
         features = settings.restore(
             {name.removeprefix(prefix): value for name, value in empty.items() if name.startswith(prefix)}
         )
+        forms = _forms_of(empty)
         if [centre.ndim, mean.ndim, components.ndim, frame.ndim, weight.ndim] != [1, 2, 3, 4, 3]:
             raise ValueError("the parameters are of no solved network")
-        rank, lifted = components.shape[-1], weight.shape[1] - frame.shape[-1]
+        lengths = frame.shape[-1] + (forms.features if forms else 0)
+        rank, lifted = components.shape[-1], weight.shape[1] - lengths
         degree = next((p for p in (1, 2, 3) if rank and monomial_count(rank, p) == lifted), 1)
         sizes = {"mean": mean, "components": components, "frame": frame, "weight": weight, "bias": bias}
-        return cls(SolvedEncoder(Normalize(centre, sphere), features, degree=degree, **sizes))
+        return cls(SolvedEncoder(Normalize(centre, sphere), features, degree=degree, forms=forms, **sizes))
+
+
+def _forms_of(parameters: Mapping[str, Tensor]) -> Forms | None:
+    """The forms among stored parameters; None where there are none, as in those of earlier versions."""
+    found = [parameters.get(f"encoder.forms.{name}") for name in ("frame", "factors", "coefficients")]
+    frame, factors, coefficients = found
+    if frame is None or factors is None or coefficients is None:
+        return None
+    if [frame.ndim, factors.ndim, coefficients.ndim] != [4, 4, 5]:
+        raise ValueError("the parameters are of no forms")
+    return Forms(frame, factors, coefficients)

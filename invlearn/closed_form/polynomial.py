@@ -29,14 +29,17 @@ class Polynomial(ClosedForm):
     fitted to them too.
 
     Args:
+        complete: Whether to tell everything apart that no distortion makes equal, mirror images among it. That takes
+            degree 3, and distances of different entities are not met then.
         select: How many features of a sample are looked at, at least 1: those of the largest variance between entities
             for that within them. ``auto`` tries 32, 128, 512 and all of more than 64.
         degree: As in ``ClosedForm``, and so are the others.
 
     Raises:
-        ValueError: A setting is out of range.
+        ValueError: A setting is out of range, or a complete code is asked for of another degree or some features.
     """
 
+    complete: bool = False
     select: int | Literal["auto"] = "auto"
 
     linear = True
@@ -45,6 +48,12 @@ class Polynomial(ClosedForm):
         super().__post_init__()
         if self.select != "auto" and self.select < 1:
             raise ValueError(f"select must be at least 1, got {self.select}")
+        if self.complete and self.degree not in ("auto", 3):
+            raise ValueError(f"degree must be 3 where complete=true, got {self.degree}")
+        if self.complete and self.select != "auto":
+            raise ValueError(f"select must be auto where complete=true, got {self.select}")
+        if self.complete:
+            object.__setattr__(self, "degree", 3)
 
     def feature_count(self, dim: int) -> int:
         """How many features a sample has."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from invlearn.closed_form.candidates import Candidate
+from invlearn.closed_form.forms import Forms
 
 __all__ = ["Solved"]
 
@@ -26,7 +27,7 @@ class Solved:
     mean: Tensor
     """Of those features, ``(D,)``."""
     projection: Tensor
-    """``(D, r)``; r is 0 where the code is lengths in a frame."""
+    """``(D, r)``; r is 0 where the code is of a frame."""
     frame: list[Tensor]
     """Subspaces, ``(D, w)`` each."""
     weight: Tensor
@@ -35,6 +36,8 @@ class Solved:
     """``(k,)``."""
     draw: int = 0
     """Which of the features that were drawn."""
+    forms: Forms | None = None
+    """Of the frame's subspaces, where the code is made of such; then there are no projection and no lengths."""
     left_out: int = 0
     """Training samples that it was found without, since they do not agree with their entity."""
 

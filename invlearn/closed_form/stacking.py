@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from invlearn.closed_form.forms import stacked_forms
 from invlearn.closed_form.lift import Monomials
 from invlearn.closed_form.network import Normalize, SolvedEncoder, SolvedNetwork
 from invlearn.closed_form.settings import ClosedForm
@@ -26,20 +27,23 @@ def stacked(settings: ClosedForm, solved: Sequence[Solved]) -> SolvedNetwork:
     """Networks of different widths as one: what one of them lacks has the weight 0."""
     features = [one.features.state_dict() for one in solved]
     rank = max(one.projection.shape[1] for one in solved)
-    degree = max((one.best.degree for one in solved), default=1) or 1
+    degree = max((one.best.degree for one in solved if one.projection.shape[1]), default=1)
     parts = max(len(one.frame) for one in solved)
     width = max((part.shape[1] for one in solved for part in one.frame), default=1)
     codes = max(len(one.bias) for one in solved)
     dim = len(solved[0].mean)
     lift = Monomials(rank, degree)
     monomials = lift.features if rank else 0
+    forms = stacked_forms([one.forms for one in solved], solved[0].mean)
     frames, weights = [], []
     for one in solved:
         columns = [padded(part, (dim, width)) for part in one.frame]
         frame = torch.stack(columns, dim=-1) if columns else one.mean.new_zeros(dim, width, 0)
         frames.append(padded(frame, (dim, width, parts)))
-        weight = one.weight.new_zeros(monomials + parts, codes)
-        if one.frame:
+        weight = one.weight.new_zeros(monomials + parts + (forms.features if forms else 0), codes)
+        if one.forms is not None:
+            rows = monomials + parts + torch.arange(one.forms.features)
+        elif one.frame:
             rows = monomials + torch.arange(len(one.frame))
         else:
             rows = lift.within(one.projection.shape[1], one.best.degree)
@@ -57,6 +61,7 @@ def stacked(settings: ClosedForm, solved: Sequence[Solved]) -> SolvedNetwork:
             degree=degree,
             frame=torch.stack(frames),
             weight=torch.stack(weights),
+            forms=forms,
             bias=torch.stack([padded(one.bias, (codes,)) for one in solved]),
         )
     )

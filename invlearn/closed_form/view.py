@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from invlearn.closed_form.candidates import RANKS, ROWS_PER_FEATURE, Candidate, flags_of, lifts_of
+from invlearn.closed_form.forms import Forms
 from invlearn.closed_form.lift import Lengths, Monomials
 from invlearn.closed_form.moments import CHUNK, Moments, moments
 from invlearn.closed_form.network import Normalize
@@ -22,7 +23,7 @@ from invlearn.system import processes
 
 __all__ = ["Lift", "View", "normalized"]
 
-Lift = Monomials | Lengths
+Lift = Monomials | Lengths | Forms
 
 BLOCK = 2**22
 """Numbers of samples of which features are made at a time."""

@@ -20,15 +20,25 @@ def _rules() -> dict[str, Any]:
 
 
 def with_default_model(overrides: Sequence[str]) -> list[str]:
-    """Overrides with the model that the dataset among them chooses, where they choose none.
+    """Overrides with the model that the dataset among them chooses, where neither they nor their preset choose one.
 
     Example:
         >>> with_default_model(["dataset=entities", "seed=1"])
         ['model=auto', 'dataset=entities', 'seed=1']
     """
     chosen = dict(override.lstrip("+").split("=", 1) for override in overrides if "=" in override)
-    model = None if "model" in chosen else _rules()["model"].get(chosen.get("dataset"))
+    is_chosen = "model" in chosen or _chooses_model(chosen.get("preset"))
+    model = None if is_chosen else _rules()["model"].get(chosen.get("dataset"))
     return [f"model={model}", *overrides] if model else list(overrides)
+
+
+def _chooses_model(preset: str | None) -> bool:
+    """Whether it is a preset of ours that brings a model."""
+    path = conf_dir() / "preset" / f"{preset}.yaml"
+    if preset is None or not path.is_file():
+        return False
+    defaults = yaml.safe_load(path.read_text(encoding="utf-8")).get("defaults", [])
+    return any("override /model" in entry for entry in defaults if isinstance(entry, Mapping))
 
 
 def by_kind(group: str, node: Mapping[str, Any], kind: str, dim: int) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def test_help_names_every_command_group_and_key(invlearn) -> None:
     assert re.search(r"dataset=.*permcycle.*\bdefault\W+shift\n", text)
     of_entities = text.partition("\ndataset=entities\n")[2].partition("\n\n")[0]
     assert "optimizer=adamw" in of_entities
-    for key in ("seed", "replicas", "device", "dtype", "preset=paper|quick|smoke"):
+    for key in ("seed", "replicas", "device", "dtype", "preset=complete|paper|quick|smoke"):
         assert f"  {key}" in text
 
 

@@ -1,0 +1,121 @@
+"""Third order without all cubic monomials: forms of the subspaces that the distortion keeps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from invlearn.closed_form.candidates import MOST_FEATURES, normalizations_of
+from invlearn.closed_form.coupling import ESTIMATED, TESTED, couplings
+from invlearn.closed_form.estimate import shares_within
+from invlearn.closed_form.forms import Forms
+from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
+from invlearn.closed_form.lift import monomial_count
+from invlearn.closed_form.observed import Observed
+from invlearn.closed_form.polynomial import Polynomial
+from invlearn.closed_form.settings import ClosedForm, Normalization
+from invlearn.closed_form.view import View, normalized
+from invlearn.data.seeding import seeded_generator
+
+__all__ = [
+    "Subspaces",
+    "exact_subspaces",
+    "forms_of",
+    "is_given",
+    "is_sparse",
+    "of_samples",
+    "removing_nothing_told",
+]
+
+WIDEST = 5
+"""Dimensions of a subspace at most: three of them have 125 products."""
+
+
+MEASURED = 10_000
+"""Samples that tell whether their lengths and means tell entities apart."""
+
+PAIRS_PER_PRODUCT = 4
+"""Pairs at least for each product of three coordinates: with few, some combination is invariant by chance."""
+
+
+class Subspaces(NamedTuple):
+    """What forms are of."""
+
+    normalization: Normalization
+    """What is removed of each sample first."""
+    parts: list[Tensor]
+    """Vectors that span each, ``(d, w)``."""
+    exact: bool
+    """Whether the distortion moves nothing at all out of them."""
+
+
+def _is_complete(settings: ClosedForm) -> bool:
+    """Whether the code is to tell everything apart, rather than to meet given distances."""
+    return isinstance(settings, Polynomial) and settings.complete
+
+
+def is_given(settings: ClosedForm, observed: Observed) -> bool:
+    """Whether there are distances of different entities that the code is to meet."""
+    return observed.different is not None and not _is_complete(settings)
+
+
+def removing_nothing_told(settings: ClosedForm, observed: Observed, seed: int) -> ClosedForm:
+    """The settings of a complete code without normalisations that remove what tells entities apart."""
+    if not _is_complete(settings) or settings.normalize != "auto":
+        return settings
+    some = observed.part(MEASURED, seed)
+    length = torch.linalg.vector_norm(some.x, dim=1)
+    for kind, removed in (("none", length), ("sphere", normalized(some.x, "sphere").mean(1))):
+        if not float(shares_within(removed[:, None], some.entity)) > ESTIMATED:
+            return replace(settings, normalize=kind)
+    return settings
+
+
+def is_sparse(settings: ClosedForm, dim: int) -> bool:
+    """Whether forms are tried: degree 3 is asked for, and its monomials are too many, or completeness is wanted."""
+    if (
+        not isinstance(settings, Polynomial)
+        or settings.degree != 3
+        or (settings.rank, settings.select) != ("auto", "auto")
+    ):
+        return False
+    return settings.complete or monomial_count(dim, 3) > MOST_FEATURES[3]
+
+
+def exact_subspaces(settings: ClosedForm, observed: Observed, seed: int) -> Subspaces | None:
+    """Those that the distortion moves nothing out of, perhaps of normalised samples; None where there are none."""
+    d = observed.dim
+    if observed.same < fewest_pairs(d):
+        return None
+    same = observed.same_pairs(frame_pairs(d))
+    for kind in normalizations_of(settings):
+        x, x_prime = (normalized(part, kind) for part in same[:2])
+        parts = find_frame(x, x_prime, seeded_generator(seed, "frame")).parts
+        if parts and max(part.shape[1] for part in parts) <= WIDEST:
+            return Subspaces(kind, parts, exact=True)
+    return None
+
+
+def forms_of(subspaces: Subspaces, view: View) -> Forms | None:
+    """The invariant forms of some subspaces, as a lift of a view that is not centred; None if it shows none."""
+    # Of a vector e in the samples' space, that in the view's: x·e = (x·axes)·(variances · axesᵀe).
+    parts = [view.variances[:, None] * (view.axes.T @ part) for part in subspaces.parts]
+    frame = view.x.new_zeros(view.x.shape[1], max(part.shape[1] for part in parts), len(parts))
+    for index, part in enumerate(parts):
+        frame[:, : part.shape[1], index] = part
+    same = Observed(view.x, view.entity, None).same_pairs(TESTED)
+    if len(same.x) < PAIRS_PER_PRODUCT * frame.shape[1] ** 3:
+        return None
+    found = couplings(parts, same.x, same.x_prime, exact=subspaces.exact)
+    if not len(found.places):
+        return None
+    return Forms.of(frame, found.places, found.coefficients).requires_grad_(False)
+
+
+def of_samples(forms: Forms, view: View) -> Forms:
+    """Forms of a view as those of its samples."""
+    frame = torch.einsum("dr,nrwk->ndwk", view.axes, forms.frame)
+    return Forms(frame, forms.factors, forms.coefficients).requires_grad_(False)
