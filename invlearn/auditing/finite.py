@@ -1,0 +1,295 @@
+"""Finite symmetries: the elements by which pairs of the data differ, and others, that leave a code unchanged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+__all__ = ["Element", "cycles_of", "elements_of_pairs", "generated", "is_closed", "signed_permutation", "variations"]
+
+TURNED = 0.3
+"""Largest difference of a matrix from a signed permutation that it is taken for."""
+
+SHARP = 1e-3
+"""Root mean square difference of two elements, of entries of size 1, that are the same without noise."""
+
+BLURRED = 0.5
+"""The same with any noise at most."""
+
+OFTEN = 3
+"""Pairs that show an element at least; what one pair shows may be chance."""
+
+MOST_ELEMENTS = 512
+"""Elements of a group that are listed."""
+
+EQUAL = 1e-3
+"""Largest difference of entries of two elements that are the same."""
+
+
+@dataclass(frozen=True)
+class Element:
+    """A linear map of samples."""
+
+    matrix: Tensor
+    """``(d, d)``."""
+    source: str
+    """Where it comes from: ``pairs``, or in words."""
+    pairs: int = 0
+    """How many pairs of the data differ by it."""
+
+    @property
+    def permutation(self) -> list[int] | None:
+        """Index that each feature's value moves to, where it is a permutation without signs."""
+        found = signed_permutation(self.matrix, EQUAL)
+        return found[0] if found and min(found[1]) > 0 else None
+
+    @property
+    def order(self) -> int | None:
+        """How often it has to be applied to come back; None beyond a thousand."""
+        power, eye = self.matrix, torch.eye(len(self.matrix), dtype=torch.float64)
+        for count in range(1, 1001):
+            if float((power - eye).abs().max()) < count * EQUAL:
+                return count
+            power = power @ self.matrix
+        return None
+
+
+def signed_permutation(matrix: Tensor, tolerance: float = TURNED) -> tuple[list[int], list[int]] | None:
+    """The signed permutation that a matrix nearly is: where the value of each feature goes, and with which sign.
+
+    Example:
+        >>> signed_permutation(torch.tensor([[0.1, 1.0], [-0.9, 0.0]]))
+        ([1, 0], [-1, 1])
+    """
+    rows, columns = linear_sum_assignment(-matrix.abs().numpy())
+    goes = np.empty(len(rows), dtype=int)
+    goes[columns] = rows
+    signs = matrix[torch.from_numpy(goes), torch.arange(len(goes))].sign()
+    exact = _as_matrix(goes.tolist(), signs.tolist())
+    if float((exact - matrix).abs().max()) > tolerance or not bool(signs.all()):
+        return None
+    return goes.tolist(), [int(sign) for sign in signs]
+
+
+def _as_matrix(goes: Sequence[int], signs: Sequence[float] | None = None) -> Tensor:
+    d = len(goes)
+    matrix = torch.zeros(d, d, dtype=torch.float64)
+    values = torch.ones(d, dtype=torch.float64) if signs is None else torch.tensor(signs, dtype=torch.float64)
+    matrix[torch.tensor(goes), torch.arange(d)] = values
+    return matrix
+
+
+def cycles_of(goes: Sequence[int]) -> list[list[int]]:
+    """The cycles of a permutation, without fixed points.
+
+    Example:
+        >>> cycles_of([2, 1, 3, 0])
+        [[0, 2, 3]]
+    """
+    left, cycles = set(range(len(goes))), []
+    while left:
+        cycle = [min(left)]
+        while (after := goes[cycle[-1]]) != cycle[0]:
+            cycle.append(after)
+        left -= set(cycle)
+        if len(cycle) > 1:
+            cycles.append(cycle)
+    return cycles
+
+
+def elements_of_pairs(x: Tensor, x_prime: Tensor, parts: Sequence[Tensor]) -> tuple[list[Element], float]:
+    """The elements by which samples of the same entity differ, if they are few: each pair turns every plane by an angle.
+
+    Planes are turned, or all are reflected; single directions keep or change their sign. Elements that several pairs
+    share are averaged over these, and what is nearly a signed permutation is made one.
+
+    Args:
+        x: Samples ``(n, d)``.
+        x_prime: Samples of the same entities.
+        parts: Planes and single directions in which the lengths of a pair agree, ``(d, w)`` each.
+
+    Returns:
+        The elements, the most frequent first, and the share of pairs that differ by one of them; none where parts are
+        larger than planes, or elements do not recur.
+    """
+    if not parts or any(part.shape[1] > 2 for part in parts):  # noqa: PLR2004
+        return [], 0.0
+    whole = torch.cat(list(parts), dim=1)
+    back = torch.linalg.pinv(whole)
+    before, after = x @ whole, x_prime @ whole
+    found: list[Element] = []
+    explained = torch.zeros(len(x), dtype=torch.bool)
+    for is_reflected in (False, True):
+        turns, blur = _turns(before, after, [part.shape[1] for part in parts], is_reflected)
+        for members in _clusters(turns, min(BLURRED, max(SHARP, 5 * blur))):
+            mean = turns[members].mean(0)
+            matrix = back.T @ _block_diagonal(mean, [part.shape[1] for part in parts], is_reflected) @ whole.T
+            found.append(Element(_rounded(matrix), "pairs", len(members)))
+            explained[members] = True
+    return sorted(found, key=lambda one: -one.pairs), float(explained.double().mean())
+
+
+def _turns(before: Tensor, after: Tensor, widths: list[int], is_reflected: bool) -> tuple[Tensor, float]:
+    """Cosine and sine of the angle in each plane, and the sign in each direction, ``(n, m)``, and their noise."""
+    turns, noise, start = [], [], 0
+    for width in widths:
+        u, v = before[:, start : start + width], after[:, start : start + width]
+        start += width
+        lengths = u.norm(dim=1) * v.norm(dim=1)
+        noise.append((v.norm(dim=1) - u.norm(dim=1)).abs() / u.norm(dim=1).clamp(min=1e-300))
+        if width == 1:
+            turns.append((u * v).sign())
+            continue
+        a, b = u.T
+        p, q = v.T
+        sine = b * p + a * q if is_reflected else a * q - b * p
+        cosine = a * p - b * q if is_reflected else a * p + b * q
+        turns.append(torch.stack([cosine, sine], dim=1) / lengths.clamp(min=1e-300)[:, None])
+    return torch.cat(turns, dim=1), float(torch.stack(noise).median())
+
+
+def _block_diagonal(turns: Tensor, widths: list[int], is_reflected: bool) -> Tensor:
+    blocks, start = [], 0
+    for width in widths:
+        if width == 1:
+            blocks.append(turns[start].sign().view(1, 1))
+        else:
+            c, s = turns[start : start + 2] / turns[start : start + 2].norm().clamp(min=1e-300)
+            rows = [torch.stack([c, s]), torch.stack([s, -c])] if is_reflected else [torch.stack([c, -s]), torch.stack([s, c])]
+            blocks.append(torch.stack(rows))
+        start += width
+    return torch.block_diag(*blocks)
+
+
+def _clusters(turns: Tensor, tolerance: float) -> list[Tensor]:
+    """Indices of rows that agree, the rows of each cluster ``(k,)``, as far as there are several."""
+    free, clusters = torch.ones(len(turns), dtype=torch.bool), []
+    for index in range(len(turns)):
+        if not free[index]:
+            continue
+        near = (turns - turns[index]).square().mean(1).sqrt() < tolerance
+        members = (near & free).nonzero()[:, 0]
+        free[members] = False
+        if len(members) >= OFTEN:
+            clusters.append(members)
+    return clusters
+
+
+def _rounded(matrix: Tensor) -> Tensor:
+    found = signed_permutation(matrix)
+    return matrix if found is None else _as_matrix(*found)
+
+
+def variations(elements: Sequence[Element], singles: Sequence[Tensor], d: int) -> Iterator[Element]:
+    """Other elements that a code may ignore: signs, swaps of features, reversals, along a cycle too.
+
+    Args:
+        elements: Those that pairs of the data show.
+        singles: Single directions, dual to each other in pairs: ``(d, 2)`` each, a direction and the form that reads it.
+        d: Features of a sample.
+    """
+    eye = torch.eye(d, dtype=torch.float64)
+    yield Element(eye.flip(0), "mirror image")
+    yield Element(-eye, "sign")
+    for count in range(1, min(len(singles), 4) + 1):
+        for some in combinations(range(len(singles)), count):
+            flip = eye.clone()
+            for index in some:
+                direction, form = singles[index].T
+                flip -= 2 * torch.outer(direction, form)
+            yield Element(_rounded(flip), "sign of single directions")
+    cycle = next((one.permutation for one in elements if one.permutation and _is_cycle(one.permutation)), None)
+    if cycle is not None:
+        along = cycles_of(cycle)[0]
+        for factor in range(2, d):
+            if math.gcd(factor, d) == 1:
+                goes = list(range(d))
+                for place, index in enumerate(along):
+                    goes[index] = along[place * factor % d]
+                name = "mirror image along the cycle" if factor == d - 1 else f"every {factor}. step along the cycle"
+                yield Element(_as_matrix(goes), name)
+    for index in range(d):
+        flip = eye.clone()
+        flip[index, index] = -1.0
+        yield Element(flip, "sign of one feature")
+    for first, second in combinations(range(d), 2):
+        goes = list(range(d))
+        goes[first], goes[second] = second, first
+        yield Element(_as_matrix(goes), "swap of two features")
+
+
+def _is_cycle(goes: Sequence[int]) -> bool:
+    cycles = cycles_of(goes)
+    return len(cycles) == 1 and len(cycles[0]) == len(goes)
+
+
+def generated(elements: Sequence[Element]) -> list[Element] | None:
+    """The group that elements generate, the identity first; None beyond ``MOST_ELEMENTS``."""
+    if not elements:
+        return []
+    d = len(elements[0].matrix)
+    group = [Element(torch.eye(d, dtype=torch.float64), "identity")]
+    known = _Known()
+    known.add(group[0].matrix)
+    for one in elements:
+        if known.add(one.matrix):
+            group.append(one)
+    generators, index = group[1:], 0
+    while index < len(group):
+        for one in generators:
+            matrix = _rounded_if_equal(group[index].matrix @ one.matrix)
+            if known.add(matrix):
+                if len(group) == MOST_ELEMENTS:
+                    return None
+                group.append(Element(matrix, "product"))
+        index += 1
+    return group
+
+
+def is_closed(elements: Sequence[Element]) -> bool:
+    """Whether all products of elements, the identity among them, are elements."""
+    known = _Known()
+    for one in elements:
+        known.add(one.matrix)
+    if elements:
+        known.add(torch.eye(len(elements[0].matrix), dtype=torch.float64))
+    return not any(known.add(one.matrix @ other.matrix) for one, other in product(elements, repeat=2))
+
+
+def _rounded_if_equal(matrix: Tensor) -> Tensor:
+    found = signed_permutation(matrix, EQUAL)
+    return matrix if found is None else _as_matrix(*found)
+
+
+class _Known:
+    """Matrices that have been seen; products of inexact ones are compared with a tolerance."""
+
+    def __init__(self) -> None:
+        self.matrices: Tensor | None = None
+
+    def add(self, matrix: Tensor) -> bool:
+        """Whether it is new; then it is kept."""
+        row = matrix.flatten()[None]
+        if self.matrices is None:
+            self.matrices = row
+            return True
+        if bool(((self.matrices - row).abs().amax(1) < 10 * EQUAL).any()):
+            return False
+        self.matrices = torch.cat([self.matrices, row])
+        return True
+
+
+def merged(elements: Sequence[Element], more: Sequence[Element]) -> list[Element]:
+    """Elements without repetitions."""
+    known, kept = _Known(), []
+    for one in [*elements, *more]:
+        if known.add(one.matrix):
+            kept.append(replace(one))
+    return kept
