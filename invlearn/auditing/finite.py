@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations, product
+from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-__all__ = ["Element", "cycles_of", "elements_of_pairs", "generated", "is_closed", "signed_permutation", "variations"]
+__all__ = ["Element", "cycles_of", "elements_of_pairs", "generated", "signed_permutation", "variations", "without_repetitions"]
 
 TURNED = 0.3
 """Largest difference of a matrix from a signed permutation that it is taken for."""
@@ -23,8 +23,8 @@ SHARP = 1e-3
 BLURRED = 0.5
 """The same with any noise at most."""
 
-OFTEN = 3
-"""Pairs that show an element at least; what one pair shows may be chance."""
+OFTEN, RARE = 3, 0.2
+"""Pairs that show an element at least, and their share of those that show the most frequent one: noise shows others."""
 
 MOST_ELEMENTS = 512
 """Elements of a group that are listed."""
@@ -124,16 +124,20 @@ def elements_of_pairs(x: Tensor, x_prime: Tensor, parts: Sequence[Tensor]) -> tu
     whole = torch.cat(list(parts), dim=1)
     back = torch.linalg.pinv(whole)
     before, after = x @ whole, x_prime @ whole
-    found: list[Element] = []
-    explained = torch.zeros(len(x), dtype=torch.bool)
+    widths = [part.shape[1] for part in parts]
+    found: list[tuple[Tensor, Tensor]] = []
     for is_reflected in (False, True):
-        turns, blur = _turns(before, after, [part.shape[1] for part in parts], is_reflected)
+        turns, blur = _turns(before, after, widths, is_reflected)
         for members in _clusters(turns, min(BLURRED, max(SHARP, 5 * blur))):
-            mean = turns[members].mean(0)
-            matrix = back.T @ _block_diagonal(mean, [part.shape[1] for part in parts], is_reflected) @ whole.T
-            found.append(Element(_rounded(matrix), "pairs", len(members)))
+            inside = _block_diagonal(turns[members].mean(0), widths, is_reflected)
+            found.append((members, _rounded(back.T @ inside @ whole.T)))
+    least = max(OFTEN, RARE * max((len(members) for members, _ in found), default=0))
+    explained, elements = torch.zeros(len(x), dtype=torch.bool), []
+    for members, matrix in sorted(found, key=lambda one: -len(one[0])):
+        if len(members) >= least:
             explained[members] = True
-    return sorted(found, key=lambda one: -one.pairs), float(explained.double().mean())
+            elements.append(Element(matrix, "pairs", len(members)))
+    return without_repetitions(elements), float(explained.double().mean())
 
 
 def _turns(before: Tensor, after: Tensor, widths: list[int], is_reflected: bool) -> tuple[Tensor, float]:
@@ -234,36 +238,36 @@ def generated(elements: Sequence[Element]) -> list[Element] | None:
     """The group that elements generate, the identity first; None beyond ``MOST_ELEMENTS``."""
     if not elements:
         return []
-    d = len(elements[0].matrix)
-    group = [Element(torch.eye(d, dtype=torch.float64), "identity")]
     known = _Known()
+    group = [Element(torch.eye(len(elements[0].matrix), dtype=torch.float64), "identity")]
     known.add(group[0].matrix)
+    generators: list[Element] = []
     for one in elements:
-        if known.add(one.matrix):
-            group.append(one)
-    generators, index = group[1:], 0
-    while index < len(group):
-        for one in generators:
-            matrix = _rounded_if_equal(group[index].matrix @ one.matrix)
-            if known.add(matrix):
-                if len(group) == MOST_ELEMENTS:
+        if not known.add(one.matrix):
+            continue
+        group.append(one)
+        generators.append(one)
+        index = 0
+        while index < len(group):  # products with the new element are new, and so may be theirs with the others
+            for generator in generators:
+                matrix = _exact(group[index].matrix @ generator.matrix)
+                if known.add(matrix):
+                    group.append(Element(matrix, "product"))
+                if len(group) > MOST_ELEMENTS:
                     return None
-                group.append(Element(matrix, "product"))
-        index += 1
+            index += 1
     return group
 
 
-def is_closed(elements: Sequence[Element]) -> bool:
-    """Whether all products of elements, the identity among them, are elements."""
+def without_repetitions(elements: Sequence[Element]) -> list[Element]:
+    """Elements, each once, without the identity."""
     known = _Known()
-    for one in elements:
-        known.add(one.matrix)
     if elements:
         known.add(torch.eye(len(elements[0].matrix), dtype=torch.float64))
-    return not any(known.add(one.matrix @ other.matrix) for one, other in product(elements, repeat=2))
+    return [one for one in elements if known.add(one.matrix)]
 
 
-def _rounded_if_equal(matrix: Tensor) -> Tensor:
+def _exact(matrix: Tensor) -> Tensor:
     found = signed_permutation(matrix, EQUAL)
     return matrix if found is None else _as_matrix(*found)
 
@@ -272,24 +276,12 @@ class _Known:
     """Matrices that have been seen; products of inexact ones are compared with a tolerance."""
 
     def __init__(self) -> None:
-        self.matrices: Tensor | None = None
+        self.kept: dict[tuple[int, ...], list[Tensor]] = {}
 
     def add(self, matrix: Tensor) -> bool:
         """Whether it is new; then it is kept."""
-        row = matrix.flatten()[None]
-        if self.matrices is None:
-            self.matrices = row
-            return True
-        if bool(((self.matrices - row).abs().amax(1) < 10 * EQUAL).any()):
+        at = self.kept.setdefault(tuple(matrix.abs().argmax(1).tolist()), [])
+        if any(float((one - matrix).abs().max()) < 10 * EQUAL for one in at):
             return False
-        self.matrices = torch.cat([self.matrices, row])
+        at.append(matrix)
         return True
-
-
-def merged(elements: Sequence[Element], more: Sequence[Element]) -> list[Element]:
-    """Elements without repetitions."""
-    known, kept = _Known(), []
-    for one in [*elements, *more]:
-        if known.add(one.matrix):
-            kept.append(replace(one))
-    return kept
