@@ -1,0 +1,321 @@
+"""The audit of an encoder: what it ignores, what it is blind to, and whether its codes are complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from invlearn.auditing.algebra import Algebra, White, symmetries
+from invlearn.auditing.data import AuditData
+from invlearn.auditing.encoders import Encoder
+from invlearn.auditing.finite import Element, cycles_of, elements_of_pairs, generated, variations, without_repetitions
+from invlearn.auditing.generators import describe, readable_basis, without_unseen
+from invlearn.auditing.profile import Distances, Distort, Reaction, measure_distances, profile
+from invlearn.auditing.reference import Reference, blind_moves, find_reference
+from invlearn.auditing.trial import Trial, run_trial
+
+__all__ = ["KINDS", "Audit", "Finite", "Generator", "Known", "audit_encoder"]
+
+KINDS = {
+    "blind": "a continuous symmetry, or a known distortion, that the data's invariants do not have",
+    "metamers": "more than 1% of attacks succeed",
+    "uncalibrated": "the attack could not be calibrated",
+    "variant": "the code changes under the data's own distortion as much as between entities",
+}
+"""Findings that may count as failures."""
+
+TRIED = 256
+"""Samples that a symmetry is verified on."""
+
+TIMES = (0.25, 1.0)
+"""How far a generator moves samples, each of size 1 at time 1."""
+
+KEPT = 0.02
+"""Change of a code, relative to strangers, up to which it is unchanged, or twice that of the same entities if more."""
+
+PAIRS = 2_000
+"""Same pairs that show elements of a group."""
+
+EXPLAINED = 0.8
+"""Share of the pairs that a finite group must explain to be the data's."""
+
+SHOWN = 64
+"""Generators that are described."""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A continuous symmetry of a code."""
+
+    matrix: Tensor
+    """X, ``(d, d)``, of length 1."""
+    description: str
+    change: float
+    """Largest change of the code as exp(tX) moves samples, relative to strangers."""
+    verified: bool
+    """Whether it stays next to nothing."""
+    blind: bool | None
+    """Whether the data's invariants change; None where there are none."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A finite symmetry of a code."""
+
+    element: Element
+    change: float
+    """Median change of the code, relative to strangers."""
+    blind: bool | None
+    """Whether it is none of the data's; None where that is unknown."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        goes = self.element.permutation
+        return {
+            "source": self.element.source,
+            "cycles": None if goes is None else cycles_of(goes),
+            "order": self.element.order,
+            "change": self.change,
+            "blind": self.blind,
+        }
+
+
+@dataclass(frozen=True)
+class Finite:
+    """Finite symmetries of a code."""
+
+    elements: list[Known]
+    order: int | None
+    """Of the group that they generate; None beyond some hundreds."""
+    closed: bool
+    """Whether products of those that were found are among them."""
+    explained: float
+    """Share of the data's same pairs that differ by one of the elements that pairs show."""
+    swaps: int
+    """Swaps of two features that the code ignores; all d (d - 1) / 2 of them are the symmetric group."""
+
+    @property
+    def permutations(self) -> list[Known]:
+        """Those that are permutations of features, swaps of two aside."""
+        return [one for one in self.elements if one.element.permutation is not None]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found."""
+
+    encoder: Encoder
+    data: AuditData
+    distances: Distances
+    reactions: list[Reaction]
+    algebra: Algebra
+    unseen: int
+    """Directions that the code does not see at all."""
+    generators: list[Generator]
+    blind: int | None
+    """Dimension of the code's linear symmetries that the data's invariants do not have; None where unknown."""
+    finite: Finite
+    reference: Reference | None
+    trial: Trial | None
+
+    def failures(self) -> list[str]:
+        """Which of ``KINDS`` were found."""
+        found = []
+        if self.blind or any(one.is_blind for one in self.reactions) or any(one.blind for one in self.finite.elements):
+            found.append("blind")
+        if self.trial is not None:
+            if not self.trial.is_calibrated:
+                found.append("uncalibrated")
+            elif self.trial.outcome.success is not None and self.trial.outcome.success > 0.01:  # noqa: PLR2004
+                found.append("metamers")
+        if self.distances.same > 0.5:  # noqa: PLR2004
+            found.append("variant")
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as in ``audit.json``."""
+        linear, affine = self.algebra.linear, self.algebra.affine
+        return {
+            "encoder": {
+                "name": self.encoder.name,
+                "width": self.encoder.width,
+                "derivatives": self.encoder.derivatives,
+                "noise_floor": self.encoder.noise,
+            },
+            "data": {"name": self.data.name, "dim": self.data.dim},
+            "failures": self.failures(),
+            "distances": vars(self.distances),
+            "profile": [one.to_dict() for one in self.reactions],
+            "algebra": {
+                "dimension": self.algebra.dimension,
+                "interval": [linear.low, linear.high],
+                "offsets": self.algebra.offsets,
+                "offsets_interval": [max(0, affine.low - linear.high), max(0, affine.high - linear.low)],
+                "blind": self.blind,
+                "unseen": self.unseen,
+                "rank": len(self.algebra.white.back),
+                "spectrum": linear.values[: self.algebra.dimension + 16].tolist(),
+                "generators": [
+                    {
+                        "description": one.description,
+                        "change": one.change,
+                        "verified": one.verified,
+                        "blind": one.blind,
+                        "matrix": one.matrix.tolist(),
+                    }
+                    for one in self.generators
+                ],
+            },
+            "finite": {
+                "order": self.finite.order,
+                "closed": self.finite.closed,
+                "explained": self.finite.explained,
+                "swaps": self.finite.swaps,
+                "permutations": [one.to_dict() for one in self.finite.permutations],
+                "others": [one.to_dict() for one in self.finite.elements if one.element.permutation is None],
+            },
+            "invariants": None
+            if self.reference is None
+            else {"degree": self.reference.degree, "width": self.reference.encoder.width, "same": self.reference.same},
+            "metamers": None if self.trial is None else self.trial.to_dict(),
+        }
+
+
+def audit_encoder(
+    encoder: Encoder,
+    data: AuditData,
+    distortions: Mapping[str, Distort],
+    *,
+    attack: bool = True,
+    targets: int = 20,
+    starts: int = 20,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Audit:
+    """Audit an encoder.
+
+    Args:
+        encoder: The encoder.
+        data: The data.
+        distortions: Candidates for the profile.
+        attack: Whether to look for metamers.
+        targets: Targets of the attack.
+        starts: Starts for each.
+        tell: Told what is done next.
+    """
+    distances = measure_distances(encoder, data)
+    tell("the data's invariants")
+    reference = find_reference(data)
+    tell("profile")
+    reactions = profile(encoder, data, distances, reference, distortions)
+    tell("continuous symmetries")
+    algebra = symmetries(encoder, data.x, data.seed)
+    unseen = _unseen(encoder, data.x, algebra.white)
+    tell("finite symmetries")
+    finite, is_finite, cycle = _finite(encoder, data, distances, reference)
+    basis = without_unseen(algebra.basis, unseen)
+    generators = _generators(encoder, data, distances, reference, readable_basis(basis[:SHOWN], algebra.white), cycle)
+    if is_finite:  # the data have no continuous symmetry at all
+        blind = algebra.dimension
+    elif reference is None:
+        blind = None
+    else:
+        blind = blind_moves(reference, algebra.basis, algebra.white, data.x)
+    trial = None
+    if attack:
+        trial = run_trial(encoder, data, distances, algebra, targets=targets, starts=starts, tell=tell)
+    return Audit(
+        encoder,
+        data,
+        distances,
+        reactions,
+        algebra,
+        unseen.shape[1],
+        generators,
+        blind,
+        finite,
+        reference,
+        trial,
+    )
+
+
+def _unseen(encoder: Encoder, x: Tensor, white: White) -> Tensor:
+    """White directions along which a code changes nowhere, ``(r, m)``."""
+    slopes = encoder.jacobian(x[:TRIED], white.back)
+    values, axes = torch.linalg.eigh((slopes.mT @ slopes).mean(0))
+    return axes[:, values <= max(1e-7, encoder.noise) ** 2 * values.mean()]
+
+
+def _kept(distances: Distances) -> float:
+    return max(KEPT, min(0.1, 2 * distances.same))
+
+
+def _change(encoder: Encoder, x: Tensor, moved: Tensor, distances: Distances) -> float:
+    return float((encoder.encode(moved) - encoder.encode(x)).norm(dim=1).median()) / distances.strangers
+
+
+def _generators(
+    encoder: Encoder,
+    data: AuditData,
+    distances: Distances,
+    reference: Reference | None,
+    matrices: Tensor,
+    cycle: Sequence[int] | None,
+) -> list[Generator]:
+    """Describe generators, and move samples by them for a finite time."""
+    x, found = data.x[:TRIED], []
+    for matrix in matrices:
+        size = float((x @ matrix.T).norm(dim=1).mean() / x.norm(dim=1).mean())
+        moved = [x @ torch.matrix_exp(sign * time / size * matrix).T for time in TIMES for sign in (1, -1)]
+        change = max(_change(encoder, x, one, distances) for one in moved)
+        told = None if reference is None else max(reference.change(x, one) for one in moved) > reference.threshold
+        found.append(Generator(matrix, describe(matrix, data.features, cycle), change, change <= _kept(distances), told))
+    return sorted(found, key=lambda one: (not one.blind, one.change))
+
+
+def _finite(
+    encoder: Encoder, data: AuditData, distances: Distances, reference: Reference | None
+) -> tuple[Finite, bool, list[int] | None]:
+    """Finite symmetries, whether the data's distortion is a finite group, and the cycle that it moves features along."""
+    x = data.x[:TRIED]
+    same = data.observed.same_pairs(PAIRS)
+    of_pairs, explained = elements_of_pairs(same.x, same.x_prime, data.parts)
+    full = next((one.permutation for one in of_pairs if _is_full_cycle(one, data.dim)), None)
+    singles = _singles(data.parts)
+    known, swaps = [], 0
+    for element in without_repetitions([*of_pairs, *variations(of_pairs, singles, data.dim)]):
+        moved = x @ element.matrix.T
+        change = _change(encoder, x, moved, distances)
+        if change > _kept(distances):
+            continue
+        if element.source == "swap of two features":
+            swaps += 1
+        blind = None if reference is None else reference.change(x, moved) > reference.threshold
+        known.append(Known(element, change, False if element.source == "pairs" else blind))
+    group = generated([one.element for one in known])
+    order = None if group is None else max(1, len(group))
+    is_finite = explained > EXPLAINED
+    finite = Finite(known, order, order == len(known) + 1, explained if of_pairs else 0.0, swaps)
+    return finite, is_finite, None if full is None else cycles_of(full)[0]
+
+
+def _is_full_cycle(element: Element, dim: int) -> bool:
+    goes = element.permutation
+    return goes is not None and [len(cycle) for cycle in cycles_of(goes)] == [dim]
+
+
+def _singles(parts: Sequence[Tensor]) -> list[Tensor]:
+    """Single directions, each with the form that reads it, ``(d, 2)``."""
+    if not parts:
+        return []
+    whole = torch.cat(list(parts), dim=1)
+    dual = torch.linalg.pinv(whole).T
+    singles, start = [], 0
+    for part in parts:
+        if part.shape[1] == 1:
+            singles.append(torch.stack([dual[:, start], whole[:, start]], dim=1))
+        start += part.shape[1]
+    return singles

@@ -1,0 +1,180 @@
+"""The metamer attack as a trial: targets and starts, oracles that calibrate it, and what its outcome means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from invlearn.auditing.algebra import Algebra
+from invlearn.auditing.data import AuditData
+from invlearn.auditing.encoders import Encoder, Function, probe
+from invlearn.auditing.metamers import Metamers, attack
+from invlearn.auditing.oracles import ORACLES
+from invlearn.auditing.profile import Distances
+from invlearn.data import Shift, TransformationFamily
+from invlearn.data.seeding import seeded_generator
+
+__all__ = ["Calibrated", "Outcome", "Trial", "calibrate", "run_trial"]
+
+FAR = 0.1
+"""True distance, relative to that of strangers, from which on a metamer is of another entity."""
+
+CONVICTED, ACQUITTED, ENDING = 0.99, 0.01, 0.9
+"""Success of attacks on an incomplete oracle at least, on a complete one at most, and the share that must end."""
+
+SIGNALS = 2_000
+"""Signals that tell how far strangers are apart."""
+
+
+class Outcome(NamedTuple):
+    """Shares of attacks."""
+
+    ended: float
+    """That ended on the code."""
+    success: float | None
+    """That ended there, and are of another entity; None where the truth is unknown."""
+    matched: float | None = None
+    """That ended below the threshold of the same entity."""
+
+
+class Calibrated(NamedTuple):
+    """What the attack makes of an oracle."""
+
+    oracle: str
+    ended: float
+    success: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An attack on a code, and the metamers that it found."""
+
+    oracles: list[Calibrated]
+    outcome: Outcome
+    targets: Tensor
+    """Target of each attack, ``(m, d)``."""
+    found: Metamers
+    apart: Tensor | None
+    """True distance of each metamer from its target, relative to that of strangers, ``(m,)``."""
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether all oracles come out as they must."""
+        return all(one.passed for one in self.oracles)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "attacks": len(self.targets),
+            "calibrated": self.is_calibrated,
+            **self.outcome._asdict(),
+            "oracles": [one._asdict() for one in self.oracles],
+        }
+
+
+def calibrate(dim: int, targets: int, starts: int, seed: int) -> list[Calibrated]:
+    """Attack codes whose answer is known: of signals of as many features, under shifts.
+
+    Args:
+        dim: Features d.
+        targets: Targets.
+        starts: Starts for each.
+        seed: What signals are drawn from.
+    """
+    family = Shift(dim=dim)
+    generator = seeded_generator(seed, "calibration")
+    x = family.signals(SIGNALS, generator)
+    apart = float(family.orbit_distance(x[::2], x[1::2]).median())
+    chosen, begins = _targets_and_starts(x, targets, starts, generator)
+    results = []
+    for oracle in ORACLES:
+        encoder = probe(oracle.function, x, oracle.name)
+        codes = encoder.encode(x)
+        strangers = float((codes[::2] - codes[1::2]).norm(dim=1).median())
+        found = attack(encoder, chosen, begins, strangers=strangers, scale=x.std(0))
+        results.append(_judged(oracle.name, chosen, found, family, apart, is_complete=oracle.is_complete))
+    parts = []
+    for target, start in zip(chosen.split(starts), begins.split(starts), strict=True):
+        encoder = Encoder(_distance_to(target[:1], family), "orbit", torch.float64, "forward", 1e-5, 1e-9, 1)
+        parts.append(attack(encoder, target, start, strangers=apart, scale=x.std(0)))
+    found = Metamers(torch.cat([part.x for part in parts]), torch.cat([part.distance for part in parts]))
+    return [*results, _judged("distance to the orbit", chosen, found, family, apart, is_complete=True)]
+
+
+def _distance_to(target: Tensor, family: TransformationFamily) -> Function:
+    return lambda x: family.orbit_distance(target.expand_as(x), x)[:, None]
+
+
+def _judged(
+    name: str, targets: Tensor, found: Metamers, family: TransformationFamily, apart: float, *, is_complete: bool
+) -> Calibrated:
+    far = family.orbit_distance(targets, found.x) > FAR * apart
+    ended, success = float(found.ended.double().mean()), float((found.ended & far).double().mean())
+    passed = ended >= ENDING and (success <= ACQUITTED if is_complete else success >= CONVICTED)
+    return Calibrated(name, ended, success, passed)
+
+
+def run_trial(
+    encoder: Encoder,
+    data: AuditData,
+    distances: Distances,
+    algebra: Algebra,
+    *,
+    targets: int,
+    starts: int,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Trial:
+    """Attack a code.
+
+    Args:
+        encoder: The encoder.
+        data: Samples, and their true distances where these are known.
+        distances: What distances of the code mean.
+        algebra: Of the code: symmetries move some of the starts.
+        targets: Targets.
+        starts: Starts for each.
+        tell: Told what is done next.
+    """
+    tell("calibrating the attack")
+    oracles = calibrate(data.dim, targets, starts, data.seed)
+    tell(f"{targets * starts:,} attacks")
+    generator = seeded_generator(data.seed, "attack")
+    x = data.x if data.family else data.labelled()[0]
+    chosen, begins = _targets_and_starts(x, targets, starts, generator, algebra)
+    found = attack(encoder, chosen, begins, strangers=distances.strangers, scale=x.std(0).clamp(min=1e-9))
+    apart = data.orbit_distance(chosen, found.x)
+    success = None if apart is None else float((found.ended & (apart > FAR)).double().mean())
+    matched = float((found.distance < distances.threshold).double().mean())
+    return Trial(oracles, Outcome(float(found.ended.double().mean()), success, matched), chosen, found, apart)
+
+
+def _targets_and_starts(
+    x: Tensor, targets: int, starts: int, generator: torch.Generator, algebra: Algebra | None = None
+) -> tuple[Tensor, Tensor]:
+    """Targets, each as often as it has starts, and those: other samples, mirror images, and equal spectra.
+
+    Where a code has symmetries, targets that these have moved are starts too.
+    """
+    targets = min(targets, len(x))
+    chosen = x[:targets].repeat_interleave(starts, dim=0)
+    begins = x[torch.randint(targets, max(len(x), targets + 1), (len(chosen),), generator=generator) % len(x)]
+    kind = torch.arange(len(chosen)) % 4
+    noise = 0.1 * x.std(0) * torch.randn(chosen.shape, generator=generator, dtype=x.dtype)
+    begins = torch.where((kind == 1)[:, None], chosen.flip(1) + noise, begins)
+    spectrum = torch.fft.rfft(chosen)
+    phases = torch.rand(spectrum.shape, generator=generator, dtype=x.dtype) * 2 * math.pi
+    scrambled = torch.fft.irfft(spectrum.abs() * torch.exp(1j * phases), n=x.shape[1])
+    begins = torch.where((kind == 2)[:, None], scrambled, begins)  # noqa: PLR2004
+    if algebra is not None and algebra.dimension:
+        basis = algebra.basis[:64]
+        factors = torch.randn(len(chosen), len(basis), generator=generator, dtype=x.dtype)
+        moves = torch.matrix_exp(torch.einsum("nk,kij->nij", factors, basis))
+        moved = (moves @ (chosen @ algebra.white.to)[:, :, None])[..., 0] @ algebra.white.back
+        begins = torch.where((kind == 3)[:, None], moved, begins)  # noqa: PLR2004
+    return chosen, begins
