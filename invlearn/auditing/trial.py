@@ -62,6 +62,21 @@ class Trial:
     found: Metamers
     apart: Tensor | None
     """True distance of each metamer from its target, relative to that of strangers, ``(m,)``."""
+    from_known: Tensor | None
+    """Where that is unknown, distance from the nearest known sample of the target's entity, relative to the distances
+    within entities, ``(m,)``."""
+
+    @property
+    def most_telling(self) -> Tensor:
+        """Indices of attacks that ended on the code, those farthest from their target first, one for each target."""
+        far = self.apart if self.apart is not None else self.from_known
+        assert far is not None
+        order = torch.where(self.found.ended, far, -1.0).argsort(descending=True)
+        starts = len(self.targets) // len(self.targets.unique(dim=0))
+        kept: dict[int, int] = {}
+        for index in order[: int(self.found.ended.sum())].tolist():
+            kept.setdefault(index // starts, index)
+        return torch.tensor(list(kept.values()), dtype=torch.long)
 
     @property
     def is_calibrated(self) -> bool:
@@ -145,13 +160,25 @@ def run_trial(
     oracles = calibrate(data.dim, targets, starts, data.seed)
     tell(f"{targets * starts:,} attacks")
     generator = seeded_generator(data.seed, "attack")
-    x = data.x if data.family else data.labelled()[0]
+    x, entity = (data.x, None) if data.family else data.labelled()
     chosen, begins = _targets_and_starts(x, targets, starts, generator, algebra)
     found = attack(encoder, chosen, begins, strangers=distances.strangers, scale=x.std(0).clamp(min=1e-9))
     apart = data.orbit_distance(chosen, found.x)
     success = None if apart is None else float((found.ended & (apart > FAR)).double().mean())
     matched = float((found.distance < distances.threshold).double().mean())
-    return Trial(oracles, Outcome(float(found.ended.double().mean()), success, matched), chosen, found, apart)
+    outcome = Outcome(float(found.ended.double().mean()), success, matched)
+    from_known = None if entity is None else _from_known(found.x, x, entity, starts)
+    return Trial(oracles, outcome, chosen, found, apart, from_known)
+
+
+def _from_known(metamers: Tensor, x: Tensor, entity: Tensor, starts: int) -> Tensor:
+    """Distance of metamers from the nearest known sample of their entity, relative to distances within entities."""
+    nearest, within = [], []
+    for target, found in enumerate(metamers.split(starts)):
+        known = x[entity == entity[target]]
+        nearest.append(torch.cdist(found, known).amin(1))
+        within.append(torch.cdist(x[[target]], known)[0].sort().values[1:2])
+    return torch.cat(nearest) / torch.cat(within).median().clamp(min=1e-300)
 
 
 def _targets_and_starts(
