@@ -20,6 +20,9 @@ ALIKE = 0.05
 MOST_TURNED = 128
 """Generators at most whose basis is turned."""
 
+COMBINATIONS = 200
+"""Random combinations of generators, of which the one is taken that tells planes apart best."""
+
 ROUNDS = 60
 """Steps of the rotation to few features."""
 
@@ -63,8 +66,11 @@ def _planes(basis: Tensor, seed: int) -> Tensor | None:
     commutators = torch.stack([one @ other - other @ one for one, other in pairwise([*basis, basis[0]])])
     if float(commutators.flatten(1).norm(dim=1).max()) > ALIKE:
         return None
-    factors = torch.randn(count, generator=seeded_generator(seed, "planes"), dtype=torch.float64)
-    values, vectors = torch.linalg.eig(torch.einsum("k,kij->ij", factors, basis))
+    factors = torch.randn(COMBINATIONS, count, generator=seeded_generator(seed, "planes"), dtype=torch.float64)
+    combinations = torch.einsum("ck,kij->cij", factors / factors.norm(dim=1, keepdim=True), basis)
+    speeds = torch.linalg.eigvals(combinations).imag.sort(dim=1, descending=True).values[:, : count + 1]
+    best = int((speeds[:, :-1] - speeds[:, 1:]).amin(1).argmax())  # planes that turn at different speeds are told apart
+    values, vectors = torch.linalg.eig(combinations[best])
     inverse = torch.linalg.pinv(vectors)
     turning = values.imag > 1e-3 * values.abs().max()
     planes = -2 * (vectors.T[turning][:, :, None] * inverse[turning][:, None]).imag
@@ -96,8 +102,9 @@ def describe(matrix: Tensor, names: Sequence[str], cycle: Sequence[int] | None =
         cycle: Features in the order of a cycle that a permutation moves them along, if one was found.
     """
     d = len(matrix)
-    if _is_near(matrix, matrix.trace() / d * torch.eye(d, dtype=matrix.dtype)):
-        return "scale of all features"
+    kind = _scale(matrix)
+    if kind:
+        return kind
     row, column = divmod(int(matrix.abs().argmax()), d)
     pair = torch.zeros_like(matrix)
     pair[row, column], pair[column, row] = matrix[row, column], matrix[column, row]
@@ -109,6 +116,19 @@ def describe(matrix: Tensor, names: Sequence[str], cycle: Sequence[int] | None =
 
 def _is_near(matrix: Tensor, other: Tensor) -> bool:
     return float((matrix - other).square().sum()) < ALIKE * float(matrix.square().sum())
+
+
+def _scale(matrix: Tensor) -> str | None:
+    """One factor for all features, or for the directions of a subspace."""
+    if not _is_near(matrix, matrix.T):
+        return None
+    values = torch.linalg.eigvalsh((matrix + matrix.T) / 2)
+    moved = values.abs() > values.abs().max() / 2
+    level = values[moved].mean()
+    if float((values - torch.where(moved, level, 0.0)).square().sum()) > ALIKE * float(values.square().sum()):
+        return None
+    count = int(moved.sum())
+    return "scale of all features" if count == len(matrix) else f"scale in {count} dimension{'s' * (count > 1)}"
 
 
 def _blocks(matrix: Tensor) -> str | None:

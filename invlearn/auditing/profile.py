@@ -23,7 +23,7 @@ JUDGED = 1_000
 RESAMPLES = 200
 """Of an interval."""
 
-NOTHING = 0.01
+NOTHING = 0.02
 """Strength up to which a distortion is ignored in any case."""
 
 RATE = 0.01
