@@ -195,8 +195,9 @@ def _smallest(form: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
     m = len(form)
     if 3 * count > m:
         return torch.linalg.eigh(form)
-    shift = 1e-12 * float(form.diagonal().mean())
-    root, failed = torch.linalg.cholesky_ex(form + shift * torch.eye(m, dtype=form.dtype))
+    shifted = form.clone()
+    shifted.diagonal().add_(1e-12 * form.diagonal().mean())
+    root, failed = torch.linalg.cholesky_ex(shifted)
     if int(failed):
         return torch.linalg.eigh(form)
     basis = torch.randn(m, count, generator=seeded_generator(seed, "iteration"), dtype=form.dtype)

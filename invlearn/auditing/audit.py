@@ -12,7 +12,16 @@ from torch import Tensor
 from invlearn.auditing.algebra import Algebra, White, symmetries
 from invlearn.auditing.data import AuditData
 from invlearn.auditing.encoders import Encoder
-from invlearn.auditing.finite import Element, cycles_of, elements_of_pairs, generated, variations, without_repetitions
+from invlearn.auditing.finite import (
+    EQUAL,
+    SWAP,
+    Element,
+    cycles_of,
+    elements_of_pairs,
+    generated,
+    variations,
+    without_repetitions,
+)
 from invlearn.auditing.generators import describe, readable_basis, without_unseen
 from invlearn.auditing.profile import Distances, Distort, Reaction, measure_distances, profile
 from invlearn.auditing.reference import Reference, blind_moves, find_reference
@@ -30,6 +39,9 @@ KINDS = {
 
 TRIED = 256
 """Samples that a symmetry is verified on."""
+
+FEW = 16
+"""Samples on which most candidates for one fail."""
 
 TIMES = (0.25, 1.0)
 """How far a generator moves samples, each of size 1 at time 1."""
@@ -97,6 +109,11 @@ class Finite:
     """Share of the data's same pairs that differ by one of the elements that pairs show."""
     swaps: int
     """Swaps of two features that the code ignores; all d (d - 1) / 2 of them are the symmetric group."""
+
+    @property
+    def is_of_data(self) -> bool:
+        """Whether the data's distortion is a finite group: nothing continuous is of the data then."""
+        return self.explained > EXPLAINED
 
     @property
     def permutations(self) -> list[Known]:
@@ -215,15 +232,13 @@ def audit_encoder(
     algebra = symmetries(encoder, data.x, data.seed)
     unseen = _unseen(encoder, data.x, algebra.white)
     tell("finite symmetries")
-    finite, is_finite, cycle = _finite(encoder, data, distances, reference)
-    basis = without_unseen(algebra.basis, unseen)
-    generators = _generators(encoder, data, distances, reference, readable_basis(basis[:SHOWN], algebra.white), cycle)
-    if is_finite:  # the data have no continuous symmetry at all
+    finite, cycle = _finite(encoder, data, distances, reference)
+    basis = readable_basis(without_unseen(algebra.basis, unseen)[:SHOWN], algebra.white)
+    generators = _generators(encoder, data, distances, basis, reference, cycle, is_finite=finite.is_of_data)
+    if finite.is_of_data:
         blind = algebra.dimension
-    elif reference is None:
-        blind = None
     else:
-        blind = blind_moves(reference, algebra.basis, algebra.white, data.x)
+        blind = None if reference is None else blind_moves(reference, algebra.basis, algebra.white, data.x)
     trial = None
     if attack:
         trial = run_trial(encoder, data, distances, algebra, targets=targets, starts=starts, tell=tell)
@@ -261,9 +276,11 @@ def _generators(
     encoder: Encoder,
     data: AuditData,
     distances: Distances,
-    reference: Reference | None,
     matrices: Tensor,
+    reference: Reference | None,
     cycle: Sequence[int] | None,
+    *,
+    is_finite: bool,
 ) -> list[Generator]:
     """Describe generators, and move samples by them for a finite time."""
     x, found = data.x[:TRIED], []
@@ -271,35 +288,43 @@ def _generators(
         size = float((x @ matrix.T).norm(dim=1).mean() / x.norm(dim=1).mean())
         moved = [x @ torch.matrix_exp(sign * time / size * matrix).T for time in TIMES for sign in (1, -1)]
         change = max(_change(encoder, x, one, distances) for one in moved)
-        told = None if reference is None else max(reference.change(x, one) for one in moved) > reference.threshold
-        found.append(Generator(matrix, describe(matrix, data.features, cycle), change, change <= _kept(distances), told))
+        if is_finite or reference is None:
+            blind = True if is_finite else None
+        else:
+            blind = max(reference.change(x, one) for one in moved) > reference.threshold
+        told = describe(matrix, data.features, cycle)
+        found.append(Generator(matrix, told, change, change <= _kept(distances), blind))
     return sorted(found, key=lambda one: (not one.blind, one.change))
 
 
 def _finite(
     encoder: Encoder, data: AuditData, distances: Distances, reference: Reference | None
-) -> tuple[Finite, bool, list[int] | None]:
-    """Finite symmetries, whether the data's distortion is a finite group, and the cycle that it moves features along."""
+) -> tuple[Finite, list[int] | None]:
+    """Finite symmetries, and the cycle that the data's distortion moves features along."""
     x = data.x[:TRIED]
     same = data.observed.same_pairs(PAIRS)
     of_pairs, explained = elements_of_pairs(same.x, same.x_prime, data.parts)
+    of_data = generated(of_pairs) if explained > EXPLAINED else None
     full = next((one.permutation for one in of_pairs if _is_full_cycle(one, data.dim)), None)
-    singles = _singles(data.parts)
     known, swaps = [], 0
-    for element in without_repetitions([*of_pairs, *variations(of_pairs, singles, data.dim)]):
+    for element in without_repetitions([*of_pairs, *variations(of_pairs, _singles(data.parts), data.dim)]):
+        few = x[:FEW]
+        if _change(encoder, few, few @ element.matrix.T, distances) > 10 * _kept(distances):
+            continue
         moved = x @ element.matrix.T
         change = _change(encoder, x, moved, distances)
         if change > _kept(distances):
             continue
-        if element.source == "swap of two features":
-            swaps += 1
-        blind = None if reference is None else reference.change(x, moved) > reference.threshold
-        known.append(Known(element, change, False if element.source == "pairs" else blind))
+        swaps += element.source == SWAP
+        if of_data is not None:
+            blind = not any(torch.allclose(one.matrix, element.matrix, atol=EQUAL) for one in of_data)
+        else:
+            blind = None if reference is None else reference.change(x, moved) > reference.threshold
+        known.append(Known(element, change, blind))
     group = generated([one.element for one in known])
     order = None if group is None else max(1, len(group))
-    is_finite = explained > EXPLAINED
-    finite = Finite(known, order, order == len(known) + 1, explained if of_pairs else 0.0, swaps)
-    return finite, is_finite, None if full is None else cycles_of(full)[0]
+    finite = Finite(known, order, order == len(known) + 1, explained, swaps)
+    return finite, None if full is None else cycles_of(full)[0]
 
 
 def _is_full_cycle(element: Element, dim: int) -> bool:

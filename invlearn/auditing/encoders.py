@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -95,9 +96,11 @@ def _called(function: Function, x: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _forward(function: Function, x: Tensor, along: Tensor, dtype: torch.dtype) -> Tensor:
     """Derivatives along a direction for each sample, ``(n, k)``, by forward differentiation."""
-    with torch.no_grad(), forward_ad.dual_level():
-        z = _called(function, forward_ad.make_dual(x, along), dtype)
-        slopes = forward_ad.unpack_dual(z).tangent
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of torch about itself, on first use
+        with torch.no_grad(), forward_ad.dual_level():
+            z = _called(function, forward_ad.make_dual(x, along), dtype)
+            slopes = forward_ad.unpack_dual(z).tangent
     if slopes is None:
         raise NotImplementedError("no forward derivative")
     return slopes.double()

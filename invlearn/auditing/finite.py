@@ -12,7 +12,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-__all__ = ["Element", "cycles_of", "elements_of_pairs", "generated", "signed_permutation", "variations", "without_repetitions"]
+__all__ = ["EQUAL", "SWAP", "Element", "cycles_of", "elements_of_pairs", "generated", "signed_permutation", "variations", "without_repetitions"]
 
 TURNED = 0.3
 """Largest difference of a matrix from a signed permutation that it is taken for."""
@@ -31,6 +31,10 @@ MOST_ELEMENTS = 512
 
 EQUAL = 1e-3
 """Largest difference of entries of two elements that are the same."""
+
+
+SWAP = "swap of two features"
+"""Where an element comes from."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,8 @@ def elements_of_pairs(x: Tensor, x_prime: Tensor, parts: Sequence[Tensor]) -> tu
         if len(members) >= least:
             explained[members] = True
             elements.append(Element(matrix, "pairs", len(members)))
-    return without_repetitions(elements), float(explained.double().mean())
+    share = float(explained.double().mean())
+    return (without_repetitions(elements), share) if share > 0.5 else ([], 0.0)  # by chance a few pairs may agree
 
 
 def _turns(before: Tensor, after: Tensor, widths: list[int], is_reflected: bool) -> tuple[Tensor, float]:
@@ -208,7 +213,7 @@ def variations(elements: Sequence[Element], singles: Sequence[Tensor], d: int) -
             for index in some:
                 direction, form = singles[index].T
                 flip -= 2 * torch.outer(direction, form)
-            yield Element(_rounded(flip), "sign of single directions")
+            yield Element(_exact(flip), "sign of single directions")
     cycle = next((one.permutation for one in elements if one.permutation and _is_cycle(one.permutation)), None)
     if cycle is not None:
         along = cycles_of(cycle)[0]
@@ -226,7 +231,7 @@ def variations(elements: Sequence[Element], singles: Sequence[Tensor], d: int) -
     for first, second in combinations(range(d), 2):
         goes = list(range(d))
         goes[first], goes[second] = second, first
-        yield Element(_as_matrix(goes), "swap of two features")
+        yield Element(_as_matrix(goes), SWAP)
 
 
 def _is_cycle(goes: Sequence[int]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from invlearn.auditing.audit import Audit, Known
-from invlearn.auditing.finite import cycles_of
+from invlearn.auditing.finite import SWAP, cycles_of
 from invlearn.report.tables import markdown
 from invlearn.system.output import printable
 
@@ -13,6 +13,9 @@ __all__ = ["findings", "page"]
 
 LISTED = 12
 """Lines of a table."""
+
+NAMED = 6
+"""Generators that are named in a sentence."""
 
 CYCLE = 24
 """Features of a cycle that are printed."""
@@ -34,7 +37,8 @@ def _blindness(audit: Audit) -> Iterator[str]:
             yield f"**Blind** to the {one.element.source} of the features that the data move along."
     if audit.blind:
         names = [one.description for one in audit.generators if one.blind is not False]
-        listed = f": {', '.join(names[:LISTED])}" if names else ""
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        listed = f": {', '.join(names[:NAMED])}{more}" if names else ""
         yield f"**Blind** in {_count(audit.blind, 'continuous direction')}{listed}. The data tell apart what they mix up."
     if audit.unseen:
         yield f"The code does not see {_count(audit.unseen, 'direction')} of the samples at all."
@@ -140,7 +144,7 @@ def _finite(audit: Audit) -> Iterator[str]:
         yield f"All {finite.swaps} swaps of two features are ignored: the symmetric group.\n"
     elif finite.swaps:
         yield f"{finite.swaps} swaps of two features are ignored.\n"
-    shown = [one for one in finite.elements if one.element.source != "swap of two features"]
+    shown = [one for one in finite.elements if one.element.source != SWAP]
     rows = [
         (one.element.source, _told(one, audit.data.features), one.element.order, f"{one.change:.1e}", _known(one.blind))
         for one in shown[:LISTED]
