@@ -185,7 +185,9 @@ def _null_moves(slopes: Tensor, y: Tensor, noise: float, seed: int) -> Linear:
         sizes = squared.clamp(min=0).sqrt()
     dimension = gap(sizes, noise)
     moves = moves.T.view(-1, r, q)
-    low, high = _interval(slopes, y, moves, dimension, float(size), noise, seed)
+    first = max(0, dimension - AROUND)
+    changes = torch.einsum("nkr,prq,nq->nkp", slopes, moves[first : dimension + AROUND], y) / size.sqrt()
+    low, high = (first + count for count in _interval(changes, noise, seed))
     back = (axes[:, kept] / values[kept].sqrt()).T
     return Linear(sizes, moves @ back, dimension, low, high)
 
@@ -222,20 +224,20 @@ def gap(sizes: Tensor, noise: float) -> int:
     return int(found[-1]) + 1 if len(found) else 0
 
 
-def _interval(
-    slopes: Tensor, y: Tensor, moves: Tensor, dimension: int, size: float, noise: float, seed: int
-) -> tuple[int, int]:
-    """The dimension in resamples of the samples, from the moves on either side of the gap."""
-    first = max(0, dimension - AROUND)
-    near = moves[first : dimension + AROUND]
-    changes = torch.einsum("nkr,prq,nq->nkp", slopes, near, y)
-    each = (changes.mT @ changes).flatten(1) / size
-    generator = seeded_generator(seed, "resamples")
-    draws = torch.randint(len(y), (RESAMPLES, len(y)), generator=generator)
-    counts = torch.zeros(RESAMPLES, len(y), dtype=torch.float64)
+def _interval(changes: Tensor, noise: float, seed: int) -> tuple[int, int]:
+    """How many moves are symmetries in resamples of the samples, 95% of them.
+
+    Args:
+        changes: Of codes along moves on either side of the gap, ``(n, k, p)``.
+        noise: Values below are rounding.
+        seed: What resamples are drawn from.
+    """
+    n, _, p = changes.shape
+    each = (changes.mT @ changes).flatten(1)
+    draws = torch.randint(n, (RESAMPLES, n), generator=seeded_generator(seed, "resamples"))
+    counts = torch.zeros(RESAMPLES, n, dtype=torch.float64)
     counts.scatter_add_(1, draws, torch.ones_like(draws, dtype=torch.float64))
-    forms = (counts @ each / len(y)).view(RESAMPLES, len(near), len(near))
-    values = torch.linalg.eigvalsh(forms).clamp(min=0).sqrt()
-    found = torch.tensor([first + gap(one, noise) for one in values], dtype=torch.float64)
+    values = torch.linalg.eigvalsh((counts @ each / n).view(RESAMPLES, p, p)).clamp(min=0).sqrt()
+    found = torch.tensor([gap(one, noise) for one in values], dtype=torch.float64)
     low, high = found.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return round(low), round(high)

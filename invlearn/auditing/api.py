@@ -56,7 +56,9 @@ def audit(
     source = open_encoder(encoder, trust=trust, replica=replica)
     looked_at = data_of(data, source, entity=entity)
     if source.run is not None and source.run.stack.dim != looked_at.dim:
-        raise UserError(f"{source.name}: the encoder takes {source.run.stack.dim} features; the data have {looked_at.dim}")
+        raise UserError(
+            f"{source.name}: the encoder takes {source.run.stack.dim} features; the data have {looked_at.dim}"
+        )
     if shape is not None and shape[0] * shape[1] != looked_at.dim:
         raise UserError(f"audit: a shape of {shape[0]} x {shape[1]} does not fit {looked_at.dim} features")
     tested = probe(source.function, looked_at.x, source.name)

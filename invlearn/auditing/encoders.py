@@ -126,11 +126,11 @@ def probe(function: Function, x: Tensor, name: str = "the encoder") -> Encoder:
     z = z.double()
     guess = Encoder(function, name, dtype, "differences", step, 0.0, z.shape[1])
     slopes = guess.jacobian(x)
-    if not bool(slopes.any(dim=(1, 2)).double().mean() > 0.5):  # noqa: PLR2004
+    if not bool(slopes.any(dim=(1, 2)).double().mean() > 0.5):
         raise UserError(f"{name}: its codes do not change with small changes of a sample; it is not differentiable")
     wider = Encoder(function, name, dtype, "differences", 2 * step, 0.0, z.shape[1]).jacobian(x)
     differ = _median_change(wider, slopes)
-    if differ > 0.5:  # noqa: PLR2004
+    if differ > 0.5:
         raise UserError(f"{name}: its codes change in steps with small changes of a sample; it is not differentiable")
     exact = float(torch.finfo(dtype).eps)
     for kind in ("forward", "reverse"):

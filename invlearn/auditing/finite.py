@@ -1,21 +1,20 @@
-"""Finite symmetries: the elements by which pairs of the data differ, and others, that leave a code unchanged."""
+"""Finite symmetries: the elements by which pairs of the data differ, and others that a code may ignore."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-__all__ = ["EQUAL", "SWAP", "Element", "cycles_of", "elements_of_pairs", "generated", "signed_permutation", "variations", "without_repetitions"]
+from invlearn.auditing.elements import EQUAL, Element, as_matrix, cycles_of, rounded, without_repetitions
 
-TURNED = 0.3
-"""Largest difference of a matrix from a signed permutation that it is taken for."""
+__all__ = ["SWAP", "elements_of_pairs", "variations"]
+
+SWAP = "swap of two features"
+"""Where an element comes from."""
 
 SHARP = 1e-3
 """Root mean square difference of two elements, of entries of size 1, that are the same without noise."""
@@ -26,93 +25,12 @@ BLURRED = 0.5
 OFTEN, RARE = 3, 0.2
 """Pairs that show an element at least, and their share of those that show the most frequent one: noise shows others."""
 
-MOST_ELEMENTS = 512
-"""Elements of a group that are listed."""
-
-EQUAL = 1e-3
-"""Largest difference of entries of two elements that are the same."""
-
-
-SWAP = "swap of two features"
-"""Where an element comes from."""
-
-
-@dataclass(frozen=True)
-class Element:
-    """A linear map of samples."""
-
-    matrix: Tensor
-    """``(d, d)``."""
-    source: str
-    """Where it comes from: ``pairs``, or in words."""
-    pairs: int = 0
-    """How many pairs of the data differ by it."""
-
-    @property
-    def permutation(self) -> list[int] | None:
-        """Index that each feature's value moves to, where it is a permutation without signs."""
-        found = signed_permutation(self.matrix, EQUAL)
-        return found[0] if found and min(found[1]) > 0 else None
-
-    @property
-    def order(self) -> int | None:
-        """How often it has to be applied to come back; None beyond a thousand."""
-        power, eye = self.matrix, torch.eye(len(self.matrix), dtype=torch.float64)
-        for count in range(1, 1001):
-            if float((power - eye).abs().max()) < count * EQUAL:
-                return count
-            power = power @ self.matrix
-        return None
-
-
-def signed_permutation(matrix: Tensor, tolerance: float = TURNED) -> tuple[list[int], list[int]] | None:
-    """The signed permutation that a matrix nearly is: where the value of each feature goes, and with which sign.
-
-    Example:
-        >>> signed_permutation(torch.tensor([[0.1, 1.0], [-0.9, 0.0]]))
-        ([1, 0], [-1, 1])
-    """
-    rows, columns = linear_sum_assignment(-matrix.abs().numpy())
-    goes = np.empty(len(rows), dtype=int)
-    goes[columns] = rows
-    signs = matrix[torch.from_numpy(goes), torch.arange(len(goes))].sign()
-    exact = _as_matrix(goes.tolist(), signs.tolist())
-    if float((exact - matrix).abs().max()) > tolerance or not bool(signs.all()):
-        return None
-    return goes.tolist(), [int(sign) for sign in signs]
-
-
-def _as_matrix(goes: Sequence[int], signs: Sequence[float] | None = None) -> Tensor:
-    d = len(goes)
-    matrix = torch.zeros(d, d, dtype=torch.float64)
-    values = torch.ones(d, dtype=torch.float64) if signs is None else torch.tensor(signs, dtype=torch.float64)
-    matrix[torch.tensor(goes), torch.arange(d)] = values
-    return matrix
-
-
-def cycles_of(goes: Sequence[int]) -> list[list[int]]:
-    """The cycles of a permutation, without fixed points.
-
-    Example:
-        >>> cycles_of([2, 1, 3, 0])
-        [[0, 2, 3]]
-    """
-    left, cycles = set(range(len(goes))), []
-    while left:
-        cycle = [min(left)]
-        while (after := goes[cycle[-1]]) != cycle[0]:
-            cycle.append(after)
-        left -= set(cycle)
-        if len(cycle) > 1:
-            cycles.append(cycle)
-    return cycles
-
 
 def elements_of_pairs(x: Tensor, x_prime: Tensor, parts: Sequence[Tensor]) -> tuple[list[Element], float]:
-    """The elements by which samples of the same entity differ, if they are few: each pair turns every plane by an angle.
+    """The elements by which samples of the same entity differ, if they are few.
 
-    Planes are turned, or all are reflected; single directions keep or change their sign. Elements that several pairs
-    share are averaged over these, and what is nearly a signed permutation is made one.
+    A pair turns each plane by an angle, or reflects it; single directions keep or change their sign. Elements that
+    several pairs share are averaged over these, and what is nearly a signed permutation is made one.
 
     Args:
         x: Samples ``(n, d)``.
@@ -123,7 +41,7 @@ def elements_of_pairs(x: Tensor, x_prime: Tensor, parts: Sequence[Tensor]) -> tu
         The elements, the most frequent first, and the share of pairs that differ by one of them; none where parts are
         larger than planes, or elements do not recur.
     """
-    if not parts or any(part.shape[1] > 2 for part in parts):  # noqa: PLR2004
+    if not parts or any(part.shape[1] > 2 for part in parts):
         return [], 0.0
     whole = torch.cat(list(parts), dim=1)
     back = torch.linalg.pinv(whole)
@@ -134,7 +52,7 @@ def elements_of_pairs(x: Tensor, x_prime: Tensor, parts: Sequence[Tensor]) -> tu
         turns, blur = _turns(before, after, widths, is_reflected)
         for members in _clusters(turns, min(BLURRED, max(SHARP, 5 * blur))):
             inside = _block_diagonal(turns[members].mean(0), widths, is_reflected)
-            found.append((members, _rounded(back.T @ inside @ whole.T)))
+            found.append((members, rounded(back.T @ inside @ whole.T)))
     least = max(OFTEN, RARE * max((len(members) for members, _ in found), default=0))
     explained, elements = torch.zeros(len(x), dtype=torch.bool), []
     for members, matrix in sorted(found, key=lambda one: -len(one[0])):
@@ -171,7 +89,11 @@ def _block_diagonal(turns: Tensor, widths: list[int], is_reflected: bool) -> Ten
             blocks.append(turns[start].sign().view(1, 1))
         else:
             c, s = turns[start : start + 2] / turns[start : start + 2].norm().clamp(min=1e-300)
-            rows = [torch.stack([c, s]), torch.stack([s, -c])] if is_reflected else [torch.stack([c, -s]), torch.stack([s, c])]
+            rows = (
+                [torch.stack([c, s]), torch.stack([s, -c])]
+                if is_reflected
+                else [torch.stack([c, -s]), torch.stack([s, c])]
+            )
             blocks.append(torch.stack(rows))
         start += width
     return torch.block_diag(*blocks)
@@ -191,17 +113,12 @@ def _clusters(turns: Tensor, tolerance: float) -> list[Tensor]:
     return clusters
 
 
-def _rounded(matrix: Tensor) -> Tensor:
-    found = signed_permutation(matrix)
-    return matrix if found is None else _as_matrix(*found)
-
-
 def variations(elements: Sequence[Element], singles: Sequence[Tensor], d: int) -> Iterator[Element]:
     """Other elements that a code may ignore: signs, swaps of features, reversals, along a cycle too.
 
     Args:
         elements: Those that pairs of the data show.
-        singles: Single directions, dual to each other in pairs: ``(d, 2)`` each, a direction and the form that reads it.
+        singles: Single directions, each with the form that reads it, ``(d, 2)``.
         d: Features of a sample.
     """
     eye = torch.eye(d, dtype=torch.float64)
@@ -213,7 +130,7 @@ def variations(elements: Sequence[Element], singles: Sequence[Tensor], d: int) -
             for index in some:
                 direction, form = singles[index].T
                 flip -= 2 * torch.outer(direction, form)
-            yield Element(_exact(flip), "sign of single directions")
+            yield Element(rounded(flip, EQUAL), "sign of single directions")
     cycle = next((one.permutation for one in elements if one.permutation and _is_cycle(one.permutation)), None)
     if cycle is not None:
         along = cycles_of(cycle)[0]
@@ -223,7 +140,7 @@ def variations(elements: Sequence[Element], singles: Sequence[Tensor], d: int) -
                 for place, index in enumerate(along):
                     goes[index] = along[place * factor % d]
                 name = "mirror image along the cycle" if factor == d - 1 else f"every {factor}. step along the cycle"
-                yield Element(_as_matrix(goes), name)
+                yield Element(as_matrix(goes), name)
     for index in range(d):
         flip = eye.clone()
         flip[index, index] = -1.0
@@ -231,62 +148,9 @@ def variations(elements: Sequence[Element], singles: Sequence[Tensor], d: int) -
     for first, second in combinations(range(d), 2):
         goes = list(range(d))
         goes[first], goes[second] = second, first
-        yield Element(_as_matrix(goes), SWAP)
+        yield Element(as_matrix(goes), SWAP)
 
 
 def _is_cycle(goes: Sequence[int]) -> bool:
     cycles = cycles_of(goes)
     return len(cycles) == 1 and len(cycles[0]) == len(goes)
-
-
-def generated(elements: Sequence[Element]) -> list[Element] | None:
-    """The group that elements generate, the identity first; None beyond ``MOST_ELEMENTS``."""
-    if not elements:
-        return []
-    known = _Known()
-    group = [Element(torch.eye(len(elements[0].matrix), dtype=torch.float64), "identity")]
-    known.add(group[0].matrix)
-    generators: list[Element] = []
-    for one in elements:
-        if not known.add(one.matrix):
-            continue
-        group.append(one)
-        generators.append(one)
-        index = 0
-        while index < len(group):  # products with the new element are new, and so may be theirs with the others
-            for generator in generators:
-                matrix = _exact(group[index].matrix @ generator.matrix)
-                if known.add(matrix):
-                    group.append(Element(matrix, "product"))
-                if len(group) > MOST_ELEMENTS:
-                    return None
-            index += 1
-    return group
-
-
-def without_repetitions(elements: Sequence[Element]) -> list[Element]:
-    """Elements, each once, without the identity."""
-    known = _Known()
-    if elements:
-        known.add(torch.eye(len(elements[0].matrix), dtype=torch.float64))
-    return [one for one in elements if known.add(one.matrix)]
-
-
-def _exact(matrix: Tensor) -> Tensor:
-    found = signed_permutation(matrix, EQUAL)
-    return matrix if found is None else _as_matrix(*found)
-
-
-class _Known:
-    """Matrices that have been seen; products of inexact ones are compared with a tolerance."""
-
-    def __init__(self) -> None:
-        self.kept: dict[tuple[int, ...], list[Tensor]] = {}
-
-    def add(self, matrix: Tensor) -> bool:
-        """Whether it is new; then it is kept."""
-        at = self.kept.setdefault(tuple(matrix.abs().argmax(1).tolist()), [])
-        if any(float((one - matrix).abs().max()) < 10 * EQUAL for one in at):
-            return False
-        at.append(matrix)
-        return True

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from invlearn.auditing.audit import Audit, Known
-from invlearn.auditing.finite import SWAP, cycles_of
+from invlearn.auditing.audit import FAILS, Audit
+from invlearn.auditing.elements import MOST_ELEMENTS, cycles_of
+from invlearn.auditing.finite import SWAP
+from invlearn.auditing.verified import Known
 from invlearn.report.tables import markdown
 from invlearn.system.output import printable
 
@@ -29,7 +31,9 @@ def findings(audit: Audit) -> list[str]:
 def _blindness(audit: Audit) -> Iterator[str]:
     blind = [one for one in audit.reactions if one.is_blind]
     for one in blind:
-        known = f"orbit distance {one.orbit:.2g}" if one.orbit is not None else f"{one.invariants:.2g} for the invariants"
+        known = (
+            f"orbit distance {one.orbit:.2g}" if one.orbit is not None else f"{one.invariants:.2g} for the invariants"
+        )
         yield f"**Blind** to {one.distortion}: the code stays the same ({known}, strangers 1)."
     named = {one.distortion for one in blind}
     for one in audit.finite.elements:
@@ -39,7 +43,7 @@ def _blindness(audit: Audit) -> Iterator[str]:
         names = [one.description for one in audit.generators if one.blind is not False]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         listed = f": {', '.join(names[:NAMED])}{more}" if names else ""
-        yield f"**Blind** in {_count(audit.blind, 'continuous direction')}{listed}. The data tell apart what they mix up."
+        yield f"**Blind** in {_count(audit.blind, 'continuous direction')}{listed}. The data tell them apart."
     if audit.unseen:
         yield f"The code does not see {_count(audit.unseen, 'direction')} of the samples at all."
 
@@ -57,7 +61,7 @@ def _metamers(audit: Audit) -> Iterator[str]:
             f"{outcome.ended:.0%} of {attacks:,} attacks end on the code. Whether their metamers are other entities, "
             "no family tells: look at them."
         )
-    elif outcome.success > 0.01:  # noqa: PLR2004
+    elif outcome.success > FAILS:
         yield (
             f"**Incomplete**: {outcome.success:.1%} of {attacks:,} attacks find a sample of another entity "
             f"with the target's code ({outcome.ended:.1%} end on the code)."
@@ -133,7 +137,7 @@ def _finite(audit: Audit) -> Iterator[str]:
     if not finite.elements:
         yield "None found.\n"
         return
-    order = "more than 512" if finite.order is None else f"{finite.order}"
+    order = f"more than {MOST_ELEMENTS}" if finite.order is None else f"{finite.order}"
     closed = "closed" if finite.closed else "not closed; their products are symmetries too"
     yield (
         f"{_count(len(finite.elements), 'element')} beside the identity ({closed}); they generate a group of {order}. "

@@ -98,7 +98,9 @@ def _generators(audit: Audit) -> Figure:
     for axes, one in zip(grid, shown, strict=True):
         most = float(one.matrix.abs().max())
         axes.imshow(one.matrix.numpy(), cmap="RdBu_r", vmin=-most, vmax=most)
-        axes.set_title(textwrap.fill(one.description, 26), fontsize=6, color=COLORS["reconstruction"] if one.blind else "black")
+        axes.set_title(
+            textwrap.fill(one.description, 26), fontsize=6, color=COLORS["reconstruction"] if one.blind else "black"
+        )
         axes.grid(visible=False)
         axes.tick_params(labelsize=5)
     figure.suptitle("generators, features in their own order (red: blind)", fontsize=7)
@@ -121,5 +123,3 @@ def _metamers(audit: Audit) -> Figure:
     unit = "strangers: 1" if trial.apart is not None else "within entities: 1"
     figure.suptitle(f"metamers: samples with the target's code ({unit}); features along the axis", fontsize=7)
     return figure
-
-

@@ -59,7 +59,9 @@ def measure_distances(encoder: Encoder, data: AuditData) -> Distances:
     calibration = Calibration.fit(torch.cat([same, different]), is_same, len(different))
     assert calibration is not None  # codes are finite
     threshold = calibration.threshold(RATE).distance
-    return Distances(strangers, *(float(value) / strangers for value in (same.median(), same.quantile(0.95), threshold)))
+    return Distances(
+        strangers, *(float(value) / strangers for value in (same.median(), same.quantile(0.95), threshold))
+    )
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Reaction:
     def is_blind(self) -> bool:
         """Whether a code ignores what the data tell apart."""
         known = self.orbit if self.orbit is not None else self.invariants
-        return self.verdict == "ignored" and known is not None and known > 0.1  # noqa: PLR2004
+        return self.verdict == "ignored" and known is not None and known > 0.1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -155,8 +157,9 @@ def _of_features(x: Tensor) -> Iterator[tuple[str, Distort]]:
     yield "scale by 1.2", lambda x, _: 1.2 * x
     yield "offset of 0.2 spreads", lambda x, _: x + 0.2 * spread.mean()
     for size in (0.05, 0.2):
-        yield f"noise of {size:g} spreads", lambda x, g, size=size: x + size * spread * torch.randn(
-            x.shape, generator=g, dtype=x.dtype
+        yield (
+            f"noise of {size:g} spreads",
+            lambda x, g, size=size: x + size * spread * torch.randn(x.shape, generator=g, dtype=x.dtype),
         )
     yield f"{dropped} feature{'s' * (dropped > 1)} dropped", drop
 
@@ -169,7 +172,7 @@ def _circular_shift(x: Tensor, generator: torch.Generator) -> Tensor:
 
 def _of_shape(x: Tensor, shape: tuple[int, int]) -> Iterator[tuple[str, Distort]]:
     rows, columns = shape
-    if min(shape) in (2, 3) and max(shape) > 3:  # noqa: PLR2004
+    if min(shape) in (2, 3) and max(shape) > 3:
         yield from _of_points(float(x.std()), shape)
         return
 
@@ -221,6 +224,7 @@ def _of_points(spread: float, shape: tuple[int, int]) -> Iterator[tuple[str, Dis
     yield "reflection of the points", points(lambda x, _: x * torch.tensor([-1.0] + [1.0] * (size - 1)).to(x))
     yield "translation of the points", points(translate)
     yield "any order of the points", points(reorder)
-    yield "quarter turn about the last axis", points(
-        lambda x, _: torch.stack([-x[..., 1], x[..., 0], *x.unbind(-1)[2:]], dim=-1)
+    yield (
+        "quarter turn about the last axis",
+        points(lambda x, _: torch.stack([-x[..., 1], x[..., 0], *x.unbind(-1)[2:]], dim=-1)),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -134,7 +134,7 @@ def _imported(name: str, trust: Sequence[str]) -> Callable[[Tensor], Tensor]:
         raise UserError(f"{name}: {module} has no {attribute}") from error
     if not callable(found):
         raise UserError(f"{name} is no function of tensors, but {type(found).__name__}")
-    return found
+    return cast(Callable[[Tensor], Tensor], found)
 
 
 def data_of(data: Data, source: Source, *, entity: str | None = None) -> AuditData:

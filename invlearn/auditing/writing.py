@@ -51,5 +51,7 @@ def _metamers(audit: Audit) -> pd.DataFrame:
         pair = {"target": trial.targets[index], "metamer": trial.found.x[index]}
         for kind, x in pair.items():
             numbers = found if kind == "metamer" else dict.fromkeys(found, 0.0)
-            rows.append({"pair": number, "kind": kind, **numbers, **dict(zip(audit.data.features, x.tolist(), strict=True))})
+            rows.append(
+                {"pair": number, "kind": kind, **numbers, **dict(zip(audit.data.features, x.tolist(), strict=True))}
+            )
     return pd.DataFrame(rows)

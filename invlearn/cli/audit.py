@@ -41,7 +41,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--targets", type=int, default=20, help="targets of the attack (20)")
     parser.add_argument("--starts", type=int, default=20, help="starts for each (20)")
     parser.add_argument(
-        "--fail-on", action="append", default=[], choices=KINDS, metavar="KIND", help=f"exit with 1 on {', '.join(KINDS)}"
+        "--fail-on",
+        action="append",
+        default=[],
+        choices=KINDS,
+        metavar="KIND",
+        help=f"exit with 1 on {', '.join(KINDS)}",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="by default RUN/audit, or ./audit")
     arguments = parser.parse_intermixed_args(argv)
