@@ -37,69 +37,6 @@ PAIRS = 2_000
 EXPLAINED = 0.8
 """Share of the pairs that a finite group must explain to be the data's."""
 
-SHOWN = 64
-"""Generators that are described."""
-
-FEW = 16
-"""Samples on which most candidates for one fail."""
-
-TIMES = (0.25, 1.0)
-"""How far a generator moves samples, each of size 1 at time 1."""
-
-KEPT = 0.02
-"""Change of a code, relative to strangers, up to which it is unchanged, or twice that of the same entities if more."""
-
-PAIRS = 2_000
-"""Same pairs that show elements of a group."""
-
-EXPLAINED = 0.8
-"""Share of the pairs that a finite group must explain to be the data's."""
-
-SHOWN = 64
-"""Generators that are described."""
-
-TIMES = (0.25, 1.0)
-"""How far a generator moves samples, each of size 1 at time 1."""
-
-KEPT = 0.02
-"""Change of a code, relative to strangers, up to which it is unchanged, or twice that of the same entities if more."""
-
-PAIRS = 2_000
-"""Same pairs that show elements of a group."""
-
-EXPLAINED = 0.8
-"""Share of the pairs that a finite group must explain to be the data's."""
-
-SHOWN = 64
-"""Generators that are described."""
-
-KEPT = 0.02
-"""Change of a code, relative to strangers, up to which it is unchanged, or twice that of the same entities if more."""
-
-PAIRS = 2_000
-"""Same pairs that show elements of a group."""
-
-EXPLAINED = 0.8
-"""Share of the pairs that a finite group must explain to be the data's."""
-
-SHOWN = 64
-"""Generators that are described."""
-
-PAIRS = 2_000
-"""Same pairs that show elements of a group."""
-
-EXPLAINED = 0.8
-"""Share of the pairs that a finite group must explain to be the data's."""
-
-SHOWN = 64
-"""Generators that are described."""
-
-EXPLAINED = 0.8
-"""Share of the pairs that a finite group must explain to be the data's."""
-
-SHOWN = 64
-"""Generators that are described."""
-
 
 @dataclass(frozen=True)
 class Generator:
