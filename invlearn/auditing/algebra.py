@@ -110,22 +110,19 @@ class Algebra:
         return self.linear.moves[: self.dimension]
 
 
-def random_mixing(width: int, most: int, scale: Tensor, seed: int) -> Tensor:
-    """Combinations of codes, ``(k, k')``: random ones where there are more than need be, of codes of equal spread.
+def random_mixing(width: int, most: int, seed: int) -> Tensor | None:
+    """Random combinations of codes, ``(k, k')``, where there are more than need be; None where there are not.
 
     As many as a sample has features have the same null space as all of them.
 
     Args:
         width: k.
         most: k' at most.
-        scale: Spread of each code, ``(k,)``; those without any are left out.
         seed: Of the random ones.
     """
-    inverse = torch.where(scale > 1e-9 * scale.max(), 1 / scale, 0.0)
     if width <= most:
-        return torch.diag(inverse)
-    random = torch.randn(width, most, generator=seeded_generator(seed, "mixing"), dtype=torch.float64)
-    return inverse[:, None] * random / math.sqrt(most)
+        return None
+    return torch.randn(width, most, generator=seeded_generator(seed, "mixing"), dtype=torch.float64) / math.sqrt(most)
 
 
 def symmetries(encoder: Encoder, x: Tensor, seed: int = 0) -> Algebra:
@@ -137,8 +134,7 @@ def symmetries(encoder: Encoder, x: Tensor, seed: int = 0) -> Algebra:
         seed: Of random draws.
     """
     white = whitened(x)
-    scale = encoder.encode(x[:FEWEST]).std(0)
-    mixing = random_mixing(encoder.width, 2 * len(white.back), scale, seed)
+    mixing = random_mixing(encoder.width, 2 * len(white.back), seed)
     rank = _rank(encoder.jacobian(x[:8], white.back, mixing))
     r, available = len(white.back), len(x)
     needed = max(FEWEST, math.ceil(CONSTRAINTS * r * (r + 1) / rank))
