@@ -30,7 +30,7 @@ CONSTRAINTS = 3
 FEWEST = 256
 """Samples that an algebra rests on at least, where there are as many."""
 
-SMALL = 0.05
+SMALL = 0.15
 """Change of the code, relative to that of random moves, up to which a move may be a symmetry."""
 
 JUMP = 4.0
