@@ -33,6 +33,9 @@ FEWEST = 256
 SMALL = 0.15
 """Change of the code, relative to that of random moves, up to which a move may be a symmetry."""
 
+NOTHING = 1e-3
+"""The same without a larger value to compare with."""
+
 JUMP = 4.0
 """Ratio of neighbouring values that is a gap."""
 
@@ -213,7 +216,7 @@ def gap(sizes: Tensor, noise: float) -> int:
         4
     """
     sizes = sizes.clamp(min=noise)
-    if float(sizes[-1]) <= SMALL:
+    if float(sizes[-1]) <= NOTHING:
         return len(sizes)
     small, jumps = sizes[:-1] <= SMALL, sizes[1:] >= JUMP * sizes[:-1]
     found = (small & jumps).nonzero()[:, 0]
