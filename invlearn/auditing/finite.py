@@ -22,6 +22,12 @@ SHARP = 1e-3
 BLURRED = 0.5
 """The same with any noise at most."""
 
+LEFT = 0.25
+"""Distance of a sample from the moved one, relative to its length, below which an element explains the pair."""
+
+MOSTLY = 0.5
+"""Share of pairs that show elements at least, or they agree by chance."""
+
 OFTEN, RARE = 3, 0.2
 """Pairs that show an element at least, and their share of those that show the most frequent one: noise shows others."""
 
@@ -38,8 +44,8 @@ def elements_of_pairs(x: Tensor, x_prime: Tensor, parts: Sequence[Tensor]) -> tu
         parts: Planes and single directions in which the lengths of a pair agree, ``(d, w)`` each.
 
     Returns:
-        The elements, the most frequent first, and the share of pairs that differ by one of them; none where parts are
-        larger than planes, or elements do not recur.
+        The elements, the most frequent first, and the share of pairs that one of them, or none at all, explains; no
+        elements where parts are larger than planes, or they do not recur.
     """
     if not parts or any(part.shape[1] > 2 for part in parts):
         return [], 0.0
@@ -54,13 +60,16 @@ def elements_of_pairs(x: Tensor, x_prime: Tensor, parts: Sequence[Tensor]) -> tu
             inside = _block_diagonal(turns[members].mean(0), widths, is_reflected)
             found.append((members, rounded(back.T @ inside @ whole.T)))
     least = max(OFTEN, RARE * max((len(members) for members, _ in found), default=0))
-    explained, elements = torch.zeros(len(x), dtype=torch.bool), []
+    shown, explained = torch.zeros(len(x), dtype=torch.bool), torch.zeros(len(x), dtype=torch.bool)
+    elements = []
     for members, matrix in sorted(found, key=lambda one: -len(one[0])):
         if len(members) >= least:
-            explained[members] = True
+            left = (x_prime[members] - x[members] @ matrix.T).norm(dim=1) / x_prime[members].norm(dim=1)
+            shown[members], explained[members] = True, left < LEFT
             elements.append(Element(matrix, "pairs", len(members)))
-    share = float(explained.double().mean())
-    return (without_repetitions(elements), share) if share > 0.5 else ([], 0.0)  # by chance a few pairs may agree
+    if float(shown.double().mean()) < MOSTLY:  # by chance a few pairs may agree
+        return [], 0.0
+    return without_repetitions(elements), float(explained.double().mean())
 
 
 def _turns(before: Tensor, after: Tensor, widths: list[int], is_reflected: bool) -> tuple[Tensor, float]:

@@ -61,7 +61,7 @@ def readable_basis(basis: Tensor, white: White, seed: int = 0) -> Tensor:
 
 
 def _planes(basis: Tensor, seed: int) -> Tensor | None:
-    """One rotation for each plane that commuting generators turn; None where these are no torus of as many planes."""
+    """One rotation for each plane that commuting generators turn, and what else there is; None where there is no plane."""
     count = len(basis)
     commutators = torch.stack([one @ other - other @ one for one, other in pairwise([*basis, basis[0]])])
     if float(commutators.flatten(1).norm(dim=1).max()) > ALIKE:
@@ -77,7 +77,12 @@ def _planes(basis: Tensor, seed: int) -> Tensor | None:
     planes = planes / planes.flatten(1).norm(dim=1)[:, None, None]
     flat = basis.flatten(1)
     lost = (planes.flatten(1) - planes.flatten(1) @ flat.T @ flat).square().sum(1)
-    return planes if len(planes) == count and float(lost.max()) < ALIKE else None
+    planes = planes[lost < ALIKE]
+    if not len(planes):
+        return None
+    rows = torch.linalg.qr(planes.flatten(1).T).Q
+    _, sizes, others = torch.linalg.svd(flat - flat @ rows @ rows.T, full_matrices=False)
+    return torch.cat([planes, others[sizes > 0.5].view(-1, *planes.shape[1:])])  # a scale, for one
 
 
 def _sparse(basis: Tensor) -> Tensor:

@@ -120,6 +120,11 @@ def test_a_gap_is_a_jump_up_from_a_small_value():
         (gram, 12, ["the same 3 x 3 rotation of all 4 points (point by point)"] * 3),
         (length, 3, ["rotation of 0 and 1", "rotation of 0 and 2", "rotation of 1 and 2"]),
         (PLANTED["unit length"].function, 4, ["scale of all features"]),
+        (
+            lambda x: modulus(x) / length(x),
+            6,
+            ["phase of frequency 1", "phase of frequency 2", "scale of all features"],
+        ),
     ],
 )
 def test_generators_are_recognised(function, d, expected):
@@ -192,6 +197,14 @@ def test_elements_that_do_not_recur_are_none():
     x_prime[:, :2] = torch.view_as_real(u)
     parts = [plane, *torch.eye(6, dtype=torch.float64)[:, 2:].split(1, dim=1)]
     assert elements_of_pairs(x, x_prime, parts) == ([], 0.0)
+
+
+def test_what_a_scale_does_is_explained_by_no_element():
+    x = samples(6, 500)
+    factors = torch.logspace(-1, 1, 500, base=2, dtype=torch.float64)[:, None]
+    elements, explained = elements_of_pairs(x, factors * x, list(torch.eye(6, dtype=torch.float64).split(2, dim=1)))
+    assert elements == []
+    assert explained < 0.5
 
 
 def test_permutations_are_read_off_and_told_as_cycles():
