@@ -152,7 +152,7 @@ def audit_encoder(
     algebra = symmetries(encoder, data.x, data.seed)
     unseen = _unseen(encoder, data.x, algebra.white)
     tell("finite symmetries")
-    finite, cycle = finite_symmetries(encoder, data, distances, reference)
+    finite, cycle = finite_symmetries(encoder, data, distances, reference, search=not algebra.dimension)
     basis = readable_basis(without_unseen(algebra.basis, unseen)[:SHOWN], algebra.white)
     generators = verified_generators(
         encoder, data, distances, basis, reference=reference, cycle=cycle, is_finite=finite.is_of_data

@@ -61,7 +61,7 @@ def readable_basis(basis: Tensor, white: White, seed: int = 0) -> Tensor:
 
 
 def _planes(basis: Tensor, seed: int) -> Tensor | None:
-    """One rotation for each plane that commuting generators turn, and what else there is; None where there is no plane."""
+    """One rotation for each plane that commuting generators turn, and the rest of them; None without a plane."""
     count = len(basis)
     commutators = torch.stack([one @ other - other @ one for one, other in pairwise([*basis, basis[0]])])
     if float(commutators.flatten(1).norm(dim=1).max()) > ALIKE:

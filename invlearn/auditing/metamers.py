@@ -39,17 +39,16 @@ class Metamers:
         return self.distance < ENDS
 
 
-def attack(encoder: Encoder, targets: Tensor, starts: Tensor, *, strangers: float, scale: Tensor) -> Metamers:
-    """Move samples until their code is that of their target.
+def attack(encoder: Encoder, codes: Tensor, starts: Tensor, *, strangers: float, scale: Tensor) -> Metamers:
+    """Move samples until their code is a given one.
 
     Args:
         encoder: The encoder.
-        targets: ``(m, d)``.
+        codes: Of the targets, ``(m, k)``.
         starts: Where each attack starts, ``(m, d)``.
         strangers: Median distance of the codes of different entities.
         scale: Spread of each feature, ``(d,)``.
     """
-    codes = encoder.encode(targets)
     x = starts.clone()
     if encoder.derivatives != "differences":
         x = _by_adam(encoder, codes, x, scale)

@@ -118,13 +118,13 @@ def calibrate(dim: int, targets: int, starts: int, seed: int) -> list[Calibrated
         encoder = probe(oracle.function, x, oracle.name)
         codes = encoder.encode(x)
         strangers = float((codes[::2] - codes[1::2]).norm(dim=1).median())
-        found = attack(encoder, chosen, begins, strangers=strangers, scale=x.std(0))
+        found = attack(encoder, encoder.encode(chosen), begins, strangers=strangers, scale=x.std(0))
         needed = None if oracle.is_complete else convicted
         results.append(_judged(oracle.name, found, family.orbit_distance(chosen, found.x) / apart, needed))
     parts = []
     for target, start in zip(chosen.split(starts), begins.split(starts), strict=True):
         encoder = Encoder(_distance_to(target[:1], family), "orbit", torch.float64, "forward", 1e-5, 1e-9, 1)
-        parts.append(attack(encoder, target, start, strangers=apart, scale=x.std(0)))
+        parts.append(attack(encoder, encoder.encode(target), start, strangers=apart, scale=x.std(0)))
     found = Metamers(torch.cat([part.x for part in parts]), torch.cat([part.distance for part in parts]))
     return [*results, _judged("distance to the orbit", found, family.orbit_distance(chosen, found.x) / apart)]
 
@@ -175,7 +175,9 @@ def run_trial(
     generator = seeded_generator(data.seed, "attack")
     x, entity = (data.x, None) if data.family else data.labelled()
     chosen, begins = _targets_and_starts(x, targets, starts, generator, algebra)
-    found = attack(encoder, chosen, begins, strangers=distances.strangers, scale=x.std(0).clamp(min=1e-9))
+    found = attack(
+        encoder, encoder.encode(chosen), begins, strangers=distances.strangers, scale=x.std(0).clamp(min=1e-9)
+    )
     apart = data.orbit_distance(chosen, found.x)
     success = None if apart is None else float((found.ended & (apart > FAR)).double().mean())
     matched = float((found.distance < distances.threshold).double().mean())

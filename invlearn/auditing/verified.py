@@ -16,6 +16,7 @@ from invlearn.auditing.finite import SWAP, elements_of_pairs, variations
 from invlearn.auditing.generators import describe
 from invlearn.auditing.profile import Distances
 from invlearn.auditing.reference import Reference
+from invlearn.auditing.search import searched_elements
 
 __all__ = ["Finite", "Generator", "Known", "finite_symmetries", "verified_generators"]
 
@@ -144,16 +145,27 @@ def verified_generators(
 
 
 def finite_symmetries(
-    encoder: Encoder, data: AuditData, distances: Distances, reference: Reference | None
+    encoder: Encoder, data: AuditData, distances: Distances, reference: Reference | None, *, search: bool
 ) -> tuple[Finite, list[int] | None]:
-    """Finite symmetries, and the cycle that the data's distortion moves features along."""
+    """Finite symmetries, and the cycle that the data's distortion moves features along.
+
+    Args:
+        encoder: The encoder.
+        data: The data.
+        distances: What distances of the code mean.
+        reference: The data's invariants.
+        search: Whether to look for others than pairs show: where no continuous ones lie around them.
+    """
     x = data.x[:TRIED]
     same = data.observed.same_pairs(PAIRS)
     of_pairs, explained = elements_of_pairs(same.x, same.x_prime, data.parts)
     of_data = generated(of_pairs) if explained > EXPLAINED else None
     full = next((one.permutation for one in of_pairs if _is_full_cycle(one, data.dim)), None)
+    searched: list[Element] = []
+    if search:
+        searched = searched_elements(encoder, x, data.parts, strangers=distances.strangers, seed=data.seed)
     known, swaps = [], 0
-    for element in without_repetitions([*of_pairs, *variations(of_pairs, _singles(data.parts), data.dim)]):
+    for element in without_repetitions([*of_pairs, *searched, *variations(of_pairs, _singles(data.parts), data.dim)]):
         few = x[:FEW]
         if _change(encoder, few, few @ element.matrix.T, distances) > 10 * _kept(distances):
             continue

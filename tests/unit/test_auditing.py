@@ -19,6 +19,7 @@ from invlearn.auditing.finite import elements_of_pairs
 from invlearn.auditing.generators import describe, readable_basis
 from invlearn.auditing.oracles import bispectrum, modulus
 from invlearn.auditing.page import findings, page
+from invlearn.auditing.search import searched_elements
 from invlearn.auditing.trial import calibrate
 from invlearn.auditing.writing import write_audit
 from invlearn.data import EntitySamples, PermutationCycle, Shift, TransformationFamily, TwoPart
@@ -186,6 +187,18 @@ def test_the_hidden_cycle_is_recovered_from_pairs(d, noise):
     assert group is not None
     assert len(group) == d == len(elements) + 1
     assert explained == 1 if not noise else explained > 0.8
+
+
+@pytest.mark.parametrize("d", [5, 6])
+def test_the_group_of_a_code_is_found_without_pairs(d):
+    family = Shift(dim=d, **SMALL)
+    data = AuditData(family, "shifts", 0, numbered(d))
+    encoder = probe(bispectrum, data.x)
+    codes = encoder.encode(data.x)
+    strangers = float((codes[::2] - codes[1::2]).norm(dim=1).median())
+    found = searched_elements(encoder, data.x, data.parts, strangers=strangers)
+    moved = sorted(one.permutation or [] for one in found)
+    assert moved == sorted([(place + shift) % d for place in range(d)] for shift in range(d))
 
 
 def test_elements_that_do_not_recur_are_none():
