@@ -25,6 +25,7 @@ from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError, describe_error
 from invlearn.files import Prepared, SampleFile, prepare
 from invlearn.runs.trained import TrainedRun, load_run
+from invlearn.system.output import warn
 
 __all__ = ["Data", "EncoderSource", "Source", "data_of", "load_distortions", "open_encoder"]
 
@@ -64,6 +65,8 @@ def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: 
     name, path = str(encoder), Path(encoder)
     if path.is_dir():
         run = load_run(path, trust=trust)
+        if unfinished := run.directory.unfinished():
+            warn(f"{run.directory} {unfinished}; this is its best epoch so far")
         return Source(_invariant_part(run.encoder(replica)), name, run)
     if path.suffix == ".onnx":
         return Source(_onnx(_content(path), name), name)
