@@ -1,4 +1,4 @@
-"""Learn invariances from pairs of samples: ``train`` a run, ``load_run`` it, encode; ``read_results`` of many.
+"""Learn invariances from pairs of samples: ``train``, ``load_run``, encode, ``audit``; ``read_results`` of many runs.
 
 These names are loaded on first use, so that ``import invlearn`` stays light.
 """
@@ -10,15 +10,17 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from invlearn.auditing.api import audit
     from invlearn.runs.aggregate import read_results
     from invlearn.runs.train import train
     from invlearn.runs.trained import load_run
 
-__all__ = ["__version__", "load_run", "read_results", "train"]
+__all__ = ["__version__", "audit", "load_run", "read_results", "train"]
 
 __version__ = version("invlearn")
 
 _HOMES = {
+    "audit": "invlearn.auditing.api",
     "load_run": "invlearn.runs.trained",
     "read_results": "invlearn.runs.aggregate",
     "train": "invlearn.runs.train",

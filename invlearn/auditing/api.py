@@ -1,0 +1,68 @@
+"""An audit from Python: what ``invlearn audit`` does, without its words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from invlearn.auditing.audit import Audit, audit_encoder
+from invlearn.auditing.encoders import probe
+from invlearn.auditing.profile import candidates as known_distortions
+from invlearn.auditing.sources import Data, EncoderSource, data_of, load_distortions, open_encoder
+from invlearn.errors import UserError
+
+__all__ = ["audit"]
+
+
+def audit(
+    encoder: EncoderSource,
+    data: Data = None,
+    *,
+    trust: Sequence[str] = (),
+    entity: str | None = None,
+    replica: int | None = None,
+    shape: tuple[int, int] | None = None,
+    candidates: str | Path | None = None,
+    attack: bool = True,
+    targets: int = 20,
+    starts: int = 20,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Audit:
+    """What an encoder ignores, what it is blind to, and whether its codes are complete.
+
+    Args:
+        encoder: A run, an ONNX or ``.pt2`` file, ``package.module:name``, or a function of tensors, ``(n, d)`` to
+            ``(n, k)``.
+        data: What it is for: overrides such as ``["dataset=shift", "dataset.dim=10"]``, a dataset, a file; by default
+            that of the run.
+        trust: Modules and files of your own whose code may run.
+        entity: Column that names the entity of a file's samples.
+        replica: Which replica of a run; by default the best by validation loss.
+        shape: Rows and columns of an image, or of points, for more distortions.
+        candidates: A Python file whose ``candidates(x)`` returns distorted samples by name.
+        attack: Whether to look for metamers.
+        targets: Targets of the attack.
+        starts: Starts for each.
+        tell: Told what is done next.
+
+    Raises:
+        UserError: The encoder or the data cannot be used.
+
+    Example:
+        ``invlearn.audit(lambda x: torch.fft.rfft(x).abs(), ["dataset=shift"]).to_dict()["algebra"]["blind"]``
+    """
+    if targets < 1 or starts < 1:
+        raise UserError(f"audit: targets and starts must be at least 1, got {targets} and {starts}")
+    source = open_encoder(encoder, trust=trust, replica=replica)
+    looked_at = data_of(data, source, entity=entity)
+    if source.run is not None and source.run.stack.dim != looked_at.dim:
+        raise UserError(
+            f"{source.name}: the encoder takes {source.run.stack.dim} features; the data have {looked_at.dim}"
+        )
+    if shape is not None and shape[0] * shape[1] != looked_at.dim:
+        raise UserError(f"audit: a shape of {shape[0]} x {shape[1]} does not fit {looked_at.dim} features")
+    tested = probe(source.function, looked_at.x, source.name)
+    distortions = known_distortions(looked_at.x, shape)
+    if candidates is not None:
+        distortions |= load_distortions(Path(candidates), looked_at.x)
+    return audit_encoder(tested, looked_at, distortions, attack=attack, targets=targets, starts=starts, tell=tell)

@@ -1,0 +1,186 @@
+"""The audit of an encoder: what it ignores, what it is blind to, and whether its codes are complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from invlearn.auditing.algebra import Algebra, White, symmetries
+from invlearn.auditing.data import AuditData
+from invlearn.auditing.encoders import Encoder
+from invlearn.auditing.generators import readable_basis, without_unseen
+from invlearn.auditing.profile import Distances, Distort, Reaction, measure_distances, profile
+from invlearn.auditing.reference import Reference, blind_moves, find_reference
+from invlearn.auditing.trial import Trial, run_trial
+from invlearn.auditing.verified import Finite, Generator, finite_symmetries, verified_generators
+
+__all__ = ["FAILS", "KINDS", "Audit", "audit_encoder"]
+
+KINDS = {
+    "blind": "a continuous symmetry, or a known distortion, that the data's invariants do not have",
+    "metamers": "more than 1% of attacks succeed",
+    "uncalibrated": "the attack could not be calibrated",
+    "variant": "the code changes under the data's own distortion as much as between entities",
+}
+"""Findings that may count as failures."""
+
+FAILS = 0.01
+"""Success of attacks from which on it is a finding."""
+
+VARIES = 0.5
+"""Median distance within entities, relative to that of strangers, from which on it is a finding."""
+
+TRIED = 256
+"""Samples that tell what a code does not see."""
+
+SHOWN = 64
+"""Generators that are described."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found."""
+
+    encoder: Encoder
+    data: AuditData
+    distances: Distances
+    reactions: list[Reaction]
+    algebra: Algebra
+    unseen: int
+    """Directions that the code does not see at all."""
+    generators: list[Generator]
+    blind: int | None
+    """Dimension of the code's linear symmetries that the data's invariants do not have; None where unknown."""
+    finite: Finite
+    reference: Reference | None
+    trial: Trial | None
+
+    def failures(self) -> list[str]:
+        """Which of ``KINDS`` were found."""
+        found = []
+        if self.blind or any(one.is_blind for one in self.reactions) or any(one.blind for one in self.finite.elements):
+            found.append("blind")
+        if self.trial is not None:
+            if not self.trial.is_calibrated:
+                found.append("uncalibrated")
+            elif self.trial.outcome.success is not None and self.trial.outcome.success > FAILS:
+                found.append("metamers")
+        if self.distances.same > VARIES:
+            found.append("variant")
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as in ``audit.json``."""
+        linear, affine = self.algebra.linear, self.algebra.affine
+        return {
+            "encoder": {
+                "name": self.encoder.name,
+                "width": self.encoder.width,
+                "derivatives": self.encoder.derivatives,
+                "noise_floor": self.encoder.noise,
+            },
+            "data": {"name": self.data.name, "dim": self.data.dim},
+            "failures": self.failures(),
+            "distances": vars(self.distances),
+            "profile": [one.to_dict() for one in self.reactions],
+            "algebra": {
+                "dimension": self.algebra.dimension,
+                "interval": [linear.low, linear.high],
+                "offsets": self.algebra.offsets,
+                "offsets_interval": [max(0, affine.low - linear.high), max(0, affine.high - linear.low)],
+                "blind": self.blind,
+                "unseen": self.unseen,
+                "rank": len(self.algebra.white.back),
+                "spectrum": linear.values[: self.algebra.dimension + 16].tolist(),
+                "generators": [
+                    {
+                        "description": one.description,
+                        "change": one.change,
+                        "verified": one.verified,
+                        "blind": one.blind,
+                        "matrix": one.matrix.tolist(),
+                    }
+                    for one in self.generators
+                ],
+            },
+            "finite": {
+                "order": self.finite.order,
+                "closed": self.finite.closed,
+                "explained": self.finite.explained,
+                "swaps": self.finite.swaps,
+                "permutations": [one.to_dict() for one in self.finite.permutations],
+                "others": [one.to_dict() for one in self.finite.elements if one.element.permutation is None],
+            },
+            "invariants": None
+            if self.reference is None
+            else {"degree": self.reference.degree, "width": self.reference.encoder.width, "same": self.reference.same},
+            "metamers": None if self.trial is None else self.trial.to_dict(),
+        }
+
+
+def audit_encoder(
+    encoder: Encoder,
+    data: AuditData,
+    distortions: Mapping[str, Distort],
+    *,
+    attack: bool = True,
+    targets: int = 20,
+    starts: int = 20,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Audit:
+    """Audit an encoder.
+
+    Args:
+        encoder: The encoder.
+        data: The data.
+        distortions: Candidates for the profile.
+        attack: Whether to look for metamers.
+        targets: Targets of the attack.
+        starts: Starts for each.
+        tell: Told what is done next.
+    """
+    distances = measure_distances(encoder, data)
+    tell("the data's invariants")
+    reference = find_reference(data)
+    tell("profile")
+    reactions = profile(encoder, data, distances, reference, distortions)
+    tell("continuous symmetries")
+    algebra = symmetries(encoder, data.x, data.seed)
+    unseen = _unseen(encoder, data.x, algebra.white)
+    tell("finite symmetries")
+    finite, cycle = finite_symmetries(encoder, data, distances, reference, search=not algebra.dimension)
+    basis = readable_basis(without_unseen(algebra.basis, unseen)[:SHOWN], algebra.white)
+    generators = verified_generators(
+        encoder, data, distances, basis, reference=reference, cycle=cycle, is_finite=finite.is_of_data
+    )
+    if finite.is_of_data:
+        blind = algebra.dimension
+    else:
+        blind = None if reference is None else blind_moves(reference, algebra.basis, algebra.white, data.x)
+    trial = None
+    if attack:
+        trial = run_trial(encoder, data, distances, algebra, targets=targets, starts=starts, tell=tell)
+    return Audit(
+        encoder,
+        data,
+        distances,
+        reactions,
+        algebra,
+        unseen.shape[1],
+        generators,
+        blind,
+        finite,
+        reference,
+        trial,
+    )
+
+
+def _unseen(encoder: Encoder, x: Tensor, white: White) -> Tensor:
+    """White directions along which a code changes nowhere, ``(r, m)``."""
+    slopes = encoder.jacobian(x[:TRIED], white.back)
+    values, axes = torch.linalg.eigh((slopes.mT @ slopes).mean(0))
+    return axes[:, values <= max(1e-7, encoder.noise) ** 2 * values.mean()]

@@ -1,0 +1,113 @@
+"""What an audit looks at: held-out samples, which of them are the same, and how far apart others truly are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from invlearn.closed_form import Observed, observe
+from invlearn.closed_form.fit import estimated_frame
+from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
+from invlearn.data import Dataset, EntitySamples, Pairs, TransformationFamily
+from invlearn.data.seeding import seeded_generator
+
+__all__ = ["AuditData"]
+
+KNOWN = 5_000
+"""Samples at most of entities whose metamers are looked at."""
+
+
+@dataclass(frozen=True)
+class AuditData:
+    """Data in the encoder's own units.
+
+    Args:
+        dataset: A transformation family, or samples or pairs of a file.
+        name: What the audit calls it.
+        seed: What its examples are drawn from.
+        features: Names of the features.
+    """
+
+    dataset: Dataset
+    name: str
+    seed: int
+    features: Sequence[str]
+
+    @property
+    def family(self) -> TransformationFamily | None:
+        """The family of transformations, where there is one: it knows the true distances of orbits."""
+        return self.dataset if isinstance(self.dataset, TransformationFamily) else None
+
+    @property
+    def dim(self) -> int:
+        """Number of features d."""
+        return self.dataset.dim
+
+    @cached_property
+    def _test(self) -> Pairs:
+        return Pairs(*(part.cpu().double() for part in self.dataset.pairs("test", self.seed)))
+
+    @cached_property
+    def x(self) -> Tensor:
+        """Held-out samples in a random order, ``(n, d)``."""
+        both = torch.cat([self._test.x, self._test.x_prime])
+        both = both.unique(dim=0) if self.family is None else both
+        order = torch.randperm(len(both), generator=seeded_generator(self.seed, "audit"))
+        return both[order]
+
+    @cached_property
+    def same(self) -> tuple[Tensor, Tensor]:
+        """Held-out samples of the same entity, ``(n, d)`` twice."""
+        chosen = self._test.distance == 0
+        return self._test.x[chosen], self._test.x_prime[chosen]
+
+    @cached_property
+    def different(self) -> tuple[Tensor, Tensor]:
+        """Held-out samples of different entities, ``(n, d)`` twice."""
+        chosen = self._test.distance > 0
+        return self._test.x[chosen], self._test.x_prime[chosen]
+
+    @cached_property
+    def observed(self) -> Observed:
+        """Training samples."""
+        return observe(self.dataset, self.seed, "cpu")
+
+    @cached_property
+    def valid(self) -> Pairs:
+        """Validation pairs."""
+        return Pairs(*(part.double() for part in self.dataset.pairs("valid", self.seed)))
+
+    @cached_property
+    def parts(self) -> list[Tensor]:
+        """Planes and single directions that the data's distortion moves nothing out of, ``(d, w)`` each."""
+        d = self.dim
+        same = self.observed.same_pairs(frame_pairs(d))
+        exact = find_frame(same.x, same.x_prime, seeded_generator(self.seed, "frame")).parts
+        if exact or self.observed.same < fewest_pairs(d):
+            return exact
+        parts: list[Tensor] = []
+        for part in estimated_frame(self.observed, self.valid, self.seed):  # the most invariant ones come first
+            if sum(one.shape[1] for one in parts) + part.shape[1] <= d:
+                parts.append(part)
+        return parts if sum(part.shape[1] for part in parts) == d else []
+
+    def labelled(self) -> tuple[Tensor, Tensor]:
+        """Held-out samples and numbers of their entities, where no family draws any number of them."""
+        if isinstance(self.dataset, EntitySamples):
+            x, entity = self.dataset.labelled("test", self.seed, most=KNOWN)
+            return x.double(), entity
+        x, x_prime = (part[: KNOWN // 2] for part in self.same)
+        return torch.cat([x, x_prime]), torch.arange(len(x)).repeat(2)
+
+    def orbit_distance(self, x: Tensor, x_prime: Tensor) -> Tensor | None:
+        """True distance of entities, relative to that of strangers, ``(n,)``; None where it is unknown."""
+        return None if self.family is None else self.family.orbit_distance(x, x_prime) / self._apart
+
+    @cached_property
+    def _apart(self) -> float:
+        assert self.family is not None
+        return float(self.family.orbit_distance(*self.different).median())

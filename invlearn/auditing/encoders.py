@@ -1,0 +1,202 @@
+"""Any encoder as one thing: a function of samples with values and derivatives in float64."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from invlearn.errors import UserError, describe_error
+
+__all__ = ["Encoder", "Function", "probe"]
+
+Function = Callable[[Tensor], Tensor]
+"""Maps samples ``(n, d)`` to codes ``(n, k)``."""
+
+ROWS = 16_384
+"""Rows that are encoded at a time."""
+
+PROBED = 32
+"""Samples that an encoder is tried on."""
+
+REPEATS = 1e-5
+"""Change of a code, relative to the spread of codes, up to which two calls agree: float32 and its order of sums."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder that passed ``probe``.
+
+    Args:
+        function: The encoder.
+        name: What messages call it.
+        dtype: What it takes.
+        derivatives: ``forward`` or ``reverse`` differentiation, or central ``differences``.
+        step: Of the differences.
+        noise: Noise floor of derivatives, relative to their size.
+        width: k.
+    """
+
+    function: Function
+    name: str
+    dtype: torch.dtype
+    derivatives: Literal["forward", "reverse", "differences"]
+    step: float
+    noise: float
+    width: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Encode samples ``(n, d)`` to ``(n, k)``, in float64; with gradients, where it has them."""
+        return _called(self.function, x, self.dtype)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The same without gradients, and in pieces."""
+        with torch.no_grad():
+            return torch.cat([self(rows) for rows in x.split(ROWS)])
+
+    def jacobian(self, x: Tensor, axes: Tensor | None = None, mixing: Tensor | None = None) -> Tensor:
+        """Derivatives of codes, ``(n, k, r)``.
+
+        Args:
+            x: Samples ``(n, d)``.
+            axes: Directions that they are taken along, ``(r, d)``; by default those of the features.
+            mixing: Takes those of combinations of codes instead, ``(k, k')``.
+        """
+        axes = torch.eye(x.shape[1], dtype=torch.float64) if axes is None else axes
+        rows = max(1, ROWS // len(axes))
+        return torch.cat([self._jacobian(part, axes, mixing) for part in x.split(rows)])
+
+    def _jacobian(self, x: Tensor, axes: Tensor, mixing: Tensor | None) -> Tensor:
+        if self.derivatives == "reverse":
+            x = x.detach().requires_grad_()
+            z = self(x) if mixing is None else self(x) @ mixing
+            rows = [torch.autograd.grad(column.sum(), x, retain_graph=True)[0] for column in z.T]
+            return torch.stack(rows, dim=1) @ axes.T
+        points, along = x.repeat_interleave(len(axes), dim=0), axes.repeat(len(x), 1)
+        if self.derivatives == "forward":
+            slopes = _forward(self.function, points, along, self.dtype)
+        else:
+            with torch.no_grad():
+                length = self.step / along.norm(dim=1, keepdim=True)
+                after, before = self(points + length * along), self(points - length * along)
+                slopes = (after - before) / (2 * length)
+        slopes = slopes if mixing is None else slopes @ mixing
+        return slopes.unflatten(0, (len(x), len(axes))).mT
+
+
+def _called(function: Function, x: Tensor, dtype: torch.dtype) -> Tensor:
+    z = function(x.to(dtype))
+    return (z[0] if isinstance(z, tuple | list) else z).double()
+
+
+def _forward(function: Function, x: Tensor, along: Tensor, dtype: torch.dtype) -> Tensor:
+    """Derivatives along a direction for each sample, ``(n, k)``, by forward differentiation."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of torch about itself, on first use
+        with torch.no_grad(), forward_ad.dual_level():
+            z = _called(function, forward_ad.make_dual(x, along), dtype)
+            slopes = forward_ad.unpack_dual(z).tangent
+    if slopes is None:
+        raise NotImplementedError("no forward derivative")
+    return slopes.double()
+
+
+def probe(function: Function, x: Tensor, name: str = "the encoder") -> Encoder:
+    """Find out how an encoder is called and differentiated, and refuse what cannot be audited.
+
+    Args:
+        function: The encoder.
+        x: Samples, ``(n, d)``, some dozens at least.
+        name: What messages call it.
+
+    Raises:
+        UserError: It does not take such samples, its codes have no width of their own, are not finite, are random or
+            constant, depend on the other samples of a batch, or do not change with small changes of a sample.
+    """
+    x = x[:PROBED]
+    dtype, z = _first_call(function, x, name)
+    _check_codes(function, x, z, dtype, name)
+    size = float(x.std())
+    step = size * float(torch.finfo(_precision(z, function, x, dtype)).eps) ** (1 / 3)
+    z = z.double()
+    guess = Encoder(function, name, dtype, "differences", step, 0.0, z.shape[1])
+    slopes = guess.jacobian(x)
+    if not bool(slopes.any(dim=(1, 2)).double().mean() > 0.5):
+        raise UserError(f"{name}: its codes do not change with small changes of a sample; it is not differentiable")
+    wider = Encoder(function, name, dtype, "differences", 2 * step, 0.0, z.shape[1]).jacobian(x)
+    differ = _median_change(wider, slopes)
+    if differ > 0.5:
+        raise UserError(f"{name}: its codes change in steps with small changes of a sample; it is not differentiable")
+    exact = float(torch.finfo(dtype).eps)
+    for kind in ("forward", "reverse"):
+        encoder = Encoder(function, name, dtype, kind, step, 10 * exact, z.shape[1])
+        try:
+            found = encoder.jacobian(x)
+        except (RuntimeError, NotImplementedError, TypeError):
+            continue
+        if bool(found.isfinite().all()) and _median_change(found, slopes) <= max(0.01, 3 * differ):
+            return encoder
+    return Encoder(function, name, dtype, "differences", step, differ, z.shape[1])
+
+
+def _median_change(slopes: Tensor, others: Tensor) -> float:
+    """Difference of derivatives at a sample, relative to their size, the median over samples."""
+    change = (slopes - others).flatten(1).norm(dim=1) / others.flatten(1).norm(dim=1).clamp(min=1e-300)
+    return float(change.median())
+
+
+def _first_call(function: Function, x: Tensor, name: str) -> tuple[torch.dtype, Tensor]:
+    """What it takes, float64 if it can, and what comes out."""
+    problem: Exception | None = None
+    for dtype in (torch.float64, torch.float32):
+        try:
+            with torch.no_grad():
+                z = function(x.to(dtype))
+        except Exception as error:  # of somebody else's code
+            problem = problem or error
+            continue
+        z = z[0] if isinstance(z, tuple | list) and z else z
+        if not isinstance(z, Tensor):
+            raise UserError(f"{name} must return a tensor of codes (n, k), got {type(z).__name__}")
+        if z.ndim != 2 or len(z) != len(x) or not z.shape[1]:
+            raise UserError(f"{name} must map samples {tuple(x.shape)} to codes ({len(x)}, k), got {tuple(z.shape)}")
+        return dtype, z
+    assert problem is not None
+    raise UserError(f"{name} fails on samples of {x.shape[1]} features: {describe_error(problem)}") from problem
+
+
+def _check_codes(function: Function, x: Tensor, z: Tensor, dtype: torch.dtype, name: str) -> None:
+    def again(rows: Tensor) -> Tensor:
+        with torch.no_grad():
+            codes = function(rows.to(dtype))
+        return codes[0] if isinstance(codes, tuple | list) else codes
+
+    part, one = again(x[: PROBED // 2]), again(x[:1])
+    widths = {z.shape[1:], part.shape[1:], one.shape[1:]}
+    if len(widths) > 1:
+        raise UserError(f"{name}: the width of its codes changes with the number of samples: {_listed(widths)}")
+    if not bool(z.isfinite().all()):
+        raise UserError(f"{name}: the code of sample {int((~z.isfinite()).any(1).int().argmax())} is not finite")
+    spread = float(z.double().std(0).norm())
+    if spread <= REPEATS * float(z.double().abs().max().clamp(min=1e-30)):
+        raise UserError(f"{name}: all samples have the same code")
+    if float((again(x) - z).abs().max()) > REPEATS * spread:
+        raise UserError(f"{name}: two calls give different codes; is dropout left on? eval() switches it off")
+    if max(float((part - z[: len(part)]).abs().max()), float((one - z[:1]).abs().max())) > 100 * REPEATS * spread:
+        raise UserError(f"{name}: a code depends on the other samples of a batch; eval() switches batch statistics off")
+
+
+def _listed(widths: set[torch.Size]) -> str:
+    return " and ".join(sorted(str(width[0]) if width else "none" for width in widths))
+
+
+def _precision(z: Tensor, function: Function, x: Tensor, dtype: torch.dtype) -> torch.dtype:
+    """float32 where an encoder computes in it, whatever it takes: its codes then come in that precision."""
+    if isinstance(function, nn.Module) and any(part.dtype == torch.float32 for part in function.parameters()):
+        return torch.float32
+    return torch.float32 if torch.float32 in (z.dtype, dtype) or bool((z == z.float().double()).all()) else z.dtype

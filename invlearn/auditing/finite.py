@@ -1,0 +1,165 @@
+"""Finite symmetries: the elements by which pairs of the data differ, and others that a code may ignore."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from invlearn.auditing.elements import EQUAL, Element, as_matrix, cycles_of, rounded, without_repetitions
+
+__all__ = ["SWAP", "elements_of_pairs", "variations"]
+
+SWAP = "swap of two features"
+"""Where an element comes from."""
+
+SHARP = 1e-3
+"""Root mean square difference of two elements, of entries of size 1, that are the same without noise."""
+
+BLURRED = 0.5
+"""The same with any noise at most."""
+
+LEFT = 0.25
+"""Distance of a sample from the moved one, relative to its length, below which an element explains the pair."""
+
+MOSTLY = 0.5
+"""Share of pairs that show elements at least, or they agree by chance."""
+
+OFTEN, RARE = 3, 0.2
+"""Pairs that show an element at least, and their share of those that show the most frequent one: noise shows others."""
+
+
+def elements_of_pairs(x: Tensor, x_prime: Tensor, parts: Sequence[Tensor]) -> tuple[list[Element], float]:
+    """The elements by which samples of the same entity differ, if they are few.
+
+    A pair turns each plane by an angle, or reflects it; single directions keep or change their sign. Elements that
+    several pairs share are averaged over these, and what is nearly a signed permutation is made one.
+
+    Args:
+        x: Samples ``(n, d)``.
+        x_prime: Samples of the same entities.
+        parts: Planes and single directions in which the lengths of a pair agree, ``(d, w)`` each.
+
+    Returns:
+        The elements, the most frequent first, and the share of pairs that one of them, or none at all, explains; no
+        elements where parts are larger than planes, or they do not recur.
+    """
+    if not parts or any(part.shape[1] > 2 for part in parts):
+        return [], 0.0
+    whole = torch.cat(list(parts), dim=1)
+    back = torch.linalg.pinv(whole)
+    before, after = x @ whole, x_prime @ whole
+    widths = [part.shape[1] for part in parts]
+    found: list[tuple[Tensor, Tensor]] = []
+    for is_reflected in (False, True):
+        turns, blur = _turns(before, after, widths, is_reflected)
+        for members in _clusters(turns, min(BLURRED, max(SHARP, 5 * blur))):
+            inside = _block_diagonal(turns[members].mean(0), widths, is_reflected)
+            found.append((members, rounded(back.T @ inside @ whole.T)))
+    least = max(OFTEN, RARE * max((len(members) for members, _ in found), default=0))
+    shown, explained = torch.zeros(len(x), dtype=torch.bool), torch.zeros(len(x), dtype=torch.bool)
+    elements = []
+    for members, matrix in sorted(found, key=lambda one: -len(one[0])):
+        if len(members) >= least:
+            left = (x_prime[members] - x[members] @ matrix.T).norm(dim=1) / x_prime[members].norm(dim=1)
+            shown[members], explained[members] = True, left < LEFT
+            elements.append(Element(matrix, "pairs", len(members)))
+    if float(shown.double().mean()) < MOSTLY:  # by chance a few pairs may agree
+        return [], 0.0
+    return without_repetitions(elements), float(explained.double().mean())
+
+
+def _turns(before: Tensor, after: Tensor, widths: list[int], is_reflected: bool) -> tuple[Tensor, float]:
+    """Cosine and sine of the angle in each plane, and the sign in each direction, ``(n, m)``, and their noise."""
+    turns, noise, start = [], [], 0
+    for width in widths:
+        u, v = before[:, start : start + width], after[:, start : start + width]
+        start += width
+        lengths = u.norm(dim=1) * v.norm(dim=1)
+        noise.append((v.norm(dim=1) - u.norm(dim=1)).abs() / u.norm(dim=1).clamp(min=1e-300))
+        if width == 1:
+            turns.append((u * v).sign())
+            continue
+        a, b = u.T
+        p, q = v.T
+        sine = b * p + a * q if is_reflected else a * q - b * p
+        cosine = a * p - b * q if is_reflected else a * p + b * q
+        turns.append(torch.stack([cosine, sine], dim=1) / lengths.clamp(min=1e-300)[:, None])
+    return torch.cat(turns, dim=1), float(torch.stack(noise).median())
+
+
+def _block_diagonal(turns: Tensor, widths: list[int], is_reflected: bool) -> Tensor:
+    blocks, start = [], 0
+    for width in widths:
+        if width == 1:
+            blocks.append(turns[start].sign().view(1, 1))
+        else:
+            c, s = turns[start : start + 2] / turns[start : start + 2].norm().clamp(min=1e-300)
+            rows = (
+                [torch.stack([c, s]), torch.stack([s, -c])]
+                if is_reflected
+                else [torch.stack([c, -s]), torch.stack([s, c])]
+            )
+            blocks.append(torch.stack(rows))
+        start += width
+    return torch.block_diag(*blocks)
+
+
+def _clusters(turns: Tensor, tolerance: float) -> list[Tensor]:
+    """Indices of rows that agree, the rows of each cluster ``(k,)``, as far as there are several."""
+    free, clusters = torch.ones(len(turns), dtype=torch.bool), []
+    for index in range(len(turns)):
+        if not free[index]:
+            continue
+        near = (turns - turns[index]).square().mean(1).sqrt() < tolerance
+        members = (near & free).nonzero()[:, 0]
+        free[members] = False
+        if len(members) >= OFTEN:
+            clusters.append(members)
+    return clusters
+
+
+def variations(elements: Sequence[Element], singles: Sequence[Tensor], d: int) -> Iterator[Element]:
+    """Other elements that a code may ignore: signs, swaps of features, reversals, along a cycle too.
+
+    Args:
+        elements: Those that pairs of the data show.
+        singles: Single directions, each with the form that reads it, ``(d, 2)``.
+        d: Features of a sample.
+    """
+    eye = torch.eye(d, dtype=torch.float64)
+    yield Element(eye.flip(0), "mirror image")
+    yield Element(-eye, "sign")
+    for count in range(1, min(len(singles), 4) + 1):
+        for some in combinations(range(len(singles)), count):
+            flip = eye.clone()
+            for index in some:
+                direction, form = singles[index].T
+                flip -= 2 * torch.outer(direction, form)
+            yield Element(rounded(flip, EQUAL), "sign of single directions")
+    cycle = next((one.permutation for one in elements if one.permutation and _is_cycle(one.permutation)), None)
+    if cycle is not None:
+        along = cycles_of(cycle)[0]
+        for factor in range(2, d):
+            if math.gcd(factor, d) == 1:
+                goes = list(range(d))
+                for place, index in enumerate(along):
+                    goes[index] = along[place * factor % d]
+                name = "mirror image along the cycle" if factor == d - 1 else f"every {factor}. step along the cycle"
+                yield Element(as_matrix(goes), name)
+    for index in range(d):
+        flip = eye.clone()
+        flip[index, index] = -1.0
+        yield Element(flip, "sign of one feature")
+    for first, second in combinations(range(d), 2):
+        goes = list(range(d))
+        goes[first], goes[second] = second, first
+        yield Element(as_matrix(goes), SWAP)
+
+
+def _is_cycle(goes: Sequence[int]) -> bool:
+    cycles = cycles_of(goes)
+    return len(cycles) == 1 and len(cycles[0]) == len(goes)

@@ -1,0 +1,96 @@
+"""Metamers: samples that are made to have another one's code, found by minimising the difference of codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from invlearn.auditing.encoders import Encoder
+
+__all__ = ["Metamers", "attack"]
+
+ENDS = 0.01
+"""Distance of codes, relative to that of strangers, at which an attack has ended on the code."""
+
+ADAM_STEPS, RATE = 150, 0.05
+"""Steps of Adam, and their size relative to the spread of samples."""
+
+STEPS = 60
+"""Steps of Levenberg and Marquardt at most."""
+
+CONVERGED = 1e-3
+"""Share of ``ENDS`` below which a code is hit."""
+
+
+@dataclass(frozen=True)
+class Metamers:
+    """Where attacks ended."""
+
+    x: Tensor
+    """``(m, d)``."""
+    distance: Tensor
+    """Distance of their codes from that of their target, relative to that of strangers, ``(m,)``."""
+
+    @property
+    def ended(self) -> Tensor:
+        """Which of them ended on the code, ``(m,)``."""
+        return self.distance < ENDS
+
+
+def attack(encoder: Encoder, codes: Tensor, starts: Tensor, *, strangers: float, scale: Tensor) -> Metamers:
+    """Move samples until their code is a given one.
+
+    Args:
+        encoder: The encoder.
+        codes: Of the targets, ``(m, k)``.
+        starts: Where each attack starts, ``(m, d)``.
+        strangers: Median distance of the codes of different entities.
+        scale: Spread of each feature, ``(d,)``.
+    """
+    x = starts.clone()
+    if encoder.derivatives != "differences":
+        x = _by_adam(encoder, codes, x, scale)
+    x, distance = _by_least_squares(encoder, codes, x, strangers, scale)
+    return Metamers(x, distance)
+
+
+def _by_adam(encoder: Encoder, codes: Tensor, x: Tensor, scale: Tensor) -> Tensor:
+    moved = (x / scale).requires_grad_()
+    optimizer = torch.optim.Adam([moved], lr=RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, ADAM_STEPS, eta_min=RATE / 50)
+    for _ in range(ADAM_STEPS):
+        optimizer.zero_grad()
+        (encoder(moved * scale) - codes).square().sum().backward()
+        optimizer.step()
+        schedule.step()
+    return moved.detach() * scale
+
+
+def _by_least_squares(
+    encoder: Encoder, codes: Tensor, x: Tensor, strangers: float, scale: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Levenberg and Marquardt's method, for each attack by itself: a code is a sum of squares to be made 0."""
+    axes, eye = torch.diag(scale), torch.eye(len(scale), dtype=torch.float64)
+    left = encoder.encode(x) - codes
+    loss = left.square().sum(1)
+    damping = torch.full_like(loss, 1e-2)
+    goal = (CONVERGED * ENDS * strangers) ** 2
+    for _ in range(STEPS):
+        going = (loss > goal).nonzero()[:, 0]
+        if not len(going):
+            break
+        slopes = encoder.jacobian(x[going], axes)
+        normal, gradient = slopes.mT @ slopes, (slopes.mT @ left[going, :, None])[..., 0]
+        size = normal.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-300)
+        lam = damping[going]
+        step = torch.linalg.solve(normal + (lam * size)[:, None, None] * eye, -gradient)
+        tried = x[going] + step * scale
+        new = encoder.encode(tried) - codes[going]
+        new_loss = new.square().sum(1)
+        better = new_loss < loss[going]
+        taken = going[better]
+        x[taken], left[taken], loss[taken] = tried[better], new[better], new_loss[better]
+        damping[going] = torch.where(better, lam / 5, lam * 4).clamp(1e-12, 1e8)
+    return x, loss.sqrt() / strangers

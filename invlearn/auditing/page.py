@@ -1,0 +1,192 @@
+"""An audit as a page: findings first, then what they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from invlearn.auditing.audit import FAILS, Audit
+from invlearn.auditing.elements import MOST_ELEMENTS, cycles_of
+from invlearn.auditing.finite import SWAP
+from invlearn.auditing.verified import Known
+from invlearn.report.tables import markdown
+from invlearn.system.output import printable
+
+__all__ = ["findings", "page"]
+
+LISTED = 12
+"""Lines of a table."""
+
+NAMED = 6
+"""Generators that are named in a sentence."""
+
+CYCLE = 24
+"""Features of a cycle that are printed."""
+
+
+def findings(audit: Audit) -> list[str]:
+    """What was found, the gravest first, a sentence each."""
+    return [*_blindness(audit), *_metamers(audit), *_invariance(audit)] or ["Nothing was found that speaks against it."]
+
+
+def _blindness(audit: Audit) -> Iterator[str]:
+    blind = [one for one in audit.reactions if one.is_blind]
+    for one in blind:
+        known = (
+            f"orbit distance {one.orbit:.2g}" if one.orbit is not None else f"{one.invariants:.2g} for the invariants"
+        )
+        yield f"**Blind** to {one.distortion}: the code stays the same ({known}, strangers 1)."
+    named = {one.distortion for one in blind}
+    for one in audit.finite.elements:
+        if one.blind and one.element.source in ("mirror image along the cycle",) and "mirror image" not in named:
+            yield f"**Blind** to the {one.element.source} of the features that the data move along."
+    if audit.blind:
+        names = [one.description for one in audit.generators if one.blind is not False]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        listed = f": {', '.join(names[:NAMED])}{more}" if names else ""
+        yield f"**Blind** in {_count(audit.blind, 'continuous direction')}{listed}. The data tell them apart."
+    if audit.unseen:
+        yield f"The code does not see {_count(audit.unseen, 'direction')} of the samples at all."
+
+
+def _metamers(audit: Audit) -> Iterator[str]:
+    trial = audit.trial
+    if trial is None:
+        return
+    attacks, outcome = len(trial.targets), trial.outcome
+    if not trial.is_calibrated:
+        failed = ", ".join(one.oracle for one in trial.oracles if not one.passed)
+        yield f"**Not calibrated**: the attack gives a wrong answer on {failed}; what it finds means nothing."
+    elif outcome.success is None:
+        yield (
+            f"{outcome.ended:.0%} of {attacks:,} attacks end on the code. Whether their metamers are other entities, "
+            "no family tells: look at them."
+        )
+    elif outcome.success > FAILS:
+        yield (
+            f"**Incomplete**: {outcome.success:.1%} of {attacks:,} attacks find a sample of another entity "
+            f"with the target's code ({outcome.ended:.1%} end on the code)."
+        )
+    else:
+        yield (
+            f"Complete as far as {attacks:,} attacks tell: {outcome.ended:.1%} end on the code, and "
+            f"{outcome.success:.1%} of them all on another entity."
+        )
+
+
+def _invariance(audit: Audit) -> Iterator[str]:
+    same = audit.distances.same
+    verdict = "**Variant**: " if "variant" in audit.failures() else ""
+    yield f"{verdict}Samples of one entity are {same:.2g} apart, strangers 1."
+
+
+def page(audit: Audit) -> str:
+    """The whole page, in Markdown."""
+    return printable("\n".join(_lines(audit)).rstrip() + "\n", lines=True)
+
+
+def _lines(audit: Audit) -> Iterator[str]:
+    encoder, data = audit.encoder, audit.data
+    how = {"forward": "forward differentiation", "reverse": "reverse differentiation"}.get(
+        encoder.derivatives, f"differences, noise floor {encoder.noise:.0e}"
+    )
+    yield f"# Audit of {encoder.name}\n"
+    yield f"{data.dim} features to {encoder.width} codes, on {data.name}; derivatives by {how}.\n"
+    yield from (f"- {line}" for line in findings(audit))
+    yield "\n## Profile\n"
+    yield "Distances of codes under known distortions; 1 is that of strangers.\n"
+    rows = [
+        (
+            one.distortion,
+            f"{one.strength:.2g}",
+            f"{one.low:.2g} to {one.high:.2g}",
+            one.verdict + (", blind" if one.is_blind else ""),
+            "" if one.invariants is None else f"{one.invariants:.2g}",
+            "" if one.orbit is None else f"{one.orbit:.2g}",
+        )
+        for one in audit.reactions
+    ]
+    yield markdown(["distortion", "code", "95%", "verdict", "invariants of the data", "true distance"], rows)
+    yield from _algebra(audit)
+    yield from _finite(audit)
+    yield from _attack(audit)
+
+
+def _algebra(audit: Audit) -> Iterator[str]:
+    linear = audit.algebra.linear
+    yield "## Continuous symmetries\n"
+    at = linear.dimension
+    around = [f"{value:.1e}" for value in linear.values[max(0, at - 3) : at + 3].tolist()]
+    before, after = around[: min(3, at)], around[min(3, at) :]
+    yield (
+        f"{_count(at, 'linear symmetry', 'linear symmetries')} ({linear.low} to {linear.high} in resamples), "
+        f"{audit.algebra.offsets} more with an offset. Values beside the gap: {' '.join(before)} | {' '.join(after)}.\n"
+    )
+    if audit.generators:
+        rows = [
+            (one.description, f"{one.change:.1e}", "yes" if one.verified else "no", _known(one.blind))
+            for one in audit.generators[:LISTED]
+        ]
+        yield markdown(["generator", "change of the code", "verified", "blind"], rows)
+    if (more := len(audit.generators) - LISTED) > 0:
+        yield f"And {more} more.\n"
+
+
+def _finite(audit: Audit) -> Iterator[str]:
+    finite = audit.finite
+    yield "## Finite symmetries\n"
+    if not finite.elements:
+        yield "None found.\n"
+        return
+    order = f"more than {MOST_ELEMENTS}" if finite.order is None else f"{finite.order}"
+    closed = "closed" if finite.closed else "not closed; their products are symmetries too"
+    yield (
+        f"{_count(len(finite.elements), 'element')} beside the identity ({closed}); they generate a group of {order}. "
+        f"{finite.explained:.0%} of the data's same pairs differ by one of those that pairs show.\n"
+    )
+    d = audit.data.dim
+    if finite.swaps == d * (d - 1) // 2:
+        yield f"All {finite.swaps} swaps of two features are ignored: the symmetric group.\n"
+    elif finite.swaps:
+        yield f"{finite.swaps} swaps of two features are ignored.\n"
+    shown = [one for one in finite.elements if one.element.source != SWAP]
+    rows = [
+        (one.element.source, _told(one, audit.data.features), one.element.order, f"{one.change:.1e}", _known(one.blind))
+        for one in shown[:LISTED]
+    ]
+    if rows:
+        yield markdown(["from", "cycles", "order", "change of the code", "blind"], rows)
+    if (more := len(shown) - LISTED) > 0:
+        yield f"And {more} more.\n"
+
+
+def _attack(audit: Audit) -> Iterator[str]:
+    trial = audit.trial
+    if trial is None:
+        return
+    yield "## Metamers\n"
+    outcome = trial.outcome
+    rows = [
+        (one.oracle, f"{one.ended:.3f}", f"{one.success:.3f}", "" if one.passed else "not as it must")
+        for one in trial.oracles
+    ]
+    success = "unknown" if outcome.success is None else f"{outcome.success:.3f}"
+    rows.append(("**this encoder**", f"{outcome.ended:.3f}", success, ""))
+    yield markdown(["attacks on", "ended on the code", "success", ""], rows)
+
+
+def _told(known: Known, names: Sequence[str]) -> str:
+    goes = known.element.permutation
+    if goes is None:
+        return "no permutation"
+    return " ".join(
+        f"({' '.join(names[index] for index in cycle[:CYCLE])}{' ...' if len(cycle) > CYCLE else ''})"
+        for cycle in cycles_of(goes)[:CYCLE]
+    )
+
+
+def _known(value: bool | None) -> str:
+    return "" if value is None else "yes" if value else "no"
+
+
+def _count(number: int, one: str, several: str | None = None) -> str:
+    return f"{number} {one if number == 1 else several or one + 's'}"

@@ -1,0 +1,204 @@
+"""Symmetries that are verified: samples are moved by them, and the code stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from invlearn.auditing.data import AuditData
+from invlearn.auditing.elements import EQUAL, Element, cycles_of, generated, without_repetitions
+from invlearn.auditing.encoders import Encoder
+from invlearn.auditing.finite import SWAP, elements_of_pairs, variations
+from invlearn.auditing.generators import describe
+from invlearn.auditing.profile import Distances
+from invlearn.auditing.reference import Reference
+from invlearn.auditing.search import searched_elements
+
+__all__ = ["Finite", "Generator", "Known", "finite_symmetries", "verified_generators"]
+
+TRIED = 256
+"""Samples that a symmetry is verified on."""
+
+FEW = 16
+"""Samples on which most candidates for one fail."""
+
+TIMES = (0.25, 1.0)
+"""How far a generator moves samples, each of size 1 at time 1."""
+
+KEPT = 0.02
+"""Change of a code, relative to strangers, up to which it is unchanged, or twice that of the same entities if more."""
+
+PAIRS = 2_000
+"""Same pairs that show elements of a group."""
+
+EXPLAINED = 0.8
+"""Share of the pairs that a finite group must explain to be the data's."""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A continuous symmetry of a code."""
+
+    matrix: Tensor
+    """X, ``(d, d)``, of length 1."""
+    description: str
+    change: float
+    """Largest change of the code as exp(tX) moves samples, relative to strangers."""
+    verified: bool
+    """Whether it stays next to nothing."""
+    blind: bool | None
+    """Whether the data's invariants change; None where there are none."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A finite symmetry of a code."""
+
+    element: Element
+    change: float
+    """Median change of the code, relative to strangers."""
+    blind: bool | None
+    """Whether it is none of the data's; None where that is unknown."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        goes = self.element.permutation
+        return {
+            "source": self.element.source,
+            "cycles": None if goes is None else cycles_of(goes),
+            "order": self.element.order,
+            "change": self.change,
+            "blind": self.blind,
+        }
+
+
+@dataclass(frozen=True)
+class Finite:
+    """Finite symmetries of a code."""
+
+    elements: list[Known]
+    order: int | None
+    """Of the group that they generate; None beyond some hundreds."""
+    closed: bool
+    """Whether products of those that were found are among them."""
+    explained: float
+    """Share of the data's same pairs that differ by one of the elements that pairs show."""
+    swaps: int
+    """Swaps of two features that the code ignores; all d (d - 1) / 2 of them are the symmetric group."""
+
+    @property
+    def is_of_data(self) -> bool:
+        """Whether the data's distortion is a finite group: nothing continuous is of the data then."""
+        return self.explained > EXPLAINED
+
+    @property
+    def permutations(self) -> list[Known]:
+        """Those that are permutations of features, swaps of two aside."""
+        return [one for one in self.elements if one.element.permutation is not None]
+
+
+def _kept(distances: Distances) -> float:
+    return max(KEPT, min(0.1, 2 * distances.same))
+
+
+def _change(encoder: Encoder, x: Tensor, moved: Tensor, distances: Distances) -> float:
+    return float((encoder.encode(moved) - encoder.encode(x)).norm(dim=1).median()) / distances.strangers
+
+
+def verified_generators(
+    encoder: Encoder,
+    data: AuditData,
+    distances: Distances,
+    matrices: Tensor,
+    *,
+    reference: Reference | None,
+    cycle: Sequence[int] | None,
+    is_finite: bool,
+) -> list[Generator]:
+    """Describe generators, and move samples by them for a finite time.
+
+    Args:
+        encoder: The encoder.
+        data: The data.
+        distances: What distances of the code mean.
+        matrices: The generators, ``(K, d, d)``.
+        reference: The data's invariants.
+        cycle: Features in the order in which the data's distortion moves them, if it does.
+        is_finite: Whether the data's distortion is a finite group, so that all that is continuous is blind.
+    """
+    x, found = data.x[:TRIED], []
+    for matrix in matrices:
+        size = float((x @ matrix.T).norm(dim=1).mean() / x.norm(dim=1).mean())
+        moved = [x @ torch.matrix_exp(sign * time / size * matrix).T for time in TIMES for sign in (1, -1)]
+        change = max(_change(encoder, x, one, distances) for one in moved)
+        if is_finite or reference is None:
+            blind = True if is_finite else None
+        else:
+            blind = max(reference.change(x, one) for one in moved) > reference.threshold
+        told = describe(matrix, data.features, cycle)
+        found.append(Generator(matrix, told, change, change <= _kept(distances), blind))
+    return sorted(found, key=lambda one: (not one.blind, one.change))
+
+
+def finite_symmetries(
+    encoder: Encoder, data: AuditData, distances: Distances, reference: Reference | None, *, search: bool
+) -> tuple[Finite, list[int] | None]:
+    """Finite symmetries, and the cycle that the data's distortion moves features along.
+
+    Args:
+        encoder: The encoder.
+        data: The data.
+        distances: What distances of the code mean.
+        reference: The data's invariants.
+        search: Whether to look for others than pairs show: where no continuous ones lie around them.
+    """
+    x = data.x[:TRIED]
+    same = data.observed.same_pairs(PAIRS)
+    of_pairs, explained = elements_of_pairs(same.x, same.x_prime, data.parts)
+    of_data = generated(of_pairs) if explained > EXPLAINED else None
+    full = next((one.permutation for one in of_pairs if _is_full_cycle(one, data.dim)), None)
+    searched: list[Element] = []
+    if search:
+        searched = searched_elements(encoder, x, data.parts, strangers=distances.strangers, seed=data.seed)
+    known, swaps = [], 0
+    for element in without_repetitions([*of_pairs, *searched, *variations(of_pairs, _singles(data.parts), data.dim)]):
+        few = x[:FEW]
+        if _change(encoder, few, few @ element.matrix.T, distances) > 10 * _kept(distances):
+            continue
+        moved = x @ element.matrix.T
+        change = _change(encoder, x, moved, distances)
+        if change > _kept(distances):
+            continue
+        swaps += element.source == SWAP
+        if of_data is not None:
+            blind = not any(torch.allclose(one.matrix, element.matrix, atol=EQUAL) for one in of_data)
+        else:
+            blind = None if reference is None else reference.change(x, moved) > reference.threshold
+        known.append(Known(element, change, blind))
+    group = generated([one.element for one in known])
+    order = None if group is None else max(1, len(group))
+    finite = Finite(known, order, order == len(known) + 1, explained, swaps)
+    return finite, None if full is None else cycles_of(full)[0]
+
+
+def _is_full_cycle(element: Element, dim: int) -> bool:
+    goes = element.permutation
+    return goes is not None and [len(cycle) for cycle in cycles_of(goes)] == [dim]
+
+
+def _singles(parts: Sequence[Tensor]) -> list[Tensor]:
+    """Single directions, each with the form that reads it, ``(d, 2)``."""
+    if not parts:
+        return []
+    whole = torch.cat(list(parts), dim=1)
+    dual = torch.linalg.pinv(whole).T
+    singles, start = [], 0
+    for part in parts:
+        if part.shape[1] == 1:
+            singles.append(torch.stack([dual[:, start], whole[:, start]], dim=1))
+        start += part.shape[1]
+    return singles

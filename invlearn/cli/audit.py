@@ -1,0 +1,89 @@
+"""``invlearn audit ENCODER [DATA]``: what an encoder ignores, and what it is blind to."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentTypeError
+from pathlib import Path
+
+from invlearn.cli.arguments import Parser
+from invlearn.errors import UserError
+from invlearn.system.output import show, warn
+
+__all__ = ["main"]
+
+KINDS = ("blind", "metamers", "uncalibrated", "variant")
+
+
+def main(argv: list[str]) -> int:
+    """Audit, write the files, print the page; 1 where something was found that must fail."""
+    parser = Parser(
+        prog="invlearn audit",
+        description="What an encoder ignores, what it is blind to, and whether its codes are complete.",
+    )
+    parser.add_argument(
+        "encoder",
+        metavar="ENCODER",
+        help="a run, an .onnx or .pt2 file, or package.module:function of tensors, (n, d) to (n, k)",
+    )
+    parser.add_argument(
+        "data",
+        nargs="*",
+        metavar="DATA",
+        help="overrides, as in dataset=shift dataset.dim=10, or a file of samples; by default the data of the run",
+    )
+    parser.add_argument("--entity", metavar="COLUMN", help="column of the file that names the entity")
+    parser.add_argument("--trust", action="append", default=[], metavar="NAME", help="code or .pt2 file that may run")
+    parser.add_argument("--replica", type=int, help="which replica of a run; by default the best by validation loss")
+    parser.add_argument("--shape", type=_shape, metavar="HxW", help="of images, or of points as 6x3: more distortions")
+    parser.add_argument("--candidates", type=Path, metavar="FILE.py", help="candidates(x): {name: distorted samples}")
+    parser.add_argument("--no-attack", action="store_true", help="look for no metamers")
+    parser.add_argument("--targets", type=int, default=20, help="targets of the attack (20)")
+    parser.add_argument("--starts", type=int, default=20, help="starts for each (20)")
+    parser.add_argument(
+        "--fail-on",
+        action="append",
+        default=[],
+        choices=KINDS,
+        metavar="KIND",
+        help=f"exit with 1 on {', '.join(KINDS)}",
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="by default RUN/audit, or ./audit")
+    arguments = parser.parse_intermixed_args(argv)
+    is_run = Path(arguments.encoder).is_dir()
+    folder = arguments.output or (Path(arguments.encoder) / "audit" if is_run else Path("audit"))
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"-o {folder} is no folder")
+
+    from invlearn.auditing import audit
+    from invlearn.auditing.page import page
+    from invlearn.auditing.writing import write_audit
+    from invlearn.training.internals import optimise_without_compiler
+
+    optimise_without_compiler()
+    found = audit(
+        arguments.encoder,
+        arguments.data or None,
+        trust=arguments.trust,
+        entity=arguments.entity,
+        replica=arguments.replica,
+        shape=arguments.shape,
+        candidates=arguments.candidates,
+        attack=not arguments.no_attack,
+        targets=arguments.targets,
+        starts=arguments.starts,
+    )
+    names = write_audit(found, folder)
+    show(page(found))
+    show(f"in {folder}: {', '.join(names)}")
+    failed = [kind for kind in found.failures() if kind in arguments.fail_on]
+    if failed:
+        warn(f"failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _shape(value: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", value)
+    if found is None:
+        raise ArgumentTypeError(f"write it as 28x28, got {value}")
+    return int(found[1]), int(found[2])

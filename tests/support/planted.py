@@ -1,0 +1,85 @@
+"""Encoders whose symmetries are known, to be found again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from invlearn.auditing.oracles import bispectrum, modulus
+
+
+def power_of_halves(x: Tensor) -> Tensor:
+    return torch.cat([torch.fft.rfft(half).abs().square() for half in x.chunk(2, dim=-1)], dim=-1)
+
+
+def in_order(x: Tensor) -> Tensor:
+    return x.sort(dim=-1).values
+
+
+def mean_and_variance(x: Tensor) -> Tensor:
+    return torch.stack([x.mean(-1), x.var(-1)], dim=-1)
+
+
+def gram(x: Tensor) -> Tensor:
+    points = x.view(len(x), -1, 3)
+    first, second = torch.triu_indices(points.shape[1], points.shape[1])
+    return (points @ points.mT)[:, first, second]
+
+
+def length(x: Tensor) -> Tensor:
+    return x.norm(dim=-1, keepdim=True)
+
+
+def identity(x: Tensor) -> Tensor:
+    return x
+
+
+def random_matrix(rows: int, columns: int, seed: int) -> Tensor:
+    return torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def projection(x: Tensor) -> Tensor:
+    """Three components."""
+    return x @ torch.linalg.qr(random_matrix(x.shape[1], 3, 1)).Q.to(x.dtype)
+
+
+def random_network(x: Tensor) -> Tensor:
+    d = x.shape[1]
+    hidden = torch.tanh(x @ (random_matrix(d, 8 * d, 2) / math.sqrt(d)).to(x.dtype) + 0.3)
+    return hidden @ (random_matrix(8 * d, d, 3) / math.sqrt(8 * d)).to(x.dtype)
+
+
+def unit(x: Tensor) -> Tensor:
+    return x / x.norm(dim=-1, keepdim=True)
+
+
+def shifted_modulus(x: Tensor) -> Tensor:
+    """Symmetric about a point that is not the origin."""
+    return modulus(x - torch.linspace(-1, 1, x.shape[1], dtype=x.dtype))
+
+
+class Planted(NamedTuple):
+    function: Callable[[Tensor], Tensor]
+    dimension: Callable[[int], int]
+    """Of the linear symmetries, for d features."""
+    offsets: Callable[[int], int] = lambda d: 0
+
+
+PLANTED = {
+    "modulus": Planted(modulus, lambda d: (d - 1) // 2),
+    "bispectrum": Planted(bispectrum, lambda d: 0),
+    "power of halves": Planted(power_of_halves, lambda d: 2 * ((d // 2 - 1) // 2)),
+    "sorted": Planted(in_order, lambda d: 0),
+    "mean and variance": Planted(mean_and_variance, lambda d: (d - 1) * (d - 2) // 2),
+    "Gram of points": Planted(gram, lambda d: 3),
+    "length": Planted(length, lambda d: d * (d - 1) // 2),
+    "raw": Planted(identity, lambda d: 0),
+    "three components": Planted(projection, lambda d: d * (d - 3), lambda d: d - 3),
+    "random network": Planted(random_network, lambda d: 0),
+    "unit length": Planted(unit, lambda d: 1),
+    "modulus about a point": Planted(shifted_modulus, lambda d: 0, lambda d: (d - 1) // 2),
+}
