@@ -19,9 +19,10 @@ from invlearn.runs.trained import load_run
 from invlearn.system.signals import asked_to_end, signals_raise
 from invlearn.system.storage import check_writable, inside
 from invlearn.training.budget import within_budget
-from invlearn.training.choice import Choice, Judge
+from invlearn.training.choice import Choice
 from invlearn.training.device import resolve_device, torch_set_up
 from invlearn.training.experiment import Experiment
+from invlearn.training.judge import Judge
 
 __all__ = ["choose"]
 
@@ -42,8 +43,8 @@ class Tried:
     Args:
         name: Its name.
         status: ``completed``, ``failed`` or ``skipped``.
-        score: On validation pairs, less is better: log loss in bits, or the error of given distances; a mean over
-            folds.
+        score: On validation data, less is better: bits lost in telling pairs apart and in naming entities, or the error
+            of given distances; a mean over folds.
         seconds: That it took.
         recall_at_1: On the test split, likewise.
         reason: Why it failed, or was skipped.
@@ -60,7 +61,7 @@ class Tried:
         """A line to print."""
         if self.score is None:
             return f"{self.name}: {self.status}, {self.reason}"
-        return f"{self.name}: {self.score:.4f} on validation pairs (less is better), {self.seconds or 0:.0f} s"
+        return f"{self.name}: {self.score:.4f} on validation data (less is better), {self.seconds or 0:.0f} s"
 
 
 def choose(choice: Choice, directory: RunDirectory, train: Train, tell: Tell = lambda lines: None) -> None:
@@ -127,7 +128,7 @@ class _Choosing:
         for fold in self.choice.named.parts:
             experiments = self.choice.divided(fold)
             data = next(iter(experiments.values())).data
-            parts.append(_Part(fold, experiments, data, Judge(data, self.choice.settings.seed)))
+            parts.append(_Part(fold, experiments, data, Judge(data.dataset, self.choice.settings.seed)))
         return parts
 
     def run(self) -> None:
@@ -166,7 +167,7 @@ class _Choosing:
                 experiment = experiment.lasting(epochs)
             try:
                 self.train(experiment, run)
-                part.scores[name] = part.judge.score(load_run(run.path, trust=experiment.targets).encoder())
+                part.scores[name] = float(part.judge.scores(load_run(run.path, trust=experiment.targets).encoder()))
             except UserError as error:
                 if isinstance(error, DamagedError | BusyError) or isinstance(error.__cause__, OSError):
                     raise  # the machine failed, and no model did
@@ -184,7 +185,7 @@ class _Choosing:
         for part in self.parts:
             for name in part.scores if part.suspects else ():
                 run = load_run(self._run(name, part.fold).path, trust=self.choice.targets)
-                part.scores[name] = part.judge.score(run.encoder())
+                part.scores[name] = float(part.judge.scores(run.encoder()))
         for each in self.tried:
             each.score = each.score and self._score(each.name)
 
@@ -212,7 +213,9 @@ class _Choosing:
             return
         for part, path in zip(self.parts, paths, strict=True):
             if path and _is_enough_left(part.experiments[name], path):
-                part.suspects, part.judge = path, Judge(part.data, self.choice.settings.seed, path)
+                part.suspects = path
+                # A wrong label would count most against the best encoder, which is the most certain of it.
+                part.judge = Judge(validating_without(part.data, path), self.choice.settings.seed)
         self.tell([f"{name}: trained, and all compared, without the samples in {SUSPECTS} of {best}"])
 
     def _trained_on_all(self, best: Tried) -> RunDirectory:

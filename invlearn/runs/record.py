@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from invlearn.closed_form.score import Scorer
 from invlearn.config import config_hash
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.calibration import Calibration
@@ -24,9 +23,9 @@ from invlearn.evaluation.measured import HeldOut, encode_stack
 from invlearn.evaluation.metrics.ranking import hits_at_1
 from invlearn.evaluation.verdict import judge
 from invlearn.files import kind_of
-from invlearn.losses.functional import code_distance
 from invlearn.runs.directory import RunDirectory
 from invlearn.training.experiment import Experiment
+from invlearn.training.judge import Judge
 from invlearn.training.loop import TrainingState
 from invlearn.training.references import Reference, references
 from invlearn.training.solving import Fitted
@@ -176,14 +175,11 @@ def described(folds: Sequence[Compared]) -> dict[str, Any]:
 
 
 def _valid_scores(experiment: Experiment, encoder: InvariantEncoder) -> Sequence[float | None]:
-    """Of each replica on validation pairs of own data, as models are chosen by; None where there are none."""
+    """Of each replica on validation samples of own data, as models are chosen by; None where there are none."""
     is_family = kind_of(experiment.spec) == "family"
     if is_family or not experiment.holds_out or not experiment.loss.trains_encoder:
         return [None] * encoder.replicas
-    scorer = Scorer.of(experiment.data.dataset, experiment.settings.seed)
-    pairs = (part.to(encoder.device, encoder.dtype)[None] for part in scorer.pairs[:2])
-    squared = code_distance(*(encode_stack(encoder, part).double() for part in pairs)).square()
-    return [float(scorer.scores(of_replica[None].cpu())) for of_replica in squared]
+    return Judge(experiment.data.dataset, experiment.settings.seed).scores(encoder).tolist()
 
 
 def _parameters(encoder: InvariantEncoder, experiment: Experiment) -> int:

@@ -7,21 +7,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from invlearn.closed_form.score import Scorer
 from invlearn.config import GROUPS, Candidates, Settings
 from invlearn.config.build import build, check_trusted, effective
 from invlearn.config.migrate import migrated
 from invlearn.data import Dataset
-from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
-from invlearn.evaluation.measured import encode_stack
-from invlearn.files import Prepared, SampleFile, kind_of, prepare, validating_without
-from invlearn.losses.functional import code_distance
+from invlearn.files import Prepared, SampleFile, kind_of, prepare
 from invlearn.training.experiment import Experiment
 from invlearn.training.networks import is_closed_form
 from invlearn.training.parts import TRAINED_BY, Prepare, described
 
-__all__ = ["Choice", "Judge", "plan"]
+__all__ = ["Choice", "plan"]
 
 TARGET = f"invlearn.config.{Candidates.__name__}"
 
@@ -145,28 +141,3 @@ def _divisible(experiment: Experiment) -> int:
     """How many entities of a file can be divided into folds; none where the config divides them itself."""
     spec = experiment.spec
     return experiment.data.parts if isinstance(spec, SampleFile) and spec.fold is None else 0
-
-
-class Judge:
-    """Compares encoders on validation pairs, as closed forms compare their candidates.
-
-    Args:
-        data: What these are drawn from.
-        seed: Of the draws.
-        suspects: A file that lists samples which do not fit their entity: they are not compared. A wrong label would
-            count most against the best encoder, which is the most certain of it.
-
-    Raises:
-        UserError: Without them too little is left.
-    """
-
-    def __init__(self, data: Prepared, seed: int, suspects: str | None = None):
-        dataset = data.dataset if suspects is None else validating_without(data, suspects)
-        self._scorer = Scorer.of(dataset, seed)
-        self.floor = self._scorer.floor
-
-    def score(self, encoder: InvariantEncoder) -> float:
-        """Of one encoder; less is better."""
-        pairs = self._scorer.pairs
-        x, x_prime = (encode_stack(encoder, part.to(encoder.dtype)[None]).double() for part in pairs[:2])
-        return float(self._scorer.scores(code_distance(x, x_prime).square()))

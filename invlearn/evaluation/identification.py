@@ -1,0 +1,47 @@
+"""How surely codes name the entity of a sample: what models of entities are compared by."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["identification_loss"]
+
+FLOOR = 1e-24
+"""Least squared distance, relative to the mean, that logarithms tell from 0."""
+
+SLOPES = 13
+"""How many are tried."""
+
+
+def identification_loss(codes: Tensor, entity: Tensor) -> Tensor:
+    r"""Mean log loss, in bits, of naming the sample that is of the same entity among those of all others.
+
+    .. math:: p(x' \mid x) = d(x, x')^{-2β} / \left(d(x, x')^{-2β} + \sum_{y \text{ of others}} d(x, y)^{-2β}\right)
+
+    with d the distance of codes and the β that is best. 0 names every one, and a guess among n others loses about
+    log2 n. Unlike recall@1, it tells sure answers from lucky ones.
+
+    Args:
+        codes: Of N samples by each replica, ``(R, N, C)``.
+        entity: Number of the entity of each, ``(N,)``.
+
+    Returns:
+        ``(R,)``; NaN where no entity has two samples.
+    """
+    own = entity[:, None] == entity
+    partners = own & ~torch.eye(len(entity), dtype=torch.bool, device=entity.device)
+    losses = []
+    for z in codes.double():
+        squared = torch.cdist(z, z, compute_mode="donot_use_mm_for_euclid_dist").square()
+        closeness = -(squared / squared.mean().clamp(min=1e-300)).clamp(min=FLOOR).log()
+        slopes = torch.logspace(-1, 5, SLOPES, base=2, dtype=torch.float64)
+        losses.append(torch.stack([_loss(slope * closeness, own, partners) for slope in slopes]).min())
+    return torch.stack(losses)
+
+
+def _loss(logits: Tensor, own: Tensor, partners: Tensor) -> Tensor:
+    others = logits.masked_fill(own, -torch.inf).logsumexp(1, keepdim=True)
+    return torch.nn.functional.softplus(others - logits)[partners].mean() / math.log(2)
