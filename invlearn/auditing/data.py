@@ -105,9 +105,14 @@ class AuditData:
 
     def orbit_distance(self, x: Tensor, x_prime: Tensor) -> Tensor | None:
         """True distance of entities, relative to that of strangers, ``(n,)``; None where it is unknown."""
-        return None if self.family is None else self.family.orbit_distance(x, x_prime) / self._apart
+        return None if self.family is None else _between_orbits(self.family, x, x_prime) / self._apart
 
     @cached_property
     def _apart(self) -> float:
         assert self.family is not None
-        return float(self.family.orbit_distance(*self.different).median())
+        return float(_between_orbits(self.family, *self.different).median())
+
+
+def _between_orbits(family: TransformationFamily, x: Tensor, x_prime: Tensor) -> Tensor:
+    """Distance of the signals behind samples, up to the family's transformations."""
+    return family.orbit_distance(family.unmix(x), family.unmix(x_prime))
