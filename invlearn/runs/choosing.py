@@ -203,8 +203,7 @@ class _Choosing:
         experiments = [part.experiments[name] for part in self.parts]
         if experiments[0].solver or getattr(experiments[0].spec, "leave_out", None) is not None:
             return  # where the config says itself what to leave out, that holds
-        solved = [each for each in self.parts[0].scores if self.choice.candidates[each].solver]
-        best = min(solved, key=self._score, default=None)
+        best = self._best_solved()
         if best is None or any(part.suspects for part in self.parts):
             return
         paths = [suspects_of(self._run(best, part.fold)) for part in self.parts]
@@ -217,6 +216,12 @@ class _Choosing:
                 # A wrong label would count most against the best encoder, which is the most certain of it.
                 part.judge = Judge(validating_without(part.data, path), self.choice.settings.seed)
         self.tell([f"{name}: trained, and all compared, without the samples in {SUSPECTS} of {best}"])
+
+    def _best_solved(self) -> str | None:
+        """The best closed form so far."""
+        scores = {each.name: each.score for each in self.tried if each.score is not None}
+        solved = [name for name in scores if self.choice.candidates[name].solver]
+        return min(solved, key=scores.__getitem__, default=None)
 
     def _trained_on_all(self, best: Tried) -> RunDirectory:
         """The best model, trained on all entities for as many epochs as were best on the divisions."""
@@ -233,8 +238,8 @@ class _Choosing:
         return run
 
     def _cleaned_of_all(self, experiment: Experiment, experiments: dict[str, Experiment]) -> Experiment:
-        solved = [each for each in self.tried if each.score is not None and experiments[each.name].solver]
-        name = min(solved, key=lambda each: each.score or 0.0).name
+        name = self._best_solved()
+        assert name is not None
         run = self._run(name, self.choice.named.whole)
         self.train(experiments[name], run)
         path = suspects_of(run)
