@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 SWEEP = ["train", "-m", "sweep=s", "seed=0,1", "hydra.sweep.subdir=seed${seed}", *FAMILY[1:-2]]
 CHOOSE = ["train", "dataset=entities", "dataset.path=samples.csv", "dataset.entity=id", "dataset.size=256"]
-CHOOSE += ["trainer.epochs=2", "hydra.run.dir=run"]
+CHOOSE += ["trainer.epochs=2", "model.folds=1", "hydra.run.dir=run"]
 EXTENDED = [*FAMILY[:-1], "trainer.epochs=5", "hydra.run.dir=family"]
 OLD = "what was there"
 
