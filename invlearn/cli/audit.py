@@ -17,6 +17,40 @@ KINDS = ("blind", "metamers", "uncalibrated", "variant")
 
 def main(argv: list[str]) -> int:
     """Audit, write the files, print the page; 1 where something was found that must fail."""
+    arguments = _parser().parse_intermixed_args(argv)
+    is_run = Path(arguments.encoder).is_dir()
+    folder = arguments.output or (Path(arguments.encoder) / "audit" if is_run else Path("audit"))
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"-o {folder} is no folder")
+
+    from invlearn.auditing import audit
+    from invlearn.auditing.page import page
+    from invlearn.auditing.writing import write_audit
+    from invlearn.training.internals import optimise_without_compiler
+
+    optimise_without_compiler()
+    found = audit(
+        arguments.encoder,
+        arguments.data or None,
+        trust=arguments.trust,
+        entity=arguments.entity,
+        replica=arguments.replica,
+        shape=arguments.shape,
+        candidates=arguments.candidates,
+        attack=not arguments.no_attack,
+        targets=arguments.targets,
+        starts=arguments.starts,
+    )
+    names = write_audit(found, folder)
+    show(page(found))
+    show(f"in {folder}: {', '.join(names)}")
+    failed = [kind for kind in found.failures() if kind in arguments.fail_on]
+    if failed:
+        warn(f"failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _parser() -> Parser:
     parser = Parser(
         prog="invlearn audit",
         description="What an encoder ignores, what it is blind to, and whether its codes are complete.",
@@ -49,37 +83,7 @@ def main(argv: list[str]) -> int:
         help=f"exit with 1 on {', '.join(KINDS)}",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="by default RUN/audit, or ./audit")
-    arguments = parser.parse_intermixed_args(argv)
-    is_run = Path(arguments.encoder).is_dir()
-    folder = arguments.output or (Path(arguments.encoder) / "audit" if is_run else Path("audit"))
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"-o {folder} is no folder")
-
-    from invlearn.auditing import audit
-    from invlearn.auditing.page import page
-    from invlearn.auditing.writing import write_audit
-    from invlearn.training.internals import optimise_without_compiler
-
-    optimise_without_compiler()
-    found = audit(
-        arguments.encoder,
-        arguments.data or None,
-        trust=arguments.trust,
-        entity=arguments.entity,
-        replica=arguments.replica,
-        shape=arguments.shape,
-        candidates=arguments.candidates,
-        attack=not arguments.no_attack,
-        targets=arguments.targets,
-        starts=arguments.starts,
-    )
-    names = write_audit(found, folder)
-    show(page(found))
-    show(f"in {folder}: {', '.join(names)}")
-    failed = [kind for kind in found.failures() if kind in arguments.fail_on]
-    if failed:
-        warn(f"failed: {', '.join(failed)}")
-    return 1 if failed else 0
+    return parser
 
 
 def _shape(value: str) -> tuple[int, int]:
