@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,12 +36,20 @@ def signals_raise() -> Iterator[None]:
         _arrived.append(number)
         raise _exception(number)
 
+    def lost(unraisable: sys.UnraisableHookArgs) -> None:
+        # raise_lost_signal raises it again; nobody needs the traceback of a library's clean-up.
+        if not (_arrived and isinstance(unraisable.exc_value, KeyboardInterrupt | Terminated)):
+            show(unraisable)
+
+    show = sys.unraisablehook
     main = threading.current_thread() is threading.main_thread()
     found = {number: signal.getsignal(number) for number in ENDING if main}
     ours = [number for number, old in found.items() if old in (signal.SIG_DFL, signal.default_int_handler)]
     try:
         for number in ours:
             signal.signal(number, end)
+        if ours:
+            sys.unraisablehook = lost
         yield
         if ours:
             raise_lost_signal()
@@ -52,6 +61,7 @@ def signals_raise() -> Iterator[None]:
         for number in ours:
             signal.signal(number, found[number])
         if ours:
+            sys.unraisablehook = show
             _arrived.clear()
 
 

@@ -118,10 +118,12 @@ def test_a_signal_that_arrives_while_an_object_is_deleted_is_not_lost(unhandled:
         def __del__(self) -> None:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: None)
+    shown: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
     with pytest.raises(Terminated) as stop, signals_raise():
         Deleted()
     assert stop.value.number == signal.SIGTERM
+    assert not shown
     with signals_raise():  # and is not taken for one that comes later
         raise_lost_signal()
 
