@@ -12,7 +12,7 @@ from torch import Tensor
 
 from invlearn.data.seeding import seeded_generator
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["Verdict", "judge", "share_limits"]
 
 RAW = "raw"
 """The method that every code must beat: samples as they are."""
@@ -41,6 +41,8 @@ class Verdict:
         low: Lower limit of the difference, 95%.
         high: Upper limit.
         entities: How many were searched for; more than ``among`` where the data were divided into folds.
+        recall_low: Lower limit of the recall, 95%, by Clopper and Pearson; None in a record of an older version.
+        recall_high: Upper limit.
     """
 
     kind: Literal["few", "chance", "raw", "worse", "equal", "better"]
@@ -51,6 +53,8 @@ class Verdict:
     low: float
     high: float
     entities: int | None = None
+    recall_low: float | None = None
+    recall_high: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -79,9 +83,7 @@ def judge(hits: Tensor, others: Mapping[str, Tensor], among: int | None = None) 
         return float(gains.mean()), low, high
 
     best = max(others, key=lambda name: float(others[name].double().mean()))
-    count = int(hits.sum())
-    # Clopper and Pearson's lower limit.
-    least = float(special.betaincinv(count, n - count + 1, (1 - SURE) / 2)) if count else 0.0
+    least, most = share_limits(int(hits.sum()), n)
     found = {name: compared(name) for name in {best, RAW}}
     against, kind = best, "equal"
     if n < FEWEST:
@@ -94,4 +96,18 @@ def judge(hits: Tensor, others: Mapping[str, Tensor], among: int | None = None) 
         kind = "better"
     elif found[best][2] < 0:
         kind = "worse"
-    return Verdict(kind, float(hits.double().mean()), among, against, *found[against], n)
+    recall = float(hits.double().mean())
+    return Verdict(kind, recall, among, against, *found[against], n, least, most)
+
+
+def share_limits(count: int, of: int) -> tuple[float, float]:
+    """Clopper and Pearson's 95% limits of a probability, from how often it happened.
+
+    Args:
+        count: How often.
+        of: In so many independent trials, at least 1.
+    """
+    tail = (1 - SURE) / 2
+    low = float(special.betaincinv(count, of - count + 1, tail)) if count else 0.0
+    high = float(special.betaincinv(count + 1, of - count, 1 - tail)) if count < of else 1.0
+    return low, high

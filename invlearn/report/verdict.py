@@ -30,7 +30,15 @@ def references_table(references: Sequence[Mapping[str, Any]], verdict: Mapping[s
     for row in references:
         numbers = f"{row['recall_at_1']:10.4g}{row['auroc']:10.4g}{row['invariance_ratio']:10.2g}"
         lines.append(f"{NAMES.get(row['name'], row['name']):26}{numbers}")
-    return "\n".join([*lines, *([sentence(verdict)] if verdict else [])])
+    return "\n".join([*lines, *([*_limits(verdict), sentence(verdict)] if verdict else [])])
+
+
+def _limits(verdict: Mapping[str, Any]) -> list[str]:
+    """The recall with its interval; a record of an older version has none."""
+    low, high = verdict.get("recall_low"), verdict.get("recall_high")
+    if low is None or high is None:
+        return []
+    return [f"recall@1 {verdict['recall']:.3f} (95% interval {low:.3f} to {high:.3f}) {_of(verdict)}"]
 
 
 def sentence(verdict: Mapping[str, Any]) -> str:
@@ -39,9 +47,7 @@ def sentence(verdict: Mapping[str, Any]) -> str:
     how = f" ({HOW[verdict['against']]})" if verdict["against"] in HOW else ""
     recall, among, gain = verdict["recall"], verdict["among"], verdict["difference"]
     interval = f"{gain:+.3f} recall@1 (95% interval {verdict['low']:+.3f} to {verdict['high']:+.3f})"
-    of, entities = f"among {among:,} unseen entities", verdict.get("entities") or among
-    if entities > among:
-        of += f" at a time, {entities:,} in all"
+    of, entities = _of(verdict), verdict.get("entities") or among
     match verdict["kind"]:
         case "few":
             return f"verdict: none, {entities} unseen entities are too few to tell"
@@ -53,3 +59,10 @@ def sentence(verdict: Mapping[str, Any]) -> str:
             return f"verdict: better than {against}, the best simple method: {interval} {of}"
         case _:
             return f"verdict: no better than {against}{how}: {interval} {of}"
+
+
+def _of(verdict: Mapping[str, Any]) -> str:
+    among = verdict["among"]
+    entities = verdict.get("entities") or among
+    at_a_time = f" at a time, {entities:,} in all" if entities > among else ""
+    return f"among {among:,} unseen entities{at_a_time}"

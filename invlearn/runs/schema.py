@@ -62,12 +62,13 @@ def _without(value: Mapping[str, Any], *texts: str) -> dict[str, Any]:
 
 def _is_verdict(value: object) -> bool:
     texts = ("kind", "against")
-    numbers = ("recall", "among", "difference", "low", "high")
+    numbers, limits = ("recall", "among", "difference", "low", "high"), ("recall_low", "recall_high")
     return (
         isinstance(value, Mapping)
-        and {*value} - {"entities"} == {*texts, *numbers}
+        and {*value} - {"entities", *limits} == {*texts, *numbers}
         and all(_is_text(value[name]) for name in texts)
         and all(_is_number(value[name]) for name in numbers)
+        and all(_or_none(_is_number)(value.get(name)) for name in limits)
         and _or_none(_is_count)(value.get("entities"))
     )
 

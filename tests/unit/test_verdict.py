@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from invlearn.evaluation.metrics.ranking import hits_at_1, recall_at_1
-from invlearn.evaluation.verdict import judge
+from invlearn.evaluation.verdict import judge, share_limits
 from invlearn.report.verdict import references_table, sentence
 from invlearn.training.references import references
 from tests.support.training import entity_samples
@@ -50,6 +50,17 @@ def test_intervals_cover_the_difference() -> None:
         verdict = judge(hits, {"raw": others})
         covered += verdict.low <= 0.2 <= verdict.high
     assert covered >= 180
+
+
+@pytest.mark.parametrize("truth", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("entities", [7, 30])
+def test_limits_cover_the_recall(entities: int, truth: float) -> None:
+    drawn = torch.rand(1_000, entities, generator=torch.Generator().manual_seed(0)) < truth
+    limits = [share_limits(int(hits.sum()), entities) for hits in drawn]
+    assert sum(low <= truth <= high for low, high in limits) >= 940
+    verdict = judge(drawn[0], {"raw": torch.zeros(entities)})
+    assert (verdict.recall_low, verdict.recall_high) == limits[0]
+    assert f"{limits[0][0]:.3f}" in references_table([], verdict.to_dict())
 
 
 def shifted(entities: int) -> Tensor:
