@@ -180,9 +180,9 @@ def far_pairs(settings: ClosedForm, solved: Solved, scorer: Scorer) -> Tensor:
 
 def _squared(settings: ClosedForm, solved: Solved, scorer: Scorer) -> Tensor:
     """Code distances of pairs, squared, ``(N,)``."""
-    x, x_prime = scorer.pairs[:2]
-    encode = encode_with(settings, solved, x.device)
-    return (encode(x) - encode(x_prime)).square().sum(1)
+    x, first, second = scorer.compared
+    codes = encode_with(settings, solved, x.device)(x)
+    return (codes[first] - codes[second]).square().sum(1)
 
 
 def _starts(settings: ClosedForm, solved: Solved) -> Iterator[ClosedForm]:

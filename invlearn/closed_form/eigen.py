@@ -10,7 +10,7 @@ import torch
 from scipy.linalg import eigh, get_lapack_funcs
 from torch import Tensor
 
-__all__ = ["Eigenproblem", "Solution"]
+__all__ = ["Eigenproblem", "Solution", "shrunk"]
 
 CONSTANT = 1e-10
 """Share of the largest variance below which a direction counts as constant: rounding is all that is left of it."""
@@ -25,6 +25,30 @@ DEFINITE = 1e-6
 
 FEW = 0.4
 """Share of the directions below which finding them one by one is faster than finding all."""
+
+
+def shrunk(within: Tensor, covariance: Tensor, unit: Tensor, entities: float) -> Tensor:
+    r"""Covariance of all samples, with that between entities shrunk where there are few of them.
+
+    E entities differ in at most E - 1 directions. What varies little within them in any other direction may still tell
+    others apart, so the covariance between entities is shrunk by :math:`\max(0, 1 - E / 2m)` towards one of the same
+    trace that is equal in all directions.
+
+    Args:
+        within: Covariance within entities, ``(m, m)``.
+        covariance: Covariance of all samples, ``(m, m)``.
+        unit: Size of each feature, squared, relative to which directions are equal, ``(m,)``.
+        entities: Their number E.
+
+    Reference:
+        Friedman, "Regularized discriminant analysis" (1989).
+    """
+    share = max(0.0, 1 - entities / (2 * len(unit)))
+    if not share:
+        return covariance
+    between = covariance - within
+    equal = (unit * between.diagonal()).mean().clamp(min=0) / unit
+    return within + (1 - share) * between + share * torch.diag(equal)
 
 
 class Solution(NamedTuple):

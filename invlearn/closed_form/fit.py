@@ -22,7 +22,7 @@ from invlearn.closed_form.candidates import (
     pinned,
 )
 from invlearn.closed_form.concentrate import concentrated
-from invlearn.closed_form.eigen import Eigenproblem
+from invlearn.closed_form.eigen import Eigenproblem, shrunk
 from invlearn.closed_form.estimate import estimate_planes
 from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
 from invlearn.closed_form.lift import Lengths, Monomials
@@ -229,7 +229,7 @@ def _views(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) 
         x = normalized(some.x, normalization)
         drawn = settings.draw(x, some.entity, seeded_generator(seed, "features"))
         for number, features in enumerate(drawn):
-            yield View(settings, normalization, features, observed, scorer.pairs, seed=seed, draw=number)
+            yield View(settings, normalization, features, observed, scorer.compared, seed=seed, draw=number)
 
 
 def _in_a_frame(view: View, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
@@ -294,14 +294,19 @@ def _problems(view: View, degree: int, ranks: list[int], seed: int) -> Iterator[
     """The eigenproblem of each rank, in ascending order; they share the moments of the largest."""
     largest = Monomials(ranks[-1], degree).to(view.mean.device)
     sums = view.moments(largest, seed)
-    mean, (within, covariance) = sums.mean, sums.covariances()
+    mean, entities, (within, covariance) = sums.mean, sums.count - sums.freedom, sums.covariances()
     del sums  # matrices of many features are the memory that this takes
     units = view.variances / view.variances[0]
+
+    def of(within: Tensor, covariance: Tensor, mean: Tensor, unit: Tensor) -> Eigenproblem:
+        covariance = shrunk(within, covariance, unit, entities) if degree == 1 else covariance
+        return Eigenproblem(within, covariance, mean, unit)
+
     for rank in ranks[:-1]:
         lift = Monomials(rank, degree).to(view.mean.device)
         part = largest.within(rank, degree).to(view.mean.device)
-        yield lift, Eigenproblem(within[part][:, part], covariance[part][:, part], mean[part], lift(units[:rank]))
-    problem = Eigenproblem(within, covariance, mean, largest(units[: ranks[-1]]))
+        yield lift, of(within[part][:, part], covariance[part][:, part], mean[part], lift(units[:rank]))
+    problem = of(within, covariance, mean, largest(units[: ranks[-1]]))
     del within, covariance
     yield largest, problem
 
@@ -316,7 +321,7 @@ def estimated_frame(observed: Observed, valid: Pairs, seed: int) -> list[Tensor]
 def estimates(observed: Observed, valid: Pairs, seed: int) -> list[Solved]:
     """The best code of degree 2 of each rank, and that of lengths in the planes that it points at."""
     scorer = Scorer(valid, given=False)
-    view = View(QUADRATIC, "none", nn.Identity(), observed, scorer.pairs, seed=seed)
+    view = View(QUADRATIC, "none", nn.Identity(), observed, scorer.compared, seed=seed)
     return list(_of_lifts(QUADRATIC, view, scorer, lifts_of(QUADRATIC, view.axes.shape[1]), seed))
 
 
@@ -351,7 +356,7 @@ def _in_estimated_planes(
 
 def _best_cut(settings: ClosedForm, view: View, scorer: Scorer, lift: Lift, problem: Eigenproblem) -> Solved | None:
     """The best ridge and width of the code of a lift; None if nothing in it varies between entities."""
-    changes: Tensor | None = None
+    values: Tensor | None = None
     best, tried = None, []
     widest = max(COMPONENTS[-1], WIDTHS * lift.rank if lift.degree == 3 else 0)
     for ridge in RIDGES if settings.ridge == "auto" else (settings.ridge,):
@@ -362,9 +367,9 @@ def _best_cut(settings: ClosedForm, view: View, scorer: Scorer, lift: Lift, prob
             continue
         vectors = solution.vectors[:, :width] * solution.weights[:width]
         cuts = sorted({*(k for k in COMPONENTS if k < width), width}) if settings.components == "auto" else [width]
-        if changes is None:  # solving takes enough memory without them
-            changes = view.changes(lift)
-        squared = (changes @ vectors).square().cumsum(1)[:, [k - 1 for k in cuts]].T
+        if values is None:  # solving takes enough memory without them
+            values = view.lifted(lift)
+        squared = view.valid.differences(values, vectors).square().cumsum(1)[:, [k - 1 for k in cuts]].T
         scores = scorer.scores(squared)
         tried += [view.candidate(lift.degree, lift.rank, ridge, k, float(s)) for k, s in zip(cuts, scores, strict=True)]
         least = float(scores.min())

@@ -16,7 +16,7 @@ from invlearn.closed_form.concentrate import far_pairs
 from invlearn.closed_form.fit import QUADRATIC, estimates, fit, search, solve_like
 from invlearn.closed_form.observed import Observed, observe
 from invlearn.closed_form.refit import agreeing, all_of
-from invlearn.closed_form.score import Scorer
+from invlearn.closed_form.score import SCORED, Scorer
 from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
 from invlearn.closed_form.stacking import stacked
@@ -50,7 +50,7 @@ class Fold(NamedTuple):
             seed: What pairs are drawn from.
             device: Where they are to be.
         """
-        train, valid = (Pairs(*(part.to(device) for part in dataset.pairs(split, seed))) for split in SPLITS)
+        train, valid = (Pairs(*(part[:SCORED].to(device) for part in dataset.pairs(split, seed))) for split in SPLITS)
         return cls(observe(dataset, seed, device), train, valid)
 
 
@@ -79,7 +79,8 @@ def fit_to_all(settings: ClosedForm, observed: Observed, folds: Sequence[Fold], 
     pooled = _pooled([one.candidates for one in found])
     chosen = _best(pooled, scorer)
     quadratic = _quadratic_for(chosen, pooled, scorer)
-    pairs = Pairs(*(torch.cat(parts) for parts in zip(*(fold.valid for fold in folds), strict=True)))
+    of_each = [Pairs(*(part[: SCORED // len(folds)] for part in fold.valid)) for fold in folds]
+    pairs = Pairs(*(torch.cat(parts) for parts in zip(*of_each, strict=True)))
     draw = Counter(one.draw for one in found).most_common(1)[0][0]
     solved = solve_like(settings, Chosen(chosen, quadratic, draw), observed.only(kept), pairs, seed)
     if solved is None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from invlearn.closed_form.compared import Compared
 from invlearn.data import Dataset, EntitySamples, Pairs
 from invlearn.losses.functional import closeness
 
-__all__ = ["Scorer", "log_loss"]
+__all__ = ["SCORED", "Scorer", "log_loss"]
 
 SCORED = 6_000
 """Validation pairs at most that candidates are scored on."""
@@ -88,6 +90,11 @@ class Scorer:
         self.pairs = Pairs(*(part[:SCORED].double() for part in valid))
         self.given = given
         self.same = self.pairs.distance == 0
+
+    @cached_property
+    def compared(self) -> Compared:
+        """The pairs, with each sample once."""
+        return Compared.of(*self.pairs[:2])
 
     @classmethod
     def of(cls, dataset: Dataset, seed: int) -> Scorer:

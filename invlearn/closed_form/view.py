@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from invlearn.closed_form.candidates import RANKS, ROWS_PER_FEATURE, Candidate, flags_of, lifts_of
+from invlearn.closed_form.compared import Compared
 from invlearn.closed_form.forms import Forms
 from invlearn.closed_form.lift import Lengths, Monomials
 from invlearn.closed_form.moments import CHUNK, Moments, moments
@@ -18,7 +19,6 @@ from invlearn.closed_form.network import Normalize
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.principal import principal_components
 from invlearn.closed_form.settings import ClosedForm, Normalization
-from invlearn.data import Pairs
 from invlearn.system import processes
 
 __all__ = ["Lift", "View", "normalized"]
@@ -56,7 +56,7 @@ class View:
         normalization: Normalization,
         features: nn.Module,
         observed: Observed,
-        valid: Pairs,
+        valid: Compared,
         *,
         seed: int,
         draw: int = 0,
@@ -76,7 +76,7 @@ class View:
         self.axes = axes / self.variances.sqrt()
         """Principal components, scaled to variance 1, the largest first, ``(D, r)``."""
         self.x = x @ self.axes
-        self.valid = [(self._features_of(part) - self.mean) @ self.axes for part in valid[:2]]
+        self.valid = valid._replace(samples=(self._features_of(valid.samples) - self.mean) @ self.axes)
 
     def uncentred(self) -> View:
         """The same without the mean subtracted."""
@@ -84,7 +84,7 @@ class View:
         offset = self.mean @ self.axes
         view.mean = torch.zeros_like(self.mean)
         view.x = self.x + offset
-        view.valid = [part + offset for part in self.valid]
+        view.valid = self.valid._replace(samples=self.valid.samples + offset)
         return view
 
     def _features_of(self, x: Tensor) -> Tensor:
@@ -115,11 +115,8 @@ class View:
         count, freedom = counts.tolist()
         return replace(part, count=count, freedom=freedom)
 
-    def changes(self, lift: Lift) -> Tensor:
-        """φ(x) - φ(x') of the validation pairs, ``(n, m)``."""
-        x, x_prime = (part[None, :, : lift.rank] for part in self.valid)
-        changes = x.new_empty(x.shape[1], lift.features)
+    def lifted(self, lift: Lift) -> Tensor:
+        """φ(x) of the validation samples, ``(n, m)``."""
+        x = self.valid.samples[:, : lift.rank]
         rows = max(1, BLOCK // (8 * lift.features))
-        for parts in zip(changes.split(rows), x.split(rows, 1), x_prime.split(rows, 1), strict=True):
-            torch.sub(lift(parts[1])[0], lift(parts[2])[0], out=parts[0])
-        return changes
+        return torch.cat([lift(part[None])[0] for part in x.split(rows)])

@@ -76,7 +76,8 @@ def _numbers(column: pd.Series) -> np.ndarray:
 def without_rows(dataset: EntitySamples, origin: Origin, listed: np.ndarray, split: Split = "train") -> Kept:
     """The same data with fewer samples in a split.
 
-    Entities of which fewer than two samples are left are left out too. The other splits stay as they are.
+    Entities of which fewer than two samples are left are left out too. The other splits stay as they are, unless all
+    entities are in each.
 
     Raises:
         UserError: Fewer than two entities are left.
@@ -95,4 +96,5 @@ def without_rows(dataset: EntitySamples, origin: Origin, listed: np.ndarray, spl
         lines.append(f"left out of training: {len(few):,} entities of which fewer than two rows are left")
     if held_out := int((is_listed & ~in_split).sum()):
         lines.append(f"note: {held_out:,} rows of {KEY} are of validation and test entities, and stay there")
-    return Kept(replace(dataset, entity=nowhere, splits={**dataset.splits, split: kept}), lines)
+    splits = {name: part[~torch.isin(part, few)] for name, part in dataset.splits.items()}
+    return Kept(replace(dataset, entity=nowhere, splits=splits), lines)

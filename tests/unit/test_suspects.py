@@ -106,6 +106,12 @@ def test_samples_know_their_rows_and_labels(tmp_path: Path) -> None:
         assert float(dataset.samples[index, 0]) == pytest.approx(table["f0"].iloc[row - 1], rel=1e-6)
 
 
+def test_an_entity_that_loses_its_rows_is_in_no_split_where_each_has_all(tmp_path: Path) -> None:
+    dataset, _, _ = parts(prepared(tmp_path, entity_table(40, 4), [1, 2, 3], fold="all"))
+    assert [len(part) for part in dataset.splits.values()] == [39, 39, 39]
+    assert len(dataset.pairs("valid", 0).x) == dataset.valid_size
+
+
 def test_listed_rows_are_left_out_of_training_alone(tmp_path: Path) -> None:
     table = entity_table(40, 4)
     whole, origin, _ = parts(prepared(tmp_path, table))

@@ -1,0 +1,54 @@
+"""The pairs that candidates are compared on, of which samples are in many."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from invlearn.data.seeding import seeded_generator
+
+__all__ = ["Compared"]
+
+
+class Compared(NamedTuple):
+    """N pairs of n samples: whatever is done to the samples is done once, however many pairs they are in."""
+
+    samples: Tensor
+    """``(n, d)``."""
+    first: Tensor
+    """Index of the first sample of each pair, ``(N,)``."""
+    second: Tensor
+    """Index of the second one, ``(N,)``."""
+
+    @classmethod
+    def of(cls, x: Tensor, x_prime: Tensor) -> Compared:
+        """Pairs of samples, ``(N, d)`` twice; equal samples are kept once.
+
+        Example:
+            >>> x = torch.tensor([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]])
+            >>> [len(part) for part in Compared.of(x, x.flip(0))]
+            [2, 3, 3]
+        """
+        both = torch.cat([x, x_prime])
+        weights = torch.randn(x.shape[1], dtype=torch.float64, generator=seeded_generator(0, "key"))
+        key = (both * weights.to(both)).sum(1)
+        _, index = key.unique(return_inverse=True)
+        one = index.new_empty(int(index.max()) + 1).scatter_(0, index, torch.arange(len(both), device=x.device))
+        samples = both[one]
+        if len(one) > len(x) or not torch.equal(samples[index], both):
+            samples, index = both, torch.arange(len(both), device=x.device)
+        return cls(samples, *index.view(2, -1))
+
+    def differences(self, values: Tensor, vectors: Tensor) -> Tensor:
+        """Linear functions of each pair's first less those of its second, ``(N, k)``.
+
+        Args:
+            values: Of each sample, ``(n, m)``.
+            vectors: Of k functions, ``(m, k)``.
+        """
+        if len(values) > len(self.first):
+            return (values[self.first] - values[self.second]) @ vectors
+        codes = values @ vectors
+        return codes[self.first] - codes[self.second]

@@ -1,0 +1,69 @@
+"""Closed forms of few entities, and of few samples in many pairs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from invlearn.closed_form import Polynomial, fit, observe, stacked
+from invlearn.closed_form.compared import Compared
+from invlearn.closed_form.eigen import shrunk
+from invlearn.data import Split
+from invlearn.data.seeding import seeded_generator
+from tests.support.training import CPU, entity_samples
+
+DIM = 12
+
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+
+
+def voices(entities: int, samples: int, seed: int) -> Tensor:
+    """Points that six hidden directions move far, and noise a little."""
+    generator = seeded_generator(seed, "voices")
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    moving = torch.randn(6, DIM, generator=seeded_generator(0, "moving"), dtype=torch.float64) * 1.5
+    x = normal(entities, 1, DIM) + normal(entities, samples, 6) @ moving
+    return x + 0.35 * normal(entities, samples, DIM)
+
+
+def test_few_entities_show_what_does_not_vary_within_them() -> None:
+    parts = torch.arange(20).split([4, 8, 8])  # four entities differ in three directions
+    dataset = replace(entity_samples(voices(20, 40, 0)), splits=dict(zip(SPLITS, parts, strict=True)))
+    settings = Polynomial(degree=1, components=DIM, ridge=0.0, normalize="none", refit=0)
+    network = stacked(settings, [fit(settings, observe(dataset, 0, CPU), dataset.pairs("valid", 0), 0)])
+    query, gallery = voices(200, 2, 1).unbind(1)
+    z, z_gallery = (network.requires_grad_(False).encode(part[None])[0] for part in (query, gallery))
+    found = torch.cdist(z, z_gallery).argmin(1) == torch.arange(len(query))
+    assert float(found.double().mean()) > 0.4  # 0.1 without shrinkage
+
+
+def test_shrinkage_goes_as_entities_come() -> None:
+    within = torch.eye(4, dtype=torch.float64)
+    covariance = within + torch.diag(torch.tensor([4.0, 0.0, 0.0, 0.0], dtype=torch.float64))
+    unit = torch.ones(4, dtype=torch.float64)
+    assert torch.equal(shrunk(within, covariance, unit, 8), covariance)
+    between = [(shrunk(within, covariance, unit, count) - within).diagonal() for count in (2, 4, 6)]
+    for one in between:
+        assert float(one.sum()) == pytest.approx(4)
+        assert bool((one > 0).all())
+    assert between[0][0] < between[1][0] < between[2][0] < 4
+
+
+@pytest.mark.parametrize("distinct", [20, 400])
+def test_pairs_are_the_same_however_their_samples_are_kept(distinct: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.randn(distinct, 5, generator=generator, dtype=torch.float64)
+    rows = torch.randint(distinct, (2, 100), generator=generator)
+    x, x_prime = samples[rows[0]], samples[rows[1]]
+    compared = Compared.of(x, x_prime)
+    assert len(compared.samples) == len(rows.unique()) if distinct == 20 else 200
+    assert torch.equal(compared.samples[compared.first], x)
+    assert torch.equal(compared.samples[compared.second], x_prime)
+    vectors = torch.randn(5, 3, generator=generator, dtype=torch.float64)
+    torch.testing.assert_close(compared.differences(compared.samples, vectors), (x - x_prime) @ vectors)
