@@ -40,7 +40,7 @@ def test_few_entities_show_what_does_not_vary_within_them() -> None:
     query, gallery = voices(200, 2, 1).unbind(1)
     z, z_gallery = (network.requires_grad_(False).encode(part[None])[0] for part in (query, gallery))
     found = torch.cdist(z, z_gallery).argmin(1) == torch.arange(len(query))
-    assert float(found.double().mean()) > 0.4  # 0.1 without shrinkage
+    assert float(found.double().mean()) > 0.4  # 0.19 without shrinkage
 
 
 def test_shrinkage_goes_as_entities_come() -> None:
