@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ __all__ = ["Reference", "blind_moves", "find_reference"]
 
 MOST_CUBIC = 20
 """Features up to which all monomials of degree 3 are used."""
+
+MOST_FORMS = 48
+"""Features up to which forms of third order in a few subspaces take their place; more of them take too long."""
 
 RELIABLE = 0.1
 """Share of the variance of an invariant that lies within entities, at most."""
@@ -61,16 +64,18 @@ class Reference:
 def find_reference(data: AuditData) -> Reference | None:
     """Fit polynomials to the training samples; None where nothing reliable is found.
 
-    The degree is 3 where all monomials fit. Which normalisation the data want is found at degree 2.
+    The degree is 3 where all monomials fit, or forms in the subspaces that the distortion keeps. Which normalisation the
+    data want is found at degree 2.
     """
     observed = data.observed
     try:
         quadratic = fit(Polynomial(degree=2, refit=0), observed, data.valid, data.seed)
         solved = quadratic
-        if data.dim <= MOST_CUBIC:
+        if data.dim <= MOST_FORMS:
             best = quadratic.best
             normalize = "standardise" if best.centred else "sphere" if best.sphered else "none"
-            cubic = Polynomial(degree=3, rank=data.dim, normalize=normalize, refit=0)
+            cubic = Polynomial(degree=3, normalize=normalize, refit=0, complete=data.dim > MOST_CUBIC)
+            cubic = cubic if cubic.complete else replace(cubic, rank=data.dim)
             solved = fit(cubic, observed, data.valid, data.seed)
     except UserError:  # nothing varies between entities
         return None
