@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -64,8 +64,8 @@ class Reference:
 def find_reference(data: AuditData) -> Reference | None:
     """Fit polynomials to the training samples; None where nothing reliable is found.
 
-    The degree is 3 where all monomials fit, or forms in the subspaces that the distortion keeps. Which normalisation the
-    data want is found at degree 2.
+    The degree is 3 where all monomials fit, or forms in the subspaces that the distortion keeps. Which normalisation
+    the data want is found at degree 2.
     """
     observed = data.observed
     try:
@@ -74,8 +74,9 @@ def find_reference(data: AuditData) -> Reference | None:
         if data.dim <= MOST_FORMS:
             best = quadratic.best
             normalize = "standardise" if best.centred else "sphere" if best.sphered else "none"
-            cubic = Polynomial(degree=3, normalize=normalize, refit=0, complete=data.dim > MOST_CUBIC)
-            cubic = cubic if cubic.complete else replace(cubic, rank=data.dim)
+            is_wide = data.dim > MOST_CUBIC
+            rank = "auto" if is_wide else data.dim
+            cubic = Polynomial(degree=3, rank=rank, normalize=normalize, refit=0, complete=is_wide)
             solved = fit(cubic, observed, data.valid, data.seed)
     except UserError:  # nothing varies between entities
         return None
