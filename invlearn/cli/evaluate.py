@@ -30,8 +30,8 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_intermixed_args(argv)
     run = parser.load(arguments)
 
+    from invlearn.display.metrics import metrics_table
     from invlearn.inference import measure
-    from invlearn.report.metrics import metrics_table
 
     found = measure(run, arguments.data, entity=arguments.entity, drop=arguments.drop)
     if found.is_training_file:

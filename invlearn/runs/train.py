@@ -82,7 +82,7 @@ def train_experiment(
 
 
 def _draw_curves(directory: RunDirectory) -> None:
-    from invlearn.report.plots import plot_candidates, plot_curves
+    from invlearn.display.plots import plot_candidates, plot_curves
 
     table, image = directory.metrics(), io.BytesIO()
     if "degree" in table:
