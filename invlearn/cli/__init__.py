@@ -23,6 +23,7 @@ COMMANDS = {
     "embed": "codes of the rows of a file: invlearn embed RUN new.csv -o codes.parquet",
     "match": "same or not, for two files: invlearn match RUN a.csv b.csv -o matches.csv",
     "export": "the encoder in one file: invlearn export RUN --format onnx",
+    "report": "one page about a run, or several compared: invlearn report RUN -o report.html",
     "audit": "what an encoder ignores, and what it is blind to: invlearn audit RUN",
     "figure": "draw a figure of the paper from finished runs: invlearn figure fig3 --preset quick",
     "claims": "the paper's claims beside the numbers of finished runs: invlearn claims --preset quick",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+import re
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -13,12 +14,20 @@ from invlearn.system.output import show, warn
 if TYPE_CHECKING:
     from invlearn.runs.trained import TrainedRun
 
-__all__ = ["Parser", "names_or_prefix"]
+__all__ = ["Parser", "names_or_prefix", "shape"]
 
 
 def names_or_prefix(value: str) -> str | list[str]:
     """What ``--features`` chooses: names with commas between, or else a prefix."""
     return value.split(",") if "," in value else value
+
+
+def shape(value: str) -> tuple[int, int]:
+    """Rows and columns, written as 28x28."""
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", value)
+    if found is None:
+        raise ArgumentTypeError(f"write it as 28x28, got {value}")
+    return int(found[1]), int(found[2])
 
 
 class Parser(ArgumentParser):

@@ -1,0 +1,31 @@
+"""The sections of a report, each a function from what is known of a run to a section, or None where it says nothing.
+
+A new section is a module here, and a line below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from invlearn.reporting.blocks import Section
+from invlearn.reporting.context import Context
+from invlearn.reporting.sections.comparison import comparison
+from invlearn.reporting.sections.data import data
+from invlearn.reporting.sections.distances import distances
+from invlearn.reporting.sections.metrics import metrics
+from invlearn.reporting.sections.training import training
+from invlearn.reporting.sections.usage import usage
+
+__all__ = ["OF_ONE", "OF_SEVERAL"]
+
+OF_ONE: Sequence[Callable[[Context], Section | None]] = (
+    metrics,
+    distances,
+    training,
+    data,
+    usage,
+)
+"""The page of a run, in its order."""
+
+OF_SEVERAL: Sequence[Callable[[Sequence[Context]], Section | None]] = (comparison,)
+"""The page of several runs."""
