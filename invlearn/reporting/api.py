@@ -84,7 +84,7 @@ def _context(
         if entity is not None:
             raise UserError("report: --entity names a column of a file; give the file too")
         return Context(run, options)
-    return Context(run, options, table=str(open_table(table)), data=_data(run, table, entity, drop))
+    return Context(run, options, source=table, data=_data(run, table, entity, drop))
 
 
 def _data(run: TrainedRun, table: Source, entity: str | None, drop: Sequence[str]) -> Prepared:

@@ -114,11 +114,13 @@ class Gallery(Block):
     Args:
         caption: What they show.
         rows: The rows, each as long as the others or shorter.
+        beside: Whether rows are short, and lie beside each other.
     """
 
     template = "gallery"
     caption: str
     rows: Sequence[Row]
+    beside: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from invlearn.errors import UserError
 from invlearn.evaluation.calibration import Calibration, Threshold
 from invlearn.files import Prepared
+from invlearn.inference.embed import Source
 from invlearn.reporting.evidence import Evidence, divisions_of
 from invlearn.reporting.pictures import Painter
 from invlearn.runs.trained import TrainedRun
@@ -38,12 +40,14 @@ class Context:
     Args:
         run: The run.
         options: What the user chose.
-        table: Name of the file that is looked at instead of the run's own test data.
+        source: The file that is looked at instead of the run's own test data.
         data: Its samples.
     """
 
-    def __init__(self, run: TrainedRun, options: Options, *, table: str | None = None, data: Prepared | None = None):
-        self.run, self.options, self.table, self.data = run, options, table, data
+    def __init__(
+        self, run: TrainedRun, options: Options, *, source: Source | None = None, data: Prepared | None = None
+    ):
+        self.run, self.options, self.source, self.data = run, options, source, data
         self.record: Mapping[str, Any] = run.directory.record()
         self.missing: str | None = None
         """Why there is no evidence."""
@@ -57,6 +61,13 @@ class Context:
     def short(self) -> str:
         """The last part of its name."""
         return self.run.directory.path.absolute().name
+
+    @property
+    def looked_at(self) -> str:
+        """What the run is measured on."""
+        if self.source is None:
+            return "its test split"
+        return str(self.source) if isinstance(self.source, str | Path) else "the data frame"
 
     @cached_property
     def evidence(self) -> Evidence | None:

@@ -63,10 +63,10 @@ class Division:
         with torch.no_grad(), evaluating(self.encoder):
             return self.encoder.network.encode(self._input(x))[0]
 
-    def decode(self, z: Tensor) -> np.ndarray:
-        """Samples ``(n, d)`` of whole codes, in the units of the file."""
+    def decode(self, z: Tensor) -> Tensor:
+        """Scaled samples ``(n, d)`` of whole codes."""
         with torch.no_grad(), evaluating(self.encoder):
-            return self.in_units(self.encoder.network.decode(z[None])[0])
+            return self.encoder.network.decode(z[None])[0]
 
     def in_units(self, x: Tensor) -> np.ndarray:
         """Scaled samples in the units of the file."""

@@ -9,10 +9,18 @@ from collections.abc import Callable, Sequence
 
 from invlearn.reporting.blocks import Section
 from invlearn.reporting.context import Context
+from invlearn.reporting.sections.audit import audit
+from invlearn.reporting.sections.codes import codes
 from invlearn.reporting.sections.comparison import comparison
 from invlearn.reporting.sections.data import data
 from invlearn.reporting.sections.distances import distances
+from invlearn.reporting.sections.hardest import hardest
 from invlearn.reporting.sections.metrics import metrics
+from invlearn.reporting.sections.neighbours import neighbours
+from invlearn.reporting.sections.orbits import swaps, traversals
+from invlearn.reporting.sections.recall import recall
+from invlearn.reporting.sections.suspects import suspects
+from invlearn.reporting.sections.trade_off import trade_off
 from invlearn.reporting.sections.training import training
 from invlearn.reporting.sections.usage import usage
 
@@ -21,6 +29,15 @@ __all__ = ["OF_ONE", "OF_SEVERAL"]
 OF_ONE: Sequence[Callable[[Context], Section | None]] = (
     metrics,
     distances,
+    trade_off,
+    recall,
+    codes,
+    neighbours,
+    traversals,
+    swaps,
+    hardest,
+    suspects,
+    audit,
     training,
     data,
     usage,

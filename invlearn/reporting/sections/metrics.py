@@ -60,9 +60,8 @@ def _measured(context: Context) -> Iterator[Block]:
             ]
         )
     over = [f"median over {len(replicas)} seeds (range)"] if several else []
-    of = f"{context.table}" if context.data is not None else "the test split"
     yield Table(
-        f"Metrics on {of}, which was not trained on",
+        f"Metrics on {context.looked_at}, which was not trained on",
         ["metric", "value", "95% interval", *over, "a constant gets", "", "meaning"],
         rows,
     )
