@@ -11,7 +11,7 @@ from invlearn.errors import UserError
 from invlearn.files import Dropping, Prepared, held_out, open_table
 from invlearn.inference.embed import Source
 from invlearn.reporting.context import Context, Options
-from invlearn.reporting.headline import facts_of, lead_of
+from invlearn.reporting.headline import facts_of, lead_of, lead_of_several
 from invlearn.reporting.page import Page, render
 from invlearn.reporting.sections import OF_ONE, OF_SEVERAL
 from invlearn.runs.outputs import check_output
@@ -101,9 +101,26 @@ def _page(contexts: Sequence[Context]) -> Page:
         (one,) = contexts
         sections = [section for make in OF_ONE if (section := make(one))]
         return Page(f"{one.short}: {one.run.directory.title()}", lead_of(one), facts_of(one), sections, footnote)
-    several = [section for make in OF_SEVERAL if (section := make(contexts))]
-    names = ", ".join(context.name for context in contexts)
-    return Page("Comparison of runs", f"{len(contexts)} runs on unseen data: {names}.", [], several, footnote)
+    runs = _named(contexts)
+    several = [section for make in OF_SEVERAL if (section := make(runs))]
+    return Page("Runs compared", lead_of_several(runs), [], several, footnote)
+
+
+def _named(contexts: Sequence[Context]) -> dict[str, Context]:
+    """Runs by the shortest ends of their paths that tell them apart.
+
+    Raises:
+        UserError: One is named twice.
+    """
+    parts = [_parts(context) for context in contexts]
+    if len(set(parts)) < len(parts):
+        raise UserError(f"report: {next(one.name for one in contexts if parts.count(_parts(one)) > 1)} is named twice")
+    length = next(n for n in range(1, 1 + max(map(len, parts))) if len({each[-n:] for each in parts}) == len(parts))
+    return {"/".join(each[-length:]): context for each, context in zip(parts, contexts, strict=True)}
+
+
+def _parts(context: Context) -> tuple[str, ...]:
+    return context.run.directory.path.absolute().parts
 
 
 def _sampled(contexts: Sequence[Context]) -> str:

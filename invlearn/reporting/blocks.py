@@ -74,12 +74,14 @@ class Chart(Block):
         svg: The drawing.
         label: What it shows, for those who do not see it: with its main numbers.
         caption: The text below it.
+        is_large: Whether it takes more room than others.
     """
 
     template = "chart"
     svg: Markup
     label: str
     caption: str
+    is_large: bool = False
 
 
 @dataclass(frozen=True)

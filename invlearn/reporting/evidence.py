@@ -98,25 +98,34 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Distances:
-    """Code distances of pairs.
+    """Code distances of pairs, of all divisions together.
 
     Args:
         same: Of pairs of one entity, ``(m,)``, ascending.
-        unit: Number of what is independent of others: the entity, or the pair, of each of these, ``(m,)``.
         different: Of others, ``(k,)``, ascending.
+        unit: Number of what is independent of others: the entity, or the pair, of each pair of one entity, ``(m,)``.
+        further: Share of the different pairs of its division that are further apart than each of these, ``(m,)``.
+        relative: Their squared distances over the mean of the different pairs of its division, ``(m,)``.
         entities: How many entities they are of; None for given pairs.
+        divisions: Of how many divisions they are.
     """
 
     same: Tensor
-    unit: Tensor
     different: Tensor
+    unit: Tensor
+    further: Tensor
+    relative: Tensor
     entities: int | None
+    divisions: int
 
     @property
     def described(self) -> str:
         """What the pairs are."""
         pairs = f"{len(self.same):,} pairs of one entity and {len(self.different):,} of different ones"
-        return pairs if self.entities is None else f"{pairs}, all pairs of samples of {self.entities:,} unseen entities"
+        if self.entities is None:
+            return pairs
+        folds = f", of {self.divisions} folds, whose codes differ in scale" if self.divisions > 1 else ""
+        return f"{pairs}, all pairs of samples of {self.entities:,} unseen entities{folds}"
 
     def shares_below(self, limit: Tensor) -> tuple[Tensor, Tensor]:
         """Shares of same and of different pairs that are closer than some limits, ``(t,)`` each."""
@@ -175,20 +184,34 @@ class Evidence:
         """The same for samples as they are."""
         return list(self._nearer(raw=True))
 
+    @cached_property
+    def question(self) -> list[Tensor]:
+        """The samples that entities are searched by and among, in the units of the file, ``(n, d)`` each."""
+        parts = [part for each in self.divisions for part in each.data.dataset.query_and_gallery(each.seed)]
+        return [torch.from_numpy(self.first.in_units(part)) for part in parts]
+
     def _compared(self, *, raw: bool) -> Distances:
-        found, offset, has_entities = [], 0, False
+        found: list[tuple[Tensor, ...]] = []
+        entities = pairs = 0
         for division in self.divisions:
-            distances, same, unit = _pairs_of(division, draw_samples(division), raw=raw)
-            found.append((distances, same, unit + offset))
-            offset += int(unit.max()) + 1
-            has_entities = isinstance(division.data.dataset, EntitySamples)
-        distances, same, unit = (torch.cat(each) for each in zip(*found, strict=True))
-        order = distances[same].argsort()
+            distances, is_same, unit = _pairs_of(division, draw_samples(division), raw=raw)
+            same, different = distances[is_same], distances[~is_same].sort().values
+            further = 1 - torch.searchsorted(different, same) / len(different)
+            relative = same.square() / different.square().mean()
+            found.append((same, different, unit[is_same] + pairs, further, relative))
+            entities += len(unit.unique())
+            pairs += len(distances)
+        same, different, unit, further, relative = (torch.cat(parts) for parts in zip(*found, strict=True))
+        order = same.argsort()
+        has_entities = isinstance(self.first.data.dataset, EntitySamples)
         return Distances(
-            distances[same][order],
-            unit[same][order],
-            distances[~same].sort().values,
-            len(unit.unique()) if has_entities else None,
+            same[order],
+            different.sort().values,
+            unit[order],
+            further[order],
+            relative[order],
+            entities if has_entities else None,
+            len(self.divisions),
         )
 
     def _nearer(self, *, raw: bool) -> Iterator[Tensor]:

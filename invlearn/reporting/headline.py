@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from invlearn.display.verdict import sentence
 from invlearn.evaluation.verdict import judge
 from invlearn.reporting.context import Context
-from invlearn.reporting.texts import number
+from invlearn.reporting.texts import number, share
 
-__all__ = ["facts_of", "lead_of"]
+__all__ = ["facts_of", "lead_of", "lead_of_several"]
 
 
 def lead_of(context: Context) -> str:
@@ -18,7 +20,8 @@ def lead_of(context: Context) -> str:
         return f"The run {context.run.directory.unfinished()}; this is its best epoch so far."
     verdict = context.record.get("verdict")
     if verdict and context.data is None:
-        return f"{sentence(verdict).removeprefix('verdict: ').capitalize()}."
+        said = sentence(verdict).removeprefix("verdict: ")
+        return f"{said[0].upper()}{said[1:]}."
     if context.evidence is None:
         return f"No verdict: {context.missing}."
     hits, raw = (torch.cat(parts) == 0 for parts in (context.evidence.nearer, context.evidence.raw_nearer))
@@ -35,6 +38,18 @@ def lead_of(context: Context) -> str:
         f"{told}: of {len(hits):,} it finds {int(hits.sum()):,} by their nearest code, and samples as they are find "
         f"{int(raw.sum()):,}."
     )
+
+
+def lead_of_several(runs: Mapping[str, Context]) -> str:
+    """Which run finds most entities."""
+    recalls = {name: context.metrics[0].get("recall_at_1") for name, context in runs.items()}
+    known = {name: value for name, value in recalls.items() if value is not None}
+    if not known:
+        return f"{len(runs)} runs; none was measured by the entities it finds."
+    best = max(known, key=known.__getitem__)
+    alike = [name for name in known if known[name] == known[best]]
+    finds = "find" if len(alike) > 1 else "finds"
+    return f"Of {len(runs)} runs, {' and '.join(alike)} {finds} most entities: {share(known[best])}."
 
 
 def facts_of(context: Context) -> list[tuple[str, str]]:

@@ -26,12 +26,9 @@ def intervals(evidence: Evidence) -> dict[str, tuple[float, float]]:
     hits = torch.cat(evidence.nearer) == 0
     found = {"recall_at_1": hit_interval(int(hits.sum()), len(hits))} if len(hits) > 1 else {}
     distances = evidence.distances
-    further = 1 - torch.searchsorted(distances.different, distances.same) / len(distances.different)
-    if (auroc := _of_means(further, distances.unit)) is not None:
-        found["auroc"] = auroc
-    mean_different = float(distances.different.square().mean())
-    if mean_different and (same := _of_means(distances.same.square() / mean_different, distances.unit)) is not None:
-        found["invariance_ratio"] = same
+    for name, values in (("auroc", distances.further), ("invariance_ratio", distances.relative)):
+        if (interval := _of_means(values, distances.unit)) is not None:
+            found[name] = interval
     return found
 
 
@@ -48,7 +45,7 @@ def _of_means(values: Tensor, unit: Tensor) -> tuple[float, float] | None:
     if len(counts) < 2:
         return None
     sums = values.new_zeros(len(counts)).index_add(0, index, values)
-    if float(sums.std()) == 0:
+    if not float(sums.std()) > 0:
         return None
     rows = torch.randint(len(counts), (DRAWS, len(counts)), generator=seeded_generator(0, "report", "bootstrap"))
     means = sums[rows].sum(1) / counts[rows].sum(1)

@@ -11,7 +11,13 @@ from invlearn.reporting.blocks import Section
 from invlearn.reporting.context import Context
 from invlearn.reporting.sections.audit import audit
 from invlearn.reporting.sections.codes import codes
-from invlearn.reporting.sections.comparison import comparison
+from invlearn.reporting.sections.comparison import (
+    Compared,
+    metrics_beside,
+    recall_beside,
+    settings_beside,
+    trade_off_beside,
+)
 from invlearn.reporting.sections.data import data
 from invlearn.reporting.sections.distances import distances
 from invlearn.reporting.sections.hardest import hardest
@@ -19,6 +25,7 @@ from invlearn.reporting.sections.metrics import metrics
 from invlearn.reporting.sections.neighbours import neighbours
 from invlearn.reporting.sections.orbits import swaps, traversals
 from invlearn.reporting.sections.recall import recall
+from invlearn.reporting.sections.reliability import reliability
 from invlearn.reporting.sections.suspects import suspects
 from invlearn.reporting.sections.trade_off import trade_off
 from invlearn.reporting.sections.training import training
@@ -30,6 +37,7 @@ OF_ONE: Sequence[Callable[[Context], Section | None]] = (
     metrics,
     distances,
     trade_off,
+    reliability,
     recall,
     codes,
     neighbours,
@@ -44,5 +52,10 @@ OF_ONE: Sequence[Callable[[Context], Section | None]] = (
 )
 """The page of a run, in its order."""
 
-OF_SEVERAL: Sequence[Callable[[Sequence[Context]], Section | None]] = (comparison,)
+OF_SEVERAL: Sequence[Callable[[Compared], Section | None]] = (
+    metrics_beside,
+    trade_off_beside,
+    recall_beside,
+    settings_beside,
+)
 """The page of several runs."""

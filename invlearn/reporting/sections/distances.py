@@ -54,7 +54,7 @@ def _slider(found: Distances, start: float) -> Slider:
     edges = np.geomspace(low, high, BINS + 1) if is_wide else np.linspace(low, high, BINS + 1)
     start = min(max(start, edges[0]), edges[-1])
     with drawing():
-        figure = Figure(figsize=(6.4, 3.0), dpi=72, layout="constrained")
+        figure = Figure(figsize=(5.0, 2.8), dpi=72, layout="constrained")
         axes = figure.subplots()
         for part, color, label in zip(values, (SAME, DIFFERENT), ("one entity", "different entities"), strict=True):
             axes.hist(part, edges, weights=np.full(len(part), 1 / len(part)), color=color, alpha=0.55, label=label)

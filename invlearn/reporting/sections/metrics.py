@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from invlearn.display.verdict import NAMES
 from invlearn.evaluation.metrics import METRICS
@@ -46,14 +47,12 @@ def _measured(context: Context) -> Iterator[Block]:
     for name in shown:
         metric = METRICS[name]
         among = f" among {found['recall_among']:,}" if name == "recall_at_1" and found.get("recall_among") else ""
-        every = [value for replica in replicas if (value := replica["metrics"].get(name)) is not None]
-        middle = [f"{number(statistics.median(every), metric.digits)} ({span(min(every), max(every), 2)})"]
         rows.append(
             [
                 f"{name}{among}",
                 number(found[name], metric.digits),
                 span(*limits[name], metric.digits) if name in limits else "",
-                *(middle if several else []),
+                *([_over_seeds(name, replicas)] if several else []),
                 number(constants.get(name), 2),
                 f"{metric.better} is better",
                 MEANINGS.get(name, ""),
@@ -74,6 +73,13 @@ def _measured(context: Context) -> Iterator[Block]:
         yield Text(
             "Intervals come from the entities, or the pairs, that were looked at; they say nothing of other seeds."
         )
+
+
+def _over_seeds(name: str, replicas: Sequence[Mapping[str, Any]]) -> str:
+    """Median and range of a metric."""
+    known = [value for replica in replicas if (value := replica["metrics"].get(name)) is not None]
+    digits = METRICS[name].digits
+    return f"{number(statistics.median(known), digits)} ({span(min(known), max(known), digits)})" if known else ""
 
 
 def _references(context: Context) -> Iterator[Block]:

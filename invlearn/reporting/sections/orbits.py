@@ -53,13 +53,16 @@ def swaps(context: Context) -> Section | None:
     chosen = first_of_each(evidence, VARIANTS)
     z = evidence.first.whole_codes(evidence.samples.x[chosen])
     sources = [painter.picture(evidence.values[index], title_of(context, index), names[index]) for index in chosen]
-    rows = [Row("distortion of", sources)]
+    rows = [Row("variant part of", sources)]
     for place, index in enumerate(chosen[:ENTITIES]):
         swapped = _joined(evidence, z[place].expand(len(chosen), -1), z)
         decoded = evidence.first.in_units(evidence.first.decode(swapped))
-        labels = [f"{names[index]} with the distortion of {names[other]}" for other in chosen]
+        labels = [f"{names[index]} with the variant part of {names[other]}" for other in chosen]
         rows.append(
-            Row(f"entity {names[index]}", [painter.picture(x, label) for x, label in zip(decoded, labels, strict=True)])
+            Row(
+                f"invariant code of {names[index]}",
+                [painter.picture(x, label) for x, label in zip(decoded, labels, strict=True)],
+            )
         )
     caption = (
         "Each row has the invariant code of one sample, each column the variant part of another. A row should show one "
@@ -69,20 +72,22 @@ def swaps(context: Context) -> Section | None:
 
 
 def _found_again(evidence: Evidence) -> str:
-    """How often the code of a swapped sample is nearest to that of the entity that it was made of."""
+    """What the encoder takes swapped samples for."""
     chosen = first_of_each(evidence, COMPARED)
     x = evidence.samples.x[chosen]
     z, n = evidence.first.whole_codes(x), len(chosen)
-    swapped = _joined(evidence, z.repeat_interleave(n, 0), z.repeat(n, 1))
-    codes = evidence.first.encode(evidence.first.decode(swapped)).double()
+    entity, distortion = torch.arange(n).repeat_interleave(n), torch.arange(n).repeat(n)
+    entity, distortion = (part[entity != distortion] for part in (entity, distortion))  # no reconstructions
+    codes = evidence.first.encode(evidence.first.decode(_joined(evidence, z[entity], z[distortion]))).double()
     nearest = torch.cdist(codes, evidence.first.encode(x).double(), compute_mode=EXACT).argmin(1)
-    entity = torch.arange(n).repeat_interleave(n)
-    others = entity != torch.arange(n).repeat(n)  # not the reconstructions
-    hits = (nearest == entity)[others].double().mean()
-    return (
-        f"Of all swaps between {n:,} entities, the encoder finds {share(float(hits))} nearest to the entity whose "
-        "invariant code they were decoded from."
+    kept, taken = ((nearest == part).double().mean() for part in (entity, distortion))
+    told = (
+        f"Of all swaps between {n:,} entities, the encoder takes {share(float(kept))} for the entity whose invariant "
+        f"code they have, and {share(float(taken))} for the one whose variant part they have."
     )
+    if taken > kept:
+        told += " The variant part knows the entity too: training does not keep it from that."
+    return told
 
 
 def _decoded(context: Context) -> Evidence | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
 from invlearn.reporting.blocks import Chart, Section
@@ -16,6 +17,8 @@ from invlearn.reporting.intervals import hit_interval
 from invlearn.reporting.texts import share
 
 __all__ = ["recall", "recall_chart", "recalls"]
+
+TICKS = (2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
 POINTS = 40
 """Gallery sizes that are drawn."""
@@ -71,7 +74,16 @@ def recall_chart(curves: Mapping[str, tuple[Sequence[Tensor], str]]) -> Markup:
         for name, (nearer, color) in curves.items():
             sizes = np.unique(np.geomspace(2, min(map(len, nearer)), POINTS).round().astype(np.int64))
             axes.plot(sizes, recalls(nearer, sizes), color=color, label=name)
-        axes.set(xscale="log", ylim=(-0.02, 1.02), xlabel="entities in the gallery", ylabel="found (recall@1)")
+        largest = max(min(map(len, nearer)) for nearer, _ in curves.values())
+        axes.set(
+            xscale="log",
+            xlim=(2, largest),
+            ylim=(-0.02, 1.02),
+            xlabel="entities in the gallery",
+            ylabel="found (recall@1)",
+        )
+        axes.set_xticks([size for size in TICKS if size <= largest], [f"{size:,}" for size in TICKS if size <= largest])
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.legend(loc="best")
 
     return chart(draw)
