@@ -71,9 +71,12 @@ def recall_chart(curves: Mapping[str, tuple[Sequence[Tensor], str]]) -> Markup:
     """recall@1 against the size of the gallery, a line for each name."""
 
     def draw(axes: Axes) -> None:
+        least = 1.0
         for name, (nearer, color) in curves.items():
             sizes = np.unique(np.geomspace(2, min(map(len, nearer)), POINTS).round().astype(np.int64))
-            axes.plot(sizes, recalls(nearer, sizes), color=color, label=name)
+            found = recalls(nearer, sizes)
+            least = min(least, found[-1])
+            axes.plot(sizes, found, color=color, label=name)
         largest = max(min(map(len, nearer)) for nearer, _ in curves.values())
         axes.set(
             xscale="log",

@@ -16,6 +16,17 @@ from invlearn.system.storage import read_inside
 __all__ = ["suspects"]
 
 SHOWN = 20
+"""Rows of the table."""
+
+COLUMNS = {
+    "row": "row",
+    "entity": "entity",
+    "distance": "distance to it",
+    "nearest": "nearest other",
+    "nearest_distance": "distance to that",
+    "split": "split",
+}
+"""Columns of suspects.csv, and what the page calls them."""
 
 MOST_BYTES = 2**26
 """Of suspects.csv."""
@@ -29,14 +40,11 @@ def suspects(context: Context) -> Section | None:
     try:
         content = read_inside(context.run.directory.path, SUSPECTS, most=MOST_BYTES)
         table = pd.read_csv(io.BytesIO(content), nrows=SHOWN, dtype={"entity": str, "nearest": str})
-        rows = [
-            [f"{row.row:,}", row.entity, number(row.distance), row.nearest, number(row.nearest_distance), row.split]
-            for row in table.itertuples()
-        ]
-    except (UserError, ValueError, AttributeError, OSError):
+        table = table.assign(row=table["row"].map("{:,}".format))
+        rows = table[list(COLUMNS)].map(lambda value: number(value) if isinstance(value, float) else str(value))
+    except (UserError, ValueError, KeyError, OSError):
         return Section("Suspects", [Text(f"{SUSPECTS} cannot be read", is_note=True)])
     share = f" of {of:,}" if of else ""
-    heads = ["row", "entity", "distance to it", "nearest other", "distance to that", "split"]
     return Section(
         "Suspects",
         [
@@ -44,6 +52,6 @@ def suspects(context: Context) -> Section | None:
                 f"{count:,}{share} samples do not fit their entity: they are far from its others, and nearer to "
                 "another one. Wrong labels look like that, and rare distortions too."
             ),
-            Table(f"The most suspicious {len(rows)}, from {SUSPECTS}", heads, rows),
+            Table(f"The most suspicious {len(rows)}, from {SUSPECTS}", list(COLUMNS.values()), rows.to_numpy().tolist()),
         ],
     )
