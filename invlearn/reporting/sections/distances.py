@@ -48,7 +48,7 @@ def distances(context: Context) -> Section | None:
 def _slider(found: Distances, start: float) -> Slider:
     smallest = float(found.different[-1]) * 1e-9
     values = [np.maximum(part.numpy(), smallest) for part in (found.same, found.different)]
-    low, high = min(part[0] for part in values), max(part[-1] for part in values)
+    low, high = min(part[0] for part in values), 1.001 * max(part[-1] for part in values)
     is_wide = float(np.median(values[1]) / max(np.median(values[0]), smallest)) > WIDE
     low = low if is_wide else 0.0
     edges = np.geomspace(low, high, BINS + 1) if is_wide else np.linspace(low, high, BINS + 1)
