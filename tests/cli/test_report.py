@@ -116,7 +116,9 @@ def test_the_slider_knows_both_errors_of_each_threshold(folder: Path) -> None:
 def test_metrics_of_the_page_are_those_of_the_run_with_intervals_around_them(folder: Path) -> None:
     page = reported(folder, str(folder / "degree1"))
     metrics = invlearn.load_run(folder / "degree1").metrics
-    cells = re.findall(r"<th scope=\"row\">recall_at_1 among 6</th><td[^>]*>([\d.]+)</td><td[^>]*>([^<]*)</td>", page.text)
+    cells = re.findall(
+        r"<th scope=\"row\">recall_at_1 among 6</th><td[^>]*>([\d.]+)</td><td[^>]*>([^<]*)</td>", page.text
+    )
     ((value, interval),) = cells
     low, high = map(float, interval.split(" to "))
     assert float(value) == pytest.approx(metrics["recall_at_1"], abs=1e-4)

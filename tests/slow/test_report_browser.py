@@ -45,7 +45,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained = {
         "main": ["dataset=twopart", "model=extended", *few],
         "own": ["dataset=entities", f"dataset.path={place / 'own.csv'}", "dataset.entity=id", "model=extended", *few],
-        "nasty": ["dataset=entities", f"dataset.path={place / 'nasty.parquet'}", "dataset.entity=id", "model=polynomial"],
+        "nasty": [
+            "dataset=entities",
+            f"dataset.path={place / 'nasty.parquet'}",
+            "dataset.entity=id",
+            "model=polynomial",
+        ],
     }
     for name, words in trained.items():
         assert main(["train", *words, f"hydra.run.dir={place / f'run-{name}'}"]) == 0

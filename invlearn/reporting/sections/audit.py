@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from invlearn.errors import UserError
-from invlearn.reporting.blocks import Block, Chart, Section, Table, Text
+from invlearn.reporting.blocks import Block, Chart, Items, Section, Table, Text
 from invlearn.reporting.context import Context
 from invlearn.reporting.texts import number, share, span
 from invlearn.system.storage import read_inside
@@ -24,13 +24,6 @@ MOST_BYTES = 2**20
 
 MOST_JSON = 2**26
 
-FAILURES = {
-    "blind": "blind to a distortion that the data tell apart",
-    "metamers": "other entities with a target's code can be found",
-    "uncalibrated": "the attack could not be calibrated",
-    "variant": "the code changes under the data's own distortion",
-}
-
 
 def audit(context: Context) -> Section | None:
     """Findings, the profile, and pictures of ``RUN/audit``."""
@@ -38,24 +31,27 @@ def audit(context: Context) -> Section | None:
     if not (folder / "audit.json").is_file():
         return None
     try:
-        blocks = list(_found(json.loads(read_inside(folder, "audit.json", most=MOST_JSON))))
+        page = read_inside(folder, "audit.md", most=MOST_BYTES).decode()
+        blocks = [Items(_findings(page)), *_found(json.loads(read_inside(folder, "audit.json", most=MOST_JSON)))]
     except (UserError, ValueError, KeyError, TypeError, AttributeError):
         return Section("Audit", [Text(f"{folder / 'audit.json'} cannot be read", is_note=True)])
     return Section("Audit", [*blocks, *_pictures(context)])
 
 
+def _findings(page: str) -> list[str]:
+    """The sentences at the head of audit.md, without its emphasis."""
+    head = page.partition("\n## ")[0]
+    return [line.removeprefix("- ").replace("**", "") for line in head.splitlines() if line.startswith("- ")]
+
+
 def _found(found: Mapping[str, Any]) -> Iterator[Block]:
-    failures = [FAILURES.get(kind, str(kind)) for kind in found["failures"]]
-    yield Text(
-        "Findings: " + "; ".join(failures) + "." if failures else "Nothing was found that speaks against the code."
-    )
     algebra, metamers = found["algebra"], found["metamers"]
-    blind = "" if algebra["blind"] is None else f", {algebra['blind']} of which the data tell apart"
+    blind = "" if algebra["blind"] is None else f"; the data tell {algebra['blind']} of them apart"
     yield Text(f"Continuous linear symmetries of the code: {algebra['dimension']}{blind}.")
     if metamers is not None:
         success = metamers.get("success")
-        told = "" if success is None else f", and {share(success)} on another entity"
-        yield Text(f"Attacks: {share(metamers['ended'])} end on the target's code{told}.")
+        told = "" if success is None else f"; {share(success)} of all end there on another entity"
+        yield Text(f"Of the attacks {share(metamers['ended'])} end on the target's code{told}.")
     rows = [
         [one["distortion"], number(one["strength"], 2), span(one["low"], one["high"], 2), one["verdict"]]
         for one in found["profile"]

@@ -26,21 +26,25 @@ def hardest(context: Context) -> Section | None:
     distances = torch.cdist(z, z, compute_mode=EXACT)[first, second]
     same = entity[first] == entity[second]
     galleries = []
-    for mask, largest, caption in (
-        (same, True, "Pairs of one entity whose codes are farthest apart: misses, or wrong labels."),
-        (~same, False, "Pairs of different entities whose codes are nearest: false matches, or one entity twice."),
+    for mask, mark, caption in (
+        (same, "same", "Pairs of one entity whose codes are farthest apart: misses, or wrong labels."),
+        (
+            ~same,
+            "different",
+            "Pairs of different entities whose codes are nearest: false matches, or one entity twice.",
+        ),
     ):
         places = mask.nonzero()[:, 0]
-        found = distances[places].topk(min(SHOWN, len(places)), largest=largest)
+        found = distances[places].topk(min(SHOWN, len(places)), largest=mark == "same")
         rows = []
         for distance, place in zip(found.values.tolist(), places[found.indices].tolist(), strict=True):
             pair = int(first[place]), int(second[place])
-            rows.append(Row(f"distance {number(distance)}", [_picture(context, index) for index in pair]))
+            rows.append(Row(f"distance {number(distance)}", [_picture(context, index, mark) for index in pair]))
         galleries.append(Gallery(caption, rows, beside=True))
     return Section("Hardest pairs", galleries)
 
 
-def _picture(context: Context, index: int) -> Picture:
+def _picture(context: Context, index: int, mark: str) -> Picture:
     assert context.evidence is not None
     title = title_of(context, index)
-    return context.painter.picture(context.evidence.values[index], title, title)
+    return context.painter.picture(context.evidence.values[index], title, title, mark)

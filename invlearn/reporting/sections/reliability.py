@@ -48,7 +48,7 @@ def reliability(context: Context) -> Section | None:
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=BASELINE, lw=0.8)
-        axes.scatter(said, right, s=12 + 200 * weights, color=SAME, lw=0)
+        axes.scatter(said, right, s=4 + 200 * weights, color=SAME, lw=0)
         axes.set(
             xlim=(-0.05, 1.05), ylim=(-0.05, 1.05), xlabel="probability that is said", ylabel="share of one entity"
         )

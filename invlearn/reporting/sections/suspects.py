@@ -52,6 +52,8 @@ def suspects(context: Context) -> Section | None:
                 f"{count:,}{share} samples do not fit their entity: they are far from its others, and nearer to "
                 "another one. Wrong labels look like that, and rare distortions too."
             ),
-            Table(f"The most suspicious {len(rows)}, from {SUSPECTS}", list(COLUMNS.values()), rows.to_numpy().tolist()),
+            Table(
+                f"The most suspicious {len(rows)}, from {SUSPECTS}", list(COLUMNS.values()), rows.to_numpy().tolist()
+            ),
         ],
     )

@@ -35,6 +35,11 @@ def trade_off(context: Context) -> Section | None:
         return None
     curves = {"this run": (evidence.distances, SAME), "samples as they are": (evidence.raw_distances, BASELINE)}
     error = equal_error(evidence.distances)
+    end = (
+        "This run makes no error on these pairs."
+        if not error
+        else "A curve that ends early makes no more errors there."
+    )
     at = rates(evidence.distances, np.array([0.01]))[0]
     floor = share(1 / len(evidence.distances.different))
     return Section(
@@ -50,7 +55,7 @@ def trade_off(context: Context) -> Section | None:
                 det(curves),
                 f"DET curve: both errors are equal at {share(error)}.",
                 f"DET: the same pairs, missed against false; both axes are stretched at small shares. Both errors are "
-                f"equal at {share(error)}. A curve that ends early makes no more errors there.",
+                f"equal at {share(error)}. {end}",
             ),
         ],
     )
