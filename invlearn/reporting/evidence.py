@@ -12,6 +12,7 @@ from torch import Tensor
 
 from invlearn.data import EntitySamples
 from invlearn.data.seeding import seeded_generator
+from invlearn.display.tables import shortened_value
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.evaluation.measured import encode_stack, evaluating
@@ -218,7 +219,7 @@ class Evidence:
         for division in self.divisions:
             parts = division.data.dataset.query_and_gallery(division.seed)
             queries, gallery = (part.double() if raw else division.encode(part).double() for part in parts)
-            distances = torch.cdist(queries, gallery, compute_mode=EXACT)
+            distances = _distances(queries, gallery, raw=raw)
             yield (distances <= distances.diagonal()[:, None]).sum(1) - 1
 
 
@@ -230,11 +231,16 @@ def _pairs_of(division: Division, samples: Samples, *, raw: bool) -> tuple[Tenso
     if isinstance(division.data.dataset, EntitySamples):
         z = samples.x.double() if raw else division.encode(samples.x).double()
         first, second = torch.triu_indices(len(z), len(z), offset=1)
-        distances = torch.cdist(z, z, compute_mode=EXACT)[first, second]
+        distances = _distances(z, z, raw=raw)[first, second]
         return distances, samples.entity[first] == samples.entity[second], samples.entity[first]
     x, x_prime, distance = division.data.dataset.pairs("test", division.seed)
     one, other = (part.double() if raw else division.encode(part).double() for part in (x, x_prime))
     return (one - other).norm(dim=1), distance == 0, torch.arange(len(x))
+
+
+def _distances(one: Tensor, other: Tensor, *, raw: bool) -> Tensor:
+    """Between all rows; those of samples, which may be wide, by matrix products."""
+    return torch.cdist(one, other, compute_mode="use_mm_for_euclid_dist" if raw else EXACT)
 
 
 def draw_samples(division: Division) -> Samples:
@@ -258,7 +264,7 @@ def draw_samples(division: Division) -> Samples:
     chosen = order[rank < MOST_OF_ONE][:MOST_SAMPLES]
     rows, entity = rows[chosen], entity[chosen]
     labels = None if origin is None else origin.labels[entity.numpy()]
-    names = [str(name) for name in (entity.tolist() if labels is None else labels)]
+    names = [shortened_value(str(name)) for name in (entity.tolist() if labels is None else labels)]
     numbers_in_file = None if origin is None else origin.rows[rows.numpy()]
     return Samples(dataset.samples[rows], entity, names, numbers_in_file, len(order))
 

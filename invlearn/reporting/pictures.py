@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
 
 import numpy as np
 from markupsafe import Markup
+from PIL import Image
 
 from invlearn.reporting.blocks import Picture
 
@@ -21,6 +21,12 @@ MOST_BARS = 64
 
 MOST_POINTS = 200
 """Points of a line; of more features the mean of neighbours is drawn."""
+
+MOST_PIXELS = 64
+"""Of each side of an image; of larger ones the mean of neighbours is shown."""
+
+SIDE = 84
+"""Pixels of the page that the longer side of an image takes."""
 
 WIDTH, HEIGHT = 100, 50
 """Of a picture's coordinates."""
@@ -57,7 +63,7 @@ class Painter:
             return self._image(values.reshape(self.shape))
         values = np.clip(values, self.low, self.high)
         if self.is_signal:
-            values = np.array([part.mean() for part in np.array_split(values, min(len(values), MOST_POINTS))])
+            values = _means(values, min(len(values), MOST_POINTS))
             x = np.linspace(1, WIDTH - 1, len(values))
             points = " ".join(f"{a:.4g},{b:.4g}" for a, b in zip(x, self._y(values), strict=True))
             return _svg(Markup('<polyline class="trace" points="{}"/>').format(points))
@@ -73,26 +79,28 @@ class Painter:
         return 2 + (HEIGHT - 4) * (self.high - values) / (self.high - self.low)
 
     def _image(self, values: np.ndarray) -> Markup:
-        from matplotlib.image import imsave
-
+        rows, columns = (min(size, MOST_PIXELS) for size in values.shape)
+        values = _means(_means(values, rows).T, columns).T
+        gray = np.clip(255 * (values - self.low) / (self.high - self.low), 0, 255).astype(np.uint8)
         buffer = io.BytesIO()
-        imsave(buffer, values, vmin=self.low, vmax=self.high, cmap="gray", format="png")
+        Image.fromarray(gray).save(buffer, "png")
         content = base64.b64encode(buffer.getvalue()).decode()
+        longer = max(self.shape or (1, 1))
+        height, width = (max(1, round(SIDE * size / longer)) for size in self.shape or (1, 1))
         return Markup('<img alt="" src="data:image/png;base64,{}" width="{}" height="{}">').format(
-            content, *_enlarged(values.shape)
+            content, width, height
         )
+
+
+def _means(values: np.ndarray, count: int) -> np.ndarray:
+    """Means of neighbouring rows, ``(n, ...)`` to ``(count, ...)``."""
+    return np.array([part.mean(0) for part in np.array_split(values, count)])
 
 
 def _svg(content: Markup) -> Markup:
     return Markup('<svg viewBox="0 0 {} {}" preserveAspectRatio="none" aria-hidden="true">{}</svg>').format(
         WIDTH, HEIGHT, content
     )
-
-
-def _enlarged(shape: Sequence[int]) -> tuple[int, int]:
-    """Width and height of an image on the page, the longer side 84 pixels."""
-    rows, columns = shape
-    return max(1, round(84 * columns / max(shape))), max(1, round(84 * rows / max(shape)))
 
 
 def _is_smooth(samples: np.ndarray) -> bool:

@@ -97,7 +97,7 @@ def test_the_page_of_a_network_has_all_sections(folder: Path, capsys) -> None:
         assert word in titles
     for word in ("Hardest", "Training", "learned", "use"):
         assert word in titles
-    labelled = [attributes for tag, attributes in page.elements if attributes.get("role") == "img"]
+    labelled = [attributes for _, attributes in page.elements if attributes.get("role") == "img"]
     assert len(labelled) > 50
     assert all(attributes.get("aria-label") for attributes in labelled)
 

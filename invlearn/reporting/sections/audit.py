@@ -19,7 +19,7 @@ __all__ = ["audit"]
 
 FOLDER = "audit"
 
-MOST_BYTES = 2**20
+MOST_BYTES = 2**19
 """Of a picture; larger ones are left out."""
 
 MOST_JSON = 2**26

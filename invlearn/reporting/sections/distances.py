@@ -19,8 +19,8 @@ BINS = 60
 POSITIONS = 400
 """Of the slider."""
 
-WIDE = 100
-"""Ratio of distances from which on their axis is logarithmic."""
+WIDE = 20
+"""Ratio of typical distances from which on their axis is logarithmic."""
 
 
 def distances(context: Context) -> Section | None:

@@ -51,17 +51,17 @@ def _measured(context: Context) -> Iterator[Block]:
             [
                 f"{name}{among}",
                 number(found[name], metric.digits),
-                span(*limits[name], metric.digits) if name in limits else "",
+                _interval(limits.get(name), metric.digits),
                 *([_over_seeds(name, replicas)] if several else []),
                 number(constants.get(name), 2),
-                f"{metric.better} is better",
+                metric.better,
                 MEANINGS.get(name, ""),
             ]
         )
     over = [f"median over {len(replicas)} seeds (range)"] if several else []
     yield Table(
         f"Metrics on {context.looked_at}, which was not trained on",
-        ["metric", "value", "95% interval", *over, "a constant gets", "", "meaning"],
+        ["metric", "value", "95% interval", *over, "a constant gets", "better", "meaning"],
         rows,
     )
     folds = context.record.get("folds", 1)
@@ -73,6 +73,11 @@ def _measured(context: Context) -> Iterator[Block]:
         yield Text(
             "Intervals come from the entities, or the pairs, that were looked at; they say nothing of other seeds."
         )
+
+
+def _interval(limits: tuple[float, float] | None, digits: int) -> str:
+    """An interval; nothing where there is none, or where its ends cannot be told apart."""
+    return "" if limits is None or len({number(end, digits) for end in limits}) == 1 else span(*limits, digits)
 
 
 def _over_seeds(name: str, replicas: Sequence[Mapping[str, Any]]) -> str:
