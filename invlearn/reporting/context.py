@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from invlearn.errors import UserError
 from invlearn.evaluation.calibration import Calibration, Threshold
 from invlearn.files import Prepared
@@ -16,7 +18,7 @@ from invlearn.reporting.evidence import Evidence, divisions_of
 from invlearn.reporting.pictures import Painter
 from invlearn.runs.trained import TrainedRun
 
-__all__ = ["Context", "Options"]
+__all__ = ["Compared", "Context", "Options", "are_asked_the_same"]
 
 
 @dataclass(frozen=True)
@@ -108,3 +110,21 @@ class Context:
             return best.get("metrics", {}), best.get("constants", {})
         metrics, constants = self.run.evaluate(self.data)
         return metrics[self.run.best_replica], constants[self.run.best_replica]
+
+
+Compared = Mapping[str, Context]
+"""Runs by short names that tell them apart."""
+
+
+def are_asked_the_same(runs: Compared) -> bool:
+    """Whether all search the same unseen samples among the same, but for rounding: each has its own scale."""
+    evidence = [context.evidence for context in runs.values()]
+    first, *others = [each.question for each in evidence if each is not None] or [[]]
+    return None not in evidence and all(
+        len(first) == len(other)
+        and all(
+            a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-5 * float(a.abs().max()))
+            for a, b in zip(first, other, strict=True)
+        )
+        for other in others
+    )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 
 from invlearn.display.verdict import sentence
 from invlearn.evaluation.verdict import judge
-from invlearn.reporting.context import Context
+from invlearn.reporting.context import Compared, Context, are_asked_the_same
 from invlearn.reporting.texts import number, share
 
 __all__ = ["facts_of", "lead_of", "lead_of_several"]
@@ -40,8 +38,10 @@ def lead_of(context: Context) -> str:
     )
 
 
-def lead_of_several(runs: Mapping[str, Context]) -> str:
+def lead_of_several(runs: Compared) -> str:
     """Which run finds most entities."""
+    if not are_asked_the_same(runs):
+        return f"{len(runs)} runs, measured on different samples: their numbers do not rank them."
     recalls = {name: context.metrics[0].get("recall_at_1") for name, context in runs.items()}
     known = {name: value for name, value in recalls.items() if value is not None}
     if not known:

@@ -106,6 +106,7 @@ def test_charts_have_no_styles_and_take_the_colours_of_the_page() -> None:
 def test_labels_hold_no_control_characters_and_are_short() -> None:
     assert label_of("a\x1b[2J") == r"a\x1b[2J"
     assert len(label_of("x" * 1000)) == 24
+    assert label_of("entity-of-a-long-name-0001", 12) == "enti…me-0001"
 
 
 @pytest.mark.parametrize(("dim", "smooth", "kind"), [(12, False, "bars"), (12, True, "trace"), (100, False, "trace")])

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from invlearn.reporting.blocks import Section
-from invlearn.reporting.context import Context
+from invlearn.reporting.context import Compared, Context
 from invlearn.reporting.sections.audit import audit
 from invlearn.reporting.sections.codes import codes
 from invlearn.reporting.sections.comparison import (
-    Compared,
     metrics_beside,
     recall_beside,
     settings_beside,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor
 
 from invlearn.config import flatten
 from invlearn.data.seeding import seeded_generator
@@ -13,21 +12,18 @@ from invlearn.display.tables import shortened_value
 from invlearn.evaluation.metrics import METRICS
 from invlearn.reporting.blocks import Block, Chart, Section, Table, Text
 from invlearn.reporting.charts import SERIES
-from invlearn.reporting.context import Context
+from invlearn.reporting.context import Compared, are_asked_the_same
 from invlearn.reporting.sections.recall import recall_chart
 from invlearn.reporting.sections.trade_off import det, equal_error, roc
 from invlearn.reporting.texts import number, share
 
-__all__ = ["Compared", "metrics_beside", "recall_beside", "settings_beside", "trade_off_beside"]
+__all__ = ["metrics_beside", "recall_beside", "settings_beside", "trade_off_beside"]
 
 DRAWS = 2_000
 """Bootstrap samples."""
 
 NOT_SHOWN = ("dataset.path", "dataset.offset", "dataset.factor", "dataset.fingerprint", "device", "threads", "sweep")
 """Keys that say where runs lie and were computed, or that follow from others."""
-
-Compared = Mapping[str, Context]
-"""Runs by short names that tell them apart."""
 
 
 def metrics_beside(runs: Compared) -> Section:
@@ -48,13 +44,12 @@ def metrics_beside(runs: Compared) -> Section:
 
 def _differences(runs: Compared) -> list[Block]:
     """recall@1 of each less that of the best, where all were asked for the same entities."""
-    evidence = {name: context.evidence for name, context in runs.items()}
-    questions = [each.question for each in evidence.values() if each is not None]
-    if len(questions) < len(runs) or any(not _are_equal(questions[0], other) for other in questions):
+    if not are_asked_the_same(runs):
         told = (
             "These runs were not measured on the same samples: give a file of unseen ones, which all are measured on."
         )
         return [Text(told, is_note=True)]
+    evidence = {name: context.evidence for name, context in runs.items()}
     hits = {name: torch.cat(each.nearer).eq(0).double() for name, each in evidence.items() if each is not None}
     best = max(hits, key=lambda name: float(hits[name].mean()))
     count = len(hits[best])
@@ -68,14 +63,6 @@ def _differences(runs: Compared) -> list[Block]:
     heads = ["run", "found", f"difference from {best}", "95% interval"]
     caption = f"Entities found again, of {count:,}, beside the best run"
     return [Table(caption, heads, rows, list(hits).index(best))]
-
-
-def _are_equal(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
-    """Whether two runs were asked for the same samples, but for rounding: each has its own scale."""
-    return len(one) == len(other) and all(
-        a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-5 * float(a.abs().max()))
-        for a, b in zip(one, other, strict=True)
-    )
 
 
 def settings_beside(runs: Compared) -> Section | None:

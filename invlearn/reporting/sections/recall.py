@@ -11,7 +11,7 @@ from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
 from invlearn.reporting.blocks import Chart, Section
-from invlearn.reporting.charts import BASELINE, SAME, chart
+from invlearn.reporting.charts import BASELINE, SAME, chart, label_of
 from invlearn.reporting.context import Context
 from invlearn.reporting.intervals import hit_interval
 from invlearn.reporting.texts import share
@@ -76,7 +76,7 @@ def recall_chart(curves: Mapping[str, tuple[Sequence[Tensor], str]]) -> Markup:
             sizes = np.unique(np.geomspace(2, min(map(len, nearer)), POINTS).round().astype(np.int64))
             found = recalls(nearer, sizes)
             least = min(least, found[-1])
-            axes.plot(sizes, found, color=color, label=name)
+            axes.plot(sizes, found, color=color, label=label_of(name))
         largest = max(min(map(len, nearer)) for nearer, _ in curves.values())
         axes.set(
             xscale="log",

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from scipy import special
 
 from invlearn.reporting.blocks import Chart, Section
-from invlearn.reporting.charts import BASELINE, SAME, chart
+from invlearn.reporting.charts import BASELINE, SAME, chart, label_of
 from invlearn.reporting.context import Context
 from invlearn.reporting.evidence import Distances
 from invlearn.reporting.texts import number, share
@@ -87,7 +87,7 @@ def roc(curves: Curves) -> Markup:
         least = min(1 / len(found.different) for found, _ in curves.values())
         false = np.geomspace(least, 1, POINTS)
         for name, (found, color) in curves.items():
-            axes.plot(false, rates(found, false), color=color, label=name)
+            axes.plot(false, rates(found, false), color=color, label=label_of(name))
         axes.set(xscale="log", xlim=(least, 1), ylim=(-0.02, 1.02), xlabel="false matches", ylabel="found")
         axes.legend(loc="best")
 
@@ -103,7 +103,7 @@ def det(curves: Curves) -> Markup:
             false = np.geomspace(1 / len(found.different), 0.99, POINTS)
             missed = 1 - rates(found, false)
             shown = (missed > 0) & (missed < 1)
-            axes.plot(special.ndtri(false[shown]), special.ndtri(missed[shown]), color=color, label=name)
+            axes.plot(special.ndtri(false[shown]), special.ndtri(missed[shown]), color=color, label=label_of(name))
         ticks = [tick for tick in TICKS if tick >= least]
         places, names = special.ndtri(ticks), [number(tick) for tick in ticks]
         axes.set_xticks(places, names, fontsize=8, rotation=45)
