@@ -78,7 +78,7 @@ def drawing() -> Iterator[None]:
 
 
 def label_of(name: str, most: int = 24) -> str:
-    """A name from a user's file as matplotlib may have it: no formula, no control characters, of a long one its ends."""
+    """A name of a user's as matplotlib may have it: no formula, no control characters, of a long one its ends."""
     shown = printable(name)
     shown = shown if len(shown) <= most else f"{shown[: most // 3]}…{shown[most // 3 + 1 - most :]}"
     return shown.replace("$", r"\$")

@@ -21,8 +21,8 @@ __all__ = ["codes"]
 COLORED = 6
 """Values of a column that have colours of their own; the others are grey."""
 
-NAMED = 12
-"""Characters of a value in the legend: three are beside each other."""
+NAMED = 16
+"""Characters of a value in the legend: two are beside each other."""
 
 MANY = 20
 """Values of a column of numbers from which on colours go over into each other."""
@@ -77,4 +77,4 @@ def _by_value(axes: Axes, x: np.ndarray, y: np.ndarray, values: pd.Series) -> No
     for value, color, marker in zip(shown, SERIES, "osD^vPX*"[: len(shown)], strict=False):
         chosen = (values == value).to_numpy()
         axes.scatter(x[chosen], y[chosen], s=16, color=color, marker=marker, lw=0, label=label_of(str(value), NAMED))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, fontsize=9, handletextpad=0.2, columnspacing=1)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, fontsize=9, handletextpad=0.2, columnspacing=1)
