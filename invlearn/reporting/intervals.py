@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from scipy import special
 from torch import Tensor
 
 from invlearn.data.seeding import seeded_generator
+from invlearn.evaluation.verdict import share_limits
 from invlearn.reporting.evidence import Evidence
 
-__all__ = ["hit_interval", "intervals"]
+__all__ = ["intervals"]
 
 DRAWS = 1_000
 """Bootstrap samples."""
@@ -24,19 +24,12 @@ def intervals(evidence: Evidence) -> dict[str, tuple[float, float]]:
     or pairs.
     """
     hits = torch.cat(evidence.nearer) == 0
-    found = {"recall_at_1": hit_interval(int(hits.sum()), len(hits))} if len(hits) > 1 else {}
+    found = {"recall_at_1": share_limits(int(hits.sum()), len(hits))} if len(hits) > 1 else {}
     distances = evidence.distances
     for name, values in (("auroc", distances.further), ("invariance_ratio", distances.relative)):
         if (interval := _of_means(values, distances.unit)) is not None:
             found[name] = interval
     return found
-
-
-def hit_interval(hits: int, n: int) -> tuple[float, float]:
-    """Clopper and Pearson's interval of a share of n."""
-    low = float(special.betaincinv(hits, n - hits + 1, TAILS[0])) if hits else 0.0
-    high = float(special.betaincinv(hits + 1, n - hits, TAILS[1])) if hits < n else 1.0
-    return low, high
 
 
 def _of_means(values: Tensor, unit: Tensor) -> tuple[float, float] | None:

@@ -18,7 +18,6 @@ from invlearn.errors import UserError
 from invlearn.reporting.blocks import Chart, Section, Table, Text
 from invlearn.reporting.charts import SAME, chart, label_of
 from invlearn.reporting.evidence import Distances
-from invlearn.reporting.intervals import hit_interval
 from invlearn.reporting.layout import laid_out
 from invlearn.reporting.odds import Odds
 from invlearn.reporting.page import Page, render
@@ -57,11 +56,6 @@ def test_both_errors_are_equal_where_the_curves_cross() -> None:
     assert equal_error(distances_of([1, 2, 3, 4], [5, 6, 7])) == 0
     assert equal_error(distances_of([1, 2, 3, 10], [0, 5, 6, 7])) == 0.25
     assert equal_error(distances_of([1.0, 2.0], [1.0, 2.0])) == pytest.approx(0.5)
-
-
-def test_the_interval_of_a_share_is_clopper_and_pearsons() -> None:
-    assert hit_interval(10, 10) == (pytest.approx(0.025**0.1), 1.0)
-    assert hit_interval(0, 10) == (0.0, pytest.approx(1 - 0.025**0.1))
 
 
 def test_components_are_centred_and_of_most_variance() -> None:

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
+from invlearn.evaluation.verdict import share_limits
 from invlearn.reporting.blocks import Chart, Section
 from invlearn.reporting.charts import BASELINE, SAME, chart, label_of
 from invlearn.reporting.context import Context
-from invlearn.reporting.intervals import hit_interval
 from invlearn.reporting.texts import share
 
 __all__ = ["recall", "recall_chart", "recalls"]
@@ -32,7 +32,7 @@ def recall(context: Context) -> Section | None:
     of = min(map(len, evidence.nearer))
     at_most = float(recalls(evidence.nearer, np.array([of]))[0])
     total = sum(map(len, evidence.nearer))
-    low, high = hit_interval(round(at_most * total), total)
+    low, high = share_limits(round(at_most * total), total)
     curves = {"this run": (evidence.nearer, SAME), "samples as they are": (evidence.raw_nearer, BASELINE)}
     told = f"{share(at_most)} of {total:,} entities are found among {of:,} (95% interval {share(low)} to {share(high)})"
     return Section(
