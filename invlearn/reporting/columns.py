@@ -8,7 +8,7 @@ import pandas as pd
 from invlearn.errors import UserError
 from invlearn.files import SampleFile, open_table
 from invlearn.reporting.context import Context
-from invlearn.reporting.evidence import Samples
+from invlearn.reporting.samples import Samples
 
 __all__ = ["column_of"]
 

@@ -14,7 +14,8 @@ from invlearn.errors import UserError
 from invlearn.evaluation.calibration import Calibration, Threshold
 from invlearn.files import Prepared
 from invlearn.inference.embed import Source
-from invlearn.reporting.evidence import Evidence, divisions_of
+from invlearn.reporting.divisions import divisions_of
+from invlearn.reporting.evidence import Evidence
 from invlearn.reporting.pictures import Painter
 from invlearn.runs.trained import TrainedRun
 

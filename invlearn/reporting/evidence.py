@@ -1,4 +1,4 @@
-"""What a report rests on: samples that an encoder has not seen, their codes, and the distances of pairs."""
+"""What a report rests on: unseen samples, their codes, and the distances of pairs."""
 
 from __future__ import annotations
 
@@ -11,90 +11,13 @@ import torch
 from torch import Tensor
 
 from invlearn.data import EntitySamples
-from invlearn.data.seeding import seeded_generator
-from invlearn.display.tables import shortened_value
-from invlearn.encoder import InvariantEncoder
-from invlearn.errors import UserError
-from invlearn.evaluation.measured import encode_stack, evaluating
-from invlearn.files import Prepared
-from invlearn.runs.layout import CANDIDATES
-from invlearn.runs.trained import TrainedRun, load_run
+from invlearn.reporting.divisions import Division
+from invlearn.reporting.samples import Samples, draw_samples
 
-__all__ = ["Distances", "Division", "Evidence", "Samples", "divisions_of"]
-
-MOST_SAMPLES = 2_048
-"""Samples at most that are encoded for pictures, maps and distances."""
-
-MOST_OF_ONE = 16
-"""Samples at most of an entity."""
+__all__ = ["EXACT", "Distances", "Evidence"]
 
 EXACT = "donot_use_mm_for_euclid_dist"
 """The faster formula for distances leaves noise where they are small."""
-
-
-@dataclass(frozen=True)
-class Division:
-    """An encoder, and data that it was not trained on.
-
-    Args:
-        run: The run.
-        data: The data; what is looked at is their test split.
-    """
-
-    run: TrainedRun
-    data: Prepared
-
-    @property
-    def seed(self) -> int:
-        """What the run's best replica draws its data from."""
-        seeds = self.run.experiment.on(self.data).draws("cpu").seeds
-        return seeds[self.run.best_replica % len(seeds)]
-
-    @property
-    def encoder(self) -> InvariantEncoder:
-        """The best replica, a stack of one."""
-        return self.run.encoder()
-
-    def encode(self, x: Tensor) -> Tensor:
-        """Invariant codes ``(n, C)`` of scaled samples ``(n, d)``."""
-        return encode_stack(self.encoder, self._input(x))[0]
-
-    def whole_codes(self, x: Tensor) -> Tensor:
-        """Both parts of the codes, ``(n, code)``, as the decoder takes them."""
-        with torch.no_grad(), evaluating(self.encoder):
-            return self.encoder.network.encode(self._input(x))[0]
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Scaled samples ``(n, d)`` of whole codes."""
-        with torch.no_grad(), evaluating(self.encoder):
-            return self.encoder.network.decode(z[None])[0]
-
-    def in_units(self, x: Tensor) -> np.ndarray:
-        """Scaled samples in the units of the file."""
-        scaler = self.encoder.scaler
-        return (x if scaler is None else scaler.undo(x)).cpu().double().numpy()
-
-    def _input(self, x: Tensor) -> Tensor:
-        return x[None].to(self.encoder.device, self.encoder.dtype)
-
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Some unseen samples, those of an entity beside each other.
-
-    Args:
-        x: Scaled, ``(n, d)``.
-        entity: Number of the entity of each, ``(n,)``.
-        names: What the file calls the entity of each, or a number, ``(n,)``.
-        rows: Row of the file of each, from 1, ``(n,)``; None for families and pairs.
-        of: How many there are in all.
-    """
-
-    x: Tensor
-    entity: Tensor
-    names: Sequence[str]
-    rows: np.ndarray | None
-    of: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,53 +164,3 @@ def _pairs_of(division: Division, samples: Samples, *, raw: bool) -> tuple[Tenso
 def _distances(one: Tensor, other: Tensor, *, raw: bool) -> Tensor:
     """Between all rows; those of samples, which may be wide, by matrix products."""
     return torch.cdist(one, other, compute_mode="use_mm_for_euclid_dist" if raw else EXACT)
-
-
-def draw_samples(division: Division) -> Samples:
-    """Up to 2,048 unseen samples: of a file whole entities at random, else two of each entity."""
-    dataset, origin = division.data.dataset, division.data.origin
-    if not isinstance(dataset, EntitySamples):
-        queries, gallery = dataset.query_and_gallery(division.seed)
-        count = min(len(queries), MOST_SAMPLES // 2)
-        x = torch.stack([queries[:count], gallery[:count]], dim=1).flatten(0, 1)
-        entity = torch.arange(count).repeat_interleave(2)
-        return Samples(x, entity, [f"entity {number + 1}" for number in entity.tolist()], None, 2 * len(queries))
-    rows, entity = dataset.every_row("test")
-    generator = seeded_generator(0, "report")
-    order = torch.randperm(len(rows), generator=generator)
-    numbers = entity.unique()
-    place = torch.empty(int(numbers.max()) + 1, dtype=torch.long)
-    place[numbers] = torch.randperm(len(numbers), generator=generator)
-    order = order[place[entity[order]].argsort(stable=True)]  # whole entities in a random order, their samples too
-    _, counts = torch.unique_consecutive(place[entity[order]], return_counts=True)
-    rank = torch.arange(len(order)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
-    chosen = order[rank < MOST_OF_ONE][:MOST_SAMPLES]
-    rows, entity = rows[chosen], entity[chosen]
-    labels = None if origin is None else origin.labels[entity.numpy()]
-    names = [shortened_value(str(name)) for name in (entity.tolist() if labels is None else labels)]
-    numbers_in_file = None if origin is None else origin.rows[rows.numpy()]
-    return Samples(dataset.samples[rows], entity, names, numbers_in_file, len(order))
-
-
-def divisions_of(run: TrainedRun, data: Prepared | None) -> list[Division]:
-    """Encoders with data that they were not trained on.
-
-    Args:
-        run: The run.
-        data: Data of others; by default what the run holds out or, where it was trained on all, what the models that
-            it was chosen by did.
-
-    Raises:
-        UserError: The file of the run, or those models, are not there.
-    """
-    if data is not None:
-        return [Division(run, data)]
-    if run.experiment.holds_out:
-        return [Division(run, run.experiment.data)]
-    chosen = [row["name"] for row in run.directory.record().get("candidates", []) if row["chosen"]]
-    folder = run.directory.path / CANDIDATES
-    folders = [folder / chosen[0], *sorted(folder.glob(f"{chosen[0]}_fold*"))] if chosen else []
-    runs = [load_run(path, trust=run.experiment.targets) for path in folders if path.is_dir()]
-    if not runs:
-        raise UserError(f"{run.directory} was trained on all entities of its file, and holds none out; give another")
-    return [Division(each, each.experiment.data) for each in runs]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from invlearn.evaluation.evaluate import compared_pairs
-from invlearn.reporting.evidence import Division
+from invlearn.reporting.divisions import Division
 
 __all__ = ["Odds", "fitted_odds"]
 

@@ -164,7 +164,7 @@ def test_samples_are_whole_entities_and_no_more_than_fit() -> None:
     from types import SimpleNamespace
 
     from invlearn.data import EntitySamples
-    from invlearn.reporting.evidence import MOST_OF_ONE, MOST_SAMPLES, draw_samples
+    from invlearn.reporting.samples import MOST_OF_ONE, MOST_SAMPLES, draw_samples
 
     sizes = torch.tensor([40, *[3] * 1000])
     entity = torch.arange(len(sizes)).repeat_interleave(sizes)

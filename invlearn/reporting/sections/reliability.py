@@ -10,7 +10,7 @@ from invlearn.errors import UserError
 from invlearn.reporting.blocks import Chart, Section
 from invlearn.reporting.charts import BASELINE, SAME, chart
 from invlearn.reporting.context import Context
-from invlearn.reporting.evidence import divisions_of
+from invlearn.reporting.divisions import divisions_of
 from invlearn.reporting.odds import fitted_odds
 from invlearn.reporting.texts import number
 
