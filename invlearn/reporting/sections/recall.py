@@ -78,13 +78,9 @@ def recall_chart(curves: Mapping[str, tuple[Sequence[Tensor], str]]) -> Markup:
             least = min(least, found[-1])
             axes.plot(sizes, found, color=color, label=label_of(name))
         largest = max(min(map(len, nearer)) for nearer, _ in curves.values())
-        axes.set(
-            xscale="log",
-            xlim=(2, largest),
-            ylim=(-0.02, 1.02),
-            xlabel="entities in the gallery",
-            ylabel="found (recall@1)",
-        )
+        margin = 0.1 * max(1 - least, 0.01)
+        axes.set(xscale="log", xlim=(2, largest), ylim=(least - margin, 1 + margin))
+        axes.set(xlabel="entities in the gallery", ylabel="found (recall@1)")
         axes.set_xticks([size for size in TICKS if size <= largest], [f"{size:,}" for size in TICKS if size <= largest])
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.legend(loc="best")
