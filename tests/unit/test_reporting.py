@@ -19,7 +19,6 @@ from invlearn.reporting.blocks import Chart, Section, Table, Text
 from invlearn.reporting.charts import SAME, chart, label_of
 from invlearn.reporting.evidence import Distances
 from invlearn.reporting.layout import laid_out
-from invlearn.reporting.odds import Odds
 from invlearn.reporting.page import Page, render
 from invlearn.reporting.pictures import Painter
 from invlearn.reporting.sections.recall import recalls
@@ -71,13 +70,6 @@ def test_tsne_without_scikit_learn_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "sklearn.manifold", None)
     with pytest.raises(UserError, match=re.escape("invlearn[sklearn]")):
         laid_out(torch.zeros(9, 3), "tsne")
-
-
-def test_odds_fall_with_the_distance_and_are_those_of_a_logistic_model() -> None:
-    odds = Odds(slope=2.0, offset=1.0, unit=0.5)
-    p = odds.probability(torch.tensor([0.0, 0.25, 0.5, 1.0, 9.0]))
-    assert p.diff().max() < 0
-    assert torch.logit(p[1:4]).tolist() == pytest.approx([1 + 2 * np.log(2), 1, 1 - 2 * np.log(2)], abs=1e-5)
 
 
 def drawn(axes: Axes) -> None:

@@ -1,18 +1,19 @@
-"""Whether probabilities that follow from distances are right."""
+"""Whether the run's probabilities are right."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 
-from invlearn.errors import UserError
-from invlearn.reporting.blocks import Chart, Section
+from invlearn.evaluation.probability import DistanceModel
+from invlearn.evaluation.reliability import Reliability, Scores, measure_reliability
+from invlearn.reporting.blocks import Block, Chart, Section, Table, Text
 from invlearn.reporting.charts import BASELINE, SAME, chart
 from invlearn.reporting.context import Context
-from invlearn.reporting.divisions import divisions_of
-from invlearn.reporting.odds import fitted_odds
-from invlearn.reporting.texts import number
+from invlearn.reporting.evidence import Distances, Evidence
+from invlearn.reporting.texts import number, share
 
 __all__ = ["reliability"]
 
@@ -20,21 +21,19 @@ BINS = 10
 
 
 def reliability(context: Context) -> Section | None:
-    """Probabilities fitted to validation pairs, beside what unseen pairs are."""
+    """The probabilities that ``match`` gives, beside what unseen pairs are."""
     evidence = context.evidence
-    if evidence is None:
+    model = None if context.calibration is None else context.calibration.model
+    if evidence is None or model is None or not len(evidence.distances.same) or not len(evidence.distances.different):
         return None
-    try:
-        odds = fitted_odds(divisions_of(context.run, None))
-    except UserError:  # the file that it was trained on has gone
-        return None
-    distances = evidence.distances
-    if odds is None or not len(distances.same) or not len(distances.different):
-        return None
-    probability = torch.cat([odds.probability(part) for part in (distances.same, distances.different)]).numpy()
-    counts = len(distances.same), len(distances.different)
-    same = np.repeat([1.0, 0.0], counts)
-    weight = np.repeat([0.5 / counts[0], 0.5 / counts[1]], counts)
+    return Section("Are probabilities right?", [_diagram(evidence.distances, model), *_scores(context, evidence)])
+
+
+def _diagram(distances: Distances, model: DistanceModel) -> Chart:
+    kinds = distances.same, distances.different
+    probability = np.concatenate([model.probability(part.numpy(), prior=0.5) for part in kinds])
+    same = np.repeat([1.0, 0.0], [len(part) for part in kinds])
+    weight = np.concatenate([np.full(len(part), 0.5 / len(part)) for part in kinds])
     index = np.minimum((probability * BINS).astype(int), BINS - 1)
     weights, right, said = (
         np.bincount(index, weight * values, minlength=BINS) for values in (np.ones_like(same), same, probability)
@@ -42,9 +41,6 @@ def reliability(context: Context) -> Section | None:
     there = weights > 0
     weights, right, said = weights[there], right[there] / weights[there], said[there] / weights[there]
     error = float((weights * np.abs(right - said)).sum())
-    brier = float((weight * (probability - same) ** 2).sum())
-    sure = np.clip(np.where(same > 0, probability, 1 - probability), 1e-12, 1)
-    loss = float(-(weight * np.log2(sure)).sum())
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=BASELINE, lw=0.8)
@@ -53,16 +49,45 @@ def reliability(context: Context) -> Section | None:
             xlim=(-0.05, 1.05), ylim=(-0.05, 1.05), xlabel="probability that is said", ylabel="share of one entity"
         )
 
-    told = f"calibration error {number(error, 2)}, Brier score {number(brier, 2)}, log loss {number(loss, 2)} bits"
-    return Section(
-        "Are probabilities right?",
-        [
-            Chart(
-                chart(draw),
-                f"Reliability diagram: {told}.",
-                f"Probability that a pair is of one entity, from a logistic fit of log distances to validation pairs, "
-                f"against the share of unseen pairs that are; larger points stand for more pairs. Pairs of one entity "
-                f"weigh as much as all others: {told} (a constant gets 0.25 and 1 bit).",
-            )
-        ],
+    return Chart(
+        chart(draw),
+        f"Reliability diagram: calibration error {number(error, 2)}.",
+        "Probability that a pair is of one entity, from validation data, against the share of unseen pairs that are; "
+        "larger points stand for more pairs. Pairs of one entity weigh as much as all others. Calibration error: "
+        f"{number(error, 2)}.",
+    )
+
+
+def _scores(context: Context, evidence: Evidence) -> Iterator[Block]:
+    """What ``evaluate`` says of probabilities, on the first division."""
+    assert context.calibration is not None
+    division = evidence.first
+    parts = division.data.dataset.query_and_gallery(division.seed)
+    found = measure_reliability(context.calibration, *(division.encode(part).double().cpu().numpy() for part in parts))
+    if found is None:
+        return
+    heads = ["of", "calibration error", "by chance", "Brier", "a constant gets", "log loss", "a constant gets"]
+    rows = [_row("pairs, half the same", found.pairs), _row(f"nearest of {found.among:,}", found.nearest)]
+    yield Table("Scores of probabilities (log loss in nats)", heads, rows)
+    yield Text(_matching(found))
+
+
+def _row(name: str, scores: Scores) -> list[str]:
+    values = (
+        scores.calibration_error,
+        scores.chance,
+        scores.brier,
+        scores.constant_brier,
+        scores.log_loss,
+        scores.constant_log_loss,
+    )
+    return [name, *(number(value, 2) for value in values)]
+
+
+def _matching(found: Reliability) -> str:
+    matching = found.matching
+    return (
+        f"The threshold for 1% false matches among {found.among:,} finds {share(matching.found)} of the partners, and "
+        f"marks {share(matching.false_matches)} of the rows without one, where about {share(matching.stated)} (at most "
+        f"{share(matching.at_most)}, 95% sure) was expected."
     )
