@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.plots import WAYS
-from invlearn.report.tables import markdown
+from invlearn.display.tables import markdown
 
 __all__ = [
     "closed_form_table",

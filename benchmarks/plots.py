@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from invlearn.closed_form.candidates import ROWS_PER_FEATURE
-from invlearn.report.plots import style
+from invlearn.display.plots import style
 
 __all__ = ["WAYS", "draw_closed_form", "draw_growth", "draw_scaling", "draw_steps"]
 

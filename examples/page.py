@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from invlearn.report.tables import markdown
+from invlearn.display.tables import markdown
 from invlearn.runs.aggregate import half_interval
 
 __all__ = ["amounts_table", "defaults_table", "pigs_table", "scores_table"]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from examples.cycle import Amount
 from examples.problem import Problem
-from invlearn.report.plots import draw_band, style
+from invlearn.display.plots import draw_band, style
 
 __all__ = ["draw_amounts", "draw_scores", "draw_views"]
 

@@ -1,4 +1,4 @@
-"""Learn invariances from pairs of samples: ``train``, ``load_run``, encode, ``audit``; ``read_results`` of many runs.
+"""Learn invariances from pairs of samples: ``train``, ``load_run``, ``audit``, ``report``; ``read_results`` of many.
 
 These names are loaded on first use, so that ``import invlearn`` stays light.
 """
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from invlearn.auditing.api import audit
+    from invlearn.reporting.api import report
     from invlearn.runs.aggregate import read_results
     from invlearn.runs.train import train
     from invlearn.runs.trained import load_run
 
-__all__ = ["__version__", "audit", "load_run", "read_results", "train"]
+__all__ = ["__version__", "audit", "load_run", "read_results", "report", "train"]
 
 __version__ = version("invlearn")
 
@@ -23,6 +24,7 @@ _HOMES = {
     "audit": "invlearn.auditing.api",
     "load_run": "invlearn.runs.trained",
     "read_results": "invlearn.runs.aggregate",
+    "report": "invlearn.reporting.api",
     "train": "invlearn.runs.train",
 }
 

@@ -16,6 +16,7 @@ cd empty
 ../installed/bin/invlearn train dataset=twopart model=extended preset=smoke hydra.run.dir=run
 test -f run/curves.png
 ../installed/bin/invlearn evaluate run >/dev/null
+../installed/bin/invlearn report run -o report.html
 ../installed/bin/python -c "
 import invlearn
 run = invlearn.load_run('run')

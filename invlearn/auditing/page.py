@@ -8,7 +8,7 @@ from invlearn.auditing.audit import FAILS, Audit
 from invlearn.auditing.elements import MOST_ELEMENTS, cycles_of
 from invlearn.auditing.finite import SWAP
 from invlearn.auditing.verified import Known
-from invlearn.report.tables import markdown
+from invlearn.display.tables import markdown
 from invlearn.system.output import printable
 
 __all__ = ["findings", "page"]

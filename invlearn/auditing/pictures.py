@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from invlearn.auditing.audit import Audit
-from invlearn.report.plots import COLORS, style
+from invlearn.display.plots import COLORS, style
 
 __all__ = ["pictures"]
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from argparse import ArgumentTypeError
 from pathlib import Path
 
-from invlearn.cli.arguments import Parser
+from invlearn.cli.arguments import Parser, shape
 from invlearn.errors import UserError
 from invlearn.system.output import show, warn
 
@@ -69,7 +67,7 @@ def _parser() -> Parser:
     parser.add_argument("--entity", metavar="COLUMN", help="column of the file that names the entity")
     parser.add_argument("--trust", action="append", default=[], metavar="NAME", help="code or .pt2 file that may run")
     parser.add_argument("--replica", type=int, help="which replica of a run; by default the best by validation loss")
-    parser.add_argument("--shape", type=_shape, metavar="HxW", help="of images, or of points as 6x3: more distortions")
+    parser.add_argument("--shape", type=shape, metavar="HxW", help="of images, or of points as 6x3: more distortions")
     parser.add_argument("--candidates", type=Path, metavar="FILE.py", help="candidates(x): {name: distorted samples}")
     parser.add_argument("--no-attack", action="store_true", help="look for no metamers")
     parser.add_argument("--targets", type=int, default=20, help="targets of the attack (20)")
@@ -84,10 +82,3 @@ def _parser() -> Parser:
     )
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="by default RUN/audit, or ./audit")
     return parser
-
-
-def _shape(value: str) -> tuple[int, int]:
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", value)
-    if found is None:
-        raise ArgumentTypeError(f"write it as 28x28, got {value}")
-    return int(found[1]), int(found[2])

@@ -22,9 +22,9 @@ def main(argv: list[str]) -> int:
 
     import pandas as pd
 
+    from invlearn.display.tables import render
     from invlearn.paper.claims import check_claims
     from invlearn.paper.figures import FIGURES, read_figure
-    from invlearn.report.tables import render
 
     if arguments.tables is None:
         data = {name: read_figure(name, arguments.preset, arguments.overrides) for name in FIGURES}

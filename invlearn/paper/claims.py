@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from invlearn.report.tables import with_interval
+from invlearn.display.tables import with_interval
 from invlearn.runs.aggregate import half_interval
 
 __all__ = ["LOW", "Claim", "check_claims"]

@@ -17,9 +17,9 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import LineStyleType
 
 from invlearn.config import as_plain
+from invlearn.display.plots import COLORS, LABELS, draw_band, style
 from invlearn.errors import UserError
 from invlearn.evaluation.metrics import METRICS
-from invlearn.report.plots import COLORS, LABELS, draw_band, style
 from invlearn.runs.checking import is_finished
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.reading import read_runs

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from invlearn.report.tables import render
+from invlearn.display.tables import render
 from invlearn.runs.aggregate import telling_apart
 from invlearn.runs.same_data import as_text
 from invlearn.system.output import printable

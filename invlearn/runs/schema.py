@@ -27,6 +27,10 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
@@ -52,6 +56,29 @@ def _is_calibration(value: object) -> bool:
         and all(_are(_is_number)(value.get(name)) and value[name] for name in lists)
         and len({len(value[name]) for name in lists}) == 1
         and _or_none(_is_count)(value.get("different_entities"))
+        and _or_none(_is_model)(value.get("model"))
+    )
+
+
+def _is_model(value: object) -> bool:
+    """Distributions of code distances."""
+    if not (isinstance(value, Mapping) and {*value} == {"same", "different", "floor"}):
+        return False
+    same, different = value["same"], value["different"]
+    if not (isinstance(same, Mapping) and isinstance(different, Mapping)):
+        return False
+    numbers = ("skew", "power", "mislabelled")
+    positive = ("spread", "outliers", "entities", "shape", "scale", "fitted", "entity_pairs")
+    parts = {"centre", *numbers, *positive, "covariance", "dispersion"}
+    both = {**same, **different}
+    return (
+        {*both} == parts
+        and all(_is_number(both[name]) for name in ("centre", *numbers))
+        and all(map(_is_positive, (value["floor"], *(both[name] for name in positive))))
+        and both["outliers"] < 1
+        and _are(_is_number)(both["covariance"])
+        and len(both["covariance"]) == 3
+        and _or_none(_is_positive)(both["dispersion"])
     )
 
 

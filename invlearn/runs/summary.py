@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from invlearn.report.candidates import candidates_table
-from invlearn.report.metrics import metrics_table
-from invlearn.report.verdict import references_table
+from invlearn.display.candidates import candidates_table
+from invlearn.display.metrics import metrics_table
+from invlearn.display.verdict import references_table
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import SUSPECTS
 

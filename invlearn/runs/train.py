@@ -82,19 +82,8 @@ def train_experiment(
 
 
 def _draw_curves(directory: RunDirectory) -> None:
-    from invlearn.report.plots import plot_candidates, plot_curves
+    from invlearn.runs.drawn import curves_figure
 
-    table, image = directory.metrics(), io.BytesIO()
-    if "degree" in table:
-        from invlearn.runs.checkpoint import load_checkpoint
-        from invlearn.runs.layout import BEST
-
-        best = load_checkpoint(directory, BEST, "cpu")
-        rows = table.set_index(["replica", "epoch"])["components"]
-        widths = [int(rows.loc[place]) for place in enumerate(best["best_epoch"].tolist())]
-        shares = best["statistics"]["within_share"].double().numpy()
-        figure = plot_candidates(table, shares, widths, directory.title())
-    else:
-        figure = plot_curves(table, directory.title())
-    figure.savefig(image, format="png")
+    image = io.BytesIO()
+    curves_figure(directory).savefig(image, format="png")
     directory.write("curves.png", image.getvalue())

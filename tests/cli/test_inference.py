@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 
 from invlearn.cli import main
+from invlearn.inference import Matcher, Rule
+from invlearn.runs.directory import RunDirectory
 from tests.support.errors import assert_error_line, assert_line, has_line, names, naming
 from tests.support.own_data import entity_table, pair_table, write
 from tests.support.runs import set_status
@@ -82,14 +84,113 @@ def test_matches_are_the_same_entities(folder: Path, tmp_path: Path, capsys) -> 
     a, b = (pd.read_csv(file, dtype=str) for file in files)
     assert nearest["id"].tolist() == a["id"].tolist()
     assert nearest["match_id"].tolist() == b["id"].to_numpy()[nearest["match_row"].astype(int) - 1].tolist()
-    record = json.loads((folder / "run" / "run.json").read_text())
-    kept = record["replicas"][record["best_replica"]]["calibration"]
-    threshold = max(
-        distance
-        for distance, rate in zip(kept["threshold"], kept["false_positive_rate"], strict=True)
-        if rate * 150 <= 0.3
-    )
+    import invlearn
+
+    threshold = Matcher(invlearn.load_run(folder / "run"), *files, rule=Rule(fpr=0.3)).decision.distance
     assert ((matches["distance"].astype(float) < threshold) == (matches["same"] == "True")).all()
+    probability = matches["probability"].astype(float)
+    assert probability[matches["rank"] == "1"].mean() > 0.5 > probability[matches["rank"] == "3"].mean()
+
+
+def test_probabilities_follow_the_prior_and_thresholds_the_cost(folder: Path, tmp_path: Path, capsys) -> None:
+    files = [str(folder / name) for name in ("a.csv", "b.csv")]
+
+    def matched(*words: str) -> pd.DataFrame:
+        assert main(["match", str(folder / "run"), *files, "-o", str(tmp_path / "m.csv"), *words]) == 0
+        return pd.read_csv(tmp_path / "m.csv")
+
+    low, high = matched("--prior", "0.05"), matched("--prior", "0.9")
+    assert_line(capsys.readouterr().out, "prior", "5%", "--prior")
+    assert (low["probability"] <= high["probability"]).all()
+    assert low["probability"].mean() < high["probability"].mean()
+    dear, cheap = matched("--cost", "20"), matched("--cost", "0.2")
+    assert dear["same"].sum() < cheap["same"].sum()
+    assert (dear["probability"][dear["same"]] > 0.94).all()
+    few, many = matched("--fnr", "0.5"), matched("--fnr", "0.01")
+    assert few["same"].sum() < many["same"].sum()
+
+
+def test_one_to_one_no_row_has_two_partners(folder: Path, tmp_path: Path, capsys) -> None:
+    a, b = (pd.read_csv(folder / f"{name}.csv", dtype={"id": str}) for name in ("a", "b"))
+    fewer = write(b[:100], tmp_path / "fewer.csv")
+    words = ["match", str(folder / "run"), str(folder / "a.csv"), str(fewer), "-o", str(tmp_path / "m.csv")]
+    found = {}
+    for how in ([], ["--one-to-one"]):
+        assert main([*words, "--fpr", "0.5", *how]) == 0
+        found[bool(how)] = pd.read_csv(tmp_path / "m.csv", dtype={"id": str, "match_id": str})
+    assert_line(capsys.readouterr().out, "assigned", "one to one")
+    many, one = found[False], found[True]
+    assert one["id"].tolist() == a["id"].tolist()
+    assert many["match_row"][many["same"]].duplicated().any()
+    assert not one["match_row"][one["same"]].duplicated().any()
+    wrong = {how: (table["same"] & (table["id"] != table["match_id"])).sum() for how, table in found.items()}
+    assert wrong[True] <= wrong[False]
+    assert (one["probability"].between(0, 1)).all()
+
+
+def test_rows_are_clustered_into_entities(folder: Path, tmp_path: Path, capsys) -> None:
+    words = ["cluster", str(folder / "run"), str(folder / "both.parquet"), "-o", str(tmp_path / "c.csv")]
+    assert main([*words, "--entity", "id"]) == 0
+    out = capsys.readouterr().out
+    assert_line(out, "300 rows", "both.parquet", "clusters")
+    assert_line(out, "300 rows", "150 entities")
+    told = re.search(r"F1 ([\d.]+)", out)
+    assert told
+    assert float(told[1]) > 0.8
+    clusters = pd.read_csv(tmp_path / "c.csv", dtype={"id": str})
+    assert list(clusters.columns) == ["row", "cluster", "size", "id", "place"]
+    assert (clusters["size"] == clusters.groupby("cluster")["row"].transform("size")).all()
+    assert clusters["cluster"].drop_duplicates().tolist() == list(range(1, clusters["cluster"].max() + 1))
+    assert main([*words, "--threshold", "1e-9", "--method", "single"]) == 0
+    assert (pd.read_csv(tmp_path / "c.csv")["size"] == 1).all()
+
+
+def test_a_queue_is_written_and_its_answers_are_read(folder: Path, tmp_path: Path, capsys) -> None:
+    queue, rows = tmp_path / "queue.csv", tmp_path / "out.csv"
+    words = ["review", str(folder / "run"), str(folder / "both.parquet")]
+    assert main([*words, "-o", str(queue), "--size", "12"]) == 0
+    assert_line(capsys.readouterr().out, "queue.csv", "12 pairs")
+    pairs = pd.read_csv(queue, dtype={"first_id": str, "second_id": str})
+    assert len(pairs) == 12
+    pairs.assign(answer=np.where(pairs["first_id"] == pairs["second_id"], "same", "")).to_csv(queue, index=False)
+    same = int((pairs["first_id"] == pairs["second_id"]).sum())
+    assert same
+    assert main([*words, "-o", str(rows), "--answers", str(queue)]) == 0
+    out = capsys.readouterr().out
+    assert_line(out, f"{same} answers", f"{same} same")
+    assert_line(out, "out.csv", f"{same} pairs", "dataset=pairs")
+    assert (pd.read_csv(rows)["d"] == 0).all()
+    assert main([*words, "-o", str(rows), "--entity", "id"]) == 0
+    assert "reason" in pd.read_csv(rows)
+    assert main([*words, "-o", str(queue), "--answers", str(queue)]) == 2
+    assert_error_line(capsys.readouterr().err, key="-o", file="queue.csv")
+
+
+def test_a_run_without_probabilities_matches_by_what_was_counted(folder: Path, tmp_path: Path, capsys) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder / "run", run)
+    record = json.loads((run / "run.json").read_text())
+    for replica in record["replicas"]:
+        del replica["calibration"]["model"]
+    record.pop("digest", None)
+    RunDirectory(run).write_record(record)
+    files = [str(folder / name) for name in ("a.csv", "b.csv")]
+    words = ["match", str(run), *files, "-o", str(tmp_path / "m.csv")]
+    assert main([*words, "--fpr", "0.3"]) == 0
+    out = capsys.readouterr().out
+    assert_line(out, "no probabilities", "train it again")
+    about, at_most = told_rates(out, among=150)
+    assert about < at_most
+    matches = pd.read_csv(tmp_path / "m.csv")
+    assert "probability" not in matches
+    kept = record["replicas"][record["best_replica"]]["calibration"]
+    rates = zip(kept["threshold"], kept["false_positive_rate"], strict=True)
+    threshold = max(distance for distance, rate in rates if rate * 150 <= 0.3)
+    assert ((matches["distance"] < threshold) == matches["same"]).all()
+    assert main([*words, "--cost", "1"]) == 2
+    assert_error_line(capsys.readouterr().err, key="dataset.valid_share", file=run)
+    assert main(["evaluate", str(run), str(folder / "both.parquet")]) == 0
+    assert not has_line(capsys.readouterr().out, "probabilities")
 
 
 def told_rates(out: str, among: int | None) -> tuple[float, float]:
@@ -125,10 +226,10 @@ def test_rows_without_a_partner_are_rarely_matched(tmp_path: Path, capsys) -> No
     assert matches["same"][:100].mean() <= at_most / 100 + 0.02
     assert matches["same"][100:].mean() > 0.7
     assert main([*matching, "--fpr", "0.0001"]) == 0
-    assert_line(capsys.readouterr().out, "0.01%", "more validation data")
+    assert_line(capsys.readouterr().out, "0.01%", "extrapolated")
     assert main([*matching, "--threshold", "1e-9"]) == 0
     assert not pd.read_csv(tmp_path / "m.csv")["same"].any()
-    assert "%" not in capsys.readouterr().out  # no rate is told
+    assert_line(capsys.readouterr().out, "expected", "0.0%")
 
 
 def test_the_rows_of_one_file_are_matched_with_each_other(folder: Path, tmp_path: Path, capsys) -> None:
@@ -209,6 +310,10 @@ def test_a_run_is_measured_on_another_file(folder: Path, capsys) -> None:
     assert_line(err, "samples.csv", "trained")
     assert_line(out, "recall_at_1", 200)
     assert measured[0]["recall_at_1"] > 0.8
+    assert measured[0]["pairs.calibration_error"] < 0.1
+    assert measured[0]["nearest.log_loss"] < measured[0]["nearest.constant_log_loss"]
+    assert_line(out, "pairs", "half")
+    assert_line(out, "match --fpr 0.01", 100)
     assert main(["evaluate", str(folder / "run")]) == 0
 
 
@@ -268,7 +373,7 @@ def test_given_pairs_are_judged(tmp_path: Path, capsys, monkeypatch: pytest.Monk
     about, at_most = told_rates(out, among=None)
     assert about < at_most
     verdicts = pd.read_csv("verdicts.csv")
-    assert list(verdicts.columns) == ["truth", "distance", "same"]
+    assert list(verdicts.columns) == ["truth", "distance", "same", "probability"]
     same = verdicts["truth"] == 0
     assert verdicts["same"][~same].mean() < 0.15
     assert verdicts["same"][same].mean() > 0.7
@@ -297,6 +402,10 @@ def test_given_pairs_are_judged(tmp_path: Path, capsys, monkeypatch: pytest.Monk
         (["embed", "{run}", "{taken}", "-o", "z.csv"], names(file="taken.csv", also=["column", "z_0"])),
         (["embed", "{run}", "{a}", "-o", "z.csv", "--replica", "2"], names(key="replica", value=[0, 1, 2])),
         (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--fpr", "1.3"], names(value=[0, 1, 1.3])),
+        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--prior", "1"], names(key="--prior", value=[0, 1, 1.0])),
+        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--cost", "0"], names(file="run", value=[0, 0.0])),
+        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--fnr", "1"], names(file="run", value=[0, 1, 1.0])),
+        (["match", "{run}", "{a}", "-o", "m.csv", "--one-to-one"], names(key=["--one-to-one", "B", "-k"])),
         (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--threshold", "0"], names(key="--threshold", value=[0, 0.0])),
         (
             ["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--pairs", "x_", "y_"],
@@ -314,6 +423,10 @@ def test_given_pairs_are_judged(tmp_path: Path, capsys, monkeypatch: pytest.Monk
         (["match", "{run}", "{a}", "-o", "m.csv", "-k", "150"], names(key="-k", file="a.csv", value=[149, 150])),
         (["match", "{run}", "{a}", "-o", "{a}"], names(key="-o", file="a.csv")),
         (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "-k", "0"], names(key="-k", value=[1, 0])),
+        (["cluster", "{run}", "{a}", "-o", "c.csv", "--entity", "f0"], names(key="--entity", value="f0")),
+        (["cluster", "{run}", "{a}", "-o", "c.csv", "--entity", "name"], names(file="a.csv", value="name")),
+        (["cluster", "{run}", "{a}", "-o", "c.csv", "--method", "ward"], names(key="--method", value="'ward'")),
+        (["cluster", "{run}", "{a}", "-o", "{a}"], names(key="-o", file="a.csv")),
         (["evaluate", "{run}", "{a}"], names(file="a.csv", column="id", also=["two rows"])),
         (["match", "{run}", "{odd}", "{a}", "-o", "m.csv"], names(file="odd.csv", also=["column", "same"])),
         (["evaluate", "{run}", "{a}", "--entity", "f0"], names(key="--entity", value="f0")),

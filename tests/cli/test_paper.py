@@ -8,7 +8,7 @@ import pytest
 
 from invlearn.cli import main
 from invlearn.config.folder import conf_dir
-from invlearn.report.tables import with_interval
+from invlearn.display.tables import with_interval
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "outputs" / "reference"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.colors import to_hex
 
-from invlearn.report.plots import COLORS, plot_curves
+from invlearn.display.plots import COLORS, plot_curves
 
 
 def table(replicas: int) -> pd.DataFrame:

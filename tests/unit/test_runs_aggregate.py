@@ -13,8 +13,8 @@ import pytest
 from scipy import stats
 
 import invlearn
+from invlearn.display.tables import render, with_interval
 from invlearn.errors import UserError
-from invlearn.report.tables import render, with_interval
 from invlearn.runs.aggregate import aggregate, half_interval, read_results
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.reading import find_runs, read_runs

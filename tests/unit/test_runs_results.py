@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from invlearn.report.tables import WIDTH, render
+from invlearn.display.tables import WIDTH, render
 from invlearn.runs.aggregate import read_results
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.results import results_text

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from invlearn.report.tables import render
+from invlearn.display.tables import render
 from invlearn.runs.aggregate import read_results
 from invlearn.runs.results import results_text
 from tests.support.runs import family, own_file, write_run

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from invlearn.display.verdict import references_table, sentence
 from invlearn.evaluation.metrics.ranking import hits_at_1, recall_at_1
 from invlearn.evaluation.verdict import judge, share_limits
-from invlearn.report.verdict import references_table, sentence
 from invlearn.training.references import references
 from tests.support.training import entity_samples
 

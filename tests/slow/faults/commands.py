@@ -131,8 +131,8 @@ def _serve() -> None:
     import torch
 
     import invlearn.cli.train
+    import invlearn.display.plots
     import invlearn.inference
-    import invlearn.report.plots
     import invlearn.runs.session
     import invlearn.sweeps.run  # noqa: F401
 

@@ -12,7 +12,7 @@ from pandas.api.types import is_numeric_dtype
 
 from invlearn.system.output import printable
 
-__all__ = ["markdown", "render", "with_interval"]
+__all__ = ["markdown", "render", "shortened_value", "with_interval"]
 
 LONGEST = 40
 """Characters of a key's value that a table shows."""
@@ -133,6 +133,11 @@ def _short(value: Any) -> str:
 def _ends(value: str) -> str:
     """The ends of a long value of a key, a path or a list: they tell it from others."""
     return value if len(value) <= LONGEST else f"{value[: LONGEST // 3]}…{value[-LONGEST * 2 // 3 :]}"
+
+
+def shortened_value(value: Any) -> str:
+    """A value of a config, or its ends where it is long."""
+    return _ends(_short(value))
 
 
 def with_interval(mean: float, half: float) -> str:

@@ -1,0 +1,88 @@
+"""Encoders with data that they were not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from invlearn.encoder import InvariantEncoder
+from invlearn.errors import UserError
+from invlearn.evaluation.measured import encode_stack, evaluating
+from invlearn.files import Prepared
+from invlearn.runs.layout import CANDIDATES
+from invlearn.runs.trained import TrainedRun, load_run
+
+__all__ = ["Division", "divisions_of"]
+
+
+@dataclass(frozen=True)
+class Division:
+    """An encoder, and data that it was not trained on.
+
+    Args:
+        run: The run.
+        data: The data; what is looked at is their test split.
+    """
+
+    run: TrainedRun
+    data: Prepared
+
+    @property
+    def seed(self) -> int:
+        """What the run's best replica draws its data from."""
+        seeds = self.run.experiment.on(self.data).draws("cpu").seeds
+        return seeds[self.run.best_replica % len(seeds)]
+
+    @property
+    def encoder(self) -> InvariantEncoder:
+        """The best replica, a stack of one."""
+        return self.run.encoder()
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Invariant codes ``(n, C)`` of scaled samples ``(n, d)``."""
+        return encode_stack(self.encoder, self._input(x))[0]
+
+    def whole_codes(self, x: Tensor) -> Tensor:
+        """Both parts of the codes, ``(n, code)``, as the decoder takes them."""
+        with torch.no_grad(), evaluating(self.encoder):
+            return self.encoder.network.encode(self._input(x))[0]
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Scaled samples ``(n, d)`` of whole codes."""
+        with torch.no_grad(), evaluating(self.encoder):
+            return self.encoder.network.decode(z[None])[0]
+
+    def in_units(self, x: Tensor) -> np.ndarray:
+        """Scaled samples in the units of the file."""
+        scaler = self.encoder.scaler
+        return (x if scaler is None else scaler.undo(x)).cpu().double().numpy()
+
+    def _input(self, x: Tensor) -> Tensor:
+        return x[None].to(self.encoder.device, self.encoder.dtype)
+
+
+def divisions_of(run: TrainedRun, data: Prepared | None) -> list[Division]:
+    """Encoders with data that they were not trained on.
+
+    Args:
+        run: The run.
+        data: Data of others; by default what the run holds out or, where it was trained on all, what the models that
+            it was chosen by did.
+
+    Raises:
+        UserError: The file of the run, or those models, are not there.
+    """
+    if data is not None:
+        return [Division(run, data)]
+    if run.experiment.holds_out:
+        return [Division(run, run.experiment.data)]
+    chosen = [row["name"] for row in run.directory.record().get("candidates", []) if row["chosen"]]
+    folder = run.directory.path / CANDIDATES
+    folders = [folder / chosen[0], *sorted(folder.glob(f"{chosen[0]}_fold*"))] if chosen else []
+    runs = [load_run(path, trust=run.experiment.targets) for path in folders if path.is_dir()]
+    if not runs:
+        raise UserError(f"{run.directory} was trained on all entities of its file, and holds none out; give another")
+    return [Division(each, each.experiment.data) for each in runs]

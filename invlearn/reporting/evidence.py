@@ -1,0 +1,166 @@
+"""What a report rests on: unseen samples, their codes, and the distances of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from invlearn.data import EntitySamples
+from invlearn.reporting.divisions import Division
+from invlearn.reporting.samples import Samples, draw_samples
+
+__all__ = ["EXACT", "Distances", "Evidence"]
+
+EXACT = "donot_use_mm_for_euclid_dist"
+"""The faster formula for distances leaves noise where they are small."""
+
+
+@dataclass(frozen=True, eq=False)
+class Distances:
+    """Code distances of pairs, of all divisions together.
+
+    Args:
+        same: Of pairs of one entity, ``(m,)``, ascending.
+        different: Of others, ``(k,)``, ascending.
+        unit: Number of what is independent of others: the entity, or the pair, of each pair of one entity, ``(m,)``.
+        further: Share of the different pairs of its division that are further apart than each of these, ``(m,)``.
+        relative: Their squared distances over the mean of the different pairs of its division, ``(m,)``.
+        entities: How many entities they are of; None for given pairs.
+        divisions: Of how many divisions they are.
+    """
+
+    same: Tensor
+    different: Tensor
+    unit: Tensor
+    further: Tensor
+    relative: Tensor
+    entities: int | None
+    divisions: int
+
+    @property
+    def described(self) -> str:
+        """What the pairs are."""
+        pairs = f"{len(self.same):,} pairs of one entity and {len(self.different):,} of different ones"
+        if self.entities is None:
+            return pairs
+        folds = f", of {self.divisions} folds, whose codes differ in scale" if self.divisions > 1 else ""
+        return f"{pairs}, all pairs of samples of {self.entities:,} unseen entities{folds}"
+
+    def shares_below(self, limit: Tensor) -> tuple[Tensor, Tensor]:
+        """Shares of same and of different pairs that are closer than some limits, ``(t,)`` each."""
+        found = (torch.searchsorted(part, limit) / len(part) for part in (self.same, self.different))
+        same, different = found
+        return same, different
+
+
+class Evidence:
+    """What is computed of unseen samples, once, when a section asks for it.
+
+    Args:
+        divisions: One, or one for each fold that the data were divided into. Pictures show the first.
+    """
+
+    def __init__(self, divisions: Sequence[Division]):
+        self.divisions = divisions
+
+    @property
+    def first(self) -> Division:
+        """The division that pictures show."""
+        return self.divisions[0]
+
+    @cached_property
+    def samples(self) -> Samples:
+        """Unseen samples of the first division."""
+        return draw_samples(self.first)
+
+    @cached_property
+    def codes(self) -> Tensor:
+        """Their invariant codes, ``(n, C)``, float64."""
+        return self.first.encode(self.samples.x).double()
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """The samples in the units of the file, ``(n, d)``."""
+        return self.first.in_units(self.samples.x)
+
+    @cached_property
+    def distances(self) -> Distances:
+        """Code distances of the pairs of all divisions."""
+        return self._compared(raw=False)
+
+    @cached_property
+    def raw_distances(self) -> Distances:
+        """Distances of the samples themselves, for comparison."""
+        return self._compared(raw=True)
+
+    @cached_property
+    def nearer(self) -> list[Tensor]:
+        """How many strangers are at least as near to each query as its own entity, ``(n,)`` for each division."""
+        return list(self._nearer(raw=False))
+
+    @cached_property
+    def raw_nearer(self) -> list[Tensor]:
+        """The same for samples as they are."""
+        return list(self._nearer(raw=True))
+
+    @cached_property
+    def question(self) -> list[Tensor]:
+        """The samples that entities are searched by and among, in the units of the file, ``(n, d)`` each."""
+        parts = [part for each in self.divisions for part in each.data.dataset.query_and_gallery(each.seed)]
+        return [torch.from_numpy(self.first.in_units(part)) for part in parts]
+
+    def _compared(self, *, raw: bool) -> Distances:
+        found: list[tuple[Tensor, ...]] = []
+        entities = pairs = 0
+        for division in self.divisions:
+            distances, is_same, unit = _pairs_of(division, draw_samples(division), raw=raw)
+            same, different = distances[is_same], distances[~is_same].sort().values
+            further = 1 - torch.searchsorted(different, same) / len(different)
+            relative = same.square() / different.square().mean()
+            found.append((same, different, unit[is_same] + pairs, further, relative))
+            entities += len(unit.unique())
+            pairs += len(distances)
+        same, different, unit, further, relative = (torch.cat(parts) for parts in zip(*found, strict=True))
+        order = same.argsort()
+        has_entities = isinstance(self.first.data.dataset, EntitySamples)
+        return Distances(
+            same[order],
+            different.sort().values,
+            unit[order],
+            further[order],
+            relative[order],
+            entities if has_entities else None,
+            len(self.divisions),
+        )
+
+    def _nearer(self, *, raw: bool) -> Iterator[Tensor]:
+        for division in self.divisions:
+            parts = division.data.dataset.query_and_gallery(division.seed)
+            queries, gallery = (part.double() if raw else division.encode(part).double() for part in parts)
+            distances = _distances(queries, gallery, raw=raw)
+            yield (distances <= distances.diagonal()[:, None]).sum(1) - 1
+
+
+def _pairs_of(division: Division, samples: Samples, *, raw: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Distances, which pairs are of one entity, and units, ``(N,)`` each: of all pairs of samples, or of given ones.
+
+    The unit is the entity of the first sample, or the number of the pair.
+    """
+    if isinstance(division.data.dataset, EntitySamples):
+        z = samples.x.double() if raw else division.encode(samples.x).double()
+        first, second = torch.triu_indices(len(z), len(z), offset=1)
+        distances = _distances(z, z, raw=raw)[first, second]
+        return distances, samples.entity[first] == samples.entity[second], samples.entity[first]
+    x, x_prime, distance = division.data.dataset.pairs("test", division.seed)
+    one, other = (part.double() if raw else division.encode(part).double() for part in (x, x_prime))
+    return (one - other).norm(dim=1), distance == 0, torch.arange(len(x))
+
+
+def _distances(one: Tensor, other: Tensor, *, raw: bool) -> Tensor:
+    """Between all rows; those of samples, which may be wide, by matrix products."""
+    return torch.cdist(one, other, compute_mode="use_mm_for_euclid_dist" if raw else EXACT)

@@ -1,0 +1,68 @@
+"""Some unseen samples to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from invlearn.data import EntitySamples
+from invlearn.data.seeding import seeded_generator
+from invlearn.display.tables import shortened_value
+from invlearn.reporting.divisions import Division
+
+__all__ = ["Samples", "draw_samples"]
+
+MOST_SAMPLES = 2_048
+"""Samples at most that are encoded for pictures, maps and distances."""
+
+MOST_OF_ONE = 16
+"""Samples at most of an entity."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Some unseen samples, those of an entity beside each other.
+
+    Args:
+        x: Scaled, ``(n, d)``.
+        entity: Number of the entity of each, ``(n,)``.
+        names: What the file calls the entity of each, or a number, ``(n,)``.
+        rows: Row of the file of each, from 1, ``(n,)``; None for families and pairs.
+        of: How many there are in all.
+    """
+
+    x: Tensor
+    entity: Tensor
+    names: Sequence[str]
+    rows: np.ndarray | None
+    of: int
+
+
+def draw_samples(division: Division) -> Samples:
+    """Up to 2,048 unseen samples: of a file whole entities at random, else two of each entity."""
+    dataset, origin = division.data.dataset, division.data.origin
+    if not isinstance(dataset, EntitySamples):
+        queries, gallery = dataset.query_and_gallery(division.seed)
+        count = min(len(queries), MOST_SAMPLES // 2)
+        x = torch.stack([queries[:count], gallery[:count]], dim=1).flatten(0, 1)
+        entity = torch.arange(count).repeat_interleave(2)
+        return Samples(x, entity, [f"entity {number + 1}" for number in entity.tolist()], None, 2 * len(queries))
+    rows, entity = dataset.every_row("test")
+    generator = seeded_generator(0, "report")
+    order = torch.randperm(len(rows), generator=generator)
+    numbers = entity.unique()
+    place = torch.empty(int(numbers.max()) + 1, dtype=torch.long)
+    place[numbers] = torch.randperm(len(numbers), generator=generator)
+    order = order[place[entity[order]].argsort(stable=True)]  # whole entities in a random order, their samples too
+    _, counts = torch.unique_consecutive(place[entity[order]], return_counts=True)
+    rank = torch.arange(len(order)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    chosen = order[rank < MOST_OF_ONE][:MOST_SAMPLES]
+    rows, entity = rows[chosen], entity[chosen]
+    labels = None if origin is None else origin.labels[entity.numpy()]
+    names = [shortened_value(str(name)) for name in (entity.tolist() if labels is None else labels)]
+    numbers_in_file = None if origin is None else origin.rows[rows.numpy()]
+    return Samples(dataset.samples[rows], entity, names, numbers_in_file, len(order))

@@ -1,0 +1,93 @@
+"""Whether the run's probabilities are right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from invlearn.evaluation.probability import DistanceModel
+from invlearn.evaluation.reliability import Reliability, Scores, measure_reliability
+from invlearn.reporting.blocks import Block, Chart, Section, Table, Text
+from invlearn.reporting.charts import BASELINE, SAME, chart
+from invlearn.reporting.context import Context
+from invlearn.reporting.evidence import Distances, Evidence
+from invlearn.reporting.texts import number, share
+
+__all__ = ["reliability"]
+
+BINS = 10
+
+
+def reliability(context: Context) -> Section | None:
+    """The probabilities that ``match`` gives, beside what unseen pairs are."""
+    evidence = context.evidence
+    model = None if context.calibration is None else context.calibration.model
+    if evidence is None or model is None or not len(evidence.distances.same) or not len(evidence.distances.different):
+        return None
+    return Section("Are probabilities right?", [_diagram(evidence.distances, model), *_scores(context, evidence)])
+
+
+def _diagram(distances: Distances, model: DistanceModel) -> Chart:
+    kinds = distances.same, distances.different
+    probability = np.concatenate([model.probability(part.numpy(), prior=0.5) for part in kinds])
+    same = np.repeat([1.0, 0.0], [len(part) for part in kinds])
+    weight = np.concatenate([np.full(len(part), 0.5 / len(part)) for part in kinds])
+    index = np.minimum((probability * BINS).astype(int), BINS - 1)
+    weights, right, said = (
+        np.bincount(index, weight * values, minlength=BINS) for values in (np.ones_like(same), same, probability)
+    )
+    there = weights > 0
+    weights, right, said = weights[there], right[there] / weights[there], said[there] / weights[there]
+    error = float((weights * np.abs(right - said)).sum())
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=BASELINE, lw=0.8)
+        axes.scatter(said, right, s=4 + 200 * weights, color=SAME, lw=0)
+        axes.set(
+            xlim=(-0.05, 1.05), ylim=(-0.05, 1.05), xlabel="probability that is said", ylabel="share of one entity"
+        )
+
+    return Chart(
+        chart(draw),
+        f"Reliability diagram: calibration error {number(error, 2)}.",
+        "Probability that a pair is of one entity, from validation data, against the share of unseen pairs that are; "
+        "larger points stand for more pairs. Pairs of one entity weigh as much as all others. Calibration error: "
+        f"{number(error, 2)}.",
+    )
+
+
+def _scores(context: Context, evidence: Evidence) -> Iterator[Block]:
+    """What ``evaluate`` says of probabilities, on the first division."""
+    assert context.calibration is not None
+    division = evidence.first
+    parts = division.data.dataset.query_and_gallery(division.seed)
+    found = measure_reliability(context.calibration, *(division.encode(part).double().cpu().numpy() for part in parts))
+    if found is None:
+        return
+    heads = ["of", "calibration error", "by chance", "Brier", "a constant gets", "log loss", "a constant gets"]
+    rows = [_row("pairs, half the same", found.pairs), _row(f"nearest of {found.among:,}", found.nearest)]
+    yield Table("Scores of probabilities (log loss in nats)", heads, rows)
+    yield Text(_matching(found))
+
+
+def _row(name: str, scores: Scores) -> list[str]:
+    values = (
+        scores.calibration_error,
+        scores.chance,
+        scores.brier,
+        scores.constant_brier,
+        scores.log_loss,
+        scores.constant_log_loss,
+    )
+    return [name, *(number(value, 2) for value in values)]
+
+
+def _matching(found: Reliability) -> str:
+    matching = found.matching
+    return (
+        f"The threshold for 1% false matches among {found.among:,} finds {share(matching.found)} of the partners, and "
+        f"marks {share(matching.false_matches)} of the rows without one, where about {share(matching.stated)} (at most "
+        f"{share(matching.at_most)}, 95% sure) was expected."
+    )

@@ -1,0 +1,59 @@
+"""Samples that do not fit their entity."""
+
+from __future__ import annotations
+
+import io
+
+import pandas as pd
+
+from invlearn.errors import UserError
+from invlearn.reporting.blocks import Section, Table, Text
+from invlearn.reporting.context import Context
+from invlearn.reporting.texts import number
+from invlearn.runs.layout import SUSPECTS
+from invlearn.system.storage import read_inside
+
+__all__ = ["suspects"]
+
+SHOWN = 20
+"""Rows of the table."""
+
+COLUMNS = {
+    "row": "row",
+    "entity": "entity",
+    "distance": "distance to it",
+    "nearest": "nearest other",
+    "nearest_distance": "distance to that",
+    "split": "split",
+}
+"""Columns of suspects.csv, and what the page calls them."""
+
+MOST_BYTES = 2**26
+"""Of suspects.csv."""
+
+
+def suspects(context: Context) -> Section | None:
+    """The first of suspects.csv."""
+    count, of = context.record.get("suspects"), context.record.get("samples")
+    if not count or context.data is not None:
+        return None
+    try:
+        content = read_inside(context.run.directory.path, SUSPECTS, most=MOST_BYTES)
+        table = pd.read_csv(io.BytesIO(content), nrows=SHOWN, dtype={"entity": str, "nearest": str})
+        table = table.assign(row=table["row"].map("{:,}".format))
+        rows = table[list(COLUMNS)].map(lambda value: number(value) if isinstance(value, float) else str(value))
+    except (UserError, ValueError, KeyError, OSError):
+        return Section("Suspects", [Text(f"{SUSPECTS} cannot be read", is_note=True)])
+    share = f" of {of:,}" if of else ""
+    return Section(
+        "Suspects",
+        [
+            Text(
+                f"{count:,}{share} samples do not fit their entity: they are far from its others, and nearer to "
+                "another one. Wrong labels look like that, and rare distortions too."
+            ),
+            Table(
+                f"The most suspicious {len(rows)}, from {SUSPECTS}", list(COLUMNS.values()), rows.to_numpy().tolist()
+            ),
+        ],
+    )

@@ -1,0 +1,34 @@
+"""How it was learned: validation errors, or the spectrum of a closed form."""
+
+from __future__ import annotations
+
+from invlearn.errors import UserError
+from invlearn.reporting.blocks import Chart, Section, Text
+from invlearn.reporting.charts import drawing, in_svg
+from invlearn.reporting.context import Context
+from invlearn.runs.drawn import curves_figure
+
+__all__ = ["training"]
+
+
+def training(context: Context) -> Section | None:
+    """The run's curves."""
+    directory = context.run.directory
+    try:
+        with drawing():
+            figure = curves_figure(directory)
+    except UserError as error:
+        return Section("Training", [Text(f"The curves cannot be drawn: {error}", is_note=True)])
+    figure.set_size_inches(4.4, 5.4 if len(figure.axes) > 1 else 3.0)
+    for axes in figure.axes:
+        axes.set_title("")
+    if len(figure.axes) > 1:
+        label = "Spectrum of the closed form: share of variance within entities of each direction; and what was tried."
+        caption = (
+            "Above: the share of variance that lies within entities, for each direction in code space. "
+            "Below: the validation score of what was tried."
+        )
+    else:
+        label = "Validation errors against the epoch."
+        caption = "Validation errors while it was trained."
+    return Section("Training", [Chart(in_svg(figure), label, caption)])
