@@ -56,7 +56,7 @@ def measure_distances(encoder: Encoder, data: AuditData) -> Distances:
     same, different = distances(data.same), distances(data.different)
     strangers = float(different.median())
     is_same = torch.cat([torch.ones(len(same)), torch.zeros(len(different))]).bool()
-    calibration = Calibration.fit(torch.cat([same, different]), is_same, len(different))
+    calibration = Calibration.count(torch.cat([same, different]), is_same, len(different))
     assert calibration is not None  # codes are finite
     threshold = calibration.threshold(RATE).distance
     return Distances(

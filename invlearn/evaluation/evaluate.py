@@ -12,6 +12,7 @@ from torch import Tensor
 from invlearn.data import DrawnPairs, Draws, HasLabels, Pairs
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.calibration import Calibration
+from invlearn.evaluation.fitting import ComparedPairs
 from invlearn.evaluation.measured import HeldOut, Measured, encode_stack
 from invlearn.evaluation.metric import Metric
 from invlearn.evaluation.metrics import METRICS
@@ -77,18 +78,15 @@ def calibrate(draws: Draws, encoder: InvariantEncoder) -> list[Calibration | Non
         draws: The validation data are drawn here.
         encoder: The whole stack; its encoder was trained.
     """
-    return [Calibration.fit(*pairs) for pairs in compared_pairs(draws, encoder)]
+    return [Calibration.fit(pairs) for pairs in compared_pairs(draws, encoder)]
 
 
-def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[tuple[Tensor, Tensor, int]]:
-    """What each replica is calibrated on.
+def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[ComparedPairs]:
+    """The pairs that each replica is calibrated on, with their code distances.
 
     Args:
         draws: The validation data are drawn here.
         encoder: The whole stack.
-
-    Yields:
-        Code distances ``(N,)``, whether pairs are the same, and how many pairs of different entities there are.
     """
     if isinstance(draws.dataset, HasLabels):
         x, entity = draws.labelled("valid", most=CALIBRATED)
@@ -96,15 +94,24 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[tuple[Te
         first, second = torch.triu_indices(x.shape[1], x.shape[1], offset=1, device=x.device)
         for z, e in zip(codes, entity.expand(len(codes), -1), strict=True):
             distances = torch.cdist(z, z, compute_mode="donot_use_mm_for_euclid_dist")
+            _, number = e.unique(return_inverse=True)
+            samples = torch.stack([first, second])
             # Pairs of samples of the same two entities stand or fall together.
-            yield distances[first, second], e[first] == e[second], math.comb(len(e.unique()), 2)
+            entity_pairs = math.comb(int(number.max()) + 1, 2)
+            yield _compared(distances[first, second], e[first] == e[second], number[samples], samples, entity_pairs)
     else:
         pairs = draws.examples(DrawnPairs(), "valid")
         assert isinstance(pairs, Pairs)
         codes = [encode_stack(encoder, part) for part in (pairs.x, pairs.x_prime)]
         same = (pairs.distance == 0).expand(encoder.replicas, -1)
         for distances, of_one in zip(code_distance(*codes), same, strict=True):
-            yield distances, of_one, int((~of_one).sum())
+            apart = torch.arange(2 * len(distances)).view(2, -1)
+            yield _compared(distances, of_one, apart, apart, int((~of_one).sum()))
+
+
+def _compared(distance: Tensor, same: Tensor, entities: Tensor, samples: Tensor, entity_pairs: int) -> ComparedPairs:
+    distance, same, entities, samples = (part.cpu() for part in (distance.double(), same, entities, samples))
+    return ComparedPairs(distance.numpy(), same.numpy(), entities.numpy(), samples.numpy(), entity_pairs)
 
 
 def _rows(values: dict[str, Tensor], replicas: int) -> list[dict[str, Any]]:

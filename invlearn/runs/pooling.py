@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
 from invlearn.evaluation.calibration import Calibration
 from invlearn.evaluation.evaluate import compared_pairs
+from invlearn.evaluation.fitting import pooled
 from invlearn.files import Prepared
 from invlearn.runs.record import compared, described
 from invlearn.runs.trained import TrainedRun
@@ -68,11 +67,4 @@ def mean_metrics(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _calibrations(runs: Sequence[tuple[TrainedRun, Prepared]]) -> list[Calibration | None]:
     """Of each replica, on the validation pairs of all divisions."""
     of_runs = [list(compared_pairs(run.experiment.on(data).draws("cpu"), run.stack)) for run, data in runs]
-    return [
-        Calibration.fit(
-            torch.cat([distances for distances, _, _ in parts]),
-            torch.cat([same for _, same, _ in parts]),
-            sum(count for _, _, count in parts),
-        )
-        for parts in zip(*of_runs, strict=True)
-    ]
+    return [Calibration.fit(pooled(parts)) for parts in zip(*of_runs, strict=True)]

@@ -52,6 +52,29 @@ def _is_calibration(value: object) -> bool:
         and all(_are(_is_number)(value.get(name)) and value[name] for name in lists)
         and len({len(value[name]) for name in lists}) == 1
         and _or_none(_is_count)(value.get("different_entities"))
+        and _or_none(_is_model)(value.get("model"))
+    )
+
+
+def _is_model(value: object) -> bool:
+    """Distributions of code distances."""
+    if not (isinstance(value, Mapping) and {*value} == {"same", "different", "floor"}):
+        return False
+    same, different = value["same"], value["different"]
+    if not (isinstance(same, Mapping) and isinstance(different, Mapping)):
+        return False
+    of_same = ("centre", "spread", "skew", "outliers", "entities")
+    of_different = ("shape", "scale", "power", "fitted", "entity_pairs", "mislabelled")
+    positive = (value["floor"], same.get("spread"), *(different.get(name) for name in ("shape", "scale", "fitted")))
+    return (
+        {*same} == {*of_same}
+        and {*different} == {*of_different, "covariance", "dispersion"}
+        and all(_is_number(same[name]) for name in of_same)
+        and all(_is_number(different[name]) for name in of_different)
+        and all(_is_number(number) and number > 0 for number in positive)
+        and _are(_is_number)(different["covariance"])
+        and len(different["covariance"]) == 3
+        and _or_none(_is_number)(different["dispersion"])
     )
 
 

@@ -1,0 +1,170 @@
+"""The probability that two samples are of one entity, given the distance of their codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from invlearn.evaluation.distances import Array, Different, Same
+from invlearn.evaluation.fitting import ComparedPairs, fit_different, fit_same
+
+__all__ = ["DistanceModel"]
+
+GRID = 1_024
+"""Distances at which the ratio of densities is tabulated."""
+
+FLOOR = 1e-5
+"""Least distance, relative to the median of different entities: nearer ones are equal but for rounding."""
+
+SURE = 30.0
+"""Log odds beyond which nothing is more certain."""
+
+
+@dataclass(frozen=True)
+class DistanceModel:
+    """Distributions of code distances, and what follows from them for a pair.
+
+    Args:
+        same: Within entities.
+        different: Between entities.
+        floor: Least distance; smaller ones count as this.
+    """
+
+    same: Same
+    different: Different
+    floor: float
+
+    @classmethod
+    def fit(cls, pairs: ComparedPairs) -> DistanceModel | None:
+        """Fit both distributions.
+
+        Where pairs of one entity include some that are as far apart as strangers, *and* pairs of different entities
+        some that are as near as those of one, labels are wrong: both are then left out. Otherwise such pairs of one
+        entity are taken for what they are said to be.
+
+        Args:
+            pairs: Held-out pairs of both kinds.
+
+        Returns:
+            None where there are too few pairs, or codes do not differ.
+        """
+        strangers, partners = pairs.where(~pairs.same), pairs.where(pairs.same)
+        if not len(partners.distance) or not len(strangers.distance):
+            return None
+        floor = FLOOR * float(np.median(strangers.distance))
+        if not floor > 0:
+            return None
+        strangers, partners = strangers.at_least(floor), partners.at_least(floor)
+        different = fit_different(strangers)
+        if different is None:
+            return None
+        entities = len(np.unique(partners.entities))
+        same, has_outliers = fit_same(partners.distance, entities, different)
+        if has_outliers and (corrected := fit_different(strangers, same)) and corrected.mislabelled:
+            different = corrected
+            same, _ = fit_same(partners.distance, entities, different)
+        return cls(same, different, floor)
+
+    @property
+    def outliers(self) -> float:
+        """Share of the pairs of one entity, by right labels, that are as far apart as strangers."""
+        return 1 / (self.same.entities + 2) if self.different.mislabelled else self.same.outliers
+
+    def recall(self, distance: ArrayLike) -> Array:
+        """Share of pairs of one entity that are closer."""
+        d = np.maximum(distance, self.floor)
+        return (1 - self.outliers) * self.same.cdf(d) + self.outliers * self.different.cdf(d)
+
+    def log_ratio(self, distance: ArrayLike) -> Array:
+        """Logarithm of how much likelier a distance is within an entity than between two; it falls with the distance."""
+        grid, ratio = self._table
+        return np.interp(np.log(np.maximum(distance, self.floor)), grid, ratio)
+
+    @cached_property
+    def _table(self) -> tuple[Array, Array]:
+        # The fit is to the lower tail; from the median on, the ratio stays what it is there.
+        ends = self.different.quantile([1e-12, 0.5])
+        low, high = np.log([max(self.floor, min(ends[0], np.exp(self.same.centre / 2) / 100)), ends[1]])
+        grid = np.linspace(low, high, GRID)
+        of_same, of_different = self.same.log_pdf(np.exp(grid)), self.different.log_pdf(np.exp(grid))
+        outliers = self.outliers
+        mixed = np.logaddexp(np.log1p(-outliers) + of_same, np.log(outliers) + of_different)
+        ratio = np.clip(mixed - of_different, -SURE, None)
+        # Nearer samples are no less likely to be of one entity.
+        return grid, np.maximum.accumulate(ratio[::-1])[::-1]
+
+    def probability(self, distance: ArrayLike, *, prior: float, among: int = 1, nearest: bool = False) -> Array:
+        r"""Probability that two samples are of one entity.
+
+        .. math:: \text{odds} = \frac{π\, s(d)}{N f(d)}
+
+        with s and f the densities of distances within and between entities. For the nearest of N,
+
+        .. math:: \text{odds} = \frac{π\, s(d)\, (1 + N F(d)/ν)}{N f(d)\, (1 - π\, S(d))}
+
+        since all others are further away, the partner among them if there is one. ν is how unequal samples are.
+
+        Args:
+            distance: Of their codes.
+            prior: π: probability that a sample has a partner among those it is compared with, above 0 and below 1.
+            among: N: how many these are.
+            nearest: Whether the distance is that of the nearest of them.
+        """
+        odds = self.log_ratio(distance) + np.log(prior) - np.log(among)
+        if nearest:
+            d = np.maximum(distance, self.floor)
+            odds += np.log1p(among * self.different.cdf(d) / self.different.dispersion)
+            odds -= np.log1p(-prior * self.recall(d))
+        else:
+            odds -= np.log1p(-prior / among)
+        return special.expit(odds)
+
+    def estimate_prior(self, distance: ArrayLike, *, among: int = 1) -> float:
+        """Share of samples that have a partner, by maximum likelihood of the distances to the nearest of ``among``.
+
+        Args:
+            distance: Of each sample, ``(n,)``.
+            among: How many each was compared with.
+        """
+        d = np.maximum(np.asarray(distance, dtype=float), self.floor)
+        n = len(d)
+        if not n:
+            return 0.5
+        ratio = np.exp(np.minimum(self.log_ratio(d), 700) - np.log(among))
+        none = 1.0 if among == 1 else 1 + among * self.different.cdf(d) / self.different.dispersion
+        further = np.zeros(n) if among == 1 else 1 - self.recall(d)
+        # Densities relative to that of a nearest stranger.
+        with_partner = ratio * none + further
+        prior = 0.5
+        for _ in range(200):
+            responsible = prior * with_partner / (prior * with_partner + 1 - prior)
+            prior, before = float(responsible.mean()), prior
+            if abs(prior - before) < 1e-6:
+                break
+        return min(max(prior, 1 / (n + 2)), 1 - 1 / (n + 2))
+
+    def distance_at(self, probability: float, *, prior: float, among: int = 1, nearest: bool = False) -> float:
+        """The largest distance at which the probability is at least this; 0 if there is none."""
+        grid = np.exp(self._table[0])
+        enough = self.probability(grid, prior=prior, among=among, nearest=nearest) >= probability
+        return float(grid[enough][-1]) if enough.any() else 0.0
+
+    def recall_distance(self, recall: float) -> float:
+        """The distance below which such a share of pairs of one entity is."""
+        grid = np.exp(self._table[0])
+        return float(np.interp(recall, self.recall(grid), grid))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as in run.json."""
+        return {"same": self.same.to_dict(), "different": self.different.to_dict(), "floor": self.floor}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DistanceModel:
+        """What ``to_dict`` gave."""
+        return cls(Same.from_dict(values["same"]), Different.from_dict(values["different"]), values["floor"])
