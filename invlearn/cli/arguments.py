@@ -11,14 +11,22 @@ from invlearn.runs.directory import RunDirectory
 from invlearn.system.output import show, warn
 
 if TYPE_CHECKING:
+    from invlearn.inference import Rule
     from invlearn.runs.trained import TrainedRun
 
-__all__ = ["Parser", "names_or_prefix"]
+__all__ = ["Parser", "names_or_prefix", "rule_of"]
 
 
 def names_or_prefix(value: str) -> str | list[str]:
     """What ``--features`` chooses: names with commas between, or else a prefix."""
     return value.split(",") if "," in value else value
+
+
+def rule_of(arguments: Namespace) -> Rule:
+    """What the options of ``add_rule`` say."""
+    from invlearn.inference import Rule
+
+    return Rule(arguments.fpr, arguments.fnr, arguments.cost, arguments.threshold, arguments.prior)
 
 
 class Parser(ArgumentParser):
@@ -58,6 +66,31 @@ class Parser(ArgumentParser):
             "--escape-formulas",
             action="store_true",
             help="write ' before cells that a spreadsheet would take for a formula, as =, +, - and @ begin one",
+        )
+
+    def add_rule(self, rows: str, *, fpr: float = 0.01) -> None:
+        """Add the options that say when two rows count as the same entity.
+
+        Args:
+            rows: What the rows are called.
+            fpr: Default of ``--fpr``.
+        """
+        rule = self.add_mutually_exclusive_group()
+        rule.add_argument(
+            "--fpr",
+            type=float,
+            default=fpr,
+            help=f"share of false matches among {rows} without a partner, or among different pairs ({fpr:g})",
+        )
+        rule.add_argument("--fnr", type=float, help="share of partners that may be missed, instead of --fpr")
+        rule.add_argument(
+            "--cost", type=float, help="what a false match costs, where a missed partner costs 1; instead of --fpr"
+        )
+        rule.add_argument(
+            "--threshold", type=float, help="code distance below which rows are the same; instead of --fpr"
+        )
+        self.add_argument(
+            "--prior", type=float, help=f"share of the {rows} that have a partner; by default it is estimated"
         )
 
     def load(self, arguments: Namespace) -> TrainedRun:

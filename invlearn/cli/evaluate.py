@@ -32,15 +32,18 @@ def main(argv: list[str]) -> int:
 
     from invlearn.inference import measure
     from invlearn.report.metrics import metrics_table
+    from invlearn.report.reliability import reliability_table
 
     found = measure(run, arguments.data, entity=arguments.entity, drop=arguments.drop)
     if found.is_training_file:
         warn(f"{arguments.data} is what the run was trained on; without it, evaluate takes its test split")
     if arguments.json:
-        show(json.dumps(found.metrics, indent=2, allow_nan=False))
+        show(json.dumps(found.to_dicts(), indent=2, allow_nan=False))
         return 0
     for line in found.report:
         show(line)
     show(f"{run.directory.title()}: {run.replicas} replica{'s' * (run.replicas > 1)}")
     show(metrics_table(found.metrics, found.baselines, run.best_replica))
+    if reliability := found.reliability[run.best_replica]:
+        show(reliability_table(reliability))
     return 0

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invlearn.cli.arguments import Parser, names_or_prefix
+from invlearn.cli.arguments import Parser, names_or_prefix, rule_of
 from invlearn.errors import UserError
 from invlearn.runs.outputs import check_output
 from invlearn.system.output import say
 
 if TYPE_CHECKING:
-    from invlearn.inference import Rule
+    import pandas as pd
+
+    from invlearn.inference import Decision
     from invlearn.runs.trained import TrainedRun
 
 __all__ = ["main"]
+
+WITHOUT = "validation pairs were too few, or the run is older than they are; train it again with more entities"
+"""Why a run may have none."""
 
 
 def main(argv: list[str]) -> int:
@@ -38,14 +43,8 @@ def main(argv: list[str]) -> int:
         metavar=("X", "X_PRIME"),
         help="columns of the two samples in a row of A: prefixes, or names with commas between, as in x_ x_prime_",
     )
-    rule = parser.add_mutually_exclusive_group()
-    rule.add_argument(
-        "--fpr",
-        type=float,
-        default=0.01,
-        help="share of false matches among rows of A without a partner, or among different --pairs (0.01)",
-    )
-    rule.add_argument("--threshold", type=float, help="code distance below which rows are the same; instead of --fpr")
+    parser.add_argument("--one-to-one", action="store_true", help="no row of A or B is the same as two of the other")
+    parser.add_rule("rows of A")
     parser.add_encoding()
     arguments = parser.parse_intermixed_args(argv)
     _check(arguments)
@@ -56,8 +55,11 @@ def main(argv: list[str]) -> int:
 
 
 def _check(arguments: Namespace) -> None:
-    if arguments.pairs and (arguments.b or arguments.features or arguments.k > 1):
-        raise UserError("match: --pairs compares the two samples of each row of A; it takes no B, -k or --features")
+    searching = arguments.b or arguments.features or arguments.k > 1 or arguments.one_to_one
+    if arguments.pairs and searching:
+        raise UserError(
+            "match: --pairs compares the two samples of each row of A; it takes no B, -k, --one-to-one or --features"
+        )
     if arguments.b and arguments.b.exists() and arguments.a.exists() and arguments.b.samefile(arguments.a):
         raise UserError(f"match: {arguments.b} is both files; leave out the second to compare its rows with each other")
     check_output(arguments.output, arguments.a, arguments.b)
@@ -65,7 +67,6 @@ def _check(arguments: Namespace) -> None:
 
 def _search(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
     """Write the nearest rows of B for each row of A, and report."""
-    from invlearn.files import table_writer
     from invlearn.inference import Matcher
 
     a, b = arguments.a, arguments.b
@@ -74,55 +75,69 @@ def _search(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
         a,
         b,
         k=arguments.k,
-        fpr=arguments.fpr,
-        threshold=arguments.threshold,
+        rule=rule_of(arguments),
+        one_to_one=arguments.one_to_one,
         features=arguments.features,
         drop_missing=arguments.drop_missing,
         replica=arguments.replica,
     )
-    with table_writer(arguments.output, escape_formulas=arguments.escape_formulas) as append:
-        for chunk in matcher:
-            append(chunk)
+    _write(matcher, arguments)
     compared = f"among {matcher.gallery_size:,} of {b}" if b else "among each other"
-    rule = matcher.rule
+    marked = "assigned, one to one" if arguments.one_to_one else "marked as the same as their nearest"
     yield f"{arguments.output}: {matcher.rows:,} rows of {a} {compared}"
-    yield f"{matcher.same:,} marked as the same as their nearest: code distance below {rule.distance:.4g}"
-    yield from _what_it_does(rule, arguments.fpr, f"rows without a partner among {rule.among:,}")
+    yield f"{matcher.same:,} {marked}: code distance below {matcher.decision.distance:.4g}"
+    yield from _what_it_does(matcher.decision, arguments, "rows", "rows without a partner among {}")
     if matcher.agreement is not None:
         yield f"the search is not exhaustive: it found the nearest in {matcher.agreement:.1%} of the cases looked at"
 
 
 def _compare(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
     """Write how far apart the two samples of each row are, and report."""
+    from invlearn.inference import PairMatcher
+
+    options = {"drop_missing": arguments.drop_missing, "replica": arguments.replica}
+    matcher = PairMatcher(run, arguments.a, *arguments.pairs, rule=rule_of(arguments), **options)
+    _write(matcher, arguments)
+    yield f"{arguments.output}: {matcher.rows:,} pairs of {arguments.a}"
+    yield f"{matcher.same:,} marked as the same: code distance below {matcher.decision.distance:.4g}"
+    yield from _what_it_does(matcher.decision, arguments, "pairs", "different pairs")
+
+
+def _write(chunks: Iterable[pd.DataFrame], arguments: Namespace) -> None:
     from invlearn.files import table_writer
-    from invlearn.inference import Rule, match_pairs
 
-    options = {"replica": arguments.replica}
-    rule = Rule.of(run, fpr=arguments.fpr, threshold=arguments.threshold, among=1, **options)
-    x, x_prime = arguments.pairs
-    count = same = 0
     with table_writer(arguments.output, escape_formulas=arguments.escape_formulas) as append:
-        options["drop_missing"] = arguments.drop_missing
-        for chunk in match_pairs(run, arguments.a, x, x_prime, rule=rule, **options):
+        for chunk in chunks:
             append(chunk)
-            count, same = count + len(chunk), same + int(chunk["same"].sum())
-    yield f"{arguments.output}: {count:,} pairs of {arguments.a}"
-    yield f"{same:,} marked as the same: code distance below {rule.distance:.4g}"
-    yield from _what_it_does(rule, arguments.fpr, "different pairs")
 
 
-def _what_it_does(rule: Rule, wanted: float, which: str) -> Iterator[str]:
-    """What a threshold does to validation pairs, and what follows for what is compared."""
-    chosen, among = rule.chosen, rule.among
-    if chosen is None:
+def _what_it_does(decision: Decision, arguments: Namespace, all_of: str, strangers: str) -> Iterator[str]:
+    """What a threshold does, by what validation pairs say."""
+    chosen, among = decision.chosen, decision.among
+    which = strangers.format(f"{among:,}")
+    if expected := decision.expected:
+        recall, precision = expected
+        how = "estimated; --prior sets it" if decision.estimated else "--prior"
+        has = f"of the {all_of} have a partner" if all_of == "rows" else f"of the {all_of} are the same"
+        yield f"prior: {_percent(decision.prior)} {has} ({how})"
+        yield f"expected: {recall:.1%} of the partners are found, {precision:.1%} of what is marked is right"
+    else:
+        yield f"no probabilities: {WITHOUT}"
+    if chosen is None or (arguments.threshold is not None and decision.model is None):
         return
-    rate, pairs = chosen.false_positive_rate, chosen.different_entities
-    of_pairs = f"none of {pairs:,} pairs of different entities" if pairs else "none of the different ones"
-    different = f"{_percent(rate)} of the different ones" if rate else of_pairs
-    yield f"in validation that finds {chosen.true_positive_rate:.1%} of the same pairs, and {different}"
+    if chosen.model is None:
+        rate, pairs = chosen.false_positive_rate, chosen.different_entities
+        of_pairs = f"none of {pairs:,} pairs of different entities" if pairs else "none of the different ones"
+        different = f"{_percent(rate)} of the different ones" if rate else of_pairs
+        yield f"in validation that finds {chosen.true_positive_rate:.1%} of the same pairs, and {different}"
     about, most = chosen.share(among), chosen.share(among, sure=0.95)
-    beyond = max(rate * among, 0 if rate else about) > wanted
-    more = f"; estimating {_percent(wanted)} needs more validation data" if beyond else ""
+    more = ""
+    if chosen.is_extrapolated:
+        more = f"; extrapolated from {chosen.different_entities:,} pairs of different entities"
+    elif chosen.model is None and max(
+        chosen.false_positive_rate * among, 0 if chosen.false_positive_rate else about
+    ) > (arguments.fpr):
+        more = f"; estimating {_percent(arguments.fpr)} needs more validation data"
     yield f"wrongly marked: about {_percent(about)} of {which} (at most {_percent(most)}, 95% sure){more}"
 
 

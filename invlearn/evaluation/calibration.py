@@ -11,7 +11,7 @@ import torch
 from scipy import special
 from torch import Tensor
 
-from invlearn.evaluation.fitting import ComparedPairs
+from invlearn.evaluation.compared import ComparedPairs
 from invlearn.evaluation.probability import DistanceModel
 
 __all__ = ["RATES", "Calibration", "Threshold"]

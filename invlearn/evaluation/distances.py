@@ -15,6 +15,9 @@ __all__ = ["Different", "Same"]
 
 Array = NDArray[np.float64]
 
+MOST = 1 - 1e-9
+"""Largest share of pairs for which a distance is asked."""
+
 LEAST = 1e-300
 """Least probability whose logarithm is taken."""
 
@@ -90,16 +93,20 @@ class Different:
             among: How many strangers a sample is compared with.
         """
         expected = among * np.asarray(share, dtype=float)
+        if among == 1:
+            return expected
         if math.isinf(self.dispersion):
             return -np.expm1(-expected)
         return -np.expm1(-self.dispersion * np.log1p(expected / self.dispersion))
 
     def share_for(self, rate: float, among: int) -> float:
         """The F for which ``any_closer`` is ``rate``."""
+        if among == 1:
+            return rate
         exponent = -math.log1p(-rate)
-        if math.isinf(self.dispersion):
-            return exponent / among
-        return self.dispersion * math.expm1(exponent / self.dispersion) / among
+        if not math.isinf(self.dispersion):
+            exponent = self.dispersion * math.expm1(exponent / self.dispersion)
+        return min(exponent / among, MOST)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in run.json."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from invlearn.data import DrawnPairs, Draws, HasLabels, Pairs
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.calibration import Calibration
-from invlearn.evaluation.fitting import ComparedPairs
+from invlearn.evaluation.compared import ComparedPairs
 from invlearn.evaluation.measured import HeldOut, Measured, encode_stack
 from invlearn.evaluation.metric import Metric
 from invlearn.evaluation.metrics import METRICS

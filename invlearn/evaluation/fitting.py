@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import optimize, special
 
-from invlearn.evaluation.distances import Array, Different, Same, log_gamma_log_pdf
+from invlearn.evaluation.compared import ComparedPairs
+from invlearn.evaluation.distances import LEAST, Array, Different, Same, log_gamma_log_pdf
 
-__all__ = ["ComparedPairs", "fit_different", "fit_same", "pooled"]
+__all__ = ["fit_different", "fit_same"]
 
 TAIL_PAIRS = 250
-"""Pairs of different entities in the tail that is fitted: more tell the shape better, fewer are all near."""
+"""Pairs of entities in the tail that is fitted: more have smaller errors, fewer are nearer to what is asked."""
 
 TAIL = (0.002, 0.5)
 """Least and largest share of the pairs of different entities that is fitted."""
@@ -25,6 +25,9 @@ FEWEST = 8
 CONVINCING = 10.0
 """Twice the gain in log likelihood, for each pair of entities, by which wrong labels are believed in."""
 
+ROUNDS = 50
+"""Of expectation-maximisation, at most."""
+
 UNEQUAL = 0.01
 """Share of pairs of different entities, the nearest, by which it is measured how unequal samples are."""
 
@@ -34,58 +37,72 @@ ALIKE = 1e3
 NARROW = 0.1
 """Least scale of log d² within entities."""
 
+FEWEST_OUTLIERS = -14.0
+"""Least log odds of an outlier."""
+
+STEP = 1e-3
+"""Of the logarithms of parameters, by which derivatives are taken."""
+
+SEARCH = {"maxiter": 2_000, "xatol": 1e-6, "fatol": 1e-12}
+"""Of Nelder and Mead."""
+
 
 @dataclass(frozen=True)
-class ComparedPairs:
-    """Pairs of samples and their code distances.
+class _Tail:
+    """The lower tail of a sample of x = d² with a gamma distribution; the parameters are log k and log θ.
 
     Args:
-        distance: ``(N,)``, float64.
-        same: Whether they are of one entity, ``(N,)``.
-        entities: Numbers of their entities, ``(2, N)``, from 0; of pairs that have nothing in common, numbers of their
-            own.
-        samples: Numbers of their samples, ``(2, N)``; likewise.
-        entity_pairs: How many pairs of different entities there are.
+        x: The values in the tail, ``(m,)``.
+        beyond: How many others there are.
+        limit: They exceed this.
     """
 
-    distance: Array
-    same: np.ndarray
-    entities: np.ndarray
-    samples: np.ndarray
-    entity_pairs: int
+    x: Array
+    beyond: int
+    limit: float
 
-    def where(self, chosen: np.ndarray) -> ComparedPairs:
-        """Some of them."""
-        parts = (part[..., chosen] for part in (self.distance, self.same, self.entities, self.samples))
-        return ComparedPairs(*parts, self.entity_pairs)
+    def log_pdf(self, parameters: Array) -> Array:
+        """Of log x, ``(m,)``."""
+        shape, scale = np.exp(parameters)
+        return shape * np.log(self.x / scale) - self.x / scale - special.gammaln(shape)
 
-    def at_least(self, distance: float) -> ComparedPairs:
-        """The same with smaller distances raised to this one."""
-        return replace(self, distance=np.maximum(self.distance, distance))
+    def log_beyond(self, parameters: Array) -> float:
+        """Log probability of a value beyond the limit."""
+        shape, scale = np.exp(parameters)
+        return math.log(max(float(special.gammaincc(shape, self.limit / scale)), LEAST))
 
+    def start(self) -> Array:
+        """Log k by the slope of the tail (Hill), and the θ that puts the right share into it."""
+        shape = min(max(len(self.x) / max(float(np.log(self.limit / self.x).sum()), 1e-9), 0.25), 1e3)
+        share = len(self.x) / (len(self.x) + self.beyond)
+        return np.log([shape, self.limit / max(float(special.gammaincinv(shape, share)), LEAST)])
 
-def pooled(parts: Sequence[ComparedPairs]) -> ComparedPairs:
-    """Pairs of several divisions of the same data, none of which have an entity in common."""
-    numbers = []
-    for ends in ([part.entities for part in parts], [part.samples for part in parts]):
-        starts = np.cumsum([0, *(int(each.max()) + 1 for each in ends[:-1])])
-        numbers.append(np.concatenate([each + start for each, start in zip(ends, starts, strict=True)], axis=1))
-    return ComparedPairs(
-        np.concatenate([part.distance for part in parts]),
-        np.concatenate([part.same for part in parts]),
-        *numbers,
-        sum(part.entity_pairs for part in parts),
-    )
+    def maximum(self, weight: Array, start: Array) -> Array:
+        """Parameters of maximum likelihood, where each in the tail has a weight, ``(m,)``."""
+        logs, values, count = float(weight @ np.log(self.x)), float(weight @ self.x), float(weight.sum())
+
+        def loss(parameters: Array) -> float:
+            parameters = np.clip(parameters, -50, 50)
+            shape, scale = np.exp(parameters)
+            inside = shape * (logs - count * parameters[1]) - values / scale - count * float(special.gammaln(shape))
+            return -(inside + self.beyond * self.log_beyond(parameters)) / (count + self.beyond)
+
+        return optimize.minimize(loss, start, method="Nelder-Mead", options=SEARCH).x
+
+    def scores(self, parameters: Array) -> tuple[Array, Array]:
+        """Gradients of the log likelihood: of each in the tail ``(m, 2)``, and of one beyond ``(2,)``."""
+        shape, scale = np.exp(parameters)
+        inside = np.stack([shape * (np.log(self.x / scale) - special.digamma(shape)), self.x / scale - shape], axis=1)
+        moves = STEP * np.eye(2)
+        ends = [(self.log_beyond(parameters + move), self.log_beyond(parameters - move)) for move in moves]
+        return inside, np.array([(up - down) / (2 * STEP) for up, down in ends])
 
 
 def fit_different(pairs: ComparedPairs, same: Same | None = None) -> Different | None:
-    """Fit the lower tail of the distances of different entities.
-
-    Distances beyond the tail count as censored. Standard errors allow for pairs that share an entity: they are those of
-    a sum over entities (Hájek's projection).
+    """Fit the lower tail of the distances of different entities; those beyond it count as censored.
 
     Args:
-        pairs: ComparedPairs of different entities.
+        pairs: Pairs of different entities.
         same: Distances within an entity. If given, some pairs may be in truth of one entity, and their share is
             estimated; where it does not convince, it is 0.
 
@@ -99,126 +116,81 @@ def fit_different(pairs: ComparedPairs, same: Same | None = None) -> Different |
     x = np.square(pairs.distance)
     limit = float(np.quantile(x, share))
     near = x <= limit
-    tail = x[near]
-    if len(np.unique(tail)) < FEWEST or limit <= tail.min():
+    tail = _Tail(x[near], int((~near).sum()), limit)
+    if len(np.unique(tail.x)) < FEWEST:
         return None
-    weight, mislabelled = np.ones(len(tail)), 0.0
-    start = _start(tail, x)
-    found = _maximum(tail, weight, n, limit, start)
+    genuine = np.ones(len(tail.x))
+    found = tail.maximum(genuine, tail.start())
     if same is not None:
-        of_same = same.log_pdf(np.sqrt(tail))
-        mixed = _with_wrong_labels(tail, of_same, n, limit, found)
-        gain = 2 * (mixed[2] - _likelihood(found, tail, weight, n, limit)) / (n / entity_pairs)
-        if gain > CONVINCING:
-            found, weight = mixed[0], mixed[1]
-            mislabelled = float((1 - weight).sum()) / n
-    covariance = _covariance(found, pairs, x, near, weight, limit)
+        found, genuine = _without_wrong_labels(tail, same, found, n / entity_pairs)
+    covariance = _covariance(tail, found, genuine, near, pairs.entities)
     if covariance is None:
         return None
-    shape, scale = np.exp(found)
-    power = 2 * float(weight.sum()) / float(weight @ np.log(limit / tail))
-    different = Different(
-        float(shape), float(scale), covariance, math.inf, power, share, entity_pairs, mislabelled
+    shape, scale = np.exp(found).tolist()
+    kept = np.ones(n, dtype=bool)
+    kept[near] = genuine > 0.5
+    return Different(
+        shape=shape,
+        scale=scale,
+        covariance=covariance,
+        dispersion=_dispersion(pairs.where(kept)),
+        power=2 * float(genuine.sum()) / float(genuine @ np.log(limit / tail.x)),
+        fitted=share,
+        entity_pairs=entity_pairs,
+        mislabelled=float((1 - genuine).sum()) / n,
     )
-    genuine = np.ones(n, dtype=bool)
-    genuine[np.flatnonzero(near)] = weight > 0.5
-    return replace(different, dispersion=_dispersion(pairs.where(genuine)))
 
 
-def _start(tail: Array, x: Array) -> Array:
-    """log k by the slope of the tail (Hill), log θ by the mean."""
-    slope = len(tail) / max(float(np.log(tail.max() / tail).sum()), 1e-9)
-    shape = min(max(slope, 0.25), 1e3)
-    return np.log([shape, float(x.mean()) / shape])
+def _without_wrong_labels(tail: _Tail, same: Same, start: Array, per_entities: float) -> tuple[Array, Array]:
+    """Parameters, and the probability of each in the tail that its label is right, by expectation-maximisation.
 
-
-def _likelihood(parameters: Array, tail: Array, weight: Array, n: int, limit: float) -> float:
-    """Log likelihood of log x where x is in the tail, of being beyond it for the others."""
-    shape, scale = np.exp(np.clip(parameters, -50, 50))
-    beyond = math.log(max(float(special.gammaincc(shape, limit / scale)), 1e-300))
-    inside = shape * np.log(tail / scale) - tail / scale - special.gammaln(shape)
-    return float(weight @ inside) + (n - len(tail)) * beyond
-
-
-def _maximum(tail: Array, weight: Array, n: int, limit: float, start: Array) -> Array:
-    logs, values, count = float(weight @ np.log(tail)), float(weight @ tail), float(weight.sum())
-
-    def loss(parameters: Array) -> float:
-        shape, scale = np.exp(np.clip(parameters, -50, 50))
-        beyond = math.log(max(float(special.gammaincc(shape, limit / scale)), 1e-300))
-        inside = shape * (logs - count * math.log(scale)) - values / scale - count * float(special.gammaln(shape))
-        return -(inside + (n - len(tail)) * beyond) / n
-
-    options = {"maxiter": 1_000, "xatol": 1e-6, "fatol": 1e-12}
-    return optimize.minimize(loss, start, method="Nelder-Mead", options=options).x
-
-
-def _with_wrong_labels(
-    tail: Array, of_same: Array, n: int, limit: float, start: Array
-) -> tuple[Array, Array, float]:
-    """Parameters, weights of the tail and log likelihood where some are of one entity, by expectation-maximisation."""
-    found, share = start, 1 / n
-    genuine = np.ones(len(tail))
-    # Start from those that are much likelier so.
-    for _ in range(50):
-        shape, scale = np.exp(found)
-        of_different = shape * np.log(tail / scale) - tail / scale - special.gammaln(shape)
-        odds = math.log(max(share, 1e-12)) + of_same - of_different
+    Args:
+        tail: Of pairs of different entities by their labels.
+        same: Distances within entities.
+        start: Parameters if all labels are right; they are returned unless others convince.
+        per_entities: Pairs of samples for each pair of entities: these stand or fall together.
+    """
+    n, of_same = len(tail.x) + tail.beyond, same.log_pdf(np.sqrt(tail.x))
+    found, share, genuine = start, 1 / n, np.ones(len(tail.x))
+    for _ in range(ROUNDS):
+        odds = math.log(max(share, LEAST)) + of_same - tail.log_pdf(found)
         genuine, before = special.expit(-odds), genuine
         share = float((1 - genuine).sum()) / n
-        found = _maximum(tail, genuine, n, limit, found)
+        found = tail.maximum(genuine, found)
         if np.abs(genuine - before).max() < 1e-3:
             break
-    shape, scale = np.exp(found)
-    of_different = shape * np.log(tail / scale) - tail / scale - special.gammaln(shape)
-    beyond = math.log(max(float(special.gammaincc(shape, limit / scale)), 1e-300))
-    inside = np.logaddexp(math.log1p(-share) + of_different, math.log(max(share, 1e-12)) + of_same)
-    return found, genuine, float(inside.sum()) + (n - len(tail)) * (beyond + math.log1p(-share))
+    mixed = np.logaddexp(math.log1p(-share) + tail.log_pdf(found), math.log(max(share, LEAST)) + of_same)
+    gain = float((mixed - tail.log_pdf(start)).sum())
+    gain += tail.beyond * (tail.log_beyond(found) + math.log1p(-share) - tail.log_beyond(start))
+    return (found, genuine) if 2 * gain / per_entities > CONVINCING else (start, np.ones(len(tail.x)))
 
 
 def _covariance(
-    found: Array, pairs: ComparedPairs, x: Array, near: np.ndarray, weight: Array, limit: float
+    tail: _Tail, found: Array, genuine: Array, near: np.ndarray, entities: np.ndarray
 ) -> tuple[float, float, float] | None:
-    """Variances of log k and log θ, and their covariance: the sandwich with the scores of entities."""
-    tail, step = x[near], 1e-4
+    """Variances of log k and log θ, and their covariance; None where the maximum is none.
 
-    def scores(parameters: Array) -> tuple[Array, Array]:
-        """Of each in the tail ``(m, 2)``, and of one beyond ``(2,)``."""
-        shape, scale = np.exp(parameters)
-        by_shape = shape * (np.log(tail / scale) - special.digamma(shape))
-        beyond = []
-        for axis in range(2):
-            ends = []
-            for sign in (1, -1):
-                moved = parameters.copy()
-                moved[axis] += sign * step
-                at, wide = np.exp(moved)
-                ends.append(math.log(max(float(special.gammaincc(at, limit / wide)), 1e-300)))
-            beyond.append((ends[0] - ends[1]) / (2 * step))
-        return weight[:, None] * np.stack([by_shape, tail / scale - shape], axis=1), np.array(beyond)
+    Pairs that share an entity are not independent: the errors are those of a sum over entities (Hájek's projection), in
+    the sandwich of Huber and White.
+    """
 
     def total(parameters: Array) -> Array:
-        inside, beyond = scores(parameters)
-        return inside.sum(0) + (len(x) - len(tail)) * beyond
+        inside, beyond = tail.scores(parameters)
+        return genuine @ inside + tail.beyond * beyond
 
-    moves = np.eye(2) * 1e-3
-    information = -np.stack([(total(found + move) - total(found - move)) / 2e-3 for move in moves])
-    inside, beyond = scores(found)
-    of_pairs = np.tile(beyond, (len(x), 1))
-    of_pairs[near] = inside
-    sums = np.stack([_sums(pairs.entities, of_pairs[:, axis]) for axis in range(2)])
-    if not np.isfinite(information).all() or np.linalg.eigvalsh((information + information.T) / 2)[0] <= 0:
+    moves = STEP * np.eye(2)
+    information = -np.stack([(total(found + move) - total(found - move)) / (2 * STEP) for move in moves])
+    information = (information + information.T) / 2
+    if not np.isfinite(information).all() or np.linalg.eigvalsh(information)[0] <= 0:
         return None
-    inverse = np.linalg.inv((information + information.T) / 2)
-    spread = inverse @ (sums @ sums.T) @ inverse
-    if not np.isfinite(spread).all():
-        return None
-    return float(spread[0, 0]), float(spread[1, 1]), float(spread[0, 1])
-
-
-def _sums(ends: np.ndarray, values: Array) -> Array:
-    """Sums over the pairs that each takes part in."""
-    return sum(np.bincount(end, values, ends.max() + 1) for end in ends)
+    inside, beyond = tail.scores(found)
+    of_pairs = np.tile(beyond[:, None], len(near))
+    of_pairs[:, near] = (genuine[:, None] * inside).T
+    size = int(entities.max()) + 1
+    of_entities = np.stack([sum(np.bincount(end, score, size) for end in entities) for score in of_pairs])
+    inverse = np.linalg.inv(information)
+    spread = inverse @ (of_entities @ of_entities.T) @ inverse
+    return (float(spread[0, 0]), float(spread[1, 1]), float(spread[0, 1])) if np.isfinite(spread).all() else None
 
 
 def _dispersion(pairs: ComparedPairs) -> float:
@@ -239,7 +211,7 @@ def _counts(pairs: ComparedPairs) -> tuple[float, float]:
     of, other = pairs.samples.ravel(), pairs.entities[::-1].ravel()
     _, counts = np.unique(of * (int(other.max()) + 1) + other, return_counts=True)
     number = np.bincount(of).astype(float)
-    return float(number.sum()), float((number**2).sum() - (counts.astype(float) ** 2).sum())
+    return float(number.sum()), float(np.square(number).sum() - np.square(counts.astype(float)).sum())
 
 
 def fit_same(distance: Array, entities: int, different: Different) -> tuple[Same, bool]:
@@ -253,27 +225,27 @@ def fit_same(distance: Array, entities: int, different: Different) -> tuple[Same
     Returns:
         The fit, and whether outliers convince.
     """
-    y = np.log(np.square(distance))
-    of_different = different.log_pdf(distance)
-    low, middle, high = np.quantile(y, [0.16, 0.5, 0.84])
-    spread = max((high - low) / 2, NARROW)
+    y, of_different = np.log(np.square(distance)), different.log_pdf(distance)
 
-    def likelihood(parameters: Array) -> float:
+    def loss(parameters: Array) -> float:
         centre, log_spread, skew, odds = parameters
-        if not (math.log(NARROW) <= log_spread < 5 and abs(skew) < 3 and -14 < odds < 0):
-            return -math.inf
-        of_same = log_gamma_log_pdf(y, centre, math.exp(log_spread), skew)
+        if not (math.log(NARROW) <= log_spread < 5 and abs(skew) < 3 and FEWEST_OUTLIERS <= odds < 0):
+            return math.inf
         share = special.expit(odds)
-        return float(np.logaddexp(np.log1p(-share) + of_same, np.log(share) + of_different).sum())
+        of_same = log_gamma_log_pdf(y, centre, math.exp(log_spread), skew)
+        return -float(np.logaddexp(np.log1p(-share) + of_same, np.log(share) + of_different).mean())
 
-    options = {"maxiter": 2_000, "xatol": 1e-5, "fatol": 1e-8}
-    start = np.array([middle, math.log(spread) + 1e-9, 0.3, -5.0])
-    found = optimize.minimize(lambda p: -likelihood(p) / len(y), start, method="Nelder-Mead", options=options).x
+    low, middle, high = np.quantile(y, [0.16, 0.5, 0.84])
+    start = np.array([middle, math.log(max((high - low) / 2, NARROW) * 1.01), 0.3, -5.0])
+    found = optimize.minimize(loss, start, method="Nelder-Mead", options=SEARCH)
     without = optimize.minimize(
-        lambda p: -likelihood(np.append(p, -13.9)) / len(y), found[:3], method="Nelder-Mead", options=options
+        lambda parameters: loss(np.append(parameters, FEWEST_OUTLIERS)),
+        found.x[:3],
+        method="Nelder-Mead",
+        options=SEARCH,
     )
-    per_entity = max(1.0, len(y) / entities)
-    convinces = 2 * (likelihood(found) + without.fun * len(y)) / per_entity > CONVINCING
+    convinces = 2 * (without.fun - found.fun) * min(len(y), entities) > CONVINCING
+    centre, log_spread, skew, odds = found.x.tolist()
     # So few entities cannot exclude rarer outliers (Laplace's rule of succession).
-    outliers = max(float(special.expit(found[3])), 1 / (entities + 2))
-    return Same(float(found[0]), float(np.exp(found[1])), float(found[2]), outliers, entities), convinces
+    outliers = max(float(special.expit(odds)), 1 / (entities + 2))
+    return Same(centre, math.exp(log_spread), skew, outliers, entities), convinces

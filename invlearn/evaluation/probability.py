@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from invlearn.evaluation.compared import ComparedPairs
 from invlearn.evaluation.distances import Array, Different, Same
-from invlearn.evaluation.fitting import ComparedPairs, fit_different, fit_same
+from invlearn.evaluation.fitting import fit_different, fit_same
 
 __all__ = ["DistanceModel"]
 
@@ -82,7 +83,7 @@ class DistanceModel:
         return (1 - self.outliers) * self.same.cdf(d) + self.outliers * self.different.cdf(d)
 
     def log_ratio(self, distance: ArrayLike) -> Array:
-        """Logarithm of how much likelier a distance is within an entity than between two; it falls with the distance."""
+        """Logarithm of how much likelier a distance is within an entity than between two; it never rises with it."""
         grid, ratio = self._table
         return np.interp(np.log(np.maximum(distance, self.floor)), grid, ratio)
 
@@ -148,6 +149,22 @@ class DistanceModel:
             if abs(prior - before) < 1e-6:
                 break
         return min(max(prior, 1 / (n + 2)), 1 - 1 / (n + 2))
+
+    def expected(self, distance: float, *, prior: float, among: int = 1) -> tuple[float, float]:
+        """What comes of taking the nearest of ``among`` for a partner where it is closer than a distance.
+
+        Returns:
+            Share of the partners that are found (recall), and share of those taken that are right (precision).
+        """
+        grid = np.exp(np.linspace(np.log(self.floor), np.log(max(distance, self.floor)), GRID))
+        beaten = self.different.any_closer(self.different.cdf(grid), among)
+        of_same = np.diff(self.recall(grid), prepend=0.0)
+        recall = float((of_same * (1 - beaten)).sum())
+        wrong = float((np.diff(beaten, prepend=0.0) * (1 - prior * self.recall(grid))).sum())
+        if among == 1:  # one other is of the same entity or not
+            recall, wrong = float(self.recall(distance)), (1 - prior) * float(self.different.cdf(distance))
+        right = prior * recall
+        return recall, right / (right + wrong) if right + wrong > 0 else 1.0
 
     def distance_at(self, probability: float, *, prior: float, among: int = 1, nearest: bool = False) -> float:
         """The largest distance at which the probability is at least this; 0 if there is none."""

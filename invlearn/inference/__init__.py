@@ -1,16 +1,23 @@
 """What a trained run is used for, on files or data frames: codes, partners, scores, exports."""
 
+from invlearn.inference.clusters import Clustering, cluster
+from invlearn.inference.decision import Decision, Rule
 from invlearn.inference.embed import embed, embed_chunks
 from invlearn.inference.evaluate import Evaluation, evaluate, measure
 from invlearn.inference.export import export_run
-from invlearn.inference.match import Matcher, Rule, match, match_pairs
+from invlearn.inference.match import Matcher, match
+from invlearn.inference.pairs import PairMatcher, match_pairs
 from invlearn.inference.suspects import suspects
 from invlearn.runs.trained import load_run
 
 __all__ = [
+    "Clustering",
+    "Decision",
     "Evaluation",
     "Matcher",
+    "PairMatcher",
     "Rule",
+    "cluster",
     "embed",
     "embed_chunks",
     "evaluate",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from invlearn.files.columns import Checked
 
-__all__ = ["Coded", "coded_chunks"]
+__all__ = ["Coded", "CodedTable", "coded_chunks"]
 
 UNITS = 5
 """Samples get a warning if they are this many times larger, or smaller, than those trained on."""
@@ -46,6 +46,30 @@ class Coded(NamedTuple):
     """Invariant codes of their samples, ``(n, C)`` where a row is one."""
     variant: np.ndarray
     """Variant codes."""
+
+
+class CodedTable:
+    """The chunks of a table, to be gone through any number of times; the first is encoded in advance.
+
+    Args:
+        chunks: Begins to encode it anew.
+
+    Attributes:
+        first: The first chunk.
+    """
+
+    def __init__(self, chunks: Callable[[], Iterator[Coded]]):
+        self._again = chunks
+        self._begun: Iterator[Coded] | None = chunks()
+        self.first = next(self._begun)
+
+    def __iter__(self) -> Iterator[Coded]:
+        begun, self._begun = self._begun, None
+        if begun is None:
+            yield from self._again()
+        else:
+            yield self.first
+            yield from begun
 
 
 def coded_chunks(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 
 from invlearn.errors import UserError
+from invlearn.evaluation.reliability import Reliability
 from invlearn.files import Dropping, SampleFile, StoredTable, held_out, open_table
 from invlearn.inference.embed import Source
 from invlearn.runs.trained import TrainedRun
@@ -25,17 +26,32 @@ class Evaluation:
         baselines: What the best constant prediction gets.
         report: What was found in the file, in lines.
         is_training_file: Whether that is the file that was trained on.
+        reliability: How well each replica's probabilities hold; None where it has none.
     """
 
     metrics: list[dict[str, Any]]
     baselines: list[dict[str, Any]]
     report: Sequence[str] = ()
     is_training_file: bool = False
+    reliability: Sequence[Reliability | None] = ()
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """A dict for each replica: metrics, and ``pairs.``, ``nearest.`` and ``matching.`` of its probabilities."""
+        return [
+            {**metrics, **(_flat(reliability) if reliability else {})}
+            for metrics, reliability in zip(self.metrics, self.reliability, strict=True)
+        ]
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each replica; baselines as ``baseline.<metric>``."""
         baselines = pd.DataFrame(self.baselines).add_prefix("baseline.")
-        return pd.concat([pd.DataFrame(self.metrics), baselines], axis=1).rename_axis("replica")
+        return pd.concat([pd.DataFrame(self.to_dicts()), baselines], axis=1).rename_axis("replica")
+
+
+def _flat(reliability: Reliability) -> dict[str, Any]:
+    parts = asdict(reliability)
+    numbers = {f"matching.{name}": parts.pop(name) for name in ("among", "prior")}
+    return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()} | numbers
 
 
 def evaluate(
@@ -65,7 +81,7 @@ def measure(
     if table is None:
         if entity is not None:
             raise UserError("evaluate: --entity names a column of a file; give the file too")
-        return Evaluation(*run.evaluate())
+        return Evaluation(*run.evaluate(), reliability=run.reliability())
     opened, spec = open_table(table), run.experiment.spec
     known = isinstance(opened, StoredTable) and isinstance(spec, SampleFile) and opened.fingerprint == spec.fingerprint
     if not run.experiment.loss.trains_encoder:
@@ -73,4 +89,4 @@ def measure(
     gaps = run.stack.gaps
     how = Dropping(drop, "--drop {}", fills=gaps is not None)
     data = held_out(spec, opened, entity=entity, drop=how, gaps=gaps)
-    return Evaluation(*run.evaluate(data), data.report, known)
+    return Evaluation(*run.evaluate(data), data.report, known, run.reliability(data))

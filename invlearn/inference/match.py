@@ -1,55 +1,29 @@
-"""Which rows are the same entity: nearest partners among many rows, or a verdict for each given pair."""
+"""Which rows are the same entity: the nearest partners among many rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 
 from invlearn.errors import UserError
-from invlearn.evaluation.calibration import Threshold
 from invlearn.files import CHUNK, Table, open_table
-from invlearn.inference.columns import Choice, columns_of, columns_of_pairs
+from invlearn.inference.assignment import assign
+from invlearn.inference.columns import Choice, columns_of
+from invlearn.inference.decision import Rule
 from invlearn.inference.embed import Source
-from invlearn.inference.encoding import Coded, coded_chunks
+from invlearn.inference.encoding import Coded, CodedTable, coded_chunks
 from invlearn.inference.search import NearestCodes
 from invlearn.runs.trained import TrainedRun
 
-__all__ = ["Matcher", "Rule", "match", "match_pairs"]
+__all__ = ["Matcher", "gather", "match"]
 
-OWN = ("row", "match_row", "rank", "distance", "same")
+OWN = ("row", "match_row", "rank", "distance", "same", "probability")
 """Columns of the result beside those of both tables."""
 
-
-@dataclass(frozen=True)
-class Rule:
-    """When two rows count as the same entity.
-
-    Args:
-        distance: Their codes are closer than this.
-        among: With how many others a row is compared.
-        chosen: What that does to validation pairs; None where the distance was given.
-    """
-
-    distance: float
-    among: int
-    chosen: Threshold | None
-
-    @classmethod
-    def of(cls, run: TrainedRun, *, fpr: float, threshold: float | None, among: int, replica: int | None) -> Rule:
-        """The distance that is given, or else the one for a false-positive rate.
-
-        Raises:
-            UserError: One of them is out of range, or the run has no thresholds.
-        """
-        if threshold is not None:
-            if not threshold > 0:
-                raise UserError(f"match: --threshold must be above 0, got {threshold}")
-            return cls(threshold, among, None)
-        chosen = run.threshold(fpr, among=among, replica=replica)
-        return cls(chosen.distance, among, chosen)
+CANDIDATES = 16
+"""Nearest rows of B that a row of A may be assigned to."""
 
 
 def match(
@@ -59,7 +33,11 @@ def match(
     *,
     k: int = 1,
     fpr: float = 0.01,
+    fnr: float | None = None,
+    cost: float | None = None,
     threshold: float | None = None,
+    prior: float | None = None,
+    one_to_one: bool = False,
     features: Choice = None,
     drop_missing: bool = False,
     replica: int | None = None,
@@ -72,14 +50,18 @@ def match(
         b: The rows to find them among; without it, the other rows of A.
         k: How many for each, at least 1.
         fpr: Acceptable share of false matches among rows of A without a partner.
+        fnr: Acceptable share of partners that are further apart, instead of ``fpr``.
+        cost: What a false match costs, where missing a partner costs 1, instead of ``fpr``.
         threshold: Code distance below which rows are the same, instead of ``fpr``.
+        prior: Share of the rows of A that have a partner; by default it is estimated.
+        one_to_one: No row is the same as two: rows of A are assigned to rows of B.
         features: Names of the features, or the prefix of their names; by default as in training.
         drop_missing: Leave out rows in which a feature is missing, instead of filling them.
         replica: Which replica encodes; by default the best by validation loss.
 
     Returns:
-        ``row`` and ``match_row``, counted from 1, ``rank``, ``distance``, ``same``, then the columns of A that are no
-        features, and those of B with ``match_`` before their names.
+        ``row`` and ``match_row``, counted from 1, ``rank``, ``distance``, ``same``, ``probability`` (if the run has
+        what it takes), then the columns of A that are no features, and those of B with ``match_`` before their names.
 
     Raises:
         UserError: A table cannot be used, or a setting is out of range.
@@ -87,19 +69,30 @@ def match(
     Example:
         ``match(invlearn.load_run("outputs/mine"), "a.csv", "b.csv").query("same")``
     """
-    options = {"k": k, "fpr": fpr, "threshold": threshold}
-    matcher = Matcher(run, a, b, **options, features=features, drop_missing=drop_missing, replica=replica)
+    matcher = Matcher(
+        run,
+        a,
+        b,
+        k=k,
+        rule=Rule(fpr, fnr, cost, threshold, prior),
+        one_to_one=one_to_one,
+        features=features,
+        drop_missing=drop_missing,
+        replica=replica,
+    )
     return pd.concat(matcher, ignore_index=True)
 
 
 class Matcher:
-    """Like ``match``, whose arguments it takes, but yields a data frame for each chunk of A.
+    """Like ``match``, but takes a ``Rule``, and yields a data frame for each chunk of A.
+
+    One to one, A is held in memory whole, as B is.
 
     Attributes:
-        rule: When two rows count as the same.
+        decision: When two rows count as the same.
         gallery_size: Rows to choose from.
         rows: Rows of A that were matched so far.
-        same: How many of them are the same entity as their nearest.
+        same: How many of them have a row that is the same.
         agreement: Share of queries for which an approximate search found the nearest; None where it is exhaustive.
     """
 
@@ -110,15 +103,18 @@ class Matcher:
         b: Source | None = None,
         *,
         k: int = 1,
-        fpr: float = 0.01,
-        threshold: float | None = None,
+        rule: Rule | None = None,
+        one_to_one: bool = False,
         features: Choice = None,
         drop_missing: bool = False,
         replica: int | None = None,
     ):
+        rule = rule or Rule()
         if not isinstance(k, int) or k < 1:
             raise UserError(f"match: -k must be at least 1, got {k}")
-        Rule.of(run, fpr=fpr, threshold=threshold, among=1, replica=replica)  # what is wrong, before a file is encoded
+        if one_to_one and (b is None or k > 1):
+            raise UserError("match: --one-to-one assigns each row of A to one row of B; it takes a B, and no -k")
+        rule.check(run, replica=replica)
         tables = [open_table(source) for source in (a, b) if source is not None]
         for table in tables:
             _check_names(table)
@@ -128,15 +124,17 @@ class Matcher:
             columns = columns_of(run, table, features)
             return coded_chunks(run, table, columns, drop_missing=drop_missing, replica=replica)
 
-        self._gallery = _gather(coded(among))
-        self._queries = (lambda: coded(tables[0])) if b is not None else None
-        self._k = k
+        self._gallery = gather(coded(among))
+        self._k, self._one_to_one = k, one_to_one
         self.gallery_size = len(self._gallery.rows)
         others = max(0, self.gallery_size - (b is None))
         if others < k:
             raise UserError(f"{among}: {others} rows to choose from, fewer than the {k} asked for with -k")
-        self.rule = Rule.of(run, fpr=fpr, threshold=threshold, among=others, replica=replica)
         self._search = NearestCodes(self._gallery.invariant)
+        self._queries: Iterable[Coded] | None = None
+        if b is not None:
+            self._queries = [gather(coded(tables[0]))] if one_to_one else CodedTable(lambda: coded(tables[0]))
+        self.decision = rule.decide(run, self._first_distances(), among=others, replica=replica)
         self.rows = self.same = 0
 
     @property
@@ -144,51 +142,35 @@ class Matcher:
         """Share of queries for which an approximate search found the nearest."""
         return self._search.agreement
 
+    def _first_distances(self) -> np.ndarray:
+        """Distances to their nearest of rows spread over the first chunk, which estimate the prior."""
+        first = self._gallery
+        if self._queries is not None:
+            first = self._queries.first if isinstance(self._queries, CodedTable) else next(iter(self._queries))
+        step = 1 + len(first.rows) // CHUNK
+        chosen = np.arange(0, len(first.rows), step)
+        own = None if self._queries is not None else chosen
+        return self._search.nearest(first.invariant[chosen], 1, own=own)[0][:, 0]
+
     def __iter__(self) -> Iterator[pd.DataFrame]:
         self.rows = self.same = 0
-        for chunk in self._queries() if self._queries else _in_chunks(self._gallery):
-            own = None if self._queries else np.arange(self.rows, self.rows + len(chunk.rows))
-            distances, indices = self._search.nearest(chunk.invariant, self._k, own=own)
+        for chunk in self._queries if self._queries is not None else _in_chunks(self._gallery):
+            own = None if self._queries is not None else np.arange(self.rows, self.rows + len(chunk.rows))
+            k = min(CANDIDATES, self.gallery_size) if self._one_to_one else self._k
+            distances, indices = self._search.nearest(chunk.invariant, k, own=own)
+            probability = self.decision.probability(distances) if self.decision.model else None
+            same = distances < self.decision.distance
+            if self._one_to_one:
+                chosen, assigned = assign(distances, indices, self.decision.distance)
+                at = np.arange(len(chosen)), chosen
+                distances, indices, same = distances[at][:, None], indices[at][:, None], assigned[:, None]
+                probability = None if probability is None else probability[at][:, None]
             self.rows += len(chunk.rows)
-            self.same += int((distances[:, 0] < self.rule.distance).sum())
-            yield _matches(chunk, self._gallery, distances, indices, self.rule.distance)
-
-
-def match_pairs(
-    run: TrainedRun,
-    table: Source,
-    x: str | Sequence[str],
-    x_prime: str | Sequence[str],
-    *,
-    rule: Rule,
-    drop_missing: bool = False,
-    replica: int | None = None,
-) -> Iterator[pd.DataFrame]:
-    """Whether the two samples in each row are the same entity, in chunks.
-
-    Args:
-        run: A trained run.
-        table: The pairs, one a row.
-        x: Names of the columns of the first sample, or their prefix.
-        x_prime: Likewise of the second.
-        rule: When they count as the same.
-        drop_missing: Leave out rows in which a feature is missing, instead of filling them.
-        replica: Which replica encodes; by default the best by validation loss.
-
-    Yields:
-        The columns that are no features, then ``distance`` and ``same``.
-
-    Raises:
-        UserError: The table cannot be used.
-    """
-    opened = open_table(table)
-    columns = columns_of_pairs(run, opened, x, x_prime)
-    if taken := next((name for name in ("distance", "same") if name in columns.others), None):
-        raise UserError(f"{opened}: a column is named {taken}, as a column of the result would be")
-    for chunk in coded_chunks(run, opened, columns, drop_missing=drop_missing, replica=replica):
-        distance = np.linalg.norm(chunk.invariant[0::2] - chunk.invariant[1::2], axis=1)
-        found = pd.DataFrame({"distance": distance, "same": distance < rule.distance})
-        yield pd.concat([chunk.others.reset_index(drop=True), found], axis=1)
+            self.same += int(same[:, 0].sum())
+            found = {"distance": distances, "same": same}
+            if probability is not None:
+                found["probability"] = probability.astype(np.float32)
+            yield _matches(chunk, self._gallery, indices, found)
 
 
 def _check_names(table: Table) -> None:
@@ -198,7 +180,7 @@ def _check_names(table: Table) -> None:
             raise UserError(f"{table}: a column is named {name}, as a column of the matches would be")
 
 
-def _gather(chunks: Iterator[Coded]) -> Coded:
+def gather(chunks: Iterator[Coded]) -> Coded:
     """All chunks as one, without variant codes."""
     rows, others, invariant = zip(*((chunk.rows, chunk.others, chunk.invariant) for chunk in chunks), strict=True)
     codes = np.concatenate(invariant)
@@ -211,17 +193,16 @@ def _in_chunks(coded: Coded) -> Iterator[Coded]:
         yield Coded(coded.rows[cut], coded.others[cut], coded.invariant[cut], coded.variant[cut])
 
 
-def _matches(chunk: Coded, gallery: Coded, distances: np.ndarray, indices: np.ndarray, limit: float) -> pd.DataFrame:
-    """The columns of A, those of its matches in B, and what makes them that; k rows for each of A."""
+def _matches(chunk: Coded, gallery: Coded, indices: np.ndarray, found: dict[str, np.ndarray]) -> pd.DataFrame:
+    """The columns of A, those of its matches in B, and what was found, ``(n, k)`` each; k rows for each of A."""
     k = indices.shape[1]
     ours = chunk.others.iloc[np.repeat(np.arange(len(chunk.rows)), k)].reset_index(drop=True)
     theirs = gallery.others.iloc[indices.ravel()].reset_index(drop=True).add_prefix("match_")
-    found = {
+    columns = {
         "row": np.repeat(chunk.rows, k),
         "match_row": gallery.rows[indices.ravel()],
         "rank": np.tile(np.arange(1, k + 1), len(chunk.rows)),
-        "distance": distances.ravel(),
-        "same": distances.ravel() < limit,
+        **{name: values.ravel() for name, values in found.items()},
     }
-    table = pd.concat([pd.DataFrame(found), ours, theirs], axis=1)
+    table = pd.concat([pd.DataFrame(columns), ours, theirs], axis=1)
     return table[indices.ravel() >= 0]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from invlearn.evaluation.calibration import Calibration
+from invlearn.evaluation.compared import pooled
 from invlearn.evaluation.evaluate import compared_pairs
-from invlearn.evaluation.fitting import pooled
 from invlearn.files import Prepared
 from invlearn.runs.record import compared, described
 from invlearn.runs.trained import TrainedRun

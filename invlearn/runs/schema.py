@@ -27,6 +27,10 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
@@ -63,18 +67,18 @@ def _is_model(value: object) -> bool:
     same, different = value["same"], value["different"]
     if not (isinstance(same, Mapping) and isinstance(different, Mapping)):
         return False
-    of_same = ("centre", "spread", "skew", "outliers", "entities")
-    of_different = ("shape", "scale", "power", "fitted", "entity_pairs", "mislabelled")
-    positive = (value["floor"], same.get("spread"), *(different.get(name) for name in ("shape", "scale", "fitted")))
+    numbers = ("skew", "power", "mislabelled")
+    positive = ("spread", "outliers", "entities", "shape", "scale", "fitted", "entity_pairs")
+    parts = {"centre", *numbers, *positive, "covariance", "dispersion"}
+    both = {**same, **different}
     return (
-        {*same} == {*of_same}
-        and {*different} == {*of_different, "covariance", "dispersion"}
-        and all(_is_number(same[name]) for name in of_same)
-        and all(_is_number(different[name]) for name in of_different)
-        and all(_is_number(number) and number > 0 for number in positive)
-        and _are(_is_number)(different["covariance"])
-        and len(different["covariance"]) == 3
-        and _or_none(_is_number)(different["dispersion"])
+        {*both} == parts
+        and all(_is_number(both[name]) for name in ("centre", *numbers))
+        and all(map(_is_positive, (value["floor"], *(both[name] for name in positive))))
+        and both["outliers"] < 1
+        and _are(_is_number)(both["covariance"])
+        and len(both["covariance"]) == 3
+        and _or_none(_is_positive)(both["dispersion"])
     )
 
 

@@ -17,7 +17,8 @@ from invlearn.encoder import InvariantEncoder
 from invlearn.errors import DamagedError, UserError
 from invlearn.evaluation.calibration import Calibration, Threshold
 from invlearn.evaluation.evaluate import evaluate
-from invlearn.evaluation.measured import HeldOut
+from invlearn.evaluation.measured import HeldOut, encode_stack
+from invlearn.evaluation.reliability import Reliability, measure_reliability
 from invlearn.evaluation.verdict import Verdict
 from invlearn.files import Prepared, SampleFile, Scale
 from invlearn.nn import AutoEncoder, Gaps
@@ -170,8 +171,14 @@ class TrainedRun:
         """
         return self.encoder(replica).decode(z_invariant, z_variant)
 
+    def is_calibrated(self, replica: int | None = None) -> bool:
+        """Whether there is a calibration of a replica."""
+        if self.directory.unfinished():
+            return False
+        return self.directory.record()["replicas"][self._chosen(replica)].get("calibration") is not None
+
     def calibration(self, replica: int | None = None) -> Calibration:
-        """Thresholds on code distances, of one replica, by default the best by validation loss.
+        """What code distances say, of one replica, by default the best by validation loss.
 
         Raises:
             UserError: The run has none, or there is no such replica.
@@ -239,6 +246,26 @@ class TrainedRun:
         # A replica that diverged at once has learned nothing worth a number, as in run.json.
         learned = [row if self._has_learned(replica) else dict.fromkeys(row) for replica, row in enumerate(metrics)]
         return learned, baselines
+
+    def reliability(self, data: Prepared | None = None) -> list[Reliability | None]:
+        """How well each replica's probabilities and stated rates hold on unseen entities.
+
+        Args:
+            data: What to measure on, its test split; by default what the run was trained on, which holds some out.
+
+        Returns:
+            None for a replica without a model of distances, or with too few entities.
+        """
+        experiment = self.experiment if data is None else self.experiment.on(data)
+        found: list[Reliability | None] = [None] * self.replicas
+        if not any(self.is_calibrated(replica) for replica in range(self.replicas)):
+            return found
+        parts = experiment.draws(self.device).query_and_gallery()
+        codes = [encode_stack(self.stack, part).double().cpu().numpy() for part in parts]
+        for replica, (queries, gallery) in enumerate(zip(*codes, strict=True)):
+            if self.is_calibrated(replica):
+                found[replica] = measure_reliability(self.calibration(replica), queries, gallery)
+        return found
 
 
 def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()) -> TrainedRun:

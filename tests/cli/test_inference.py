@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from invlearn.cli import main
+from invlearn.runs.directory import RunDirectory
 from tests.support.errors import assert_error_line, assert_line, has_line, names, naming
 from tests.support.own_data import entity_table, pair_table, write
 from tests.support.runs import set_status
@@ -82,14 +83,58 @@ def test_matches_are_the_same_entities(folder: Path, tmp_path: Path, capsys) -> 
     a, b = (pd.read_csv(file, dtype=str) for file in files)
     assert nearest["id"].tolist() == a["id"].tolist()
     assert nearest["match_id"].tolist() == b["id"].to_numpy()[nearest["match_row"].astype(int) - 1].tolist()
-    record = json.loads((folder / "run" / "run.json").read_text())
-    kept = record["replicas"][record["best_replica"]]["calibration"]
-    threshold = max(
-        distance
-        for distance, rate in zip(kept["threshold"], kept["false_positive_rate"], strict=True)
-        if rate * 150 <= 0.3
-    )
+    import invlearn
+
+    threshold = invlearn.load_run(folder / "run").threshold(0.3, among=150).distance
     assert ((matches["distance"].astype(float) < threshold) == (matches["same"] == "True")).all()
+    probability = nearest["probability"].astype(float)
+    right = nearest["id"] == nearest["match_id"]
+    assert probability[right].mean() > 0.5 > probability[~right].mean()
+
+
+def test_probabilities_follow_the_prior_and_thresholds_the_cost(folder: Path, tmp_path: Path, capsys) -> None:
+    files = [str(folder / name) for name in ("a.csv", "b.csv")]
+
+    def matched(*words: str) -> pd.DataFrame:
+        assert main(["match", str(folder / "run"), *files, "-o", str(tmp_path / "m.csv"), *words]) == 0
+        return pd.read_csv(tmp_path / "m.csv")
+
+    low, high = matched("--prior", "0.05"), matched("--prior", "0.9")
+    assert_line(capsys.readouterr().out, "prior", "5%", "--prior")
+    assert (low["probability"] <= high["probability"]).all()
+    assert low["probability"].mean() < high["probability"].mean()
+    dear, cheap = matched("--cost", "20"), matched("--cost", "0.2")
+    assert dear["same"].sum() < cheap["same"].sum()
+    assert (dear["probability"][dear["same"]] > 0.94).all()
+    few, many = matched("--fnr", "0.5"), matched("--fnr", "0.01")
+    assert few["same"].sum() < many["same"].sum()
+
+
+def test_a_run_without_probabilities_matches_by_what_was_counted(folder: Path, tmp_path: Path, capsys) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder / "run", run)
+    record = json.loads((run / "run.json").read_text())
+    for replica in record["replicas"]:
+        del replica["calibration"]["model"]
+    record.pop("digest", None)
+    RunDirectory(run).write_record(record)
+    files = [str(folder / name) for name in ("a.csv", "b.csv")]
+    words = ["match", str(run), *files, "-o", str(tmp_path / "m.csv")]
+    assert main([*words, "--fpr", "0.3"]) == 0
+    out = capsys.readouterr().out
+    assert_line(out, "no probabilities", "train it again")
+    about, at_most = told_rates(out, among=150)
+    assert about < at_most
+    matches = pd.read_csv(tmp_path / "m.csv")
+    assert "probability" not in matches
+    kept = record["replicas"][record["best_replica"]]["calibration"]
+    rates = zip(kept["threshold"], kept["false_positive_rate"], strict=True)
+    threshold = max(distance for distance, rate in rates if rate * 150 <= 0.3)
+    assert ((matches["distance"] < threshold) == matches["same"]).all()
+    assert main([*words, "--cost", "1"]) == 2
+    assert_error_line(capsys.readouterr().err, key="dataset.valid_share", file=run)
+    assert main(["evaluate", str(run), str(folder / "both.parquet")]) == 0
+    assert not has_line(capsys.readouterr().out, "probabilities")
 
 
 def told_rates(out: str, among: int | None) -> tuple[float, float]:
@@ -125,10 +170,10 @@ def test_rows_without_a_partner_are_rarely_matched(tmp_path: Path, capsys) -> No
     assert matches["same"][:100].mean() <= at_most / 100 + 0.02
     assert matches["same"][100:].mean() > 0.7
     assert main([*matching, "--fpr", "0.0001"]) == 0
-    assert_line(capsys.readouterr().out, "0.01%", "more validation data")
+    assert_line(capsys.readouterr().out, "0.01%", "extrapolated")
     assert main([*matching, "--threshold", "1e-9"]) == 0
     assert not pd.read_csv(tmp_path / "m.csv")["same"].any()
-    assert "%" not in capsys.readouterr().out  # no rate is told
+    assert_line(capsys.readouterr().out, "expected", "0.0%")
 
 
 def test_the_rows_of_one_file_are_matched_with_each_other(folder: Path, tmp_path: Path, capsys) -> None:
@@ -209,6 +254,10 @@ def test_a_run_is_measured_on_another_file(folder: Path, capsys) -> None:
     assert_line(err, "samples.csv", "trained")
     assert_line(out, "recall_at_1", 200)
     assert measured[0]["recall_at_1"] > 0.8
+    assert measured[0]["pairs.calibration_error"] < 0.1
+    assert measured[0]["nearest.log_loss"] < measured[0]["nearest.constant_log_loss"]
+    assert_line(out, "pairs", "half")
+    assert_line(out, "match --fpr 0.01", 100)
     assert main(["evaluate", str(folder / "run")]) == 0
 
 
@@ -268,7 +317,7 @@ def test_given_pairs_are_judged(tmp_path: Path, capsys, monkeypatch: pytest.Monk
     about, at_most = told_rates(out, among=None)
     assert about < at_most
     verdicts = pd.read_csv("verdicts.csv")
-    assert list(verdicts.columns) == ["truth", "distance", "same"]
+    assert list(verdicts.columns) == ["truth", "distance", "same", "probability"]
     same = verdicts["truth"] == 0
     assert verdicts["same"][~same].mean() < 0.15
     assert verdicts["same"][same].mean() > 0.7
@@ -297,6 +346,10 @@ def test_given_pairs_are_judged(tmp_path: Path, capsys, monkeypatch: pytest.Monk
         (["embed", "{run}", "{taken}", "-o", "z.csv"], names(file="taken.csv", also=["column", "z_0"])),
         (["embed", "{run}", "{a}", "-o", "z.csv", "--replica", "2"], names(key="replica", value=[0, 1, 2])),
         (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--fpr", "1.3"], names(value=[0, 1, 1.3])),
+        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--prior", "1"], names(key="--prior", value=[0, 1, 1.0])),
+        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--cost", "0"], names(file="run", value=[0, 0.0])),
+        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--fnr", "1"], names(file="run", value=[0, 1, 1.0])),
+        (["match", "{run}", "{a}", "-o", "m.csv", "--one-to-one"], names(key=["--one-to-one", "B", "-k"])),
         (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--threshold", "0"], names(key="--threshold", value=[0, 0.0])),
         (
             ["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--pairs", "x_", "y_"],

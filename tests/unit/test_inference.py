@@ -14,8 +14,7 @@ from invlearn.cli import main
 from invlearn.errors import UserError
 from invlearn.files import open_table
 from invlearn.files.table import FileTable
-from invlearn.inference import embed, embed_chunks, evaluate, match, match_pairs
-from invlearn.inference.match import Matcher, Rule
+from invlearn.inference import Matcher, Rule, embed, embed_chunks, evaluate, match, match_pairs
 from invlearn.runs.trained import TrainedRun
 from tests.support.errors import naming
 from tests.support.own_data import entity_table, write
@@ -105,7 +104,7 @@ def test_evaluate_gives_a_row_for_each_replica(folder: Path, run: TrainedRun) ->
 def test_pairs_of_a_table_get_verdicts(folder: Path, run: TrainedRun) -> None:
     samples = read(folder / "a.csv").filter(like="f")
     pairs = pd.concat([samples.add_prefix("x_"), samples.iloc[::-1].reset_index(drop=True).add_prefix("y_")], axis=1)
-    found = pd.concat(match_pairs(run, pairs, "x_", "y_", rule=Rule(0.5, 1, None)))
+    found = match_pairs(run, pairs, "x_", "y_", rule=Rule(threshold=0.5))
     z = run.encode(samples)[0]
     expected = np.linalg.norm(z - z[::-1], axis=1)
     assert found["distance"].to_numpy() == pytest.approx(expected, rel=1e-5)

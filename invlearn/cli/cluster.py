@@ -1,0 +1,69 @@
+"""``invlearn cluster RUN FILE``: the entities of a file without labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invlearn.cli.arguments import Parser, rule_of
+from invlearn.runs.outputs import check_output
+from invlearn.system.output import show
+
+__all__ = ["main"]
+
+
+def main(argv: list[str]) -> int:
+    """Write the cluster of each row, and report."""
+    parser = Parser(
+        prog="invlearn cluster",
+        description="Find the entities of a file: clusters of rows whose codes are close.",
+    )
+    parser.add_run()
+    parser.add_argument("file", type=Path, metavar="FILE", help="CSV, Parquet, NPZ or NPY")
+    parser.add_output()
+    parser.add_argument(
+        "--method",
+        choices=("average", "single"),
+        default="average",
+        help="average: mean distances within a cluster are below the threshold; single: chains of links are a cluster "
+        "(average)",
+    )
+    parser.add_argument("--entity", metavar="COLUMN", help="column of labels, only to measure how clusters agree")
+    parser.add_rule("rows", fpr=0.2)
+    parser.add_encoding()
+    arguments = parser.parse_intermixed_args(argv)
+    check_output(arguments.output, arguments.file)
+    run = parser.load(arguments)
+    check_output(arguments.output, run.config["dataset"].get("path"))
+
+    from invlearn.files import table_writer
+    from invlearn.inference import cluster
+
+    found = cluster(
+        run,
+        arguments.file,
+        rule=rule_of(arguments),
+        method=arguments.method,
+        entity=arguments.entity,
+        features=arguments.features,
+        drop_missing=arguments.drop_missing,
+        replica=arguments.replica,
+    )
+    with table_writer(arguments.output, escape_formulas=arguments.escape_formulas) as append:
+        append(found.table)
+    sizes = found.table.groupby("cluster").size()
+    show(
+        f"{arguments.output}: {len(found.table):,} rows of {arguments.file} in {len(sizes):,} clusters, "
+        f"{int((sizes == 1).sum()):,} of one row, the largest of {sizes.max():,}"
+    )
+    show(f"rows are linked below a code distance of {found.decision.distance:.4g}; {arguments.method} linkage")
+    if scores := found.scores:
+        show(f"{scores.rows:,} rows with labels of {scores.entities:,} entities, in {scores.clusters:,} clusters")
+        show(f"pairs     precision {scores.precision:.4f}  recall {scores.recall:.4f}")
+        show(
+            f"B-cubed   precision {scores.b_cubed_precision:.4f}  recall {scores.b_cubed_recall:.4f}  "
+            f"F1 {scores.b_cubed_f1:.4f}"
+        )
+        show(f"adjusted Rand index {scores.adjusted_rand:.4f}")
+    if found.agreement is not None:
+        show(f"the search is not exhaustive: it found the nearest in {found.agreement:.1%} of the cases looked at")
+    return 0

@@ -1,0 +1,142 @@
+"""How well probabilities and stated rates hold on entities that were not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from invlearn.evaluation.calibration import Calibration
+from invlearn.evaluation.distances import Array
+
+__all__ = ["Matching", "Reliability", "Scores", "measure_reliability"]
+
+BINS = 15
+"""Equal intervals of probability in which a calibration error is taken."""
+
+SIMULATED = 100
+"""Draws that say how large the calibration error of right probabilities is."""
+
+RATE = 0.01
+"""False-match rate at which a threshold is tried."""
+
+FEWEST = 8
+"""Entities with which something is measured."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of probabilities, beside those of a constant: the share that is true.
+
+    Args:
+        calibration_error: Mean difference of probability and share over 15 intervals, as heavy as they are full
+            (expected calibration error).
+        chance: What right probabilities would get with as many samples, on average.
+        brier: Mean squared error.
+        log_loss: In nats.
+        constant_brier: Of the constant.
+        constant_log_loss: Of the constant.
+    """
+
+    calibration_error: float
+    chance: float
+    brier: float
+    log_loss: float
+    constant_brier: float
+    constant_log_loss: float
+
+    @classmethod
+    def of(cls, probability: Array, truth: np.ndarray) -> Scores:
+        """Score probabilities ``(n,)`` by what is true, ``(n,)``."""
+        truth = truth.astype(float)
+        draws = np.random.default_rng(0).random((SIMULATED, len(truth))) < probability
+        base = np.full(len(truth), truth.mean())
+        return cls(
+            _calibration_error(probability, truth),
+            float(np.mean([_calibration_error(probability, draw.astype(float)) for draw in draws])),
+            float(np.square(probability - truth).mean()),
+            _log_loss(probability, truth),
+            float(np.square(base - truth).mean()),
+            _log_loss(base, truth),
+        )
+
+
+@dataclass(frozen=True)
+class Matching:
+    """What the threshold for a false-match rate of 1% does.
+
+    Args:
+        found: Share of the partners that are nearest and within it.
+        false_matches: Share of the rows without a partner whose nearest is within it.
+        stated: The latter by the model.
+        at_most: Its upper limit, 95%.
+    """
+
+    found: float
+    false_matches: float
+    stated: float
+    at_most: float
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What was measured on unseen entities, half of which have no partner.
+
+    Args:
+        pairs: Probabilities of pairs, as many the same as different, at the prior 1/2.
+        nearest: Probabilities of the nearest, at the estimated prior.
+        matching: Matches at 1%.
+        among: How many each was compared with.
+        prior: The estimate; 1/2 is right.
+    """
+
+    pairs: Scores
+    nearest: Scores
+    matching: Matching
+    among: int
+    prior: float
+
+
+def measure_reliability(calibration: Calibration, queries: Array, gallery: Array) -> Reliability | None:
+    """Measure on two samples each of n unseen entities.
+
+    Args:
+        calibration: Of the encoder.
+        queries: Codes of one sample of each, ``(n, C)``.
+        gallery: Codes of another sample of each, ``(n, C)``.
+
+    Returns:
+        None where there is no model of distances, or there are too few entities.
+    """
+    model, n = calibration.model, len(queries)
+    if model is None or n < FEWEST:
+        return None
+    same = np.linalg.norm(queries - gallery, axis=1)
+    different = np.linalg.norm(queries - np.roll(gallery, 1 + n // 3, axis=0), axis=1)
+    pairs = Scores.of(model.probability(np.append(same, different), prior=0.5), np.arange(2 * n) < n)
+    among = n // 2
+    distances = cdist(queries, gallery[:among])
+    nearest, closest = distances.argmin(1), distances.min(1)
+    right = nearest == np.arange(n)
+    prior = model.estimate_prior(closest, among=among)
+    probability = model.probability(closest, prior=prior, among=among, nearest=True)
+    threshold = calibration.threshold(RATE, among=among)
+    within = closest < threshold.distance
+    matching = Matching(
+        float((within & right)[:among].mean()),
+        float(within[among:].mean()),
+        threshold.share(among),
+        threshold.share(among, sure=0.95),
+    )
+    return Reliability(pairs, Scores.of(probability, right), matching, among, prior)
+
+
+def _calibration_error(probability: Array, truth: Array) -> float:
+    interval = np.minimum((probability * BINS).astype(int), BINS - 1)
+    return float(np.abs(np.bincount(interval, probability - truth)).sum() / len(truth))
+
+
+def _log_loss(probability: Array, truth: Array) -> float:
+    p = np.clip(np.where(truth > 0, probability, 1 - probability), 1e-15, 1.0)
+    return float(-np.log(p).mean())

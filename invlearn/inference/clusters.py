@@ -1,0 +1,188 @@
+"""Entities of a table without labels: clusters of its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from invlearn.errors import UserError
+from invlearn.evaluation.clustering import ClusterScores, score_clusters
+from invlearn.files import open_table
+from invlearn.inference.columns import Choice, columns_of
+from invlearn.inference.decision import Decision, Rule
+from invlearn.inference.embed import Source
+from invlearn.inference.encoding import Coded, coded_chunks
+from invlearn.inference.match import gather
+from invlearn.inference.search import NearestCodes
+from invlearn.runs.trained import TrainedRun
+
+__all__ = ["Clustering", "Linkage", "cluster", "cluster_codes"]
+
+Linkage = Literal["average", "single"]
+
+NEIGHBOURS = 16
+"""Nearest rows to which a row may be linked."""
+
+SEARCHED = 65_536
+"""Rows whose neighbours are searched at a time."""
+
+LARGEST = 4_000
+"""Rows of a group up to which all distances within it are computed."""
+
+TIGHTER = 0.9
+"""What the distance is multiplied by, again and again, where a group is larger."""
+
+RULE = Rule(fpr=0.2)
+"""What links rows by default: average linkage parts again those that a few false links have joined."""
+
+OWN = ("row", "cluster", "size")
+"""Columns of the result beside those of the table."""
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """What was found in a table.
+
+    Args:
+        table: ``row``, counted from 1, ``cluster``, numbered from 1 in the order of their first rows, ``size`` of that,
+            then the columns that are no features.
+        decision: When two rows were linked.
+        scores: Agreement with labels, where there are any.
+        agreement: Share of rows for which an approximate search found the nearest; None where it is exhaustive.
+    """
+
+    table: pd.DataFrame
+    decision: Decision
+    scores: ClusterScores | None
+    agreement: float | None
+
+
+def cluster(
+    run: TrainedRun,
+    table: Source,
+    *,
+    rule: Rule = RULE,
+    method: Linkage = "average",
+    entity: str | None = None,
+    features: Choice = None,
+    drop_missing: bool = False,
+    replica: int | None = None,
+) -> Clustering:
+    """Find the entities of a table.
+
+    Args:
+        run: A trained run.
+        table: The rows.
+        rule: When two rows are linked.
+        method: ``single``: rows linked to each other, directly or through others, are a cluster. ``average``: such a
+            group is divided into clusters whose mean distances are below the rule's, so that a false link between two
+            entities does not join them.
+        entity: Column of labels to compare with, which plays no part in the clusters.
+        features: Names of the features, or the prefix of their names; by default as in training.
+        drop_missing: Leave out rows in which a feature is missing, instead of filling them.
+        replica: Which replica encodes; by default the best by validation loss.
+
+    Raises:
+        UserError: The table cannot be used, or a setting is out of range.
+
+    Example:
+        ``cluster(invlearn.load_run("outputs/mine"), "new.csv").table``
+    """
+    rule.check(run, replica=replica)
+    opened = open_table(table)
+    columns = columns_of(run, opened, features, without=[entity] if entity else [])
+    if entity is not None and entity not in columns.others:
+        raise UserError(f"{opened}: --entity: there is no column {entity} beside the features")
+    if taken := next((name for name in OWN if name in columns.others), None):
+        raise UserError(f"{opened}: a column is named {taken}, as a column of the clusters would be")
+    coded = gather(coded_chunks(run, opened, columns, drop_missing=drop_missing, replica=replica))
+    n = len(coded.rows)
+    if n < 2:
+        raise UserError(f"{opened}: {n} rows, where clusters need two at least")
+    search = NearestCodes(coded.invariant)
+    distances, indices = _neighbours(search, coded.invariant)
+    decision = rule.decide(run, distances[:, 0], among=n - 1, replica=replica)
+    number = cluster_codes(coded.invariant, distances, indices, decision.distance, method)
+    return Clustering(_result(coded, number), decision, _scores(coded.others, number, entity), search.agreement)
+
+
+def cluster_codes(
+    codes: np.ndarray, distances: np.ndarray, indices: np.ndarray, limit: float, method: Linkage
+) -> np.ndarray:
+    """Clusters of codes, numbered from 0 in the order of their first members, ``(n,)``.
+
+    Args:
+        codes: ``(n, C)``.
+        distances: Of each to its nearest others, ``(n, k)``, ascending.
+        indices: Of these, ``(n, k)``; -1 where there is none.
+        limit: Largest distance that links two.
+        method: How groups of linked codes are divided.
+    """
+    linked = (distances < limit) & (indices >= 0)
+    first, second = np.nonzero(linked)[0], indices[linked]
+    number = _components(first, second, len(codes))
+    if method == "single":
+        return number
+    order = np.argsort(number, kind="stable")
+    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+    within = distances[linked]
+    too_large = np.flatnonzero(np.diff(starts, append=len(codes)) > LARGEST)
+    tighter = limit
+    while len(too_large):  # these alone are divided at smaller distances first
+        tighter *= TIGHTER
+        kept = ~np.isin(number[first], too_large) | (within < tighter)
+        first, second, within = first[kept], second[kept], within[kept]
+        number = _components(first, second, len(codes))
+        order = np.argsort(number, kind="stable")
+        starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+        too_large = np.flatnonzero(np.diff(starts, append=len(codes)) > LARGEST)
+    found, count = np.empty(len(codes), dtype=int), 0
+    for members in np.split(order, starts[1:]):
+        parts = np.zeros(len(members), dtype=int)
+        if len(members) > 2:
+            parts = fcluster(linkage(codes[members].astype(float), "average"), limit, "distance") - 1
+        found[members] = count + parts
+        count += int(parts.max()) + 1
+    return _in_order(found)
+
+
+def _components(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
+    graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(n, n))
+    return _in_order(connected_components(graph, directed=False)[1])
+
+
+def _in_order(number: np.ndarray) -> np.ndarray:
+    """The same clusters, numbered in the order of their first members."""
+    _, first, inverse = np.unique(number, return_index=True, return_inverse=True)
+    return first.argsort().argsort()[inverse]
+
+
+def _neighbours(search: NearestCodes, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest others of each code, ``(n, k)`` both."""
+    k = min(NEIGHBOURS, len(codes) - 1)
+    starts = range(0, len(codes), SEARCHED)
+    parts = [np.arange(start, min(start + SEARCHED, len(codes))) for start in starts]
+    found = [search.nearest(codes[part], k, own=part) for part in parts]
+    distances, indices = zip(*found, strict=True)
+    return np.concatenate(distances), np.concatenate(indices).astype(np.int32)
+
+
+def _result(coded: Coded, number: np.ndarray) -> pd.DataFrame:
+    sizes = np.bincount(number)
+    found = pd.DataFrame({"row": coded.rows, "cluster": number + 1, "size": sizes[number]})
+    return pd.concat([found, coded.others], axis=1)
+
+
+def _scores(others: pd.DataFrame, number: np.ndarray, entity: str | None) -> ClusterScores | None:
+    """Agreement with labels; rows without one are left aside."""
+    if entity is None:
+        return None
+    label, _ = pd.factorize(others[entity])
+    known = (label >= 0) & (others[entity].astype(str) != "").to_numpy()
+    return score_clusters(number[known], label[known]) if known.any() else None

@@ -1,0 +1,100 @@
+"""Whether the two samples of given pairs are the same entity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from invlearn.errors import UserError
+from invlearn.files import open_table
+from invlearn.inference.columns import columns_of_pairs
+from invlearn.inference.decision import Rule
+from invlearn.inference.embed import Source
+from invlearn.inference.encoding import Coded, CodedTable, coded_chunks
+from invlearn.runs.trained import TrainedRun
+
+__all__ = ["PairMatcher", "match_pairs"]
+
+OWN = ("distance", "same", "probability")
+"""Columns of the result beside those of the table."""
+
+
+def match_pairs(
+    run: TrainedRun,
+    table: Source,
+    x: str | Sequence[str],
+    x_prime: str | Sequence[str],
+    *,
+    rule: Rule | None = None,
+    drop_missing: bool = False,
+    replica: int | None = None,
+) -> pd.DataFrame:
+    """Whether the two samples in each row are the same entity.
+
+    Args:
+        run: A trained run.
+        table: The pairs, one a row.
+        x: Names of the columns of the first sample, or their prefix.
+        x_prime: Likewise of the second.
+        rule: When they count as the same; by default at most 1% of different pairs do.
+        drop_missing: Leave out rows in which a feature is missing, instead of filling them.
+        replica: Which replica encodes; by default the best by validation loss.
+
+    Returns:
+        The columns that are no features, then ``distance``, ``same``, and ``probability`` if the run has what it takes.
+
+    Raises:
+        UserError: The table cannot be used, or a setting is out of range.
+    """
+    options = {"drop_missing": drop_missing, "replica": replica}
+    return pd.concat(PairMatcher(run, table, x, x_prime, rule=rule, **options), ignore_index=True)
+
+
+class PairMatcher:
+    """Like ``match_pairs``, whose arguments it takes, but yields a data frame for each chunk.
+
+    Attributes:
+        decision: When two samples count as the same.
+        rows: Pairs that were looked at so far.
+        same: How many of them are the same.
+    """
+
+    def __init__(
+        self,
+        run: TrainedRun,
+        table: Source,
+        x: str | Sequence[str],
+        x_prime: str | Sequence[str],
+        *,
+        rule: Rule | None = None,
+        drop_missing: bool = False,
+        replica: int | None = None,
+    ):
+        rule = rule or Rule()
+        rule.check(run, replica=replica)
+        opened = open_table(table)
+        columns = columns_of_pairs(run, opened, x, x_prime)
+        if taken := next((name for name in OWN if name in columns.others), None):
+            raise UserError(f"{opened}: a column is named {taken}, as a column of the result would be")
+        options = {"drop_missing": drop_missing, "replica": replica}
+        self._pairs = CodedTable(lambda: coded_chunks(run, opened, columns, **options))
+        self.decision = rule.decide(run, _distance(self._pairs.first), among=1, replica=replica)
+        self.rows = self.same = 0
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        self.rows = self.same = 0
+        for chunk in self._pairs:
+            distance = _distance(chunk)
+            found = pd.DataFrame({"distance": distance, "same": distance < self.decision.distance})
+            if self.decision.model:
+                found["probability"] = self.decision.probability(distance[:, None])[:, 0].astype(np.float32)
+            self.rows += len(found)
+            self.same += int(found["same"].sum())
+            yield pd.concat([chunk.others.reset_index(drop=True), found], axis=1)
+
+
+def _distance(pairs: Coded) -> np.ndarray:
+    """Between the codes of the two samples of each row, ``(n,)``."""
+    return np.linalg.norm(pairs.invariant[0::2] - pairs.invariant[1::2], axis=1)

@@ -1,0 +1,34 @@
+"""The short table of how well probabilities hold."""
+
+from __future__ import annotations
+
+from invlearn.evaluation.reliability import RATE, Reliability, Scores
+
+__all__ = ["reliability_table"]
+
+
+def reliability_table(found: Reliability) -> str:
+    """Scores of probabilities of unseen pairs, beside those of a constant, and what the threshold at 1% does."""
+    columns = ("error", "by chance", "Brier", "constant", "log loss", "constant")
+    rows = [
+        "".join((f"{'probabilities':26}", *(f"{name:>10}" for name in columns))),
+        _row("pairs, half the same", found.pairs),
+        _row(f"nearest of {found.among:,}", found.nearest),
+        f"half of the rows have a partner; {found.prior:.1%} by the estimate",
+        f"match --fpr {RATE:g} among {found.among:,}: {found.matching.found:.1%} of the partners found; "
+        f"{found.matching.false_matches:.2%} of the others wrongly marked, where about {found.matching.stated:.2%} "
+        f"(at most {found.matching.at_most:.2%}, 95% sure) was expected",
+    ]
+    return "\n".join(rows)
+
+
+def _row(name: str, scores: Scores) -> str:
+    numbers = (
+        scores.calibration_error,
+        scores.chance,
+        scores.brier,
+        scores.constant_brier,
+        scores.log_loss,
+        scores.constant_log_loss,
+    )
+    return "".join((f"{name:26}", *(f"{number:10.2g}" for number in numbers)))
