@@ -96,9 +96,11 @@ def cluster(
     """
     rule.check(run, replica=replica)
     opened = open_table(table)
+    if entity is not None:
+        opened.require([entity], "--entity")
+        if entity in (run.stack.feature_names or ()):
+            raise UserError(f"cluster: --entity {entity} names a feature of this run")
     columns = columns_of(run, opened, features, without=[entity] if entity else [])
-    if entity is not None and entity not in columns.others:
-        raise UserError(f"{opened}: --entity: there is no column {entity} beside the features")
     if taken := next((name for name in OWN if name in columns.others), None):
         raise UserError(f"{opened}: a column is named {taken}, as a column of the clusters would be")
     coded = gather(coded_chunks(run, opened, columns, drop_missing=drop_missing, replica=replica))

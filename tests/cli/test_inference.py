@@ -87,9 +87,8 @@ def test_matches_are_the_same_entities(folder: Path, tmp_path: Path, capsys) -> 
 
     threshold = invlearn.load_run(folder / "run").threshold(0.3, among=150).distance
     assert ((matches["distance"].astype(float) < threshold) == (matches["same"] == "True")).all()
-    probability = nearest["probability"].astype(float)
-    right = nearest["id"] == nearest["match_id"]
-    assert probability[right].mean() > 0.5 > probability[~right].mean()
+    probability = matches["probability"].astype(float)
+    assert probability[matches["rank"] == "1"].mean() > 0.5 > probability[matches["rank"] == "3"].mean()
 
 
 def test_probabilities_follow_the_prior_and_thresholds_the_cost(folder: Path, tmp_path: Path, capsys) -> None:
@@ -108,6 +107,41 @@ def test_probabilities_follow_the_prior_and_thresholds_the_cost(folder: Path, tm
     assert (dear["probability"][dear["same"]] > 0.94).all()
     few, many = matched("--fnr", "0.5"), matched("--fnr", "0.01")
     assert few["same"].sum() < many["same"].sum()
+
+
+def test_one_to_one_no_row_has_two_partners(folder: Path, tmp_path: Path, capsys) -> None:
+    a, b = (pd.read_csv(folder / f"{name}.csv", dtype={"id": str}) for name in ("a", "b"))
+    fewer = write(b[:100], tmp_path / "fewer.csv")
+    words = ["match", str(folder / "run"), str(folder / "a.csv"), str(fewer), "-o", str(tmp_path / "m.csv")]
+    found = {}
+    for how in ([], ["--one-to-one"]):
+        assert main([*words, "--fpr", "0.5", *how]) == 0
+        found[bool(how)] = pd.read_csv(tmp_path / "m.csv", dtype={"id": str, "match_id": str})
+    assert_line(capsys.readouterr().out, "assigned", "one to one")
+    many, one = found[False], found[True]
+    assert one["id"].tolist() == a["id"].tolist()
+    assert many["match_row"][many["same"]].duplicated().any()
+    assert not one["match_row"][one["same"]].duplicated().any()
+    wrong = {how: (table["same"] & (table["id"] != table["match_id"])).sum() for how, table in found.items()}
+    assert wrong[True] <= wrong[False]
+    assert (one["probability"].between(0, 1)).all()
+
+
+def test_rows_are_clustered_into_entities(folder: Path, tmp_path: Path, capsys) -> None:
+    words = ["cluster", str(folder / "run"), str(folder / "both.parquet"), "-o", str(tmp_path / "c.csv")]
+    assert main([*words, "--entity", "id"]) == 0
+    out = capsys.readouterr().out
+    assert_line(out, "300 rows", "both.parquet", "clusters")
+    assert_line(out, "300 rows", "150 entities")
+    told = re.search(r"F1 ([\d.]+)", out)
+    assert told
+    assert float(told[1]) > 0.8
+    clusters = pd.read_csv(tmp_path / "c.csv", dtype={"id": str})
+    assert list(clusters.columns) == ["row", "cluster", "size", "id", "place"]
+    assert (clusters["size"] == clusters.groupby("cluster")["row"].transform("size")).all()
+    assert clusters["cluster"].drop_duplicates().tolist() == list(range(1, clusters["cluster"].max() + 1))
+    assert main([*words, "--threshold", "1e-9", "--method", "single"]) == 0
+    assert (pd.read_csv(tmp_path / "c.csv")["size"] == 1).all()
 
 
 def test_a_run_without_probabilities_matches_by_what_was_counted(folder: Path, tmp_path: Path, capsys) -> None:
@@ -367,6 +401,10 @@ def test_given_pairs_are_judged(tmp_path: Path, capsys, monkeypatch: pytest.Monk
         (["match", "{run}", "{a}", "-o", "m.csv", "-k", "150"], names(key="-k", file="a.csv", value=[149, 150])),
         (["match", "{run}", "{a}", "-o", "{a}"], names(key="-o", file="a.csv")),
         (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "-k", "0"], names(key="-k", value=[1, 0])),
+        (["cluster", "{run}", "{a}", "-o", "c.csv", "--entity", "f0"], names(key="--entity", value="f0")),
+        (["cluster", "{run}", "{a}", "-o", "c.csv", "--entity", "name"], names(file="a.csv", value="name")),
+        (["cluster", "{run}", "{a}", "-o", "c.csv", "--method", "ward"], names(key="--method", value="'ward'")),
+        (["cluster", "{run}", "{a}", "-o", "{a}"], names(key="-o", file="a.csv")),
         (["evaluate", "{run}", "{a}"], names(file="a.csv", column="id", also=["two rows"])),
         (["match", "{run}", "{odd}", "{a}", "-o", "m.csv"], names(file="odd.csv", also=["column", "same"])),
         (["evaluate", "{run}", "{a}", "--entity", "f0"], names(key="--entity", value="f0")),
