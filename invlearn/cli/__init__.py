@@ -23,6 +23,7 @@ COMMANDS = {
     "embed": "codes of the rows of a file: invlearn embed RUN new.csv -o codes.parquet",
     "match": "same or not, for two files: invlearn match RUN a.csv b.csv -o matches.csv",
     "cluster": "the entities of a file without labels: invlearn cluster RUN new.csv -o clusters.csv",
+    "review": "pairs worth a look, and what the answers say: invlearn review RUN new.csv -o queue.csv",
     "export": "the encoder in one file: invlearn export RUN --format onnx",
     "audit": "what an encoder ignores, and what it is blind to: invlearn audit RUN",
     "figure": "draw a figure of the paper from finished runs: invlearn figure fig3 --preset quick",

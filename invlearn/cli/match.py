@@ -113,8 +113,8 @@ def _write(chunks: Iterable[pd.DataFrame], arguments: Namespace) -> None:
 
 def _what_it_does(decision: Decision, arguments: Namespace, all_of: str, strangers: str) -> Iterator[str]:
     """What a threshold does, by what validation pairs say."""
-    chosen, among = decision.chosen, decision.among
-    which = strangers.format(f"{among:,}")
+    chosen, among = decision.chosen, decision.strangers
+    which = strangers.format(f"{decision.among:,}")
     if expected := decision.expected:
         recall, precision = expected
         how = "estimated; --prior sets it" if decision.estimated else "--prior"

@@ -22,7 +22,7 @@ TAIL = (0.002, 0.5)
 FEWEST = 8
 """Pairs of different entities, and distances in the tail, with which a tail is fitted."""
 
-CONVINCING = 10.0
+CONVINCING = 6.0
 """Twice the gain in log likelihood, for each pair of entities, by which wrong labels are believed in."""
 
 ROUNDS = 50

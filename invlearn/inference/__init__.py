@@ -7,16 +7,19 @@ from invlearn.inference.evaluate import Evaluation, evaluate, measure
 from invlearn.inference.export import export_run
 from invlearn.inference.match import Matcher, match
 from invlearn.inference.pairs import PairMatcher, match_pairs
+from invlearn.inference.review import Answered, answered, review
 from invlearn.inference.suspects import suspects
 from invlearn.runs.trained import load_run
 
 __all__ = [
+    "Answered",
     "Clustering",
     "Decision",
     "Evaluation",
     "Matcher",
     "PairMatcher",
     "Rule",
+    "answered",
     "cluster",
     "embed",
     "embed_chunks",
@@ -26,5 +29,6 @@ __all__ = [
     "match",
     "match_pairs",
     "measure",
+    "review",
     "suspects",
 ]

@@ -11,7 +11,7 @@ from invlearn.errors import UserError
 from invlearn.files import CHUNK, Table, open_table
 from invlearn.inference.assignment import assign
 from invlearn.inference.columns import Choice, columns_of
-from invlearn.inference.decision import Rule
+from invlearn.inference.decision import LOOKED_AT, Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import Coded, CodedTable, coded_chunks
 from invlearn.inference.search import NearestCodes
@@ -21,6 +21,9 @@ __all__ = ["Matcher", "gather", "match"]
 
 OWN = ("row", "match_row", "rank", "distance", "same", "probability")
 """Columns of the result beside those of both tables."""
+
+NEIGHBOURS = 32
+"""Nearest rows of B by which it is told how densely strangers lie."""
 
 CANDIDATES = 16
 """Nearest rows of B that a row of A may be assigned to."""
@@ -143,14 +146,14 @@ class Matcher:
         return self._search.agreement
 
     def _first_distances(self) -> np.ndarray:
-        """Distances to their nearest of rows spread over the first chunk, which estimate the prior."""
+        """Distances of rows spread over the first chunk to their nearest, which tell prior and density."""
         first = self._gallery
         if self._queries is not None:
             first = self._queries.first if isinstance(self._queries, CodedTable) else next(iter(self._queries))
-        step = 1 + len(first.rows) // CHUNK
-        chosen = np.arange(0, len(first.rows), step)
+        chosen = np.arange(0, len(first.rows), 1 + len(first.rows) // LOOKED_AT)
         own = None if self._queries is not None else chosen
-        return self._search.nearest(first.invariant[chosen], 1, own=own)[0][:, 0]
+        k = min(NEIGHBOURS, self.gallery_size - (own is not None))
+        return self._search.nearest(first.invariant[chosen], k, own=own)[0]
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         self.rows = self.same = 0

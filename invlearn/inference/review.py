@@ -1,0 +1,240 @@
+"""What somebody should look at: pairs of rows whose answer would teach most, and what the answers say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from invlearn.errors import UserError
+from invlearn.evaluation.compared import ComparedPairs
+from invlearn.evaluation.doubts import CLOSEST, Doubts, doubtful_labels, doubtful_pairs
+from invlearn.evaluation.probability import DistanceModel
+from invlearn.files import Table, open_table
+from invlearn.inference.columns import Choice, columns_of
+from invlearn.inference.decision import Rule
+from invlearn.inference.embed import Source
+from invlearn.inference.encoding import coded_chunks
+from invlearn.inference.match import gather
+from invlearn.inference.search import NearestCodes
+from invlearn.runs.trained import TrainedRun
+
+__all__ = ["Answered", "answered", "review"]
+
+NEIGHBOURS = 8
+"""Nearest rows that a row is compared with."""
+
+MOST = 1_000
+"""Rows at most that distances are fitted to."""
+
+
+def review(
+    run: TrainedRun,
+    table: Source,
+    *,
+    entity: str | None = None,
+    size: int = 200,
+    prior: float | None = None,
+    features: Choice = None,
+    replica: int | None = None,
+) -> pd.DataFrame:
+    """Pairs of rows whose answer would teach most, the most instructive first.
+
+    Without labels these are pairs whose probability is near a half, and pairs of rows that are both the same as a third
+    but not as each other. With labels they are rows that do not fit their entity, each beside the nearest that is
+    said to be of it.
+
+    Args:
+        run: A trained run.
+        table: The rows.
+        entity: Column of labels, if they are to be reviewed.
+        size: How many pairs at most.
+        prior: Share of the rows that have a partner; by default it is estimated.
+        features: Names of the features, or the prefix of their names; by default as in training.
+        replica: Which replica encodes; by default the best by validation loss.
+
+    Returns:
+        ``first_row`` and ``second_row``, from 1, ``reason`` (``label``, ``threshold``, ``contradiction``), ``score``,
+        ``distance``, ``probability``, an empty ``answer``, and all columns of both rows as ``first_…`` and
+        ``second_…``.
+
+    Raises:
+        UserError: The table cannot be used, the run has no probabilities, or a setting is out of range.
+    """
+    if size < 1:
+        raise UserError(f"review: --size must be at least 1, got {size}")
+    rule = Rule(prior=prior)
+    rule.check(run, replica=replica)
+    model = run.calibration(replica).model
+    if model is None:
+        raise UserError(f"review: {run.directory} has no probabilities; train it again with more entities")
+    opened = open_table(table)
+    if entity is not None:
+        opened.require([entity], "--entity")
+        if entity in (run.stack.feature_names or ()):
+            raise UserError(f"review: --entity {entity} names a feature of this run")
+    columns = columns_of(run, opened, features, without=[entity] if entity else [])
+    coded = gather(coded_chunks(run, opened, columns, replica=replica))
+    codes, n = coded.invariant, len(coded.rows)
+    if n < 2:
+        raise UserError(f"{opened}: {n} rows, where a review needs two at least")
+    distances, indices = NearestCodes(codes).nearest(codes, min(NEIGHBOURS, n - 1), own=np.arange(n))
+    decision = rule.decide(run, distances, among=n - 1, replica=replica)
+    if entity is not None:
+        doubts = doubtful_labels(codes.astype(float), pd.factorize(coded.others[entity])[0])
+    else:
+        near = indices[:, :CLOSEST]
+        apart = np.linalg.norm(codes[near][:, :, None] - codes[near][:, None], axis=-1)
+        between = model.probability(apart, prior=decision.prior, among=decision.strangers)
+        doubts = doubtful_pairs(decision.probability(distances), indices, between)
+    doubts = doubts.most(size)
+    apart = np.linalg.norm(codes[doubts.first] - codes[doubts.second], axis=1)
+    probability = model.probability(apart, prior=decision.prior, among=decision.strangers)
+    return _queue(opened, coded.rows, doubts, apart, probability)
+
+
+def _queue(
+    table: Table, rows: np.ndarray, doubts: Doubts, distance: np.ndarray, probability: np.ndarray
+) -> pd.DataFrame:
+    """The pairs beside both of their rows as the table has them."""
+    ends = rows[doubts.first], rows[doubts.second]
+    found = pd.DataFrame(
+        {
+            "first_row": ends[0],
+            "second_row": ends[1],
+            "reason": doubts.reason.astype(str),
+            "score": doubts.score,
+            "distance": distance,
+            "probability": probability,
+            "answer": "",
+        }
+    )
+    shown = _rows(table, np.unique(np.concatenate(ends)))
+    beside = [
+        shown.loc[end].reset_index(drop=True).add_prefix(prefix)
+        for end, prefix in zip(ends, ("first_", "second_"), strict=True)
+    ]
+    return pd.concat([found, *beside], axis=1)
+
+
+def _rows(table: Table, numbers: np.ndarray) -> pd.DataFrame:
+    """Some rows of a table, by their numbers; what is no number is kept as it is written."""
+    text = [name for name in table.columns if name not in table.numeric]
+    parts = []
+    for chunk in table.chunks(table.columns, text=text):
+        here = np.arange(chunk.first_row, chunk.first_row + len(chunk.frame))
+        kept = np.isin(here, numbers)
+        parts.append(chunk.frame[kept].set_axis(here[kept], axis=0))
+    return pd.concat(parts)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What answers to a queue say.
+
+    Args:
+        pairs: Those that were answered, as ``dataset=pairs`` reads them: features as ``x_…`` and ``x_prime_…``, and
+            ``d``, 0 for the same and 1 for different ones.
+        wrong: Rows whose label is wrong, in a column ``row``, as ``dataset.leave_out`` takes it; empty without labels.
+        log_loss: Of the run's probabilities on the answers, in nats.
+        shift: What has to be added to the log odds of the probabilities; only without labels, since doubts about labels
+            are chosen by them.
+        shift_error: Its standard error.
+        before: Distances by all labels; None without labels, or with too few.
+        after: Distances by the labels that are not wrong; likewise.
+    """
+
+    pairs: pd.DataFrame
+    wrong: pd.DataFrame
+    log_loss: float
+    shift: float | None
+    shift_error: float | None
+    before: DistanceModel | None
+    after: DistanceModel | None
+
+
+def answered(
+    run: TrainedRun,
+    table: Source,
+    answers: Source,
+    *,
+    entity: str | None = None,
+    features: Choice = None,
+    replica: int | None = None,
+) -> Answered:
+    """What answers say, in a queue of ``review`` whose column ``answer`` says ``same`` or ``different``.
+
+    Args:
+        run: The run.
+        table: The rows that were reviewed.
+        answers: The queue; pairs without an answer are passed over.
+        entity: Column of labels, as in ``review``.
+        features: Likewise.
+        replica: Likewise.
+
+    Raises:
+        UserError: A table cannot be used, or an answer is another word.
+    """
+    opened = open_table(table)
+    columns = columns_of(run, opened, features, without=[entity] if entity else [])
+    told = _told(open_table(answers), columns.features)
+    is_same = (told["answer"] == "same").to_numpy()
+    p = np.clip(told["probability"].to_numpy(dtype=float), 1e-9, 1 - 1e-9)
+    log_loss = float(-np.log(np.where(is_same, p, 1 - p)).mean())
+    doubted = (told["reason"] == "label").to_numpy()
+    wrong = pd.DataFrame({"row": told["first_row"][doubted & ~is_same].drop_duplicates().to_numpy(dtype=int)})
+    sides = [
+        told[[f"{end}_{name}" for name in columns.features]].set_axis(
+            [f"{prefix}{name}" for name in columns.features], axis=1
+        )
+        for end, prefix in (("first", "x_"), ("second", "x_prime_"))
+    ]
+    pairs = pd.concat([*sides, pd.Series(1 - is_same.astype(int), index=told.index, name="d")], axis=1)
+    if entity is None:
+        return Answered(pairs, wrong, log_loss, *_shift(np.log(p / (1 - p)), is_same), None, None)
+    coded = gather(coded_chunks(run, opened, columns, replica=replica))
+    number = pd.factorize(coded.others[entity])[0]
+    right = ~np.isin(coded.rows, wrong["row"])
+    models = (DistanceModel.fit(_compared(coded.invariant[kept], number[kept])) for kept in (right | True, right))
+    return Answered(pairs, wrong, log_loss, None, None, *models)
+
+
+def _told(table: Table, features: Sequence[str]) -> pd.DataFrame:
+    """The answered pairs of a queue."""
+    needed = ["first_row", "second_row", "reason", "probability", "answer"]
+    needed += [f"{end}_{name}" for end in ("first", "second") for name in features]
+    table.require(needed, "--answers, a queue of invlearn review")
+    frame = pd.concat([chunk.frame for chunk in table.chunks(needed, text=["reason", "answer"])], ignore_index=True)
+    frame["answer"] = frame["answer"].fillna("").astype(str).str.strip().str.lower()
+    known = frame["answer"].isin(["same", "different", ""])
+    if not known.all():
+        row = int(np.flatnonzero(~known)[0]) + 1
+        raise UserError(f"{table.place(row)}: the answer is {frame['answer'][row - 1]!r}, not same or different")
+    if not (frame["answer"] != "").any():
+        raise UserError(f"{table}: no pair is answered; write same or different into the column answer")
+    return frame[frame["answer"] != ""]
+
+
+def _shift(log_odds: np.ndarray, same: np.ndarray) -> tuple[float, float]:
+    """What is added to log odds for the largest likelihood, with a normal prior of deviation 2, and its error."""
+    shift, curvature = 0.0, 1.0
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-(log_odds + shift)))
+        curvature = float((p * (1 - p)).sum()) + 0.25
+        step = (float((same - p).sum()) - 0.25 * shift) / curvature
+        shift += max(-1.0, min(1.0, step))
+    return shift, curvature**-0.5
+
+
+def _compared(codes: np.ndarray, number: np.ndarray) -> ComparedPairs:
+    """All pairs of up to 1,000 rows, entity by entity."""
+    rng = np.random.default_rng(0)
+    order = np.argsort(rng.permutation(number.max() + 1)[number], kind="stable")[:MOST]
+    z, entity = codes[order].astype(float), np.unique(number[order], return_inverse=True)[1]
+    pair = np.stack(np.triu_indices(len(z), 1))
+    ends = entity[pair]
+    entities = int(entity.max()) + 1
+    distance = np.linalg.norm(z[pair[0]] - z[pair[1]], axis=1)
+    return ComparedPairs(distance, ends[0] == ends[1], ends, pair, entities * (entities - 1) // 2)
