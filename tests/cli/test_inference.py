@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from invlearn.cli import main
+from invlearn.inference import Matcher, Rule
 from invlearn.runs.directory import RunDirectory
 from tests.support.errors import assert_error_line, assert_line, has_line, names, naming
 from tests.support.own_data import entity_table, pair_table, write
@@ -85,7 +86,7 @@ def test_matches_are_the_same_entities(folder: Path, tmp_path: Path, capsys) -> 
     assert nearest["match_id"].tolist() == b["id"].to_numpy()[nearest["match_row"].astype(int) - 1].tolist()
     import invlearn
 
-    threshold = invlearn.load_run(folder / "run").threshold(0.3, among=150).distance
+    threshold = Matcher(invlearn.load_run(folder / "run"), *files, rule=Rule(fpr=0.3)).decision.distance
     assert ((matches["distance"].astype(float) < threshold) == (matches["same"] == "True")).all()
     probability = matches["probability"].astype(float)
     assert probability[matches["rank"] == "1"].mean() > 0.5 > probability[matches["rank"] == "3"].mean()
@@ -142,6 +143,27 @@ def test_rows_are_clustered_into_entities(folder: Path, tmp_path: Path, capsys) 
     assert clusters["cluster"].drop_duplicates().tolist() == list(range(1, clusters["cluster"].max() + 1))
     assert main([*words, "--threshold", "1e-9", "--method", "single"]) == 0
     assert (pd.read_csv(tmp_path / "c.csv")["size"] == 1).all()
+
+
+def test_a_queue_is_written_and_its_answers_are_read(folder: Path, tmp_path: Path, capsys) -> None:
+    queue, rows = tmp_path / "queue.csv", tmp_path / "out.csv"
+    words = ["review", str(folder / "run"), str(folder / "both.parquet")]
+    assert main([*words, "-o", str(queue), "--size", "12"]) == 0
+    assert_line(capsys.readouterr().out, "queue.csv", "12 pairs")
+    pairs = pd.read_csv(queue, dtype={"first_id": str, "second_id": str})
+    assert len(pairs) == 12
+    pairs.assign(answer=np.where(pairs["first_id"] == pairs["second_id"], "same", "")).to_csv(queue, index=False)
+    same = int((pairs["first_id"] == pairs["second_id"]).sum())
+    assert same
+    assert main([*words, "-o", str(rows), "--answers", str(queue)]) == 0
+    out = capsys.readouterr().out
+    assert_line(out, f"{same} answers", f"{same} same")
+    assert_line(out, "out.csv", f"{same} pairs", "dataset=pairs")
+    assert (pd.read_csv(rows)["d"] == 0).all()
+    assert main([*words, "-o", str(rows), "--entity", "id"]) == 0
+    assert "reason" in pd.read_csv(rows)
+    assert main([*words, "-o", str(queue), "--answers", str(queue)]) == 2
+    assert_error_line(capsys.readouterr().err, key="-o", file="queue.csv")
 
 
 def test_a_run_without_probabilities_matches_by_what_was_counted(folder: Path, tmp_path: Path, capsys) -> None:

@@ -12,9 +12,10 @@ import torch
 import invlearn
 from invlearn.cli import main
 from invlearn.errors import UserError
+from invlearn.evaluation.doubts import doubtful_pairs
 from invlearn.files import open_table
 from invlearn.files.table import FileTable
-from invlearn.inference import Matcher, Rule, embed, embed_chunks, evaluate, match, match_pairs
+from invlearn.inference import Matcher, Rule, answered, embed, embed_chunks, evaluate, match, match_pairs, review
 from invlearn.runs.trained import TrainedRun
 from tests.support.errors import naming
 from tests.support.own_data import entity_table, write
@@ -163,3 +164,77 @@ def test_a_table_without_rows_has_codes_of_none(run: TrainedRun, tmp_path: Path,
     assert "z_0" in codes
     with pytest.raises(UserError, match=naming(file=file.name, value=[0, 1], key="-k")):
         match(run, file)
+
+
+@pytest.fixture(scope="module")
+def closed_form(folder: Path) -> TrainedRun:
+    """A run that tells entities apart."""
+    file = write(entity_table(150, copies=4, noise=0.02, seed=3), folder / "many.csv")
+    words = ["dataset=entities", "model=polynomial", f"dataset.path={file}", "dataset.entity=id"]
+    return invlearn.train([*words, "dataset.valid_share=0.4"], folder / "closed")
+
+
+def test_a_review_finds_wrong_labels_and_takes_the_answers(closed_form: TrainedRun, tmp_path: Path) -> None:
+    table = entity_table(60, copies=4, noise=0.02, seed=9)
+    table["truth"] = table["id"]
+    wrong = [3, 50, 101, 170, 220]
+    table.loc[wrong, "id"] = [f"{(int(name) + 30) % 60:03}" for name in table["id"][wrong]]
+    queue = review(closed_form, table, entity="id", size=20)
+    assert {row + 1 for row in wrong} <= {*queue["first_row"]}
+    assert len(queue) <= 20
+    assert (queue["reason"] == "label").all()
+    assert (queue["first_id"] == queue["second_id"]).all()
+    features = table.filter(regex="^f").to_numpy()
+    assert queue.filter(regex="^first_f").to_numpy() == pytest.approx(features[queue["first_row"] - 1])
+    queue["answer"] = np.where(queue["first_truth"] == queue["second_truth"], "same", "different")
+    found = answered(closed_form, table, queue, entity="id")
+    assert {row + 1 for row in wrong} <= {*found.wrong["row"]}
+    assert found.before is not None
+    assert found.after is not None
+    assert found.after.same.outliers < found.before.same.outliers
+    assert found.pairs["d"].tolist() == (queue["answer"] == "different").astype(int).tolist()
+
+
+def test_a_review_without_labels_asks_what_is_open(closed_form: TrainedRun) -> None:
+    table = entity_table(60, copies=3, noise=0.05, seed=9)
+    queue = review(closed_form, table, size=30)
+    assert len(queue) == 30
+    assert {*queue["reason"]} <= {"threshold", "contradiction"}
+    assert queue["score"].is_monotonic_decreasing
+    assert not queue[["first_row", "second_row"]].apply(sorted, axis=1).duplicated().any()
+    open_ones = queue[queue["reason"] == "threshold"].head(5)
+    assert ((open_ones["probability"] > 0.02) & (open_ones["probability"] < 0.98)).any()
+    shifts = []
+    for word in ("same", "different"):
+        found = answered(closed_form, table, queue.assign(answer=word))
+        assert found.wrong.empty
+        assert found.shift is not None
+        shifts.append(found.shift)
+        assert list(found.pairs)[-1] == "d"
+        assert found.pairs.shape == (30, 9)
+    assert shifts[0] > 0 > shifts[1]
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [(["maybe"], "maybe"), ([""], "no pair is answered")],
+)
+def test_answers_are_same_or_different(closed_form: TrainedRun, answers: list[str], message: str) -> None:
+    table = entity_table(30, copies=3, noise=0.05, seed=9)
+    queue = review(closed_form, table, size=1).assign(answer=answers)
+    with pytest.raises(UserError, match=message):
+        answered(closed_form, table, queue)
+
+
+def test_three_that_contradict_each_other_are_asked_for() -> None:
+    probability = np.array([[0.9, 0.8], [0.9, 0.01], [0.8, 0.01]])
+    indices = np.array([[1, 2], [0, 2], [0, 1]])
+    between = np.zeros((3, 2, 2))
+    between[0] = [[1, 0.01], [0.01, 1]]
+    between[1] = [[1, 0.8], [0.8, 1]]
+    between[2] = [[1, 0.9], [0.9, 1]]
+    (first, second, reason) = (
+        getattr(doubtful_pairs(probability, indices, between).most(1), name) for name in ("first", "second", "reason")
+    )
+    assert {int(first[0]), int(second[0])} == {1, 2}
+    assert reason.tolist() == ["contradiction"]
