@@ -150,22 +150,18 @@ def measure(unseen: Unseen, split: int) -> dict[str, float]:
     partners = distances.diagonal()
     apart = distances[~np.eye(len(test), dtype=bool)]
     beaten = np.where(np.eye(len(test), dtype=bool), np.inf, distances).min(1)
-    rank = 32
-    near = np.partition(distances, rank - 1, axis=1)[:, rank - 1]
-    strangers = len(test) * calibration.model.density(near, rank=rank, among=len(test))
-    threshold = calibration.threshold(RATE, among=strangers)
+    threshold = calibration.threshold(RATE, among=len(test))
     counted = calibration.counted().threshold(RATE, among=len(test))
     rate, error = float((apart < threshold.distance).mean()), calibration.model.different.log_error(threshold.distance)
-    stated = threshold.false_positive_rate * strangers / len(test)
-    limits = stated * np.exp(1.96 * np.array([-error, error]))
+    limits = threshold.false_positive_rate * np.exp(1.96 * np.array([-error, error]))
     return row | {
         "prior": found.prior,
         "recall_at_1": float((partners < beaten).mean()),
         "found": float((partners < np.minimum(beaten, threshold.distance)).mean()),
         "found_by_counting": float((partners < np.minimum(beaten, counted.distance)).mean()),
         "false_matches": float((beaten < threshold.distance).mean()),
-        "at_most": threshold.share(strangers, sure=0.95),
-        "below_limit": float(rate <= stated * np.exp(1.645 * error)),
+        "at_most": threshold.share(len(test), sure=0.95),
+        "below_limit": float(rate <= threshold.false_positive_rate * np.exp(1.645 * error)),
         "within_limits": float(limits[0] <= rate <= limits[1]),
     }
 

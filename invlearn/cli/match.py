@@ -113,7 +113,7 @@ def _write(chunks: Iterable[pd.DataFrame], arguments: Namespace) -> None:
 
 def _what_it_does(decision: Decision, arguments: Namespace, all_of: str, strangers: str) -> Iterator[str]:
     """What a threshold does, by what validation pairs say."""
-    chosen, among = decision.chosen, decision.strangers
+    chosen, among = decision.chosen, decision.among
     which = strangers.format(f"{decision.among:,}")
     if expected := decision.expected:
         recall, precision = expected

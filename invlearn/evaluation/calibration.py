@@ -34,7 +34,7 @@ class Threshold(NamedTuple):
     model: DistanceModel | None = None
     """What the shares were computed from; None where validation pairs were counted."""
 
-    def share(self, among: float, *, sure: float = 0.5) -> float:
+    def share(self, among: int, *, sure: float = 0.5) -> float:
         """Share of false matches among samples without a partner, each compared with so many others.
 
         Args:
@@ -108,7 +108,7 @@ class Calibration:
         shares = (distances[same][:, None] < thresholds).double().mean(0)
         return cls(rates, thresholds.tolist(), shares.tolist(), different_entities)
 
-    def threshold(self, rate: float, *, among: float = 1) -> Threshold:
+    def threshold(self, rate: float, *, among: int = 1) -> Threshold:
         """The distance below which samples count as the same entity.
 
         It is never larger than the distance at which a pair is as likely within an entity as between two: beyond it,
@@ -148,7 +148,7 @@ class Calibration:
         _check(rate, "a false-negative rate")
         return self.at(self._known().recall_distance(1 - rate))
 
-    def cheapest(self, cost: float, *, prior: float, among: float = 1) -> Threshold:
+    def cheapest(self, cost: float, *, prior: float, among: int = 1) -> Threshold:
         """The distance of least expected cost: below it a nearest sample is of the same entity with odds of ``cost``.
 
         Args:

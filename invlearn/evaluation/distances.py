@@ -85,12 +85,12 @@ class Different:
         law = math.log(self.fitted) - self.power * beyond
         return math.sqrt(max(0.0, estimated) + (beyond > 0) * (law - log_cdf(self.shape, self.scale)) ** 2 / 4)
 
-    def any_closer(self, share: ArrayLike, among: float) -> Array:
+    def any_closer(self, share: ArrayLike, among: int) -> Array:
         """Probability that some of so many strangers are closer than a distance.
 
         Args:
             share: F of the distance.
-            among: How many strangers a sample is compared with, times how densely they lie.
+            among: How many strangers a sample is compared with.
         """
         expected = among * np.asarray(share, dtype=float)
         if among == 1:
@@ -99,7 +99,7 @@ class Different:
             return -np.expm1(-expected)
         return -np.expm1(-self.dispersion * np.log1p(expected / self.dispersion))
 
-    def share_for(self, rate: float, among: float) -> float:
+    def share_for(self, rate: float, among: int) -> float:
         """The F for which ``any_closer`` is ``rate``."""
         if among == 1:
             return rate

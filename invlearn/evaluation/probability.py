@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from invlearn.evaluation.compared import ComparedPairs
-from invlearn.evaluation.distances import LEAST, Array, Different, Same
+from invlearn.evaluation.distances import Array, Different, Same
 from invlearn.evaluation.fitting import fit_different, fit_same
 
 __all__ = ["DistanceModel"]
@@ -22,12 +22,6 @@ GRID = 1_024
 
 FLOOR = 1e-5
 """Least distance, relative to the median of different entities: nearer ones are equal but for rounding."""
-
-FEWEST = 8
-"""Samples, and nearest others of each, by which it is told how densely samples lie."""
-
-PLAUSIBLE = 10.0
-"""How many times as densely they may lie."""
 
 SURE = 30.0
 """Log odds beyond which nothing is more certain."""
@@ -106,7 +100,7 @@ class DistanceModel:
         # Nearer samples are no less likely to be of one entity.
         return grid, np.maximum.accumulate(ratio[::-1])[::-1]
 
-    def probability(self, distance: ArrayLike, *, prior: float, among: float = 1, nearest: bool = False) -> Array:
+    def probability(self, distance: ArrayLike, *, prior: float, among: int = 1, nearest: bool = False) -> Array:
         r"""Probability that two samples are of one entity.
 
         .. math:: \text{odds} = \frac{π\, s(d)}{N f(d)}
@@ -120,7 +114,7 @@ class DistanceModel:
         Args:
             distance: Of their codes.
             prior: π: probability that a sample has a partner among those it is compared with, above 0 and below 1.
-            among: N: how many these are, times their ``density``.
+            among: N: how many these are.
             nearest: Whether the distance is that of the nearest of them.
         """
         odds = self.log_ratio(distance) + np.log(prior) - np.log(among)
@@ -132,25 +126,7 @@ class DistanceModel:
             odds -= np.log1p(-prior / among)
         return special.expit(odds)
 
-    def density(self, distance: ArrayLike, *, rank: int, among: int) -> float:
-        """How many times as densely samples lie at hand as validation samples did.
-
-        Of N others, r lie within the distance of the r-th nearest; the mean of (r - 1) / (N F(d)) is 1 where F holds.
-        It is taken for 1 where it is far from that: other samples of the same entity are what is near then.
-
-        Args:
-            distance: Of each sample to its r-th nearest, ``(n,)``, infinite where that was not found.
-            rank: r; at least 8, to be sure that it is a stranger.
-            among: N.
-        """
-        d = np.maximum(np.asarray(distance, dtype=float), self.floor)
-        d = d[np.isfinite(d)]
-        if rank < FEWEST or len(d) < FEWEST:
-            return 1.0
-        found = float(np.mean((rank - 1) / (among * np.maximum(self.different.cdf(d), LEAST))))
-        return found if 1 / PLAUSIBLE < found < PLAUSIBLE else 1.0
-
-    def estimate_prior(self, distance: ArrayLike, *, among: float = 1) -> float:
+    def estimate_prior(self, distance: ArrayLike, *, among: int = 1) -> float:
         """Share of samples that have a partner, by maximum likelihood of the distances to the nearest of ``among``.
 
         Args:
@@ -174,7 +150,7 @@ class DistanceModel:
                 break
         return min(max(prior, 1 / (n + 2)), 1 - 1 / (n + 2))
 
-    def expected(self, distance: float, *, prior: float, among: float = 1) -> tuple[float, float]:
+    def expected(self, distance: float, *, prior: float, among: int = 1) -> tuple[float, float]:
         """What comes of taking the nearest of ``among`` for a partner where it is closer than a distance.
 
         Returns:
@@ -190,7 +166,7 @@ class DistanceModel:
         right = prior * recall
         return recall, right / (right + wrong) if right + wrong > 0 else 1.0
 
-    def distance_at(self, probability: float, *, prior: float, among: float = 1, nearest: bool = False) -> float:
+    def distance_at(self, probability: float, *, prior: float, among: int = 1, nearest: bool = False) -> float:
         """The largest distance at which the probability is at least this; 0 if there is none."""
         grid = np.exp(self._table[0])
         enough = self.probability(grid, prior=prior, among=among, nearest=nearest) >= probability

@@ -21,9 +21,6 @@ SIMULATED = 100
 RATE = 0.01
 """False-match rate at which a threshold is tried."""
 
-NEIGHBOURS = 32
-"""Nearest by which it is told how densely strangers lie, as in ``match``."""
-
 FEWEST = 8
 """Entities with which something is measured."""
 
@@ -122,18 +119,15 @@ def measure_reliability(calibration: Calibration, queries: Array, gallery: Array
     distances = cdist(queries, gallery[:among])
     nearest, closest = distances.argmin(1), distances.min(1)
     right = nearest == np.arange(n)
-    rank = min(NEIGHBOURS, among)
-    density = model.density(np.partition(distances, rank - 1, axis=1)[:, rank - 1], rank=rank, among=among)
-    strangers = among * density
-    prior = model.estimate_prior(closest, among=strangers)
-    probability = model.probability(closest, prior=prior, among=strangers, nearest=True)
-    threshold = calibration.threshold(RATE, among=strangers)
+    prior = model.estimate_prior(closest, among=among)
+    probability = model.probability(closest, prior=prior, among=among, nearest=True)
+    threshold = calibration.threshold(RATE, among=among)
     within = closest < threshold.distance
     matching = Matching(
         float((within & right)[:among].mean()),
         float(within[among:].mean()),
-        threshold.share(strangers),
-        threshold.share(strangers, sure=0.95),
+        threshold.share(among),
+        threshold.share(among, sure=0.95),
     )
     return Reliability(pairs, Scores.of(probability, right), matching, among, prior)
 

@@ -109,7 +109,7 @@ def cluster(
         raise UserError(f"{opened}: {n} rows, where clusters need two at least")
     search = NearestCodes(coded.invariant)
     distances, indices = _neighbours(search, coded.invariant)
-    decision = rule.decide(run, distances, among=n - 1, replica=replica)
+    decision = rule.decide(run, distances[:, 0], among=n - 1, replica=replica)
     number = cluster_codes(coded.invariant, distances, indices, decision.distance, method)
     return Clustering(_result(coded, number), decision, _scores(coded.others, number, entity), search.agreement)
 

@@ -14,7 +14,7 @@ from invlearn.runs.trained import TrainedRun
 __all__ = ["LOOKED_AT", "Decision", "Rule"]
 
 LOOKED_AT = 4_096
-"""Rows at most by which prior and density are estimated."""
+"""Rows at most by which the prior is estimated."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,6 @@ class Decision:
         model: What probabilities come from; None where the run has none.
         prior: Probability that a row has a partner.
         estimated: Whether that is an estimate.
-        density: How many times as densely rows lie as validation samples did.
     """
 
     distance: float
@@ -37,24 +36,18 @@ class Decision:
     model: DistanceModel | None = None
     prior: float = 0.5
     estimated: bool = False
-    density: float = 1.0
-
-    @property
-    def strangers(self) -> float:
-        """With how many strangers, as densely as validation samples lay, a row is compared."""
-        return self.among * self.density
 
     def probability(self, distances: np.ndarray) -> np.ndarray:
         """Probability of the same entity, for distances ``(n, k)`` of the nearest of each row, the nearest first."""
         assert self.model is not None
         of = self.model.probability
-        closest = of(distances[:, :1], prior=self.prior, among=self.strangers, nearest=self.among > 1)
-        return np.hstack([closest, of(distances[:, 1:], prior=self.prior, among=self.strangers)])
+        closest = of(distances[:, :1], prior=self.prior, among=self.among, nearest=self.among > 1)
+        return np.hstack([closest, of(distances[:, 1:], prior=self.prior, among=self.among)])
 
     @property
     def expected(self) -> tuple[float, float] | None:
         """Recall and precision of matches with the nearest; None without probabilities."""
-        return self.model and self.model.expected(self.distance, prior=self.prior, among=self.strangers)
+        return self.model and self.model.expected(self.distance, prior=self.prior, among=self.among)
 
 
 @dataclass(frozen=True)
@@ -81,14 +74,14 @@ class Rule:
         Raises:
             UserError: A number is out of range, or the run has not what it takes.
         """
-        self.decide(run, np.empty((0, 1)), among=1, replica=replica)
+        self.decide(run, np.empty(0), among=1, replica=replica)
 
     def decide(self, run: TrainedRun, nearest: np.ndarray, *, among: int, replica: int | None = None) -> Decision:
         """Apply the rule.
 
         Args:
             run: A trained run.
-            nearest: Distances of rows to the k nearest of those that each is compared with, ``(n, k)``.
+            nearest: Distances of rows to the nearest of those that each is compared with, ``(n,)``.
             among: How many these are.
             replica: Which replica encodes.
 
@@ -102,24 +95,22 @@ class Rule:
         if self.threshold is not None and not run.is_calibrated(replica):
             return Decision(self.threshold, among)
         calibration = run.calibration(replica)
-        model, prior, density = calibration.model, self.prior, 1.0
-        if model is not None:
+        model, prior = calibration.model, self.prior
+        if model is not None and prior is None:
             looked_at = nearest[:: 1 + len(nearest) // LOOKED_AT]
-            density = model.density(looked_at[:, -1], rank=looked_at.shape[1], among=among)
-            closest = looked_at[np.isfinite(looked_at[:, 0]), 0]
-            prior = model.estimate_prior(closest, among=among * density) if prior is None else prior
+            prior = model.estimate_prior(looked_at[np.isfinite(looked_at)], among=among)
         prior = 0.5 if prior is None else prior
         try:
             if self.threshold is not None:
                 chosen = calibration.at(self.threshold) if model else None
             elif self.cost is not None:
-                chosen = calibration.cheapest(self.cost, prior=prior, among=among * density)
+                chosen = calibration.cheapest(self.cost, prior=prior, among=among)
             elif self.fnr is not None:
                 chosen = calibration.missing(self.fnr)
             else:
-                chosen = calibration.threshold(self.fpr, among=among * density)
+                chosen = calibration.threshold(self.fpr, among=among)
         except ValueError as error:
             raise UserError(f"match: {run.directory}: {error}") from error
         distance = chosen.distance if chosen else self.threshold
         assert distance is not None
-        return Decision(distance, among, chosen, model, prior, self.prior is None, density)
+        return Decision(distance, among, chosen, model, prior, self.prior is None)

@@ -22,9 +22,6 @@ __all__ = ["Matcher", "gather", "match"]
 OWN = ("row", "match_row", "rank", "distance", "same", "probability")
 """Columns of the result beside those of both tables."""
 
-NEIGHBOURS = 32
-"""Nearest rows of B by which it is told how densely strangers lie."""
-
 CANDIDATES = 16
 """Nearest rows of B that a row of A may be assigned to."""
 
@@ -146,14 +143,13 @@ class Matcher:
         return self._search.agreement
 
     def _first_distances(self) -> np.ndarray:
-        """Distances of rows spread over the first chunk to their nearest, which tell prior and density."""
+        """Distances of rows spread over the first chunk to their nearest, which tell the prior."""
         first = self._gallery
         if self._queries is not None:
             first = self._queries.first if isinstance(self._queries, CodedTable) else next(iter(self._queries))
         chosen = np.arange(0, len(first.rows), 1 + len(first.rows) // LOOKED_AT)
         own = None if self._queries is not None else chosen
-        k = min(NEIGHBOURS, self.gallery_size - (own is not None))
-        return self._search.nearest(first.invariant[chosen], k, own=own)[0]
+        return self._search.nearest(first.invariant[chosen], 1, own=own)[0][:, 0]
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         self.rows = self.same = 0

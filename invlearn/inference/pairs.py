@@ -80,7 +80,7 @@ class PairMatcher:
             raise UserError(f"{opened}: a column is named {taken}, as a column of the result would be")
         options = {"drop_missing": drop_missing, "replica": replica}
         self._pairs = CodedTable(lambda: coded_chunks(run, opened, columns, **options))
-        self.decision = rule.decide(run, _distance(self._pairs.first)[:, None], among=1, replica=replica)
+        self.decision = rule.decide(run, _distance(self._pairs.first), among=1, replica=replica)
         self.rows = self.same = 0
 
     def __iter__(self) -> Iterator[pd.DataFrame]:

@@ -81,17 +81,17 @@ def review(
     if n < 2:
         raise UserError(f"{opened}: {n} rows, where a review needs two at least")
     distances, indices = NearestCodes(codes).nearest(codes, min(NEIGHBOURS, n - 1), own=np.arange(n))
-    decision = rule.decide(run, distances, among=n - 1, replica=replica)
+    decision = rule.decide(run, distances[:, 0], among=n - 1, replica=replica)
     if entity is not None:
         doubts = doubtful_labels(codes.astype(float), pd.factorize(coded.others[entity])[0])
     else:
         near = indices[:, :CLOSEST]
         apart = np.linalg.norm(codes[near][:, :, None] - codes[near][:, None], axis=-1)
-        between = model.probability(apart, prior=decision.prior, among=decision.strangers)
+        between = model.probability(apart, prior=decision.prior, among=n - 1)
         doubts = doubtful_pairs(decision.probability(distances), indices, between)
     doubts = doubts.most(size)
     apart = np.linalg.norm(codes[doubts.first] - codes[doubts.second], axis=1)
-    probability = model.probability(apart, prior=decision.prior, among=decision.strangers)
+    probability = model.probability(apart, prior=decision.prior, among=n - 1)
     return _queue(opened, coded.rows, doubts, apart, probability)
 
 

@@ -125,21 +125,6 @@ def test_probabilities_fall_with_the_distance_and_with_the_number(model: Distanc
     assert (model.probability(distance, prior=0.9) >= model.probability(distance, prior=0.1)).all()
 
 
-def test_how_densely_samples_lie_is_told_by_their_neighbours(model: DistanceModel) -> None:
-    codes = draw(1_200, 1, seed=2)[:, 0]
-
-    def density(scale: float, *, copies: int = 1) -> float:
-        gallery = (scale * codes[:1_000]).repeat(copies, axis=0)
-        near = np.sort(cdist(scale * codes[1_000:], gallery), axis=1)[:, 31]
-        return model.density(near, rank=32, among=len(gallery))
-
-    assert density(1.0) == pytest.approx(1, abs=0.4)
-    assert density(0.85) == pytest.approx(density(1.0) * 0.85**-WIDTH, rel=0.35)
-    near = np.full(200, 1e-3)  # all of the same entity: nothing is told
-    assert model.density(near, rank=32, among=1_000) == 1
-    assert model.density(near, rank=1, among=1_000) == 1
-
-
 def test_a_stored_model_gives_the_same(model: DistanceModel) -> None:
     again = DistanceModel.from_dict(json.loads(json.dumps(model.to_dict(), allow_nan=False)))
     assert again == model
