@@ -123,21 +123,18 @@ def _what_it_does(decision: Decision, arguments: Namespace, all_of: str, strange
         yield f"expected: {recall:.1%} of the partners are found, {precision:.1%} of what is marked is right"
     else:
         yield f"no probabilities: {WITHOUT}"
-    if chosen is None or (arguments.threshold is not None and decision.model is None):
+    if chosen is None:
         return
-    if chosen.model is None:
+    about, most, more = chosen.share(among), chosen.share(among, sure=0.95), ""
+    if chosen.is_extrapolated:
+        more = f"; extrapolated from {chosen.different_entities:,} pairs of different entities"
+    elif chosen.model is None:
         rate, pairs = chosen.false_positive_rate, chosen.different_entities
         of_pairs = f"none of {pairs:,} pairs of different entities" if pairs else "none of the different ones"
         different = f"{_percent(rate)} of the different ones" if rate else of_pairs
         yield f"in validation that finds {chosen.true_positive_rate:.1%} of the same pairs, and {different}"
-    about, most = chosen.share(among), chosen.share(among, sure=0.95)
-    more = ""
-    if chosen.is_extrapolated:
-        more = f"; extrapolated from {chosen.different_entities:,} pairs of different entities"
-    elif chosen.model is None and max(
-        chosen.false_positive_rate * among, 0 if chosen.false_positive_rate else about
-    ) > (arguments.fpr):
-        more = f"; estimating {_percent(arguments.fpr)} needs more validation data"
+        if (rate * among if rate else about) > arguments.fpr:
+            more = f"; estimating {_percent(arguments.fpr)} needs more validation data"
     yield f"wrongly marked: about {_percent(about)} of {which} (at most {_percent(most)}, 95% sure){more}"
 
 

@@ -41,6 +41,9 @@ TIGHTER = 0.9
 RULE = Rule(fpr=0.2)
 """What links rows by default: average linkage parts again those that a few false links have joined."""
 
+TIGHTEST = 1e-3
+"""Until it is that share of what it was."""
+
 OWN = ("row", "cluster", "size")
 """Columns of the result beside those of the table."""
 
@@ -127,27 +130,21 @@ def cluster_codes(
         method: How groups of linked codes are divided.
     """
     linked = (distances < limit) & (indices >= 0)
-    first, second = np.nonzero(linked)[0], indices[linked]
+    first, second, apart = np.nonzero(linked)[0], indices[linked], distances[linked]
     number = _components(first, second, len(codes))
     if method == "single":
         return number
-    order = np.argsort(number, kind="stable")
-    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
-    within = distances[linked]
-    too_large = np.flatnonzero(np.diff(starts, append=len(codes)) > LARGEST)
     tighter = limit
-    while len(too_large):  # these alone are divided at smaller distances first
+    while tighter > limit * TIGHTEST and len(too_large := np.flatnonzero(np.bincount(number) > LARGEST)):
         tighter *= TIGHTER
-        kept = ~np.isin(number[first], too_large) | (within < tighter)
-        first, second, within = first[kept], second[kept], within[kept]
+        kept = ~np.isin(number[first], too_large) | (apart < tighter)
+        first, second, apart = first[kept], second[kept], apart[kept]
         number = _components(first, second, len(codes))
-        order = np.argsort(number, kind="stable")
-        starts = np.flatnonzero(np.diff(number[order], prepend=-1))
-        too_large = np.flatnonzero(np.diff(starts, append=len(codes)) > LARGEST)
     found, count = np.empty(len(codes), dtype=int), 0
-    for members in np.split(order, starts[1:]):
+    order = np.argsort(number, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
         parts = np.zeros(len(members), dtype=int)
-        if len(members) > 2:
+        if 2 < len(members) <= LARGEST:  # still larger ones are as good as equal
             parts = fcluster(linkage(codes[members].astype(float), "average"), limit, "distance") - 1
         found[members] = count + parts
         count += int(parts.max()) + 1

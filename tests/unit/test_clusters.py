@@ -70,6 +70,13 @@ def test_groups_that_are_too_large_are_divided_first(
     assert score_clusters(found, entity).recall > 0.99
 
 
+def test_a_large_group_of_equal_codes_is_one_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "LARGEST", 10)
+    codes = np.concatenate([np.zeros((20, 2)), np.ones((3, 2))])
+    found = cluster_codes(codes, *nearest(codes, codes, 20), 0.5, "average")
+    assert np.bincount(found).tolist() == [20, 3]
+
+
 def test_scores_of_clusters_are_those_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     for sizes in ((40, 5), (40, 40), (3, 60)):
