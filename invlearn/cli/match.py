@@ -44,6 +44,7 @@ def main(argv: list[str]) -> int:
         help="columns of the two samples in a row of A: prefixes, or names with commas between, as in x_ x_prime_",
     )
     parser.add_argument("--one-to-one", action="store_true", help="no row of A or B is the same as two of the other")
+    parser.add_argument("--why", action="store_true", help="name the features that make two samples differ")
     parser.add_rule("rows of A")
     parser.add_encoding()
     arguments = parser.parse_intermixed_args(argv)
@@ -77,6 +78,7 @@ def _search(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
         k=arguments.k,
         rule=rule_of(arguments),
         one_to_one=arguments.one_to_one,
+        why=arguments.why,
         features=arguments.features,
         drop_missing=arguments.drop_missing,
         replica=arguments.replica,
@@ -95,7 +97,7 @@ def _compare(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
     """Write how far apart the two samples of each row are, and report."""
     from invlearn.inference import PairMatcher
 
-    options = {"drop_missing": arguments.drop_missing, "replica": arguments.replica}
+    options = {"why": arguments.why, "drop_missing": arguments.drop_missing, "replica": arguments.replica}
     matcher = PairMatcher(run, arguments.a, *arguments.pairs, rule=rule_of(arguments), **options)
     _write(matcher, arguments)
     yield f"{arguments.output}: {matcher.rows:,} pairs of {arguments.a}"

@@ -9,6 +9,7 @@ from invlearn.inference.match import Matcher, match
 from invlearn.inference.pairs import PairMatcher, match_pairs
 from invlearn.inference.review import Answered, answered, review
 from invlearn.inference.suspects import suspects
+from invlearn.inference.why import contributions
 from invlearn.runs.trained import load_run
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Rule",
     "answered",
     "cluster",
+    "contributions",
     "embed",
     "embed_chunks",
     "evaluate",

@@ -46,6 +46,8 @@ class Coded(NamedTuple):
     """Invariant codes of their samples, ``(n, C)`` where a row is one."""
     variant: np.ndarray
     """Variant codes."""
+    samples: np.ndarray | None = None
+    """The samples ``(n, d)``, where they are kept."""
 
 
 class CodedTable:
@@ -73,7 +75,13 @@ class CodedTable:
 
 
 def coded_chunks(
-    run: TrainedRun, table: Table, columns: Columns, *, drop_missing: bool = False, replica: int | None = None
+    run: TrainedRun,
+    table: Table,
+    columns: Columns,
+    *,
+    drop_missing: bool = False,
+    replica: int | None = None,
+    keep_samples: bool = False,
 ) -> Iterator[Coded]:
     """Encode a table chunk by chunk, in its order, while the next chunks are read: memory does not grow with it.
 
@@ -85,6 +93,7 @@ def coded_chunks(
         columns: Which of its columns are features, and which go along.
         drop_missing: Leave out rows in which a feature is missing, instead of filling them.
         replica: Which encodes; by default the best by validation loss.
+        keep_samples: Whether samples go along with their codes.
 
     Raises:
         UserError: A feature is text or infinite, or missing where the run cannot fill it, or a code is not finite; it
@@ -105,7 +114,8 @@ def coded_chunks(
             raise UserError(
                 f"{table.place(int(row))}: its code is not finite; are the values in the units of training?"
             ) from error
-        return Coded(chunk.rows, chunk.others, invariant, variant)
+        samples = chunk.features.reshape(-1, encoder.dim) if keep_samples else None
+        return Coded(chunk.rows, chunk.others, invariant, variant, samples)
 
     threads = torch.get_num_threads()
     try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
+from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.files import CHUNK, Table, open_table
 from invlearn.inference.assignment import assign
@@ -15,6 +16,7 @@ from invlearn.inference.decision import LOOKED_AT, Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import Coded, CodedTable, coded_chunks
 from invlearn.inference.search import NearestCodes
+from invlearn.inference.why import told
 from invlearn.runs.trained import TrainedRun
 
 __all__ = ["Matcher", "gather", "match"]
@@ -38,6 +40,7 @@ def match(
     threshold: float | None = None,
     prior: float | None = None,
     one_to_one: bool = False,
+    why: bool = False,
     features: Choice = None,
     drop_missing: bool = False,
     replica: int | None = None,
@@ -55,13 +58,15 @@ def match(
         threshold: Code distance below which rows are the same, instead of ``fpr``.
         prior: Share of the rows of A that have a partner; by default it is estimated.
         one_to_one: No row is the same as two: rows of A are assigned to rows of B.
+        why: Name the features that make each row differ from its match; the samples are held in memory.
         features: Names of the features, or the prefix of their names; by default as in training.
         drop_missing: Leave out rows in which a feature is missing, instead of filling them.
         replica: Which replica encodes; by default the best by validation loss.
 
     Returns:
         ``row`` and ``match_row``, counted from 1, ``rank``, ``distance``, ``same``, ``probability`` (if the run has
-        what it takes), then the columns of A that are no features, and those of B with ``match_`` before their names.
+        what it takes), ``why`` (if asked for), then the columns of A that are no features, and those of B with
+        ``match_`` before their names.
 
     Raises:
         UserError: A table cannot be used, or a setting is out of range.
@@ -76,6 +81,7 @@ def match(
         k=k,
         rule=Rule(fpr, fnr, cost, threshold, prior),
         one_to_one=one_to_one,
+        why=why,
         features=features,
         drop_missing=drop_missing,
         replica=replica,
@@ -105,6 +111,7 @@ class Matcher:
         k: int = 1,
         rule: Rule | None = None,
         one_to_one: bool = False,
+        why: bool = False,
         features: Choice = None,
         drop_missing: bool = False,
         replica: int | None = None,
@@ -117,13 +124,16 @@ class Matcher:
         rule.check(run, replica=replica)
         tables = [open_table(source) for source in (a, b) if source is not None]
         for table in tables:
-            _check_names(table)
+            _check_names(table, OWN + ("why",) * why)
         among = tables[-1]
 
         def coded(table: Table) -> Iterator[Coded]:
             columns = columns_of(run, table, features)
-            return coded_chunks(run, table, columns, drop_missing=drop_missing, replica=replica)
+            options = {"drop_missing": drop_missing, "replica": replica, "keep_samples": why}
+            return coded_chunks(run, table, columns, **options)
 
+        self._names = columns_of(run, among, features).features
+        self._encoder = run.encoder(replica) if why else None
         self._gallery = gather(coded(among))
         self._k, self._one_to_one = k, one_to_one
         self.gallery_size = len(self._gallery.rows)
@@ -169,27 +179,40 @@ class Matcher:
             found = {"distance": distances, "same": same}
             if probability is not None:
                 found["probability"] = probability.astype(np.float32)
+            if self._encoder is not None:
+                found["why"] = self._why(self._encoder, chunk, indices)
             yield _matches(chunk, self._gallery, indices, found)
 
+    def _why(self, encoder: InvariantEncoder, chunk: Coded, indices: np.ndarray) -> np.ndarray:
+        """What is told of each row and its matches, ``(n, k)``."""
+        assert chunk.samples is not None
+        assert self._gallery.samples is not None
+        ours, theirs = chunk.samples.repeat(indices.shape[1], 0), self._gallery.samples[indices.ravel()]
+        parts = told(encoder, ours, theirs, self._names)
+        return np.array(parts, dtype=object).reshape(indices.shape)
 
-def _check_names(table: Table) -> None:
+
+def _check_names(table: Table, own: Sequence[str]) -> None:
     """Refuse a table with columns that are called as those of the matches are."""
     for name in table.columns:
-        if name in OWN or name.startswith("match_"):
+        if name in own or name.startswith("match_"):
             raise UserError(f"{table}: a column is named {name}, as a column of the matches would be")
 
 
 def gather(chunks: Iterator[Coded]) -> Coded:
     """All chunks as one, without variant codes."""
-    rows, others, invariant = zip(*((chunk.rows, chunk.others, chunk.invariant) for chunk in chunks), strict=True)
+    parts = ((chunk.rows, chunk.others, chunk.invariant, chunk.samples) for chunk in chunks)
+    rows, others, invariant, samples = zip(*parts, strict=True)
     codes = np.concatenate(invariant)
-    return Coded(np.concatenate(rows), pd.concat(others, ignore_index=True), codes, codes[:, :0])
+    kept = None if samples[0] is None else np.concatenate(samples)
+    return Coded(np.concatenate(rows), pd.concat(others, ignore_index=True), codes, codes[:, :0], kept)
 
 
 def _in_chunks(coded: Coded) -> Iterator[Coded]:
     for start in range(0, len(coded.rows), CHUNK):
         cut = slice(start, start + CHUNK)
-        yield Coded(coded.rows[cut], coded.others[cut], coded.invariant[cut], coded.variant[cut])
+        samples = None if coded.samples is None else coded.samples[cut]
+        yield Coded(coded.rows[cut], coded.others[cut], coded.invariant[cut], coded.variant[cut], samples)
 
 
 def _matches(chunk: Coded, gallery: Coded, indices: np.ndarray, found: dict[str, np.ndarray]) -> pd.DataFrame:

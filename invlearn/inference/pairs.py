@@ -13,6 +13,7 @@ from invlearn.inference.columns import columns_of_pairs
 from invlearn.inference.decision import Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import Coded, CodedTable, coded_chunks
+from invlearn.inference.why import told
 from invlearn.runs.trained import TrainedRun
 
 __all__ = ["PairMatcher", "match_pairs"]
@@ -28,6 +29,7 @@ def match_pairs(
     x_prime: str | Sequence[str],
     *,
     rule: Rule | None = None,
+    why: bool = False,
     drop_missing: bool = False,
     replica: int | None = None,
 ) -> pd.DataFrame:
@@ -39,17 +41,19 @@ def match_pairs(
         x: Names of the columns of the first sample, or their prefix.
         x_prime: Likewise of the second.
         rule: When they count as the same; by default at most 1% of different pairs do.
+        why: Name the features that make the two samples differ.
         drop_missing: Leave out rows in which a feature is missing, instead of filling them.
         replica: Which replica encodes; by default the best by validation loss.
 
     Returns:
-        The columns that are no features, then ``distance``, ``same``, and ``probability`` if the run has what it takes.
+        The columns that are no features, then ``distance``, ``same``, ``probability`` (if the run has what it takes),
+        and ``why`` (if asked for).
 
     Raises:
         UserError: The table cannot be used, or a setting is out of range.
     """
-    options = {"drop_missing": drop_missing, "replica": replica}
-    return pd.concat(PairMatcher(run, table, x, x_prime, rule=rule, **options), ignore_index=True)
+    options = {"rule": rule, "why": why, "drop_missing": drop_missing, "replica": replica}
+    return pd.concat(PairMatcher(run, table, x, x_prime, **options), ignore_index=True)
 
 
 class PairMatcher:
@@ -69,6 +73,7 @@ class PairMatcher:
         x_prime: str | Sequence[str],
         *,
         rule: Rule | None = None,
+        why: bool = False,
         drop_missing: bool = False,
         replica: int | None = None,
     ):
@@ -76,9 +81,11 @@ class PairMatcher:
         rule.check(run, replica=replica)
         opened = open_table(table)
         columns = columns_of_pairs(run, opened, x, x_prime)
-        if taken := next((name for name in OWN if name in columns.others), None):
+        if taken := next((name for name in OWN + ("why",) * why if name in columns.others), None):
             raise UserError(f"{opened}: a column is named {taken}, as a column of the result would be")
-        options = {"drop_missing": drop_missing, "replica": replica}
+        self._names = run.stack.feature_names or columns.features
+        self._encoder = run.encoder(replica) if why else None
+        options = {"drop_missing": drop_missing, "replica": replica, "keep_samples": why}
         self._pairs = CodedTable(lambda: coded_chunks(run, opened, columns, **options))
         self.decision = rule.decide(run, _distance(self._pairs.first), among=1, replica=replica)
         self.rows = self.same = 0
@@ -90,6 +97,9 @@ class PairMatcher:
             found = pd.DataFrame({"distance": distance, "same": distance < self.decision.distance})
             if self.decision.model:
                 found["probability"] = self.decision.probability(distance[:, None])[:, 0].astype(np.float32)
+            if self._encoder is not None:
+                assert chunk.samples is not None
+                found["why"] = told(self._encoder, chunk.samples[0::2], chunk.samples[1::2], self._names)
             self.rows += len(found)
             self.same += int(found["same"].sum())
             yield pd.concat([chunk.others.reset_index(drop=True), found], axis=1)

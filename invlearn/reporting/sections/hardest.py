@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
+from invlearn.inference.why import told
 from invlearn.reporting.blocks import Gallery, Picture, Row, Section
 from invlearn.reporting.context import Context
-from invlearn.reporting.evidence import EXACT
+from invlearn.reporting.evidence import EXACT, Evidence
 from invlearn.reporting.sections.neighbours import title_of
 from invlearn.reporting.texts import number
 
@@ -14,6 +16,9 @@ __all__ = ["hardest"]
 
 SHOWN = 6
 """Pairs of a kind."""
+
+NAMED = 64
+"""Features up to which the names of some are told."""
 
 
 def hardest(context: Context) -> Section | None:
@@ -36,12 +41,24 @@ def hardest(context: Context) -> Section | None:
     ):
         places = mask.nonzero()[:, 0]
         found = distances[places].topk(min(SHOWN, len(places)), largest=mark == "same")
+        shown = places[found.indices]
+        reasons = _reasons(context, evidence, first[shown], second[shown])
         rows = []
-        for distance, place in zip(found.values.tolist(), places[found.indices].tolist(), strict=True):
-            pair = int(first[place]), int(second[place])
-            rows.append(Row(f"distance {number(distance)}", [_picture(context, index, mark) for index in pair]))
+        for distance, place, reason in zip(found.values.tolist(), shown.tolist(), reasons, strict=True):
+            pictures = [_picture(context, int(side[place]), mark) for side in (first, second)]
+            rows.append(Row(f"distance {number(distance)}{reason}", pictures))
         galleries.append(Gallery(caption, rows, beside=True))
     return Section("Hardest pairs", galleries)
+
+
+def _reasons(context: Context, evidence: Evidence, first: Tensor, second: Tensor) -> list[str]:
+    """The features that each distance comes from, where these are few enough to be known by their names."""
+    dim = context.run.stack.dim
+    if dim > NAMED:
+        return [""] * len(first)
+    names = context.run.stack.feature_names or [f"x_{index}" for index in range(dim)]
+    found = told(evidence.first.encoder, evidence.values[first], evidence.values[second], names)
+    return [f", from {parts}" if parts else "" for parts in found]
 
 
 def _picture(context: Context, index: int, mark: str) -> Picture:
