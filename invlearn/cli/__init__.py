@@ -124,9 +124,9 @@ def _usage() -> str:
 
 
 def _complete(words: list[str]) -> int:
-    """Answer bash's completion: ours for the subcommand, Hydra's for what follows ``train``.
+    """Answer bash's completion: ours for the subcommand, Hydra's for the words after ``train``.
 
-    Hydra's completer is called with the line in COMP_LINE and knows of no subcommands, so ours is taken out of it.
+    Hydra's completer reads the line from COMP_LINE and has no subcommands, so ours is taken out of it.
     """
     line = os.environ.get("COMP_LINE")
     if line is None:  # installing

@@ -15,7 +15,7 @@ from invlearn.closed_form.settings import ClosedForm
 __all__ = ["Polynomial"]
 
 FEW = 64
-"""Features of a sample of which none are left out unasked."""
+"""Features of a sample up to which all are used by default."""
 
 COUNTS = (32, 128, 512)
 """How many are chosen, of at least four times as many."""

@@ -56,7 +56,7 @@ def _fit_weights(different: Pairs, frame: Sequence[Tensor]) -> Tensor:
         frame: Subspaces.
 
     Returns:
-        The weights ``(K,)``, none of them negative, with the least squared error.
+        The non-negative weights ``(K,)`` with the least squared error.
     """
     x, x_prime, distance = different
     target = distance.square()

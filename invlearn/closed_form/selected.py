@@ -1,4 +1,4 @@
-"""The features of a sample that vary most between entities, for what they vary within them."""
+"""The features of a sample with the largest ratio of variance between entities to variance within them."""
 
 from __future__ import annotations
 

@@ -45,9 +45,8 @@ class DistanceModel:
     def fit(cls, pairs: ComparedPairs) -> DistanceModel | None:
         """Fit both distributions.
 
-        Where pairs of one entity include some that are as far apart as strangers, *and* pairs of different entities
-        some that are as near as those of one, labels are wrong: both are then left out. Otherwise such pairs of one
-        entity are taken for what they are said to be.
+        Some pairs of one entity may be as far apart as strangers, and some pairs of different entities as near as those
+        of one. If there are both, labels are wrong, and both are left out. Otherwise all pairs count as labelled.
 
         Args:
             pairs: Held-out pairs of both kinds.

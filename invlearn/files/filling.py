@@ -91,7 +91,7 @@ def fill(samples: Tensor, gaps: Gaps | None) -> Tensor:
 
 
 def check_gaps(values: np.ndarray, training: np.ndarray, names: Sequence[str], name: str) -> None:
-    """Refuse features of which nothing can be learned.
+    """Refuse features without a value to learn from.
 
     Args:
         values: Samples ``(n, d)``, NaN where a value is missing.
