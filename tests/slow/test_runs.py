@@ -35,7 +35,7 @@ def test_train_then_resume_then_evaluate(invlearn, tiny: list[str], tmp_path: Pa
     for found, replica in zip(json.loads(measured.stdout), record["replicas"], strict=True):
         stored = replica["metrics"]
         assert {name: found[name] for name in stored} == stored
-        assert {name.partition(".")[0] for name in {*found} - {*stored}} <= {"pairs", "nearest"}  # of probabilities
+        assert {name.partition(".")[0] for name in {*found} - {*stored}} <= {"pairs", "nearest", "matching"}
     assert "mse_invariance" in invlearn("evaluate", str(run)).stdout
 
 
