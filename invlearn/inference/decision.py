@@ -89,9 +89,9 @@ class Rule:
             UserError: A number is out of range, or the run has not what it takes.
         """
         if self.threshold is not None and not self.threshold > 0:
-            raise UserError(f"match: --threshold must be above 0, got {self.threshold}")
+            raise UserError(f"--threshold must be above 0, got {self.threshold}")
         if self.prior is not None and not 0 < self.prior < 1:
-            raise UserError(f"match: --prior must be above 0 and below 1, got {self.prior}")
+            raise UserError(f"--prior must be above 0 and below 1, got {self.prior}")
         if self.threshold is not None and not run.is_calibrated(replica):
             return Decision(self.threshold, among)
         calibration = run.calibration(replica)
@@ -110,7 +110,7 @@ class Rule:
             else:
                 chosen = calibration.threshold(self.fpr, among=among)
         except ValueError as error:
-            raise UserError(f"match: {run.directory}: {error}") from error
+            raise UserError(f"{run.directory}: {error}") from error
         distance = chosen.distance if chosen else self.threshold
         assert distance is not None
         return Decision(distance, among, chosen, model, prior, self.prior is None)
