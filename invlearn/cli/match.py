@@ -122,7 +122,8 @@ def _what_it_does(decision: Decision, arguments: Namespace, all_of: str, strange
         how = "estimated; --prior sets it" if decision.estimated else "--prior"
         has = f"of the {all_of} have a partner" if all_of == "rows" else f"of the {all_of} are the same"
         yield f"prior: {_percent(decision.prior)} {has} ({how})"
-        yield f"expected: {recall:.1%} of the partners are found, {precision:.1%} of what is marked is right"
+        like = f"for rows like the {decision.model.same.entities:,} validation entities" if decision.model else ""
+        yield f"expected {like}: {recall:.1%} of the partners are found, {precision:.1%} of what is marked is right"
     else:
         yield f"no probabilities: {WITHOUT}"
     if chosen is None:

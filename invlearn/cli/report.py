@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from invlearn.cli.arguments import Parser, shape
+from invlearn.errors import UserError
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.outputs import check_output
 from invlearn.system.output import show
@@ -17,6 +18,8 @@ UNIT = 2**20
 def main(argv: list[str]) -> int:
     """Write the page; say where it is and how large."""
     arguments = _parser().parse_intermixed_args(argv)
+    if arguments.output.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"-o {arguments.output}: the page is HTML; name a file that ends in .html")
     paths = [Path(path) for path in arguments.paths]
     # Whatever is no run can only be the file, which comes last.
     table = paths.pop() if len(paths) > 1 and not RunDirectory(paths[-1]).exists else None

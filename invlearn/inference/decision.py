@@ -90,8 +90,12 @@ class Rule:
         """
         if self.threshold is not None and not self.threshold > 0:
             raise UserError(f"--threshold must be above 0, got {self.threshold}")
-        if self.prior is not None and not 0 < self.prior < 1:
-            raise UserError(f"--prior must be above 0 and below 1, got {self.prior}")
+        for name in ("fpr", "fnr", "prior"):
+            share = getattr(self, name)
+            if share is not None and not 0 < share < 1:
+                raise UserError(f"--{name} must be above 0 and below 1, got {share}")
+        if self.cost is not None and not self.cost > 0:
+            raise UserError(f"--cost must be above 0, got {self.cost}")
         if self.threshold is not None and not run.is_calibrated(replica):
             return Decision(self.threshold, among)
         calibration = run.calibration(replica)

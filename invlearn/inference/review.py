@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -180,6 +181,7 @@ def answered(
     opened = open_table(table)
     columns = columns_of(run, opened, features, without=[entity] if entity else [])
     told = _told(open_table(answers), columns.features)
+    _check_rows(told, opened, columns.features, str(answers) if isinstance(answers, str | Path) else "the answers")
     is_same = (told["answer"] == "same").to_numpy()
     p = np.clip(told["probability"].to_numpy(dtype=float), 1e-9, 1 - 1e-9)
     log_loss = float(-np.log(np.where(is_same, p, 1 - p)).mean())
@@ -212,9 +214,32 @@ def _told(table: Table, features: Sequence[str]) -> pd.DataFrame:
     if not known.all():
         row = int(np.flatnonzero(~known)[0]) + 1
         raise UserError(f"{table.place(row)}: the answer is {frame['answer'][row - 1]!r}, not same or different")
+    frame["probability"] = pd.to_numeric(frame["probability"], errors="coerce")
+    if not (known := frame["probability"].between(0, 1)).all():
+        raise UserError(f"{table.place(int(np.flatnonzero(~known)[0]) + 1)}, column probability: no probability")
     if not (frame["answer"] != "").any():
         raise UserError(f"{table}: no pair is answered; write same or different into the column answer")
     return frame[frame["answer"] != ""]
+
+
+def _check_rows(told: pd.DataFrame, table: Table, features: Sequence[str], name: str) -> None:
+    """Refuse answers about other rows than those of a table.
+
+    Raises:
+        UserError: A row is none of the table's, or has other features there.
+    """
+    for end in ("first", "second"):
+        numbers = pd.to_numeric(told[f"{end}_row"], errors="coerce")
+        shown = _rows(table, numbers.dropna().to_numpy())
+        theirs = (
+            told[[f"{end}_{feature}" for feature in features]].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+        )
+        ours = shown[list(features)].reindex(numbers).to_numpy(float)
+        agree = numbers.isin(shown.index).to_numpy() & np.isclose(ours, theirs, rtol=1e-4, equal_nan=True).all(1)
+        if not agree.all():
+            index = told.index[int(np.flatnonzero(~agree)[0])]
+            said = f"{told.loc[index, f'{end}_row']} is no such row of {table}"
+            raise UserError(f"{name}, row {index + 1}, column {end}_row: {said}; is this the queue of another file?")
 
 
 def _shift(log_odds: np.ndarray, same: np.ndarray) -> tuple[float, float]:

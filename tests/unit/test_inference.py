@@ -239,6 +239,27 @@ def test_answers_are_same_or_different(closed_form: TrainedRun, answers: list[st
         answered(closed_form, table, queue)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "named"),
+    [
+        ("first_row", "x", {"row": 1, "column": "first_row"}),
+        ("first_row", 99_999, {"row": 1, "value": 99_999}),
+        ("second_row", -3, {"row": 1, "value": -3}),
+        ("first_f0", 17.0, {"row": 1, "column": "first_row"}),
+        ("probability", "x", {"row": 1, "column": "probability"}),
+    ],
+)
+def test_answers_about_other_rows_are_refused(
+    closed_form: TrainedRun, column: str, value: object, named: dict, tmp_path: Path
+) -> None:
+    table = entity_table(30, copies=3, noise=0.05, seed=9)
+    queue = review(closed_form, table, size=5).assign(answer="same").astype({column: object})
+    queue.loc[0, column] = value
+    path = write(queue, tmp_path / "queue.csv")
+    with pytest.raises(UserError, match=naming(file="queue.csv", **named)):
+        answered(closed_form, table, path)
+
+
 def test_three_that_contradict_each_other_are_asked_for() -> None:
     probability = np.array([[0.9, 0.8], [0.9, 0.01], [0.8, 0.01]])
     indices = np.array([[1, 2], [0, 2], [0, 1]])

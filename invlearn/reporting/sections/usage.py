@@ -17,7 +17,8 @@ def usage(context: Context) -> Section | None:
     run = shlex.quote(context.name)
     commands = [f"invlearn embed {run} new.csv -o codes.parquet"]
     commands += [f"invlearn match {run} a.csv b.csv -o matches.csv"] if context.calibration else []
-    commands += [f"invlearn evaluate {run}", f"invlearn export {run} --format onnx", f"invlearn audit {run}"]
+    evaluate = f"invlearn evaluate {run}" + ("" if context.run.experiment.holds_out else " held_out.csv")
+    commands += [evaluate, f"invlearn export {run} --format onnx", f"invlearn audit {run}"]
     program = f"import invlearn\n\nrun = invlearn.load_run({context.name!r})\nz_invariant, z_variant = run.encode(x)"
     return Section(
         "How to use it",
