@@ -250,7 +250,7 @@ def test_answers_are_same_or_different(closed_form: TrainedRun, answers: list[st
     ],
 )
 def test_answers_about_other_rows_are_refused(
-    closed_form: TrainedRun, column: str, value: object, named: dict, tmp_path: Path
+    closed_form: TrainedRun, column: str, value: str | float, named: dict, tmp_path: Path
 ) -> None:
     table = entity_table(30, copies=3, noise=0.05, seed=9)
     queue = review(closed_form, table, size=5).assign(answer="same").astype({column: object})
