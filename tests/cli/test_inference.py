@@ -401,10 +401,10 @@ def test_given_pairs_are_judged(tmp_path: Path, capsys, monkeypatch: pytest.Monk
         ),
         (["embed", "{run}", "{taken}", "-o", "z.csv"], names(file="taken.csv", also=["column", "z_0"])),
         (["embed", "{run}", "{a}", "-o", "z.csv", "--replica", "2"], names(key="replica", value=[0, 1, 2])),
-        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--fpr", "1.3"], names(value=[0, 1, 1.3])),
+        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--fpr", "1.3"], names(key="--fpr", value=[0, 1, 1.3])),
         (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--prior", "1"], names(key="--prior", value=[0, 1, 1.0])),
-        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--cost", "0"], names(file="run", value=[0, 0.0])),
-        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--fnr", "1"], names(file="run", value=[0, 1, 1.0])),
+        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--cost", "0"], names(key="--cost", value=[0, 0.0])),
+        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--fnr", "1"], names(key="--fnr", value=[0, 1, 1.0])),
         (["match", "{run}", "{a}", "-o", "m.csv", "--one-to-one"], names(key=["--one-to-one", "B", "-k"])),
         (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--threshold", "0"], names(key="--threshold", value=[0, 0.0])),
         (
