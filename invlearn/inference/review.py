@@ -228,9 +228,9 @@ def _check_rows(told: pd.DataFrame, table: Table, features: Sequence[str], name:
     Raises:
         UserError: A row is none of the table's, or has other features there.
     """
-    for end in ("first", "second"):
-        numbers = pd.to_numeric(told[f"{end}_row"], errors="coerce")
-        shown = _rows(table, numbers.dropna().to_numpy())
+    rows = {end: pd.to_numeric(told[f"{end}_row"], errors="coerce") for end in ("first", "second")}
+    shown = _rows(table, pd.concat(rows.values()).dropna().to_numpy())
+    for end, numbers in rows.items():
         theirs = (
             told[[f"{end}_{feature}" for feature in features]].apply(pd.to_numeric, errors="coerce").to_numpy(float)
         )
