@@ -1,4 +1,4 @@
-"""The pairs that candidates are compared on, of which samples are in many."""
+"""The pairs that candidates are compared on; a sample may be in many of them."""
 
 from __future__ import annotations
 

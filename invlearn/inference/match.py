@@ -184,7 +184,7 @@ class Matcher:
             yield _matches(chunk, self._gallery, indices, found)
 
     def _why(self, encoder: InvariantEncoder, chunk: Coded, indices: np.ndarray) -> np.ndarray:
-        """What is told of each row and its matches, ``(n, k)``."""
+        """The features that each row and its matches differ in, ``(n, k)``."""
         assert chunk.samples is not None
         assert self._gallery.samples is not None
         ours, theirs = chunk.samples.repeat(indices.shape[1], 0), self._gallery.samples[indices.ravel()]

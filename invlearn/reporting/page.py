@@ -40,7 +40,7 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """The HTML of a page: everything that is no template is escaped, and nothing is loaded from elsewhere."""
+    """The HTML of a page: all values are escaped, and nothing is loaded from elsewhere."""
     environment = Environment(
         loader=PackageLoader("invlearn.reporting"),
         autoescape=True,

@@ -71,7 +71,7 @@ def _measured(context: Context) -> Iterator[Block]:
         yield Text("The code has collapsed: different entities share one code.", is_note=True)
     if limits:
         yield Text(
-            "Intervals come from the entities, or the pairs, that were looked at; they say nothing of other seeds."
+            "Intervals come from the entities, or the pairs, that were looked at; they do not cover other seeds."
         )
 
 
