@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 import torch
-from scipy.linalg import eigh, get_lapack_funcs
 from torch import Tensor
 
 __all__ = ["Eigenproblem", "Solution", "shrunk"]
@@ -105,9 +105,9 @@ class Eigenproblem:
         if self._is_definite:
             problem = within.numpy(), self._covariance.numpy()
             if most and most < FEW * len(within):
-                found = eigh(*problem, subset_by_index=(0, most - 1), driver="gvx", check_finite=False)
+                found = scipy.linalg.eigh(*problem, subset_by_index=(0, most - 1), driver="gvx", check_finite=False)
             else:
-                found = eigh(*problem, driver="gvd", check_finite=False)
+                found = scipy.linalg.eigh(*problem, driver="gvd", check_finite=False)
             shares, vectors = (torch.from_numpy(part[..., :most]) for part in found)
         else:
             shares, rotation = torch.linalg.eigh(self._white.T @ within @ self._white)
@@ -126,7 +126,7 @@ class Eigenproblem:
         """Whether no direction is nearly constant, so that a few directions can be had without all others."""
         if self._covariance.is_cuda:
             return False
-        factorise, condition = get_lapack_funcs(("potrf", "pocon"), dtype=np.float64)
+        factorise, condition = scipy.linalg.get_lapack_funcs(("potrf", "pocon"), dtype=np.float64)
         factor, failed = factorise(self._covariance.numpy())
         if failed:
             return False

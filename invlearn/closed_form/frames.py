@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
+import scipy
 import torch
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 __all__ = ["Frame", "fewest_pairs", "find_frame", "frame_pairs", "nearest_invariant"]
 
 REFINEMENTS = 100
-"""Corrections at most; three or four reach rounding. Each must halve the squared residual: on noisy samples none does."""
+"""Corrections at most; four reach rounding. Each must halve the squared residual, which none does on noisy samples."""
 
 STEPS = 60
 """Steps of conjugate gradients for a correction at most; thirty suffice where samples are white and clean."""
@@ -178,7 +178,7 @@ def _alike(parts: list[Tensor], singles: list[int], x: Tensor, x_prime: Tensor) 
     values, others = x[:TESTED] @ directions, x_prime[:TESTED] @ directions
     products, changed = (part[:, :, None] * part[:, None] for part in (values, others))
     left = (products - changed).square().mean(0) / products.square().mean(0).clamp(min=1e-300)
-    count, labels = connected_components((left < COUPLED).cpu().numpy(), directed=False)
+    count, labels = scipy.sparse.csgraph.connected_components((left < COUPLED).cpu().numpy(), directed=False)
     groups = [[place for place, label in enumerate(labels) if label == component] for component in range(count)]
     return [group for group in groups if len(group) > 1]
 

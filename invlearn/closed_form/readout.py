@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 import torch
-from scipy.optimize import least_squares, nnls
 from torch import Tensor
 
 from invlearn.closed_form.frames import Frame
@@ -61,7 +61,7 @@ def _fit_weights(different: Pairs, frame: Sequence[Tensor]) -> Tensor:
     x, x_prime, distance = different
     target = distance.square()
     parts = (lengths(x, frame) - lengths(x_prime, frame)).square()
-    weights, _ = nnls(parts.cpu().numpy(), target.cpu().numpy())
+    weights, _ = scipy.optimize.nnls(parts.cpu().numpy(), target.cpu().numpy())
     return torch.from_numpy(weights).to(x)
 
 
@@ -93,13 +93,13 @@ def _turn_singles(frame: list[Tensor], alike: Sequence[Sequence[int]], different
     def errors(numbers: np.ndarray) -> np.ndarray:
         here = [part.cpu() for part in turned(numbers)]
         parts = (lengths(x, here) - lengths(x_prime, here)).square().numpy()
-        return parts @ nnls(parts, target)[0] - target
+        return parts @ scipy.optimize.nnls(parts, target)[0] - target
 
     tolerance = dict.fromkeys(("xtol", "ftol", "gtol"), 1e-15)
     starts = rng.standard_normal((STARTS, sum(sizes)))
     best = None
     for start in starts:
-        found = least_squares(errors, start, **tolerance)
+        found = scipy.optimize.least_squares(errors, start, **tolerance)
         best = found if best is None or found.cost < best.cost else best
         if best.cost < EXACT * np.square(target).sum():
             break

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["COLORS", "LABELS", "draw_band", "plot_candidates", "plot_curves", "style"]
 
@@ -55,7 +57,12 @@ def style() -> dict[Any, Any]:
     }
 
 
-def draw_band(axes: Axes, table: pd.DataFrame, x: str, y: str, *, color: str, label: str, **look: Any) -> None:
+Columns = Mapping[str, np.ndarray]
+
+
+def draw_band(
+    axes: Axes, table: Columns | pd.DataFrame, x: str, y: str, *, color: str, label: str, **look: Any
+) -> None:
     """Draw the median of ``y`` over all rows with the same ``x``, and a band from the lowest to the highest.
 
     Args:
@@ -67,18 +74,21 @@ def draw_band(axes: Axes, table: pd.DataFrame, x: str, y: str, *, color: str, la
         label: For the legend.
         look: Further settings of the line.
     """
-    values = table.replace([np.inf], np.nan).groupby(x)[y]
-    middle = values.median()
-    axes.plot(middle.index, middle, color=color, label=label, **look)
-    if len(table) > len(middle):
-        axes.fill_between(middle.index, values.min(), values.max(), color=color, alpha=0.18, lw=0)
+    values = np.asarray(table[y], dtype=float)
+    places, at = np.unique(np.asarray(table[x]), return_inverse=True)
+    finite = [values[(at == index) & np.isfinite(values)] for index in range(len(places))]
+    groups = [group if len(group) else np.array([np.nan]) for group in finite]  # a gap in the line
+    axes.plot(places, [np.median(group) for group in groups], color=color, label=label, **look)
+    if len(values) > len(groups):
+        lows, highs = zip(*((group.min(), group.max()) for group in groups), strict=True)
+        axes.fill_between(places, lows, highs, color=color, alpha=0.18, lw=0)
 
 
-def plot_candidates(table: pd.DataFrame, shares: np.ndarray, widths: Sequence[int], title: str) -> Figure:
+def plot_candidates(table: Columns, shares: np.ndarray, widths: Sequence[int], title: str) -> Figure:
     """What was tried of a closed form, and the spectrum of what was chosen.
 
     Args:
-        table: The rows of metrics.csv, a row per replica and candidate.
+        table: The columns of metrics.csv, a row per replica and candidate.
         shares: Share of variance within entities of each direction, ascending, ``(R, K)``.
         widths: Width of each replica's code, ``(R,)``.
         title: What was solved.
@@ -94,26 +104,29 @@ def plot_candidates(table: pd.DataFrame, shares: np.ndarray, widths: Sequence[in
         spectrum.plot([], [], color=COLORS["reconstruction"], label="the code ends here")
         spectrum.legend()
         for degree, (name, color) in LIFTS.items():
-            rows = table[table["degree"] == degree]
-            for _, tried in rows.groupby(["replica", "rank", "centred", "sphered", "ridge"]):
-                scores.plot(tried["components"], tried["valid_loss"], marker=".", ms=2, lw=0.6, color=color, alpha=0.5)
-            if len(rows):
+            rows = table["degree"] == degree
+            curves = np.stack([table[key][rows] for key in ("replica", "rank", "centred", "sphered", "ridge")], axis=1)
+            for curve in np.unique(curves, axis=0):
+                here = (curves == curve).all(1)
+                tried = table["components"][rows][here], table["valid_loss"][rows][here]
+                scores.plot(*tried, marker=".", ms=2, lw=0.6, color=color, alpha=0.5)
+            if rows.any():
                 scores.plot([], [], color=color, label=name)
         for replica, width in enumerate(widths):
-            tried = table[(table["replica"] == replica) & (table["components"] == width)]
-            scores.plot(width, tried["valid_loss"].min(), "o", ms=6, mfc="none", color="black")
+            tried = table["valid_loss"][(table["replica"] == replica) & (table["components"] == width)]
+            scores.plot(width, tried.min(), "o", ms=6, mfc="none", color="black")
         scores.plot([], [], "o", ms=6, mfc="none", color="black", label="chosen")
         scores.set(xscale="log", yscale="log", xlabel="width of the code", ylabel="validation score")
         scores.legend()
     return figure
 
 
-def plot_curves(table: pd.DataFrame, title: str) -> Figure:
+def plot_curves(table: Columns, title: str) -> Figure:
     """Validation errors of one run against the epoch.
 
     Args:
-        table: The rows of metrics.csv; each ``valid_mse_…`` column of ``COLORS`` is a line, the median over replicas,
-            with a band from the lowest to the highest; without any, ``valid_loss`` does.
+        table: The columns of metrics.csv; each ``valid_mse_…`` column of ``COLORS`` is a line, the median over
+            replicas, with a band from the lowest to the highest; without any, ``valid_loss`` does.
         title: What was trained.
     """
     with matplotlib.rc_context(style()):

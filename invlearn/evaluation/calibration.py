@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import scipy
 import torch
-from scipy import special
 from torch import Tensor
 
 from invlearn.evaluation.compared import ComparedPairs
@@ -46,11 +46,11 @@ class Threshold(NamedTuple):
         if self.model is not None:
             different = self.model.different
             error = different.log_error(self.distance) if sure != 0.5 and self.distance > 0 else 0.0
-            of_pairs = min(1.0, of_pairs * math.exp(float(special.ndtri(sure)) * error))
+            of_pairs = min(1.0, of_pairs * math.exp(float(scipy.special.ndtri(sure)) * error))
             return float(different.any_closer(of_pairs, among))
         if self.different_entities is not None:
             closer = round(of_pairs * self.different_entities)
-            of_pairs = float(special.betaincinv(closer + 1, self.different_entities - closer, sure))
+            of_pairs = float(scipy.special.betaincinv(closer + 1, self.different_entities - closer, sure))
         return 1 - (1 - of_pairs) ** among
 
     @property

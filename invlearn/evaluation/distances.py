@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 __all__ = ["Different", "Same"]
 
@@ -54,16 +54,16 @@ class Different:
 
     def cdf(self, distance: ArrayLike) -> Array:
         """Share F of pairs of different entities that are closer."""
-        return special.gammainc(self.shape, np.square(distance) / self.scale)
+        return scipy.special.gammainc(self.shape, np.square(distance) / self.scale)
 
     def log_pdf(self, distance: ArrayLike) -> Array:
         """Logarithm of the density of log d²."""
         x = np.square(np.asarray(distance, dtype=float)) / self.scale
-        return self.shape * np.log(np.maximum(x, LEAST)) - x - special.gammaln(self.shape)
+        return self.shape * np.log(np.maximum(x, LEAST)) - x - scipy.special.gammaln(self.shape)
 
     def quantile(self, share: ArrayLike) -> Array:
         """The distance below which such a share of the pairs is."""
-        return np.sqrt(self.scale * special.gammaincinv(self.shape, share))
+        return np.sqrt(self.scale * scipy.special.gammaincinv(self.shape, share))
 
     def log_error(self, distance: float) -> float:
         """Standard error of log F.
@@ -71,10 +71,10 @@ class Different:
         It has two parts: that of the estimates, by the delta method, and half the difference from the power law, which
         is another way to extrapolate.
         """
-        step, end = 1e-4, math.sqrt(self.scale * float(special.gammaincinv(self.shape, self.fitted)))
+        step, end = 1e-4, math.sqrt(self.scale * float(scipy.special.gammaincinv(self.shape, self.fitted)))
 
         def log_cdf(shape: float, scale: float) -> float:
-            return math.log(max(float(special.gammainc(shape, distance**2 / scale)), LEAST))
+            return math.log(max(float(scipy.special.gammainc(shape, distance**2 / scale)), LEAST))
 
         up, down = math.exp(step), math.exp(-step)
         by_shape = (log_cdf(self.shape * up, self.scale) - log_cdf(self.shape * down, self.scale)) / (2 * step)
@@ -152,10 +152,10 @@ class Same:
         """Share of pairs that are closer, without outliers."""
         w = (np.log(np.maximum(np.square(distance), LEAST)) - self.centre) / self.spread
         if abs(self.skew) < NORMAL:
-            return special.ndtr(w)
+            return scipy.special.ndtr(w)
         shape = self.skew**-2
         x = shape * np.exp(np.minimum(self.skew * w, 50))
-        return special.gammainc(shape, x) if self.skew > 0 else special.gammaincc(shape, x)
+        return scipy.special.gammainc(shape, x) if self.skew > 0 else scipy.special.gammaincc(shape, x)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in run.json."""
@@ -178,4 +178,4 @@ def log_gamma_log_pdf(y: Array, centre: float, spread: float, skew: float) -> Ar
         return -0.5 * w**2 - math.log(spread * math.sqrt(2 * math.pi))
     shape = skew**-2
     bend = skew * w - np.exp(np.minimum(skew * w, 50))
-    return math.log(abs(skew) / spread) + shape * (math.log(shape) + bend) - special.gammaln(shape)
+    return math.log(abs(skew) / spread) + shape * (math.log(shape) + bend) - scipy.special.gammaln(shape)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special
+import scipy
 
 from invlearn.evaluation.compared import ComparedPairs
 from invlearn.evaluation.distances import LEAST, Array, Different, Same, log_gamma_log_pdf
@@ -64,18 +64,18 @@ class _Tail:
     def log_pdf(self, parameters: Array) -> Array:
         """Of log x, ``(m,)``."""
         shape, scale = np.exp(parameters)
-        return shape * np.log(self.x / scale) - self.x / scale - special.gammaln(shape)
+        return shape * np.log(self.x / scale) - self.x / scale - scipy.special.gammaln(shape)
 
     def log_beyond(self, parameters: Array) -> float:
         """Log probability of a value beyond the limit."""
         shape, scale = np.exp(parameters)
-        return math.log(max(float(special.gammaincc(shape, self.limit / scale)), LEAST))
+        return math.log(max(float(scipy.special.gammaincc(shape, self.limit / scale)), LEAST))
 
     def start(self) -> Array:
         """Log k by the slope of the tail (Hill), and the θ that puts the right share into it."""
         shape = min(max(len(self.x) / max(float(np.log(self.limit / self.x).sum()), 1e-9), 0.25), 1e3)
         share = len(self.x) / (len(self.x) + self.beyond)
-        return np.log([shape, self.limit / max(float(special.gammaincinv(shape, share)), LEAST)])
+        return np.log([shape, self.limit / max(float(scipy.special.gammaincinv(shape, share)), LEAST)])
 
     def maximum(self, weight: Array, start: Array) -> Array:
         """Parameters of maximum likelihood, where each in the tail has a weight, ``(m,)``."""
@@ -84,15 +84,19 @@ class _Tail:
         def loss(parameters: Array) -> float:
             parameters = np.clip(parameters, -50, 50)
             shape, scale = np.exp(parameters)
-            inside = shape * (logs - count * parameters[1]) - values / scale - count * float(special.gammaln(shape))
+            inside = (
+                shape * (logs - count * parameters[1]) - values / scale - count * float(scipy.special.gammaln(shape))
+            )
             return -(inside + self.beyond * self.log_beyond(parameters)) / (count + self.beyond)
 
-        return optimize.minimize(loss, start, method="Nelder-Mead", options=SEARCH).x
+        return scipy.optimize.minimize(loss, start, method="Nelder-Mead", options=SEARCH).x
 
     def scores(self, parameters: Array) -> tuple[Array, Array]:
         """Gradients of the log likelihood: of each in the tail ``(m, 2)``, and of one beyond ``(2,)``."""
         shape, scale = np.exp(parameters)
-        inside = np.stack([shape * (np.log(self.x / scale) - special.digamma(shape)), self.x / scale - shape], axis=1)
+        inside = np.stack(
+            [shape * (np.log(self.x / scale) - scipy.special.digamma(shape)), self.x / scale - shape], axis=1
+        )
         moves = STEP * np.eye(2)
         ends = [(self.log_beyond(parameters + move), self.log_beyond(parameters - move)) for move in moves]
         return inside, np.array([(up - down) / (2 * STEP) for up, down in ends])
@@ -154,7 +158,7 @@ def _without_wrong_labels(tail: _Tail, same: Same, start: Array, per_entities: f
     found, share, genuine = start, 1 / n, np.ones(len(tail.x))
     for _ in range(ROUNDS):
         odds = math.log(max(share, LEAST)) + of_same - tail.log_pdf(found)
-        genuine, before = special.expit(-odds), genuine
+        genuine, before = scipy.special.expit(-odds), genuine
         share = float((1 - genuine).sum()) / n
         found = tail.maximum(genuine, found)
         if np.abs(genuine - before).max() < 1e-3:
@@ -231,14 +235,14 @@ def fit_same(distance: Array, entities: int, different: Different) -> tuple[Same
         centre, log_spread, skew, odds = parameters
         if not (math.log(NARROW) <= log_spread < 5 and abs(skew) < 3 and FEWEST_OUTLIERS <= odds < 0):
             return math.inf
-        share = special.expit(odds)
+        share = scipy.special.expit(odds)
         of_same = log_gamma_log_pdf(y, centre, math.exp(log_spread), skew)
         return -float(np.logaddexp(np.log1p(-share) + of_same, np.log(share) + of_different).mean())
 
     low, middle, high = np.quantile(y, [0.16, 0.5, 0.84])
     start = np.array([middle, math.log(max((high - low) / 2, NARROW) * 1.01), 0.3, -5.0])
-    found = optimize.minimize(loss, start, method="Nelder-Mead", options=SEARCH)
-    without = optimize.minimize(
+    found = scipy.optimize.minimize(loss, start, method="Nelder-Mead", options=SEARCH)
+    without = scipy.optimize.minimize(
         lambda parameters: loss(np.append(parameters, FEWEST_OUTLIERS)),
         found.x[:3],
         method="Nelder-Mead",
@@ -247,5 +251,5 @@ def fit_same(distance: Array, entities: int, different: Different) -> tuple[Same
     convinces = 2 * (without.fun - found.fun) * min(len(y), entities) > CONVINCING
     centre, log_spread, skew, odds = found.x.tolist()
     # So few entities cannot exclude rarer outliers (Laplace's rule of succession).
-    outliers = max(float(special.expit(odds)), 1 / (entities + 2))
+    outliers = max(float(scipy.special.expit(odds)), 1 / (entities + 2))
     return Same(centre, math.exp(log_spread), skew, outliers, entities), convinces

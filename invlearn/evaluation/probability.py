@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from invlearn.evaluation.compared import ComparedPairs
 from invlearn.evaluation.distances import Array, Different, Same
@@ -123,7 +123,7 @@ class DistanceModel:
             odds -= np.log1p(-prior * self.recall(d))
         else:
             odds -= np.log1p(-prior / among)
-        return special.expit(odds)
+        return scipy.special.expit(odds)
 
     def estimate_prior(self, distance: ArrayLike, *, among: int = 1) -> float:
         """Share of samples that have a partner, by maximum likelihood of the distances to the nearest of ``among``.

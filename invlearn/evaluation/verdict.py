@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import scipy
 import torch
-from scipy import special
 from torch import Tensor
 
 from invlearn.data.seeding import seeded_generator
@@ -108,6 +108,6 @@ def share_limits(count: int, of: int) -> tuple[float, float]:
         of: In so many independent trials, at least 1.
     """
     tail = (1 - SURE) / 2
-    low = float(special.betaincinv(count, of - count + 1, tail)) if count else 0.0
-    high = float(special.betaincinv(count + 1, of - count, 1 - tail)) if count < of else 1.0
+    low = float(scipy.special.betaincinv(count, of - count + 1, tail)) if count else 0.0
+    high = float(scipy.special.betaincinv(count + 1, of - count, 1 - tail)) if count < of else 1.0
     return low, high

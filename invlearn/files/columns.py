@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from invlearn.errors import UserError
 from invlearn.files.table import Chunk, Table
+from invlearn.system.lazy import pd
 
 __all__ = ["Checked", "Choice", "Missing", "checked_chunks", "choose_columns", "numbers"]
 

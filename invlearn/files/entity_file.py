@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -25,6 +24,7 @@ from invlearn.files.table import Table
 from invlearn.files.taking import MostRows, nameless, read_rows, some_entities
 from invlearn.files.unsuitable import unsuitable_columns
 from invlearn.nn import Gaps
+from invlearn.system.lazy import pd
 
 __all__ = ["EntityFile", "entities_held_out", "leaving_out", "prepare_entities", "read_entities", "validating_without"]
 

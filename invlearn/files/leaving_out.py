@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 
 from invlearn.data import EntitySamples, Split
 from invlearn.errors import UserError
 from invlearn.files.opening import open_table
 from invlearn.files.sample_file import Origin
+from invlearn.system.lazy import pd
 
 __all__ = ["listed_rows", "without_rows"]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from invlearn.errors import UserError, nearest
 from invlearn.files.formats.parquet import FORMAT, NOTHING, NUMBERS, ROW_NUMBERS
 from invlearn.files.table import CHUNK, Chunk, Place, StoredTable, check_file
+from invlearn.system.lazy import pd
 
 __all__ = ["ENDING", "files_of", "is_many", "open_many"]
 

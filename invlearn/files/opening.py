@@ -8,11 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
-import pandas as pd
-
 from invlearn.errors import UserError
 from invlearn.files.many import is_many, open_many
 from invlearn.files.table import CHUNK, Chunk, FileTable, Table, check_file, check_width
+from invlearn.system.lazy import pd
 
 __all__ = ["format_of", "formats", "open_table"]
 

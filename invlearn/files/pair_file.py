@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from invlearn.files.splitting import Splits, choosing_splits, parse_fold, splits
 from invlearn.files.table import Table
 from invlearn.files.taking import MostRows, read_rows, some_rows
 from invlearn.nn import Gaps
+from invlearn.system.lazy import pd
 
 __all__ = ["PairFile", "pairs_held_out", "prepare_pairs"]
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from invlearn.errors import UserError
 from invlearn.files.columns import Checked, Missing
 from invlearn.files.scale import Scale, medians
 from invlearn.files.table import CHUNK, Table
+from invlearn.system.lazy import pd
 
 __all__ = ["Dropping", "Rows", "row_hashes"]
 

@@ -17,9 +17,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-import pandas as pd
-
 from invlearn.errors import UserError, nearest
+from invlearn.system.lazy import pd
 
 __all__ = [
     "CHUNK",

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 
 from invlearn.data.seeding import seeded_generator
@@ -16,6 +15,7 @@ from invlearn.errors import UserError
 from invlearn.files.columns import Checked, Choice, checked_chunks
 from invlearn.files.rows import Dropping, Rows
 from invlearn.files.table import Chunk, Table
+from invlearn.system.lazy import pd
 from invlearn.system.memory import machine_memory
 from invlearn.system.processes import on_this_machine
 

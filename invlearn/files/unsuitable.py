@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from invlearn.files.table import Table
+from invlearn.system.lazy import pd
 
 __all__ = ["unsuitable_columns"]
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pandas as pd
-
 from invlearn.errors import UserError
 from invlearn.files.opening import format_of, formats
+from invlearn.system.lazy import pd
 from invlearn.system.storage import replacing
 
 __all__ = ["escaped", "table_writer"]

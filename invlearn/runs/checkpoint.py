@@ -21,8 +21,6 @@ from invlearn.runs.layout import LAST
 from invlearn.system.storage import inside, write_atomically
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from invlearn.training.experiment import Experiment
     from invlearn.training.loop import TrainingState
     from invlearn.training.solving import Fitted
@@ -33,7 +31,7 @@ __all__ = [
     "check_history",
     "check_parameters",
     "config_in",
-    "history_table",
+    "history_rows",
     "last_contents",
     "load_checkpoint",
     "restore_state",
@@ -122,7 +120,7 @@ def config_in(contents: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
 
 
-def history_table(history: Mapping[str, Any], last_epoch: Tensor, seeds: Sequence[int]) -> pd.DataFrame:
+def history_rows(history: Mapping[str, Any], last_epoch: Tensor, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """The rows of metrics.csv.
 
     Args:
@@ -130,15 +128,12 @@ def history_table(history: Mapping[str, Any], last_epoch: Tensor, seeds: Sequenc
         last_epoch: The last epoch of each replica that counts, ``(R,)``.
         seeds: Of each replica.
     """
-    import pandas as pd
-
-    rows = [
+    return [
         {"replica": replica, "seed": seed, "epoch": epoch + 1}
         | {name: values[epoch][replica] for name, values in history.items()}
         for replica, seed in enumerate(seeds)
         for epoch in range(int(last_epoch[replica]))
     ]
-    return pd.DataFrame(rows)
 
 
 def restore_state(state: TrainingState, contents: Mapping[str, Any], *, epochs: int) -> None:

@@ -12,7 +12,7 @@ from invlearn.errors import BusyError, DamagedError, UserError, describe_error
 from invlearn.files import Prepared, validating_without
 from invlearn.runs.checking import is_finished
 from invlearn.runs.directory import RunDirectory
-from invlearn.runs.layout import BEST, CANDIDATES, LAST, SUSPECTS
+from invlearn.runs.layout import BEST, CANDIDATES, LAST, METRICS, SUSPECTS
 from invlearn.runs.pooling import mean_metrics, pooled_record
 from invlearn.runs.suspects import no_suspects
 from invlearn.runs.trained import load_run
@@ -26,7 +26,7 @@ from invlearn.training.judge import Judge
 
 __all__ = ["choose"]
 
-COPIED = ("config.yaml", "metrics.csv", "curves.png", "train.log", SUSPECTS, LAST, BEST)
+COPIED = ("config.yaml", METRICS, "curves.png", "train.log", SUSPECTS, LAST, BEST)
 """What the run has of the model that was chosen, beside its record."""
 
 LEAST_SHARE = 0.02

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Mapping
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +21,16 @@ from invlearn.config.stored import (
     record_text,
 )
 from invlearn.errors import BusyError, DamagedError, UserError, io_problem
-from invlearn.runs.layout import BEST, FILES, HYDRA, LAST, REQUEST
+from invlearn.runs.layout import BEST, FILES, HYDRA, LAST, METRICS, REQUEST
+from invlearn.runs.metrics import metrics_text, parse_metrics
 from invlearn.runs.schema import check_record
+from invlearn.system.lazy import pd
 from invlearn.system.storage import PREFIX, changeable, inside, read_inside, write_atomically
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import numpy as np
 
-__all__ = ["RunDirectory", "metrics_text"]
+__all__ = ["RunDirectory"]
 
 
 class RunDirectory:
@@ -291,40 +293,38 @@ class RunDirectory:
             raise UserError(f"{self.path / 'run.json'} would have {len(text):,} bytes; lower replicas")
         self.write("run.json", text)
 
-    def write_metrics(self, table: pd.DataFrame) -> None:
+    def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Store metrics.csv."""
-        self.write("metrics.csv", metrics_text(table))
+        self.write(METRICS, metrics_text(rows))
 
-    def metrics(self) -> pd.DataFrame:
+    def columns(self) -> dict[str, np.ndarray]:
         """Read metrics.csv: columns ``replica``, ``seed``, ``epoch``, ``lr``, ``train_…`` and ``valid_…``.
 
         Raises:
             DamagedError: It is gone, or is no such table.
         """
-        import pandas as pd  # a quarter of a second, which help and completion need not spend
-
-        name = "metrics.csv"
-        path = inside(self.path, name)
+        path = inside(self.path, METRICS)
         try:
-            table = pd.read_csv(path)
+            text = path.read_bytes()
         except FileNotFoundError as error:
-            raise DamagedError(f"{self} has no {name}{self.way_out(name)}") from error
-        except (OSError, ValueError) as error:
-            raise DamagedError(f"{path} cannot be read{self.way_out(name)}") from error
-        numbers = set(table.select_dtypes("number"))
-        if numbers != set(table) or not {"replica", "seed", "epoch"} <= numbers:
-            raise DamagedError(f"{path} is not as invlearn writes it{self.way_out(name)}")
-        return table
+            raise DamagedError(f"{self} has no {METRICS}{self.way_out(METRICS)}") from error
+        except OSError as error:
+            raise DamagedError(f"{path} cannot be read{self.way_out(METRICS)}") from error
+        try:
+            return parse_metrics(text)
+        except (ValueError, OverflowError, csv.Error) as error:
+            raise DamagedError(f"{path} is not as invlearn writes it{self.way_out(METRICS)}") from error
+
+    def metrics(self) -> pd.DataFrame:
+        """The same as a table.
+
+        Raises:
+            DamagedError: As for ``columns``.
+        """
+        return pd.DataFrame(self.columns())
 
 
 def _checked_record(text: bytes) -> dict[str, Any]:
     record = parse_record(text)
     check_record(record)
     return record
-
-
-def metrics_text(table: pd.DataFrame) -> bytes:
-    """The contents of metrics.csv."""
-    buffer = io.StringIO()
-    table.to_csv(buffer, index=False)
-    return buffer.getvalue().encode()

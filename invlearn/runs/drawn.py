@@ -18,11 +18,12 @@ def curves_figure(directory: RunDirectory) -> Figure:
     Raises:
         DamagedError: That, or the best checkpoint, cannot be read.
     """
-    table = directory.metrics()
+    table = directory.columns()
     if "degree" not in table:
         return plot_curves(table, directory.title())
     best = load_checkpoint(directory, BEST, "cpu")
-    rows = table.set_index(["replica", "epoch"])["components"]
-    widths = [int(rows.loc[place]) for place in enumerate(best["best_epoch"].tolist())]
+    places = zip(table["replica"].tolist(), table["epoch"].tolist(), strict=True)
+    widths_at = dict(zip(places, table["components"].tolist(), strict=True))
+    widths = [int(widths_at[place]) for place in enumerate(best["best_epoch"].tolist())]
     shares = best["statistics"]["within_share"].double().numpy()
     return plot_candidates(table, shares, widths, directory.title())

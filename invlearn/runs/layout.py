@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["BEST", "CANDIDATES", "FILES", "HYDRA", "LAST", "OWN", "REQUEST", "SUSPECTS"]
+__all__ = ["BEST", "CANDIDATES", "FILES", "HYDRA", "LAST", "METRICS", "OWN", "REQUEST", "SUSPECTS"]
 
 LAST = "checkpoints/last.pt"
 """The training state after the last finished epoch: what resuming reads, and what other files can be made of."""
 
 BEST = "checkpoints/best.pt"
 """Each replica's best parameters by validation loss: what ``load_run`` reads."""
+
+METRICS = "metrics.csv"
+"""A row per replica and epoch."""
 
 HYDRA = (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml")
 """What Hydra records of a run; nothing here reads it."""
@@ -22,7 +25,7 @@ CANDIDATES = "candidates"
 SUSPECTS = "suspects.csv"
 """Samples of a file of entities that do not fit their entity."""
 
-FILES = ("config.yaml", "run.json", "metrics.csv", "curves.png", "train.log", ".lock", REQUEST, SUSPECTS)
+FILES = ("config.yaml", "run.json", METRICS, "curves.png", "train.log", ".lock", REQUEST, SUSPECTS)
 """Files at its top."""
 
 OWN = (*FILES, "checkpoints", ".hydra", CANDIDATES)

@@ -13,12 +13,13 @@ from invlearn.runs.checkpoint import (
     best_contents,
     check_history,
     config_in,
-    history_table,
+    history_rows,
     load_checkpoint,
     save_checkpoint,
 )
-from invlearn.runs.directory import RunDirectory, metrics_text
-from invlearn.runs.layout import BEST, LAST
+from invlearn.runs.directory import RunDirectory
+from invlearn.runs.layout import BEST, LAST, METRICS
+from invlearn.runs.metrics import metrics_text
 from invlearn.system.storage import inside, read_inside
 
 __all__ = ["mend", "reopen"]
@@ -130,14 +131,14 @@ def _mend_results(directory: RunDirectory, last: Load) -> list[str]:
         load_checkpoint(directory, BEST, "cpu")
     except DamagedError as error:
         lost.append(str(error))
-    has_table = (directory.path / "metrics.csv").exists()
+    has_table = (directory.path / METRICS).exists()
     try:
         contents = last()
         epoch, history = contents["epoch"], contents["history"]
         if type(epoch) is not int:
             raise ValueError
         check_history(history, epoch, len(record["seeds"]))
-        table = metrics_text(history_table(history, contents["last_epoch"], record["seeds"]))
+        table = metrics_text(history_rows(history, contents["last_epoch"], record["seeds"]))
         best = best_contents(contents)
     except (DamagedError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         gone = f"{directory.last_checkpoint} is {'damaged' if directory.last_checkpoint.exists() else 'gone'}"
@@ -145,18 +146,18 @@ def _mend_results(directory: RunDirectory, last: Load) -> list[str]:
             raise DamagedError(f"{lost[0]}, and {gone} too: the run is lost; train it anew elsewhere") from error
         note = f"note: {gone}: the run cannot be extended"
         try:
-            directory.metrics()
+            directory.columns()
         except DamagedError as damage:
             return [note, f"note: {damage}, and cannot be made anew"]
         return [note]
     try:
-        is_whole = read_inside(directory.path, "metrics.csv", most=10 * len(table)) == table
+        is_whole = read_inside(directory.path, METRICS, most=10 * len(table)) == table
     except (FileNotFoundError, UserError):
         is_whole = False
     if lost:
         save_checkpoint(directory, BEST, best)
     if not is_whole:
-        directory.write("metrics.csv", table)
+        directory.write(METRICS, table)
         state = "not as it was written" if has_table else "missing"
         lost.append(f"{directory.path / 'metrics.csv'} is {state}")
     return [f"mended: {line}; it is written anew from {LAST}" for line in lost]

@@ -19,7 +19,7 @@ from invlearn.runs.checking import as_started, is_finished, refuse_another
 from invlearn.runs.checkpoint import (
     best_contents,
     config_in,
-    history_table,
+    history_rows,
     last_contents,
     load_checkpoint,
     restore_state,
@@ -252,7 +252,7 @@ def _last_checkpoint(experiment: Experiment, directory: RunDirectory, device: to
 
 
 def _store_table(experiment: Experiment, directory: RunDirectory, state: TrainingState | Fitted) -> None:
-    directory.write_metrics(history_table(state.history, state.last_epoch, experiment.seeds))
+    directory.write_metrics(history_rows(state.history, state.last_epoch, experiment.seeds))
 
 
 class _LogFile(logging.FileHandler):

@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from invlearn.data import EntitySamples
@@ -18,6 +17,7 @@ from invlearn.evaluation.suspects import find_suspects, tells_apart
 from invlearn.files import Prepared
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import SUSPECTS
+from invlearn.system.lazy import pd
 from invlearn.system.storage import read_inside
 from invlearn.training.experiment import Experiment
 from invlearn.training.loop import TrainingState

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pandas as pd
+import numpy as np
 from matplotlib.colors import to_hex
 
 from invlearn.display.plots import COLORS, plot_curves
 
 
-def table(replicas: int) -> pd.DataFrame:
+def table(replicas: int) -> dict[str, np.ndarray]:
     rows = [
         {
             "replica": r,
@@ -19,7 +19,7 @@ def table(replicas: int) -> pd.DataFrame:
         for r in range(replicas)
         for e in (1, 2, 3)
     ]
-    return pd.DataFrame(rows)
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
 def test_curves_show_the_median_in_the_papers_colours_on_a_log_axis() -> None:

@@ -36,8 +36,9 @@ def test_the_config_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_metrics_come_back_to_the_last_bit(tmp_path: Path) -> None:
     table = pd.DataFrame({"replica": 0, "seed": 7, "epoch": [1, 2], "train_loss": [0.1 + 0.2, float("nan")]})
-    RunDirectory(tmp_path).write_metrics(table)
+    RunDirectory(tmp_path).write_metrics(table.to_dict("records"))
     assert RunDirectory(tmp_path).metrics().equals(table)
+    assert (tmp_path / "metrics.csv").read_text() == table.to_csv(index=False)
 
 
 @pytest.mark.parametrize(

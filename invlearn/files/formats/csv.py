@@ -10,10 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pandas as pd
-
 from invlearn.errors import UserError
 from invlearn.files.table import CHUNK, SEPARATORS, Chunk, FileTable, check_width, readable
+from invlearn.system.lazy import pd
 
 __all__ = ["FORMAT"]
 
