@@ -67,7 +67,8 @@ class StandardNetwork(nn.Sequential):
         for inputs, outputs in shapes:
             linear = StackedLinear(inputs, outputs, generators, scaled_normal)
             if layers:
-                linear.bias.detach().copy_(-offset * linear.weight.detach().sum(dim=1, keepdim=True))
+                bias = linear.bias.detach().copy_(linear.weight.detach().sum(dim=1, keepdim=True))
+                bias.mul_(-offset)  # in place: on the meta device another product would import torch's compiler
             layers += [linear, function()]
         super().__init__(*layers[:-1])  # the output layer is linear
 

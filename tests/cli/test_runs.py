@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from invlearn.cli import main
 from tests.support.errors import assert_error_line, assert_line
 from tests.support.own_data import entity_table, write
@@ -42,9 +44,10 @@ def test_a_directory_of_another_config_is_left_alone(invlearn, tiny: list[str], 
     assert snapshot(tmp_path) == before
 
 
-def test_a_run_imports_neither_torchs_compiler_nor_scipy_stats(tiny: list[str], tmp_path: Path) -> None:
-    code = f"import sys; from invlearn.cli import main; main(['train', *{tiny!r}])"
-    code += "; print({'torch._dynamo', 'scipy.stats'} & set(sys.modules))"
+@pytest.mark.parametrize("model", ["standard", "extended"])
+def test_a_run_imports_nothing_that_takes_long(model: str, tiny: list[str], tmp_path: Path) -> None:
+    code = f"import sys; from invlearn.cli import main; main(['train', *{tiny!r}, 'model={model}'])"
+    code += "; print({'torch._dynamo', 'scipy.stats', 'pandas', 'sklearn'} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert shown.stdout.splitlines()[-1] == "set()"
     (run,) = (tmp_path / "outputs" / "runs").iterdir()
