@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import closed_form, gpu, paths, recipe, run, scaling
+from benchmarks import closed_form, gpu, paths, recipe, run, scaling, whole
 
 PARTS = {
     "steps": run,
     "paths": paths,
     "recipe": recipe,
+    "whole": whole,
     "scaling": scaling,
     "closed-form": closed_form,
     "gpu": gpu,

@@ -172,7 +172,7 @@ class Problem:
         """Rows of each step's batch, ``(R, steps, B)``."""
         size, batch = self.experiment.data.dataset.size, self.experiment.batch_size
         rows = [torch.randperm(size, generator=seeded_generator(s, "order", epoch)) for s in self.experiment.seeds]
-        return torch.stack(rows).unflatten(1, (-1, batch))
+        return torch.stack(rows)[:, : size // batch * batch].unflatten(1, (-1, batch))
 
 
 def _layers(network: nn.Module, first_rate: float) -> list[Layer]:

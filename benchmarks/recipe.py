@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,17 +73,17 @@ def train_with_lightning(arguments: Sequence[str]) -> None:
     print(Peer(problem).fit(TARGET if until == "until" else 0.0))
 
 
-def wait_for(module: str, *words: str, threads: int = 1) -> float:
+def wait_for(*words: str, threads: int = 1) -> float:
     """Seconds of a process of Python's, from its start to its end."""
     start = time.perf_counter()
-    command = [sys.executable, "-m", module, *words]
+    command = [sys.executable, *words]
     subprocess.run(command, cwd=ROOT, env=environment(threads), check=True, capture_output=True)
     return time.perf_counter() - start
 
 
 def worker(side: str, *words: str, threads: int = 1) -> float:
     """Seconds of a worker of this module."""
-    return wait_for("benchmarks.recipe", "--worker", side, *words, threads=threads)
+    return wait_for("-m", "benchmarks.recipe", "--worker", side, *words, threads=threads)
 
 
 def eight_of_lightning(epochs: str) -> float:
@@ -113,8 +114,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows.append(("8 seeds", "lightning", eight_of_lightning(options.epochs)))
         rows.append(("first 64 steps", "invlearn", worker("invlearn", "first")))
         for words in (["--help"], ["train", "--help"]):
-            rows.append((" ".join(["invlearn", *words]), "invlearn", wait_for("invlearn", *words)))
-        print(*rows[-7:], sep="\n", flush=True)
+            rows.append((" ".join(["invlearn", *words]), "invlearn", wait_for("-m", "invlearn", *words)))
+        with tempfile.TemporaryDirectory() as folder:
+            tiny = ["train", "preset=smoke", "dataset=shift", f"hydra.run.dir={folder}/run"]
+            rows.append(("a tiny run", "invlearn", wait_for("-m", "invlearn", *tiny)))
+        rows.append(("import torch", "invlearn", wait_for("-c", "import torch")))
+        print(*rows[-9:], sep="\n", flush=True)
     table = pd.DataFrame(rows, columns=["comparison", "side", "seconds"])
     medians = table.pivot_table(index="comparison", columns="side", values="seconds", aggfunc="median", sort=False)
     medians["ratio"] = medians["lightning"] / medians["invlearn"]

@@ -56,6 +56,22 @@ class Peer:
         losses = np.array(values)  # waits for the device
         return time.perf_counter() - start, torch.from_numpy(losses).mean(1)
 
+    def fit(self, epochs: int) -> float:
+        """Train so many epochs, the loss on the validation examples after each; the last one."""
+        import jax
+
+        problem = self.problem
+        objective = _objective(problem, problem.networks())
+        draws, loss = problem.experiment.draws("cpu"), problem.experiment.loss
+        valid = tuple(part.numpy() for part in draws.examples(loss.sampler, "valid"))
+        validate = jax.jit(jax.vmap(objective))
+        alpha = problem.alphas[-1] if problem.alphas is not None else np.zeros(problem.case.replicas)
+        value = np.nan
+        for index in range(epochs):
+            self.epoch(index)
+            value = float(np.array(validate(self.parameters, valid, alpha.astype(problem.case.dtype)))[0])
+        return value
+
 
 def _arrays(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     return layer.weight.numpy(), layer.bias.numpy()
