@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 from sklearn.datasets import load_digits
 
 from examples import cycle, digits, leaves
@@ -127,10 +127,7 @@ def compared(unseen: Unseen, chosen: np.ndarray, rng: np.random.Generator) -> Co
     others = np.setdiff1d(np.arange(len(unseen.codes)), chosen)
     comes = wrong & ~stays
     z[comes] = unseen.codes[rng.choice(others, comes.sum(), replace=False), 0]
-    pair = np.stack(np.triu_indices(len(z), 1))
-    ends = entity[pair]
-    distance = np.linalg.norm(z[pair[0]] - z[pair[1]], axis=1)
-    return ComparedPairs(distance, ends[0] == ends[1], ends, pair, entities * (entities - 1) // 2)
+    return ComparedPairs.of_all(pdist(z), entity)
 
 
 def measure(unseen: Unseen, split: int) -> dict[str, float]:

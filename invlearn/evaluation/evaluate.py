@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -93,25 +94,17 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[Compared
         codes = encode_stack(encoder, x)
         first, second = torch.triu_indices(x.shape[1], x.shape[1], offset=1, device=x.device)
         for z, e in zip(codes, entity.expand(len(codes), -1), strict=True):
-            distances = torch.cdist(z, z, compute_mode="donot_use_mm_for_euclid_dist")
-            _, number = e.unique(return_inverse=True)
-            samples = torch.stack([first, second])
-            # Pairs of samples of the same two entities stand or fall together.
-            entity_pairs = math.comb(int(number.max()) + 1, 2)
-            yield _compared(distances[first, second], e[first] == e[second], number[samples], samples, entity_pairs)
+            distances = torch.cdist(z, z, compute_mode="donot_use_mm_for_euclid_dist")[first, second]
+            yield ComparedPairs.of_all(distances.cpu().numpy(), e.cpu().numpy())
     else:
         pairs = draws.examples(DrawnPairs(), "valid")
         assert isinstance(pairs, Pairs)
         codes = [encode_stack(encoder, part) for part in (pairs.x, pairs.x_prime)]
         same = (pairs.distance == 0).expand(encoder.replicas, -1)
         for distances, of_one in zip(code_distance(*codes), same, strict=True):
-            apart = torch.arange(2 * len(distances)).view(2, -1)
-            yield _compared(distances, of_one, apart, apart, int((~of_one).sum()))
-
-
-def _compared(distance: Tensor, same: Tensor, entities: Tensor, samples: Tensor, entity_pairs: int) -> ComparedPairs:
-    distance, same, entities, samples = (part.cpu() for part in (distance.double(), same, entities, samples))
-    return ComparedPairs(distance.numpy(), same.numpy(), entities.numpy(), samples.numpy(), entity_pairs)
+            apart = np.arange(2 * len(distances)).reshape(2, -1)
+            is_same = of_one.cpu().numpy()
+            yield ComparedPairs(distances.double().cpu().numpy(), is_same, apart, apart, int((~is_same).sum()))
 
 
 def _rows(values: dict[str, Tensor], replicas: int) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.spatial.distance import pdist
 
 from invlearn.errors import UserError
 from invlearn.evaluation.compared import ComparedPairs
@@ -257,9 +258,4 @@ def _compared(codes: np.ndarray, number: np.ndarray) -> ComparedPairs:
     """All pairs of up to 1,000 rows, entity by entity."""
     rng = np.random.default_rng(0)
     order = np.argsort(rng.permutation(number.max() + 1)[number], kind="stable")[:MOST]
-    z, entity = codes[order].astype(float), np.unique(number[order], return_inverse=True)[1]
-    pair = np.stack(np.triu_indices(len(z), 1))
-    ends = entity[pair]
-    entities = int(entity.max()) + 1
-    distance = np.linalg.norm(z[pair[0]] - z[pair[1]], axis=1)
-    return ComparedPairs(distance, ends[0] == ends[1], ends, pair, entities * (entities - 1) // 2)
+    return ComparedPairs.of_all(pdist(codes[order].astype(float)), number[order])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 
 from invlearn.evaluation.calibration import Calibration
 from invlearn.evaluation.compared import ComparedPairs, pooled
@@ -35,10 +35,7 @@ def compare(codes: np.ndarray, entity: np.ndarray | None = None) -> ComparedPair
     entities, samples, _ = codes.shape
     z = codes.reshape(entities * samples, -1)
     number = np.arange(entities).repeat(samples) if entity is None else entity
-    pair = np.stack(np.triu_indices(len(z), 1))
-    ends = number[pair]
-    distance = np.asarray(cdist(z, z), dtype=np.float64)[pair[0], pair[1]]
-    return ComparedPairs(distance, ends[0] == ends[1], ends, pair, entities * (entities - 1) // 2)
+    return ComparedPairs.of_all(pdist(z), number)
 
 
 @pytest.fixture(scope="module")
