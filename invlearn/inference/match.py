@@ -188,7 +188,7 @@ class Matcher:
         assert chunk.samples is not None
         assert self._gallery.samples is not None
         ours, theirs = chunk.samples.repeat(indices.shape[1], 0), self._gallery.samples[indices.ravel()]
-        parts = told(encoder, ours, theirs, self._names)
+        parts = told(encoder, ours, theirs, self._names, self.decision.distance)
         return np.array(parts, dtype=object).reshape(indices.shape)
 
 
