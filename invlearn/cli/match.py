@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invlearn.cli.arguments import Parser, names_or_prefix, rule_of
+from invlearn.cli.arguments import Parser, names_or_prefix, output_table, rule_of
 from invlearn.errors import UserError
 from invlearn.runs.outputs import check_output
 from invlearn.system.output import say
@@ -106,9 +106,7 @@ def _compare(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
 
 
 def _write(chunks: Iterable[pd.DataFrame], arguments: Namespace) -> None:
-    from invlearn.files import table_writer
-
-    with table_writer(arguments.output, escape_formulas=arguments.escape_formulas) as append:
+    with output_table(arguments) as append:
         for chunk in chunks:
             append(chunk)
 
@@ -128,7 +126,7 @@ def _what_it_does(decision: Decision, arguments: Namespace, all_of: str, strange
         yield f"no probabilities: {WITHOUT}"
     if chosen is None:
         return
-    about, most, more = chosen.share(among), chosen.share(among, sure=0.95), ""
+    about, most, more = decision.false_matches(), decision.false_matches(sure=0.95), ""
     if chosen.is_extrapolated:
         more = f"; extrapolated from {chosen.different_entities:,} pairs of different entities"
     elif chosen.model is None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from invlearn.errors import UserError
-from invlearn.evaluation.calibration import Threshold
+from invlearn.evaluation.calibration import Calibration, Threshold
 from invlearn.evaluation.probability import DistanceModel
 from invlearn.runs.trained import TrainedRun
 
@@ -28,6 +28,7 @@ class Decision:
         model: What probabilities come from; None where the run has none.
         prior: Probability that a row has a partner.
         estimated: Whether that is an estimate.
+        taken: One to one, the share of the rows to choose from that are expected to go to partners of their own.
     """
 
     distance: float
@@ -36,6 +37,7 @@ class Decision:
     model: DistanceModel | None = None
     prior: float = 0.5
     estimated: bool = False
+    taken: float = 0.0
 
     def probability(self, distances: np.ndarray) -> np.ndarray:
         """Probability of the same entity, for distances ``(n, k)`` of the nearest of each row, the nearest first."""
@@ -46,8 +48,25 @@ class Decision:
 
     @property
     def expected(self) -> tuple[float, float] | None:
-        """Recall and precision of matches with the nearest; None without probabilities."""
-        return self.model and self.model.expected(self.distance, prior=self.prior, among=self.among)
+        """Recall and precision of matches with the nearest, or one to one; None without probabilities."""
+        if self.model is None:
+            return None
+        recall, precision = self.model.expected(self.distance, prior=self.prior, among=self.among)
+        return recall, precision / (precision + (1 - precision) * (1 - self.taken))
+
+    def false_matches(self, *, sure: float = 0.5) -> float:
+        """Share of rows without a partner that are marked, with this probability at most, by what is ``chosen``."""
+        assert self.chosen is not None
+        return self.chosen.share(self.among, sure=sure) * (1 - self.taken)
+
+    def one_to_one(self, rows: int) -> Decision:
+        """The same where each of ``among`` rows goes to one of so many rows at most.
+
+        A row without a partner is marked only if the row that it is close to has no partner of its own, which would
+        be closer still: that leaves a part of the false matches.
+        """
+        expected = self.expected
+        return self if expected is None else replace(self, taken=min(1.0, self.prior * rows / self.among) * expected[0])
 
 
 @dataclass(frozen=True)
@@ -88,16 +107,13 @@ class Rule:
         Raises:
             UserError: A number is out of range, or the run has not what it takes.
         """
-        if self.threshold is not None and not self.threshold > 0:
-            raise UserError(f"--threshold must be above 0, got {self.threshold}")
-        for name in ("fpr", "fnr", "prior"):
-            share = getattr(self, name)
-            if share is not None and not 0 < share < 1:
-                raise UserError(f"--{name} must be above 0 and below 1, got {share}")
-        if self.cost is not None and not self.cost > 0:
-            raise UserError(f"--cost must be above 0, got {self.cost}")
-        if self.threshold is not None and not run.is_calibrated(replica):
-            return Decision(self.threshold, among)
+        way, value = self._way
+        if self.prior is not None and not 0 < self.prior < 1:
+            raise UserError(f"--prior must be above 0 and below 1, got {self.prior}")
+        if way == "threshold" and not value > 0:
+            raise UserError(f"--threshold must be above 0, got {value}")
+        if way == "threshold" and not run.is_calibrated(replica):
+            return Decision(value, among)
         calibration = run.calibration(replica)
         model, prior = calibration.model, self.prior
         if model is not None and prior is None:
@@ -105,16 +121,26 @@ class Rule:
             prior = model.estimate_prior(looked_at[np.isfinite(looked_at)], among=among)
         prior = 0.5 if prior is None else prior
         try:
-            if self.threshold is not None:
-                chosen = calibration.at(self.threshold) if model else None
-            elif self.cost is not None:
-                chosen = calibration.cheapest(self.cost, prior=prior, among=among)
-            elif self.fnr is not None:
-                chosen = calibration.missing(self.fnr)
-            else:
-                chosen = calibration.threshold(self.fpr, among=among)
+            chosen = _threshold(calibration, way, value, prior=prior, among=among)
         except ValueError as error:
-            raise UserError(f"{run.directory}: {error}") from error
-        distance = chosen.distance if chosen else self.threshold
-        assert distance is not None
-        return Decision(distance, among, chosen, model, prior, self.prior is None)
+            raise UserError(f"--{way} with {run.directory}: {error}") from error
+        return Decision(chosen.distance if chosen else value, among, chosen, model, prior, self.prior is None)
+
+    @property
+    def _way(self) -> tuple[str, float]:
+        """The option that applies, and its number."""
+        ways = {"threshold": self.threshold, "cost": self.cost, "fnr": self.fnr, "fpr": self.fpr}
+        return next((way, value) for way, value in ways.items() if value is not None)
+
+
+def _threshold(calibration: Calibration, way: str, value: float, *, prior: float, among: int) -> Threshold | None:
+    """What an option asks for; None for a distance that was given, of a run without probabilities.
+
+    Raises:
+        ValueError: The number is out of range, or there are no probabilities.
+    """
+    if way == "threshold":
+        return calibration.at(value) if calibration.model else None
+    if way == "cost":
+        return calibration.cheapest(value, prior=prior, among=among)
+    return calibration.missing(value) if way == "fnr" else calibration.threshold(value, among=among)
