@@ -17,13 +17,19 @@ from invlearn.evaluation.compared import ComparedPairs
 from invlearn.evaluation.measured import HeldOut, Measured, encode_stack
 from invlearn.evaluation.metric import Metric
 from invlearn.evaluation.metrics import METRICS
+from invlearn.evaluation.probability import DistanceModel
+from invlearn.evaluation.suspects import wrong_labels
 from invlearn.losses import Statistics
+from invlearn.losses.agreement import distance_to_entity, is_far
 from invlearn.losses.functional import code_distance
 
 __all__ = ["calibrate", "compared_pairs", "compute_baselines", "compute_metrics", "evaluate"]
 
 CALIBRATED = 2_048
 """Validation samples at most whose pairs tell where the threshold is."""
+
+TRAINED_ON = 16_384
+"""Samples at most that were trained on among which the entities of wrong labels are sought."""
 
 
 def compute_metrics(measured: Measured, *, every_epoch: bool = False) -> dict[str, Tensor]:
@@ -85,6 +91,8 @@ def calibrate(draws: Draws, encoder: InvariantEncoder) -> list[Calibration | Non
 def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[ComparedPairs]:
     """The pairs that each replica is calibrated on, with their code distances.
 
+    Samples whose label is convincingly wrong are left out: their entities may be among those that were trained on.
+
     Args:
         draws: The validation data are drawn here.
         encoder: The whole stack.
@@ -92,10 +100,15 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[Compared
     if isinstance(draws.dataset, HasLabels):
         x, entity = draws.labelled("valid", most=CALIBRATED)
         codes = encode_stack(encoder, x)
-        first, second = torch.triu_indices(x.shape[1], x.shape[1], offset=1, device=x.device)
-        for z, e in zip(codes, entity.expand(len(codes), -1), strict=True):
-            distances = torch.cdist(z, z, compute_mode="donot_use_mm_for_euclid_dist")[first, second]
-            yield ComparedPairs.of_all(distances.cpu().numpy(), e.cpu().numpy())
+        others: Tensor | None = None
+        for replica, (z, e) in enumerate(zip(codes, entity.expand(len(codes), -1), strict=True)):
+            pairs = _all_pairs(z, e)
+            if bool(is_far(distance_to_entity(z, e)).any()) and (model := DistanceModel.fit(pairs)):
+                if others is None:
+                    others = encode_stack(encoder, draws.labelled("train", most=TRAINED_ON)[0])
+                right = ~wrong_labels(z, e, others[replica], model)
+                pairs = _all_pairs(z[right], e[right])
+            yield pairs
     else:
         pairs = draws.examples(DrawnPairs(), "valid")
         assert isinstance(pairs, Pairs)
@@ -105,6 +118,12 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[Compared
             apart = np.arange(2 * len(distances)).reshape(2, -1)
             is_same = of_one.cpu().numpy()
             yield ComparedPairs(distances.double().cpu().numpy(), is_same, apart, apart, int((~is_same).sum()))
+
+
+def _all_pairs(codes: Tensor, entity: Tensor) -> ComparedPairs:
+    distances = torch.cdist(codes, codes, compute_mode="donot_use_mm_for_euclid_dist")
+    first, second = torch.triu_indices(len(codes), len(codes), offset=1, device=codes.device)
+    return ComparedPairs.of_all(distances[first, second].cpu().numpy(), entity.cpu().numpy())
 
 
 def _rows(values: dict[str, Tensor], replicas: int) -> list[dict[str, Any]]:
