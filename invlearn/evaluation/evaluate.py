@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from invlearn.losses import Statistics
 from invlearn.losses.agreement import distance_to_entity, is_far
 from invlearn.losses.functional import code_distance
 
-__all__ = ["calibrate", "compared_pairs", "compute_baselines", "compute_metrics", "evaluate"]
+__all__ = ["calibrate", "compared_pairs", "compute_baselines", "compute_metrics", "evaluate", "rightly_labelled"]
 
 CALIBRATED = 2_048
 """Validation samples at most whose pairs tell where the threshold is."""
@@ -100,15 +101,13 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[Compared
     if isinstance(draws.dataset, HasLabels):
         x, entity = draws.labelled("valid", most=CALIBRATED)
         codes = encode_stack(encoder, x)
-        others: Tensor | None = None
+
+        @cache
+        def trained_on() -> Tensor:
+            return encode_stack(encoder, draws.labelled("train", most=TRAINED_ON)[0])
+
         for replica, (z, e) in enumerate(zip(codes, entity.expand(len(codes), -1), strict=True)):
-            pairs = _all_pairs(z, e)
-            if bool(is_far(distance_to_entity(z, e)).any()) and (model := DistanceModel.fit(pairs)):
-                if others is None:
-                    others = encode_stack(encoder, draws.labelled("train", most=TRAINED_ON)[0])
-                right = ~wrong_labels(z, e, others[replica], model)
-                pairs = _all_pairs(z[right], e[right])
-            yield pairs
+            yield rightly_labelled(z, e, lambda replica=replica: trained_on()[replica])
     else:
         pairs = draws.examples(DrawnPairs(), "valid")
         assert isinstance(pairs, Pairs)
@@ -118,6 +117,22 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[Compared
             apart = np.arange(2 * len(distances)).reshape(2, -1)
             is_same = of_one.cpu().numpy()
             yield ComparedPairs(distances.double().cpu().numpy(), is_same, apart, apart, int((~is_same).sum()))
+
+
+def rightly_labelled(codes: Tensor, entity: Tensor, others: Callable[[], Tensor]) -> ComparedPairs:
+    """All pairs of samples, but of those whose label is convincingly wrong.
+
+    Args:
+        codes: Of samples, those of an entity beside each other, ``(n, C)``.
+        entity: Number of the entity of each, ``(n,)``.
+        others: Gives codes of samples of other entities, ``(m, C)``, among which wrong labels may belong; it is called
+            only where a sample does not agree with its entity.
+    """
+    pairs = _all_pairs(codes, entity)
+    if bool(is_far(distance_to_entity(codes, entity)).any()) and (model := DistanceModel.fit(pairs)):
+        right = ~wrong_labels(codes, entity, others(), model)
+        pairs = pairs if bool(right.all()) else _all_pairs(codes[right], entity[right])
+    return pairs
 
 
 def _all_pairs(codes: Tensor, entity: Tensor) -> ComparedPairs:

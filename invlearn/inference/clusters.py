@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from invlearn.errors import UserError
 from invlearn.evaluation.clustering import ClusterScores, score_clusters
 from invlearn.files import open_table
-from invlearn.inference.columns import Choice, columns_of
+from invlearn.inference.columns import Choice, columns_beside
 from invlearn.inference.decision import Decision, Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import Coded, coded_chunks
@@ -103,11 +103,7 @@ def cluster(
     """
     rule.check(run, replica=replica)
     opened = open_table(table)
-    if entity is not None:
-        opened.require([entity], "--entity")
-        if entity in (run.stack.feature_names or ()):
-            raise UserError(f"cluster: --entity {entity} names a feature of this run")
-    columns = columns_of(run, opened, features, without=[entity] if entity else [])
+    columns = columns_beside(run, opened, entity, features, command="cluster")
     if taken := next((name for name in OWN if name in columns.others), None):
         raise UserError(f"{opened}: a column is named {taken}, as a column of the clusters would be")
     coded = gather(coded_chunks(run, opened, columns, drop_missing=drop_missing, replica=replica))

@@ -42,9 +42,14 @@ class Decision:
     def probability(self, distances: np.ndarray) -> np.ndarray:
         """Probability of the same entity, for distances ``(n, k)`` of the nearest of each row, the nearest first."""
         assert self.model is not None
-        of = self.model.probability
-        closest = of(distances[:, :1], prior=self.prior, among=self.among, nearest=self.among > 1)
-        return np.hstack([closest, of(distances[:, 1:], prior=self.prior, among=self.among)])
+        nearest = self.among > 1
+        closest = self.model.probability(distances[:, :1], prior=self.prior, among=self.among, nearest=nearest)
+        return np.hstack([closest, self.of_any(distances[:, 1:])])
+
+    def of_any(self, distances: np.ndarray) -> np.ndarray:
+        """Probability of the same entity for distances of any shape, whether others are nearer or not."""
+        assert self.model is not None
+        return self.model.probability(distances, prior=self.prior, among=self.among)
 
     @property
     def expected(self) -> tuple[float, float] | None:

@@ -15,7 +15,7 @@ from invlearn.evaluation.compared import ComparedPairs
 from invlearn.evaluation.doubts import CLOSEST, Doubts, doubtful_labels, doubtful_pairs
 from invlearn.evaluation.probability import DistanceModel
 from invlearn.files import Table, open_table
-from invlearn.inference.columns import Choice, columns_of
+from invlearn.inference.columns import Choice, columns_beside, columns_of
 from invlearn.inference.decision import Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import coded_chunks
@@ -69,15 +69,10 @@ def review(
         raise UserError(f"review: --size must be at least 1, got {size}")
     rule = Rule(prior=prior)
     rule.check(run, replica=replica)
-    model = run.calibration(replica).model
-    if model is None:
+    if run.calibration(replica).model is None:
         raise UserError(f"review: {run.directory} has no probabilities; train it again with more entities")
     opened = open_table(table)
-    if entity is not None:
-        opened.require([entity], "--entity")
-        if entity in (run.stack.feature_names or ()):
-            raise UserError(f"review: --entity {entity} names a feature of this run")
-    columns = columns_of(run, opened, features, without=[entity] if entity else [])
+    columns = columns_beside(run, opened, entity, features, command="review")
     coded = gather(coded_chunks(run, opened, columns, replica=replica))
     codes, n = coded.invariant, len(coded.rows)
     if n < 2:
@@ -87,14 +82,16 @@ def review(
     if entity is not None:
         doubts = doubtful_labels(codes.astype(float), pd.factorize(coded.others[entity])[0])
     else:
-        near = indices[:, :CLOSEST]
-        apart = np.linalg.norm(codes[near][:, :, None] - codes[near][:, None], axis=-1)
-        between = model.probability(apart, prior=decision.prior, among=n - 1)
-        doubts = doubtful_pairs(decision.probability(distances), indices, between)
+        between = _between(codes, indices[:, :CLOSEST])
+        doubts = doubtful_pairs(decision.probability(distances), indices, decision.of_any(between))
     doubts = doubts.most(size)
     apart = np.linalg.norm(codes[doubts.first] - codes[doubts.second], axis=1)
-    probability = model.probability(apart, prior=decision.prior, among=n - 1)
-    return _queue(opened, coded.rows, doubts, apart, probability)
+    return _queue(opened, coded.rows, doubts, apart, decision.of_any(apart))
+
+
+def _between(codes: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Distances of the neighbours of each row from each other, ``(n, k, k)`` for neighbours ``(n, k)``."""
+    return np.linalg.norm(codes[near][:, :, None] - codes[near][:, None], axis=-1)
 
 
 def _queue(
