@@ -117,11 +117,14 @@ def _what_it_does(decision: Decision, arguments: Namespace, all_of: str, strange
     which = strangers.format(f"{decision.among:,}")
     if expected := decision.expected:
         recall, precision = expected
+        within = [f" ({_percent(low)} to {_percent(high)})" for low, high in decision.intervals] or ["", "", ""]
         how = "estimated; --prior sets it" if decision.estimated else "--prior"
+        prior = f"{_percent(decision.prior)}{within[0] if decision.estimated else ''}"
         has = f"of the {all_of} have a partner" if all_of == "rows" else f"of the {all_of} are the same"
-        yield f"prior: {_percent(decision.prior)} {has} ({how})"
+        yield f"prior: {prior} {has} ({how})"
         like = f"for rows like the {decision.model.same.entities:,} validation entities" if decision.model else ""
-        yield f"expected {like}: {recall:.1%} of the partners are found, {precision:.1%} of what is marked is right"
+        found, right = f"{recall:.1%}{within[1]}", f"{precision:.1%}{within[2]}"
+        yield f"expected {like}: {found} of the partners are found, {right} of what is marked is right"
     else:
         yield f"no probabilities: {WITHOUT}"
     if chosen is None:

@@ -52,6 +52,12 @@ class ComparedPairs:
         parts = (part[..., chosen] for part in (self.distance, self.same, self.entities, self.samples))
         return ComparedPairs(*parts, entity_pairs=self.entity_pairs)
 
+    def among(self, kept: np.ndarray) -> ComparedPairs:
+        """Those between some entities, which ``(E,)`` says of each."""
+        inside = self.where(kept[self.entities[0]] & kept[self.entities[1]])
+        share = (~inside.same).sum() / max(1, (~self.same).sum())
+        return replace(inside, entity_pairs=round(share * self.entity_pairs))
+
     def at_least(self, distance: float) -> ComparedPairs:
         """The same with smaller distances raised to this one."""
         return replace(self, distance=np.maximum(self.distance, distance))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
 
 from invlearn.errors import UserError
 from invlearn.evaluation.calibration import Calibration, Threshold
@@ -15,6 +18,15 @@ __all__ = ["LOOKED_AT", "Decision", "Rule"]
 
 LOOKED_AT = 4_096
 """Rows at most by which the prior is estimated."""
+
+WIDTH = 1.645
+"""Standard errors on each side of an interval."""
+
+FEWEST = 6
+"""Fits from which their spread is taken."""
+
+CERTAIN = 1e-4
+"""Probabilities are no nearer to 0 and 1 than that where log odds are compared."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,7 @@ class Decision:
         model: What probabilities come from; None where the run has none.
         prior: Probability that a row has a partner.
         estimated: Whether that is an estimate.
+        halves: Fits to halves of the validation entities, each with its prior; none where entities are many.
         taken: One to one, the share of the rows to choose from that are expected to go to partners of their own.
     """
 
@@ -37,6 +50,7 @@ class Decision:
     model: DistanceModel | None = None
     prior: float = 0.5
     estimated: bool = False
+    halves: Sequence[tuple[DistanceModel, float]] = ()
     taken: float = 0.0
 
     def probability(self, distances: np.ndarray) -> np.ndarray:
@@ -54,10 +68,26 @@ class Decision:
     @property
     def expected(self) -> tuple[float, float] | None:
         """Recall and precision of matches with the nearest, or one to one; None without probabilities."""
-        if self.model is None:
-            return None
-        recall, precision = self.model.expected(self.distance, prior=self.prior, among=self.among)
+        return self.model and self._expected(self.model, self.prior)
+
+    def _expected(self, model: DistanceModel, prior: float) -> tuple[float, float]:
+        recall, precision = model.expected(self.distance, prior=prior, among=self.among)
         return recall, precision / (precision + (1 - precision) * (1 - self.taken))
+
+    @property
+    def intervals(self) -> Sequence[tuple[float, float]]:
+        """Intervals of prior, recall and precision, about 90%, where validation entities are few; else none.
+
+        On the scale of log odds, by the spread of fits to halves of these entities.
+        """
+        if self.model is None or len(self.halves) < FEWEST:
+            return ()
+        told = np.array([self.prior, *self._expected(self.model, self.prior)])
+        spread = np.std([_log_odds([prior, *self._expected(half, prior)]) for half, prior in self.halves], axis=0)
+        # The model counts outliers that so few entities cannot exclude. There may be none.
+        highest = told / [1, 1 - self.model.outliers, 1]
+        low, high = _log_odds(told) - WIDTH * spread, _log_odds(highest) + WIDTH * spread
+        return list(zip(special.expit(low).tolist(), special.expit(high).tolist(), strict=True))
 
     def false_matches(self, *, sure: float = 0.5) -> float:
         """Share of rows without a partner that are marked, with this probability at most, by what is ``chosen``."""
@@ -121,15 +151,20 @@ class Rule:
             return Decision(value, among)
         calibration = run.calibration(replica)
         model, prior = calibration.model, self.prior
-        if model is not None and prior is None:
-            looked_at = nearest[:: 1 + len(nearest) // LOOKED_AT]
-            prior = model.estimate_prior(looked_at[np.isfinite(looked_at)], among=among)
-        prior = 0.5 if prior is None else prior
+        prior = self._prior(model, nearest, among) if model else 0.5 if prior is None else prior
+        halves = [(half, self._prior(half, nearest, among)) for half in calibration.halves]
         try:
             chosen = _threshold(calibration, way, value, prior=prior, among=among)
         except ValueError as error:
             raise UserError(f"--{way} with {run.directory}: {error}") from error
-        return Decision(chosen.distance if chosen else value, among, chosen, model, prior, self.prior is None)
+        return Decision(chosen.distance if chosen else value, among, chosen, model, prior, self.prior is None, halves)
+
+    def _prior(self, model: DistanceModel, nearest: np.ndarray, among: int) -> float:
+        """The prior that is given, or the estimate of a model."""
+        if self.prior is not None:
+            return self.prior
+        looked_at = nearest[:: 1 + len(nearest) // LOOKED_AT]
+        return model.estimate_prior(looked_at[np.isfinite(looked_at)], among=among)
 
     @property
     def _way(self) -> tuple[str, float]:
@@ -149,3 +184,7 @@ def _threshold(calibration: Calibration, way: str, value: float, *, prior: float
     if way == "cost":
         return calibration.cheapest(value, prior=prior, among=among)
     return calibration.missing(value) if way == "fnr" else calibration.threshold(value, among=among)
+
+
+def _log_odds(shares: ArrayLike) -> np.ndarray:
+    return special.logit(np.clip(shares, CERTAIN, 1 - CERTAIN))

@@ -113,7 +113,7 @@ def test_a_run_without_probabilities_matches_by_what_was_counted(folder: Path, t
 
 def told_rates(out: str, among: int | None) -> tuple[float, float]:
     """How many per cent of different entities are said to be taken for the same: about so many, and at most."""
-    lines = [line for line in out.splitlines() if line.count("%") > 2 and (among is None or has_line(line, among))]
+    lines = [line for line in out.splitlines() if has_line(line, "95%") and (among is None or has_line(line, among))]
     assert len(lines) == 1, out
     about, at_most, sure = map(float, re.findall(r"([\d.]+)%", lines[0])[:3])
     assert sure == 95
@@ -239,3 +239,19 @@ def test_a_file_of_one_row_takes_another_file(folder: Path, tmp_path: Path, caps
     assert_error_line(error, file="one.csv", value=1, also=["second"])
     assert "-k" not in error
     assert main(["match", str(folder / "run"), str(one), str(folder / "b.csv"), "-o", str(tmp_path / "m.csv")]) == 0
+
+
+def test_few_validation_entities_say_how_sure_they_are(folder: Path, tmp_path: Path, capsys) -> None:
+    files = [str(folder / name) for name in ("a.csv", "b.csv")]
+    words = ["match", str(folder / "run"), *files, "-o", str(tmp_path / "m.csv"), "--fpr", "0.3"]
+    assert main(words) == 0
+    prior, expected = (line for line in capsys.readouterr().out.splitlines() if " to " in line)
+    ranges = [
+        [float(number) for number in found]
+        for line in (prior, expected)
+        for found in re.findall(r"([\d.]+)% \(([\d.]+)% to ([\d.]+)%\)", line)
+    ]
+    assert len(ranges) == 3
+    assert all(low <= told + 0.5 and told - 0.5 <= high for told, low, high in ranges)
+    assert main([*words, "--prior", "0.9"]) == 0
+    (expected,) = (line for line in capsys.readouterr().out.splitlines() if " to " in line)  # nothing of what is given

@@ -269,3 +269,23 @@ def test_numbers_out_of_range_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match="got"):
             ask()
+
+
+def test_halves_of_few_entities_vary_as_estimates_do() -> None:
+    """Nothing is stored of many entities, nor of given pairs."""
+    fits = [Calibration.fit(compare(draw(20, 4, seed))) for seed in range(12)]
+    median = [float(fit.model.same.centre) for fit in fits if fit and fit.model]
+    told = [np.std([half.same.centre for half in fit.halves]) for fit in fits if fit]
+    assert 0.4 < np.mean(told) / np.std(median) < 2
+    assert all(fit.model and half.different.entity_pairs == 45 for fit in fits if fit for half in fit.halves)
+    again = Calibration.from_dict(json.loads(json.dumps(fits[0].to_dict()))) if fits[0] else None
+    assert again == fits[0]
+    many = Calibration.fit(compare(draw(60, 3, 0)))
+    assert many is not None
+    assert many.halves == ()
+    pairs = compare(draw(12, 2, 0))
+    apart = np.arange(2 * len(pairs.distance)).reshape(2, -1)[:, :24]
+    given = ComparedPairs(pairs.distance[:24], np.arange(24) < 12, apart, apart, 12)
+    found = Calibration.fit(given)
+    assert found is not None
+    assert found.halves == ()
