@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
@@ -19,6 +20,7 @@ from examples import cycle, digits, leaves
 from examples.run import parse
 from invlearn.evaluation.calibration import Calibration
 from invlearn.evaluation.compared import ComparedPairs
+from invlearn.evaluation.evaluate import rightly_labelled
 from invlearn.evaluation.reliability import measure_reliability
 from invlearn.sklearn import InvariantEncoder
 
@@ -113,7 +115,7 @@ PROBLEMS: dict[str, Callable[[], Unseen]] = {
 
 
 def compared(unseen: Unseen, chosen: np.ndarray, rng: np.random.Generator) -> ComparedPairs:
-    """All pairs of the samples of some entities, of which some bear another label.
+    """Pairs of the samples of some entities, of which some bear another label, as a run compares them.
 
     A wrong label is one of ten times as many entities, as in a file of which a tenth is for validation: most samples
     that bear a wrong label come from entities that are not among these, and most of theirs leave.
@@ -127,10 +129,9 @@ def compared(unseen: Unseen, chosen: np.ndarray, rng: np.random.Generator) -> Co
     others = np.setdiff1d(np.arange(len(unseen.codes)), chosen)
     comes = wrong & ~stays
     z[comes] = unseen.codes[rng.choice(others, comes.sum(), replace=False), 0]
-    pair = np.stack(np.triu_indices(len(z), 1))
-    ends = entity[pair]
-    distance = np.linalg.norm(z[pair[0]] - z[pair[1]], axis=1)
-    return ComparedPairs(distance, ends[0] == ends[1], ends, pair, entities * (entities - 1) // 2)
+    order = np.argsort(entity, kind="stable")
+    gallery = torch.from_numpy(unseen.codes[others].reshape(-1, width))
+    return rightly_labelled(torch.from_numpy(z[order]), torch.from_numpy(entity[order]), lambda: gallery)
 
 
 def measure(unseen: Unseen, split: int) -> dict[str, float]:

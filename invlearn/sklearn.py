@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -19,9 +19,12 @@ from invlearn.data.seeding import seeded_generator
 from invlearn.encoder import InvariantEncoder as Encoder
 from invlearn.encoder import Scaler
 from invlearn.errors import UserError, nearest
+from invlearn.evaluation.calibration import Calibration
+from invlearn.evaluation.evaluate import calibrate
 from invlearn.files import EntityFile, Prepared, fill, fit_gaps
 from invlearn.files.notes import choose_scaling, unlike_features
 from invlearn.files.scale import Scaling, medians, scale_of, spread_of
+from invlearn.inference.clusters import NEIGHBOURS, RULE, Linkage, cluster_codes
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn
 from invlearn.training.networks import is_closed_form
@@ -41,6 +44,9 @@ PAIRS_PER_SAMPLE = 100
 
 INPUT: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": "allow-nan"}
 """What samples are checked for."""
+
+FEW_HELD_OUT = "fit held out too few entities to tell; take a larger validation_fraction, or more entities"
+"""Why there may be no calibration."""
 
 OF_FILES = defaults_of(EntityFile)
 """Defaults of ``dataset=entities``; sizes are at most those."""
@@ -70,6 +76,8 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     Attributes:
         encoder_: The ``invlearn.encoder.InvariantEncoder`` that was trained, in double precision on the CPU.
+        calibration_: What code distances say, from the entities that ``validation_fraction`` holds out: thresholds, and
+            a model of probabilities. None where these are too few.
         model_: Its network, a stack of one.
         scale_: How samples are scaled.
         n_features_in_: Features d.
@@ -161,7 +169,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             seed=seed,
         )
         experiment = Experiment.from_config(self._config(seed), prepared=Prepared(dataset, dataset, gaps=gaps))
-        self.encoder_, self.n_iter_ = _trained(experiment)
+        self.encoder_, self.n_iter_, self.calibration_ = _trained(experiment)
         self.encoder_.scaler = Scaler(self.scale_.offset, self.scale_.factor)
         self.model_ = self.encoder_.network
         self._n_features_out = self.encoder_.invariant
@@ -191,6 +199,60 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         _, entity, counts = np.unique(y, return_inverse=True, return_counts=True)
         counted = counts[entity] > 1
         return float((entity[others] == entity)[counted].mean()) if counted.any() else 0.0
+
+    def pair_probability(self, X: Any, X_prime: Any, *, prior: float | None = None) -> np.ndarray:
+        """Probability that two samples are of one entity, for pairs of samples, ``(n,)``.
+
+        Args:
+            X: One sample of each pair, ``(n, d)``.
+            X_prime: The other, ``(n, d)``.
+            prior: Share of the pairs that are of one entity, above 0 and below 1; None estimates it from their
+                distances.
+
+        Raises:
+            ValueError: The shapes differ, the prior is out of range, or fit held out too few entities.
+        """
+        model = self._calibrated().model
+        if model is None:
+            raise ValueError(f"there are no probabilities: {FEW_HELD_OUT}")
+        if prior is not None and not 0 < prior < 1:
+            raise ValueError(f"prior must be above 0 and below 1, got {prior}")
+        codes, codes_prime = self.transform(X), self.transform(X_prime)
+        if len(codes) != len(codes_prime):
+            raise ValueError(f"X has {len(codes)} samples and X_prime {len(codes_prime)}; a pair is one of each")
+        distance = np.linalg.norm(codes.astype(float) - codes_prime, axis=1)
+        return model.probability(distance, prior=model.estimate_prior(distance) if prior is None else prior)
+
+    def cluster(self, X: Any, *, fpr: float = RULE.fpr, method: Linkage = "average") -> np.ndarray:
+        """Find the entities of samples without labels.
+
+        Args:
+            X: Samples ``(n, d)``, at least 2.
+            fpr: Acceptable share of false links among samples without a partner, above 0 and below 1.
+            method: ``average`` linkage of linked samples, or ``single``.
+
+        Returns:
+            The number of the cluster of each, from 0 in the order of their first samples, ``(n,)``.
+
+        Raises:
+            ValueError: There is one sample, a setting is out of range, or fit held out too few entities.
+        """
+        calibration = self._calibrated()
+        if method not in get_args(Linkage):
+            raise ValueError(f"method must be average or single, got {method!r}")
+        codes = self.transform(X)
+        if len(codes) < 2:
+            raise ValueError(f"clusters need at least 2 samples, got {len(codes)}")
+        search = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(codes) - 1)).fit(codes)
+        distances, indices = search.kneighbors()
+        limit = calibration.threshold(fpr, among=len(codes) - 1).distance
+        return cluster_codes(codes, distances, indices, limit, method)
+
+    def _calibrated(self) -> Calibration:
+        check_is_fitted(self)
+        if self.calibration_ is None:
+            raise ValueError(f"there are no thresholds: {FEW_HELD_OUT}")
+        return self.calibration_
 
     def _check_gaps(self, X: np.ndarray, training: np.ndarray) -> None:
         missing = np.isnan(X)
@@ -258,8 +320,8 @@ def _group(group: str, option: str) -> dict[str, Any]:
     return {str(key): value for key, value in OmegaConf.load(file).items() if key != "defaults"}
 
 
-def _trained(experiment: Experiment) -> tuple[Encoder, int]:
-    """The encoder at its best epoch, in double precision on the CPU, and that epoch.
+def _trained(experiment: Experiment) -> tuple[Encoder, int, Calibration | None]:
+    """The encoder at its best epoch, in double precision on the CPU, that epoch, and what its distances say.
 
     Raises:
         UserError: The loss was not finite.
@@ -267,4 +329,16 @@ def _trained(experiment: Experiment) -> tuple[Encoder, int]:
     state = learn(experiment)
     if bool(state.diverged.all()):
         raise UserError("the loss became infinite or NaN: lower optimizer.lr in settings")
-    return state.encoder.double().cpu().requires_grad_(False), int(state.best_epoch)
+    calibration = _calibrate(experiment, state.encoder)
+    return state.encoder.double().cpu().requires_grad_(False), int(state.best_epoch), calibration
+
+
+def _calibrate(experiment: Experiment, encoder: Encoder) -> Calibration | None:
+    """What code distances say, by entities that were not trained on."""
+    dataset = experiment.data.dataset
+    assert isinstance(dataset, EntitySamples)
+    held_out = dataset.splits["valid"]
+    counts = dataset.entity.bincount()[held_out]
+    if bool(torch.isin(held_out, dataset.splits["train"]).any()) or int(counts.max()) < 2:
+        return None
+    return calibrate(experiment.draws(encoder.device), encoder)[0]

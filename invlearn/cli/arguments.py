@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from invlearn.errors import UserError
+from invlearn.errors import UserError, nearest
 from invlearn.runs.directory import RunDirectory
 from invlearn.system.output import show, warn
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from invlearn.inference import Rule
     from invlearn.runs.trained import TrainedRun
 
-__all__ = ["Parser", "names_or_prefix", "rule_of", "shape"]
+__all__ = ["Parser", "names_or_prefix", "output_table", "replacing", "rule_of", "shape"]
 
 
 def names_or_prefix(value: str) -> str | list[str]:
@@ -39,7 +43,10 @@ def rule_of(arguments: Namespace) -> Rule:
 
 
 class Parser(ArgumentParser):
-    """An ArgumentParser whose errors are one line, like all others."""
+    """An ArgumentParser that takes no abbreviations, and whose errors are one line, like all others."""
+
+    def __init__(self, *, prog: str, description: str):
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
 
     def add_run(self) -> None:
         """Add the run that a command works on, and whose code its config may name."""
@@ -125,4 +132,26 @@ class Parser(ArgumentParser):
         Raises:
             UserError: Always.
         """
-        raise UserError(f"{self.prog.removeprefix('invlearn ')}: {message}")
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        unknown = [word for word in message.split() if word.startswith("--") and word.rstrip(":") not in options]
+        hint = nearest(unknown[0], options) if unknown else ""
+        raise UserError(f"{self.prog.removeprefix('invlearn ')}: {message}{hint}")
+
+
+@contextmanager
+def replacing(output: Path) -> Iterator[None]:
+    """Say so, once it is done, where a file that was there is replaced."""
+    was_there = output.exists()
+    yield
+    if was_there:
+        warn(f"{output} was there already, and was replaced")
+
+
+@contextmanager
+def output_table(arguments: Namespace) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """The table that the options of ``add_output`` name, open for writing."""
+    from invlearn.files import table_writer
+
+    options = {"escape_formulas": arguments.escape_formulas}
+    with replacing(arguments.output), table_writer(arguments.output, **options) as append:
+        yield append

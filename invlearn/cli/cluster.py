@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from invlearn.cli.arguments import Parser, rule_of
+from invlearn.cli.arguments import Parser, output_table, rule_of
 from invlearn.runs.outputs import check_output
 from invlearn.system.output import show
 
@@ -35,7 +35,6 @@ def main(argv: list[str]) -> int:
     run = parser.load(arguments)
     check_output(arguments.output, run.config["dataset"].get("path"))
 
-    from invlearn.files import table_writer
     from invlearn.inference import cluster
 
     found = cluster(
@@ -48,7 +47,7 @@ def main(argv: list[str]) -> int:
         drop_missing=arguments.drop_missing,
         replica=arguments.replica,
     )
-    with table_writer(arguments.output, escape_formulas=arguments.escape_formulas) as append:
+    with output_table(arguments) as append:
         append(found.table)
     sizes = found.table.groupby("cluster").size()
     show(
@@ -56,6 +55,10 @@ def main(argv: list[str]) -> int:
         f"{int((sizes == 1).sum()):,} of one row, the largest of {sizes.max():,}"
     )
     show(f"rows are linked below a code distance of {found.decision.distance:.4g}; {arguments.method} linkage")
+    if found.expected and found.decision.model:
+        recall, right = found.expected
+        like = f"for rows like the {found.decision.model.same.entities:,} validation entities"
+        show(f"expected {like}: {recall:.1%} of the pairs of one entity are linked, {right:.1%} of the links are right")
     if scores := found.scores:
         show(f"{scores.rows:,} rows with labels of {scores.entities:,} entities, in {scores.clusters:,} clusters")
         show(f"pairs     precision {scores.precision:.4f}  recall {scores.recall:.4f}")

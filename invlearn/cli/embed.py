@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from invlearn.cli.arguments import Parser
+from invlearn.cli.arguments import Parser, output_table
 from invlearn.runs.outputs import check_output
 from invlearn.system.output import say
 
@@ -26,7 +26,6 @@ def main(argv: list[str]) -> int:
 
     from tqdm import tqdm
 
-    from invlearn.files import table_writer
     from invlearn.inference import embed_chunks
 
     chunks = embed_chunks(
@@ -40,7 +39,7 @@ def main(argv: list[str]) -> int:
     codes = run.stack.code if arguments.variant else run.stack.invariant
     count = width = 0
     with (
-        table_writer(arguments.output, escape_formulas=arguments.escape_formulas) as append,
+        output_table(arguments) as append,
         tqdm(unit=" rows", unit_scale=True, disable=None, leave=False) as bar,
     ):
         for chunk in chunks:

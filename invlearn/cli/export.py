@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from invlearn.cli.arguments import Parser
+from invlearn.cli.arguments import Parser, replacing
 from invlearn.runs.outputs import check_output
 from invlearn.system.output import say
 from invlearn.system.storage import check_writable
@@ -30,7 +30,8 @@ def main(argv: list[str]) -> int:
 
     from invlearn.inference import export_run
 
-    difference = export_run(run, path, arguments.format, replica=arguments.replica)
+    with replacing(path):
+        difference = export_run(run, path, arguments.format, replica=arguments.replica)
     stack = run.stack
     codes = f"z_invariant (n, {stack.invariant}), z_variant (n, {stack.code - stack.invariant})"
     say(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invlearn.cli.arguments import Parser, names_or_prefix, rule_of
+from invlearn.cli.arguments import Parser, names_or_prefix, output_table, rule_of
 from invlearn.errors import UserError
 from invlearn.runs.outputs import check_output
 from invlearn.system.output import say
@@ -106,9 +106,7 @@ def _compare(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
 
 
 def _write(chunks: Iterable[pd.DataFrame], arguments: Namespace) -> None:
-    from invlearn.files import table_writer
-
-    with table_writer(arguments.output, escape_formulas=arguments.escape_formulas) as append:
+    with output_table(arguments) as append:
         for chunk in chunks:
             append(chunk)
 
@@ -119,16 +117,19 @@ def _what_it_does(decision: Decision, arguments: Namespace, all_of: str, strange
     which = strangers.format(f"{decision.among:,}")
     if expected := decision.expected:
         recall, precision = expected
+        within = [f" ({_percent(low)} to {_percent(high)})" for low, high in decision.intervals] or ["", "", ""]
         how = "estimated; --prior sets it" if decision.estimated else "--prior"
+        prior = f"{_percent(decision.prior)}{within[0] if decision.estimated else ''}"
         has = f"of the {all_of} have a partner" if all_of == "rows" else f"of the {all_of} are the same"
-        yield f"prior: {_percent(decision.prior)} {has} ({how})"
+        yield f"prior: {prior} {has} ({how})"
         like = f"for rows like the {decision.model.same.entities:,} validation entities" if decision.model else ""
-        yield f"expected {like}: {recall:.1%} of the partners are found, {precision:.1%} of what is marked is right"
+        found, right = f"{recall:.1%}{within[1]}", f"{precision:.1%}{within[2]}"
+        yield f"expected {like}: {found} of the partners are found, {right} of what is marked is right"
     else:
         yield f"no probabilities: {WITHOUT}"
     if chosen is None:
         return
-    about, most, more = chosen.share(among), chosen.share(among, sure=0.95), ""
+    about, most, more = decision.false_matches(), decision.false_matches(sure=0.95), ""
     if chosen.is_extrapolated:
         more = f"; extrapolated from {chosen.different_entities:,} pairs of different entities"
     elif chosen.model is None:

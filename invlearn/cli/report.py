@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from invlearn.cli.arguments import Parser, shape
+from invlearn.cli.arguments import Parser, replacing, shape
 from invlearn.errors import UserError
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.outputs import check_output
@@ -31,17 +31,18 @@ def main(argv: list[str]) -> int:
     from invlearn.training.internals import optimise_without_compiler
 
     optimise_without_compiler()
-    output = report(
-        paths,
-        arguments.output,
-        table,
-        entity=arguments.entity,
-        drop=arguments.drop,
-        shape=arguments.shape,
-        color=arguments.color,
-        layout=arguments.map,
-        trust=arguments.trust,
-    )
+    with replacing(arguments.output):
+        output = report(
+            paths,
+            arguments.output,
+            table,
+            entity=arguments.entity,
+            drop=arguments.drop,
+            shape=arguments.shape,
+            color=arguments.color,
+            layout=arguments.map,
+            trust=arguments.trust,
+        )
     show(f"{output}: {output.stat().st_size / UNIT:.1f} MB, one file that needs no network")
     return 0
 

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invlearn.cli.arguments import Parser, names_or_prefix
+from invlearn.cli.arguments import Parser, names_or_prefix, output_table
 from invlearn.runs.outputs import check_output
 from invlearn.system.output import show
 
@@ -45,10 +45,8 @@ def main(argv: list[str]) -> int:
     run = parser.load(arguments)
     check_output(arguments.output, run.config["dataset"].get("path"))
 
-    from invlearn.files import table_writer
-
     table = (_answered if arguments.answers else _queue)(run, arguments)
-    with table_writer(arguments.output, escape_formulas=arguments.escape_formulas) as append:
+    with output_table(arguments) as append:
         append(table)
     return 0
 

@@ -153,6 +153,7 @@ def _what_starts(directory: RunDirectory) -> str:
 
 def _parser() -> ArgumentParser:
     parser = argument_parser()
+    parser.allow_abbrev = False
 
     def error(message: str) -> NoReturn:
         raise UserError(f"train: {message}")

@@ -98,9 +98,8 @@ def _no_such_key(key: str, siblings: object) -> str:
     if not isinstance(siblings, Mapping | DictConfig):
         return "what it is of has no keys of its own"
     known = [str(name) for name in siblings if name != "_target_"]
-    if "models" in known:
-        return "model=auto chooses among models; say which has this key, as in model=extended"
-    return f"there is no such key{nearest(key, known)}"
+    of_one = " (a key of one model needs that model, as in model=extended)" if "models" in known else ""
+    return f"there is no such key{nearest(key, known)}{of_one}"
 
 
 def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import scipy
 import torch
 from torch import Tensor
@@ -18,6 +19,12 @@ __all__ = ["RATES", "Calibration", "Threshold"]
 
 RATES = (0.0, *(digit * 10.0**power for power in range(-6, -1) for digit in (1, 2, 5)), 0.1, 0.2)
 """False-positive rates for which a threshold is kept, as far as there are pairs enough to tell."""
+
+FEW = 50
+"""Entities up to which it is told how sure a model is: each fit costs some hundredths of a second."""
+
+HALVES = 12
+"""Fits to halves of them."""
 
 
 class Threshold(NamedTuple):
@@ -69,6 +76,7 @@ class Calibration:
         true_positive_rates: Shares of same pairs below it.
         different_entities: Pairs of different entities that they rest on; None where that was not stored.
         model: Distributions of distances; None where there were too few pairs, and in runs that are older than it.
+        halves: The same of random halves of the entities, where these are few: they say how sure the model is.
     """
 
     rates: Sequence[float]
@@ -76,6 +84,7 @@ class Calibration:
     true_positive_rates: Sequence[float]
     different_entities: int | None = None
     model: DistanceModel | None = None
+    halves: Sequence[DistanceModel] = ()
 
     @classmethod
     def fit(cls, pairs: ComparedPairs) -> Calibration | None:
@@ -86,7 +95,8 @@ class Calibration:
         """
         distances, same = torch.from_numpy(pairs.distance), torch.from_numpy(pairs.same)
         counted = cls.count(distances, same, pairs.entity_pairs)
-        return counted and replace(counted, model=DistanceModel.fit(pairs))
+        model = DistanceModel.fit(pairs)
+        return counted and replace(counted, model=model, halves=_halves(pairs) if model else ())
 
     @classmethod
     def count(cls, distances: Tensor, same: Tensor, different_entities: int) -> Calibration | None:
@@ -190,6 +200,7 @@ class Calibration:
             "true_positive_rate": list(self.true_positive_rates),
             "different_entities": self.different_entities,
             "model": self.model and self.model.to_dict(),
+            "halves": [half.to_dict() for half in self.halves],
         }
 
     @classmethod
@@ -201,7 +212,22 @@ class Calibration:
             values["true_positive_rate"],
             values.get("different_entities"),
             DistanceModel.from_dict(model) if (model := values.get("model")) else None,
+            tuple(map(DistanceModel.from_dict, values.get("halves") or ())),
         )
+
+
+def _halves(pairs: ComparedPairs) -> tuple[DistanceModel, ...]:
+    """Fits to random halves of the entities; none where entities are many, or pairs are given without them.
+
+    Between halves estimates vary as between data of this size: half of the entities double the variance, of which the
+    other half is shared.
+    """
+    size = int(pairs.entities.max()) + 1
+    if size > FEW or (pairs.entities[0] != pairs.entities[1])[pairs.same].any():
+        return ()
+    rng = np.random.default_rng(0)
+    fits = (DistanceModel.fit(pairs.among(rng.permutation(size) < size // 2)) for _ in range(HALVES))
+    return tuple(fit for fit in fits if fit)
 
 
 def _check(rate: float, name: str) -> None:

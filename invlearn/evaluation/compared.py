@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from invlearn.evaluation.distances import Array
 
@@ -31,10 +33,30 @@ class ComparedPairs:
     samples: np.ndarray
     entity_pairs: int
 
+    @classmethod
+    def of_all(cls, distance: ArrayLike, entity: np.ndarray) -> ComparedPairs:
+        """All pairs of n samples.
+
+        Args:
+            distance: ``(n (n - 1) / 2,)``, in the order of ``scipy.spatial.distance.pdist``.
+            entity: Number of the entity of each sample, ``(n,)``.
+        """
+        labels, number = np.unique(entity, return_inverse=True)
+        samples = np.stack(np.triu_indices(len(number), 1))
+        ends = number[samples]
+        # Pairs of samples of the same two entities stand or fall together.
+        return cls(np.asarray(distance, dtype=np.float64), ends[0] == ends[1], ends, samples, math.comb(len(labels), 2))
+
     def where(self, chosen: np.ndarray) -> ComparedPairs:
         """Some of them."""
         parts = (part[..., chosen] for part in (self.distance, self.same, self.entities, self.samples))
         return ComparedPairs(*parts, entity_pairs=self.entity_pairs)
+
+    def among(self, kept: np.ndarray) -> ComparedPairs:
+        """Those between some entities, which ``(E,)`` says of each."""
+        inside = self.where(kept[self.entities[0]] & kept[self.entities[1]])
+        share = (~inside.same).sum() / max(1, (~self.same).sum())
+        return replace(inside, entity_pairs=round(share * self.entity_pairs))
 
     def at_least(self, distance: float) -> ComparedPairs:
         """The same with smaller distances raised to this one."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,13 +18,19 @@ from invlearn.evaluation.compared import ComparedPairs
 from invlearn.evaluation.measured import HeldOut, Measured, encode_stack
 from invlearn.evaluation.metric import Metric
 from invlearn.evaluation.metrics import METRICS
+from invlearn.evaluation.probability import DistanceModel
+from invlearn.evaluation.suspects import wrong_labels
 from invlearn.losses import Statistics
+from invlearn.losses.agreement import distance_to_entity, is_far
 from invlearn.losses.functional import code_distance
 
-__all__ = ["calibrate", "compared_pairs", "compute_baselines", "compute_metrics", "evaluate"]
+__all__ = ["calibrate", "compared_pairs", "compute_baselines", "compute_metrics", "evaluate", "rightly_labelled"]
 
 CALIBRATED = 2_048
 """Validation samples at most whose pairs tell where the threshold is."""
+
+TRAINED_ON = 16_384
+"""Samples at most that were trained on among which the entities of wrong labels are sought."""
 
 
 def compute_metrics(measured: Measured, *, every_epoch: bool = False) -> dict[str, Tensor]:
@@ -84,6 +92,8 @@ def calibrate(draws: Draws, encoder: InvariantEncoder) -> list[Calibration | Non
 def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[ComparedPairs]:
     """The pairs that each replica is calibrated on, with their code distances.
 
+    Samples whose label is convincingly wrong are left out: their entities may be among those that were trained on.
+
     Args:
         draws: The validation data are drawn here.
         encoder: The whole stack.
@@ -91,27 +101,44 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[Compared
     if isinstance(draws.dataset, HasLabels):
         x, entity = draws.labelled("valid", most=CALIBRATED)
         codes = encode_stack(encoder, x)
-        first, second = torch.triu_indices(x.shape[1], x.shape[1], offset=1, device=x.device)
-        for z, e in zip(codes, entity.expand(len(codes), -1), strict=True):
-            distances = torch.cdist(z, z, compute_mode="donot_use_mm_for_euclid_dist")
-            _, number = e.unique(return_inverse=True)
-            samples = torch.stack([first, second])
-            # Pairs of samples of the same two entities stand or fall together.
-            entity_pairs = math.comb(int(number.max()) + 1, 2)
-            yield _compared(distances[first, second], e[first] == e[second], number[samples], samples, entity_pairs)
+
+        @cache
+        def trained_on() -> Tensor:
+            return encode_stack(encoder, draws.labelled("train", most=TRAINED_ON)[0])
+
+        for replica, (z, e) in enumerate(zip(codes, entity.expand(len(codes), -1), strict=True)):
+            yield rightly_labelled(z, e, lambda replica=replica: trained_on()[replica])
     else:
         pairs = draws.examples(DrawnPairs(), "valid")
         assert isinstance(pairs, Pairs)
         codes = [encode_stack(encoder, part) for part in (pairs.x, pairs.x_prime)]
         same = (pairs.distance == 0).expand(encoder.replicas, -1)
         for distances, of_one in zip(code_distance(*codes), same, strict=True):
-            apart = torch.arange(2 * len(distances)).view(2, -1)
-            yield _compared(distances, of_one, apart, apart, int((~of_one).sum()))
+            apart = np.arange(2 * len(distances)).reshape(2, -1)
+            is_same = of_one.cpu().numpy()
+            yield ComparedPairs(distances.double().cpu().numpy(), is_same, apart, apart, int((~is_same).sum()))
 
 
-def _compared(distance: Tensor, same: Tensor, entities: Tensor, samples: Tensor, entity_pairs: int) -> ComparedPairs:
-    distance, same, entities, samples = (part.cpu() for part in (distance.double(), same, entities, samples))
-    return ComparedPairs(distance.numpy(), same.numpy(), entities.numpy(), samples.numpy(), entity_pairs)
+def rightly_labelled(codes: Tensor, entity: Tensor, others: Callable[[], Tensor]) -> ComparedPairs:
+    """All pairs of samples, but of those whose label is convincingly wrong.
+
+    Args:
+        codes: Of samples, those of an entity beside each other, ``(n, C)``.
+        entity: Number of the entity of each, ``(n,)``.
+        others: Gives codes of samples of other entities, ``(m, C)``, among which wrong labels may belong; it is called
+            only where a sample does not agree with its entity.
+    """
+    pairs = _all_pairs(codes, entity)
+    if bool(is_far(distance_to_entity(codes, entity)).any()) and (model := DistanceModel.fit(pairs)):
+        right = ~wrong_labels(codes, entity, others(), model)
+        pairs = pairs if bool(right.all()) else _all_pairs(codes[right], entity[right])
+    return pairs
+
+
+def _all_pairs(codes: Tensor, entity: Tensor) -> ComparedPairs:
+    distances = torch.cdist(codes, codes, compute_mode="donot_use_mm_for_euclid_dist")
+    first, second = torch.triu_indices(len(codes), len(codes), offset=1, device=codes.device)
+    return ComparedPairs.of_all(distances[first, second].cpu().numpy(), entity.cpu().numpy())
 
 
 def _rows(values: dict[str, Tensor], replicas: int) -> list[dict[str, Any]]:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from invlearn.data.seeding import seeded_generator
+from invlearn.evaluation.probability import DistanceModel
 from invlearn.losses.agreement import distance_to_entity, is_far
 
-__all__ = ["Suspects", "find_suspects", "tells_apart"]
+__all__ = ["Suspects", "find_suspects", "tells_apart", "wrong_labels"]
 
 COMPARED = 3 * 10**8
 """Distances between samples at most that are computed; beyond that others are sought among a part of the entities."""
@@ -74,6 +75,29 @@ def find_suspects(codes: Tensor, entity: Tensor, *, every: bool = False, seed: i
     return Suspects(
         order[index[by_score]], found[by_score], nearest[by_score], nearest_distance[by_score], listed[by_score]
     )
+
+
+def wrong_labels(codes: Tensor, entity: Tensor, others: Tensor, model: DistanceModel) -> Tensor:
+    """Which samples are of another entity than their label says, ``(n,)``: far from their own, and near that one.
+
+    The nearest sample of another entity must be of the same entity more probably than not, among as many as there are.
+    So none is found where codes tell too little.
+
+    Args:
+        codes: Of samples, those of an entity beside each other, ``(n, C)``.
+        entity: Number of the entity of each, ``(n,)``.
+        others: Codes of samples of other entities, ``(m, C)``.
+        model: What distances say; it may rest on these samples, wrong labels and all.
+    """
+    wrong = is_far(distance_to_entity(codes, entity))
+    far = wrong.nonzero()[:, 0]
+    gallery = torch.cat([codes, others])
+    distance = torch.cdist(codes[far], gallery, compute_mode="donot_use_mm_for_euclid_dist")
+    distance[:, : len(codes)].masked_fill_(entity[far][:, None] == entity, torch.inf)
+    nearest = distance.min(1).values.double().cpu().numpy()
+    probability = model.probability(nearest, prior=0.5, among=len(gallery), nearest=True)
+    wrong[far] = torch.from_numpy(probability > 0.5).to(wrong.device)
+    return wrong
 
 
 def tells_apart(codes: Tensor, entity: Tensor) -> bool:

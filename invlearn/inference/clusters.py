@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from invlearn.errors import UserError
 from invlearn.evaluation.clustering import ClusterScores, score_clusters
 from invlearn.files import open_table
-from invlearn.inference.columns import Choice, columns_of
+from invlearn.inference.columns import Choice, columns_beside
 from invlearn.inference.decision import Decision, Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import Coded, coded_chunks
@@ -56,12 +56,16 @@ class Clustering:
         table: ``row``, counted from 1, ``cluster``, numbered from 1 in the order of their first rows, ``size`` of that,
             then the columns that are no features.
         decision: When two rows were linked.
+        expected: Of links, from validation data: the share of the pairs of one entity that have one, and the share of
+            the links that are right; None without probabilities. ``average`` linkage parts wrong ones, and ``single``
+            makes chains of them.
         scores: Agreement with labels, where there are any.
         agreement: Share of rows for which an approximate search found the nearest; None where it is exhaustive.
     """
 
     table: pd.DataFrame
     decision: Decision
+    expected: tuple[float, float] | None
     scores: ClusterScores | None
     agreement: float | None
 
@@ -99,11 +103,7 @@ def cluster(
     """
     rule.check(run, replica=replica)
     opened = open_table(table)
-    if entity is not None:
-        opened.require([entity], "--entity")
-        if entity in (run.stack.feature_names or ()):
-            raise UserError(f"cluster: --entity {entity} names a feature of this run")
-    columns = columns_of(run, opened, features, without=[entity] if entity else [])
+    columns = columns_beside(run, opened, entity, features, command="cluster")
     if taken := next((name for name in OWN if name in columns.others), None):
         raise UserError(f"{opened}: a column is named {taken}, as a column of the clusters would be")
     coded = gather(coded_chunks(run, opened, columns, drop_missing=drop_missing, replica=replica))
@@ -114,7 +114,13 @@ def cluster(
     distances, indices = _neighbours(search, coded.invariant)
     decision = rule.decide(run, distances[:, 0], among=n - 1, replica=replica)
     number = cluster_codes(coded.invariant, distances, indices, decision.distance, method)
-    return Clustering(_result(coded, number), decision, _scores(coded.others, number, entity), search.agreement)
+    return Clustering(
+        _result(coded, number),
+        decision,
+        _expected(decision, distances, indices),
+        _scores(coded.others, number, entity),
+        search.agreement,
+    )
 
 
 def cluster_codes(
@@ -170,6 +176,18 @@ def _neighbours(search: NearestCodes, codes: np.ndarray) -> tuple[np.ndarray, np
     found = [search.nearest(codes[part], k, own=part) for part in parts]
     distances, indices = zip(*found, strict=True)
     return np.concatenate(distances), np.concatenate(indices).astype(np.int32)
+
+
+def _expected(decision: Decision, distances: np.ndarray, indices: np.ndarray) -> tuple[float, float] | None:
+    """Recall and precision of links: of all pairs, so many of different entities are within the distance."""
+    if decision.model is None:
+        return None
+    n = len(distances)
+    row, place = np.nonzero((distances < decision.distance) & (indices >= 0))
+    other = indices[row, place].astype(np.int64)
+    links = len(np.unique(np.minimum(row, other) * n + np.maximum(row, other)))
+    wrong = float(decision.model.different.cdf(decision.distance)) * n * (n - 1) / 2
+    return float(decision.model.recall(decision.distance)), max(0.0, 1 - wrong / links) if links else 1.0
 
 
 def _result(coded: Coded, number: np.ndarray) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from invlearn.files import Table, choose_columns
 from invlearn.files.pair_file import PairFile
 from invlearn.runs.trained import TrainedRun
 
-__all__ = ["Columns", "columns_of", "columns_of_pairs"]
+__all__ = ["Columns", "columns_beside", "columns_of", "columns_of_pairs"]
 
 Choice = str | Sequence[str] | None
 """Names, or a prefix; None takes those of the run's own file, or all that hold numbers."""
@@ -57,6 +57,27 @@ def columns_of(
     if len(chosen) != run.stack.dim:
         raise UserError(f"{table}: {len(chosen)} features, but the run has {run.stack.dim}; choose them with {option}")
     return Columns(chosen, [name for name in table.columns if name not in chosen])
+
+
+def columns_beside(run: TrainedRun, table: Table, entity: str | None, choice: Choice, *, command: str) -> Columns:
+    """Like ``columns_of``, where a column of labels may stand beside the features.
+
+    Args:
+        run: The run.
+        table: The table.
+        entity: The column of labels, if there is one.
+        choice: What chooses the features.
+        command: What the labels are for, in messages.
+
+    Raises:
+        UserError: Columns are not there, the labels are a feature, or features are not as many as the run's.
+    """
+    if entity is None:
+        return columns_of(run, table, choice)
+    table.require([entity], "--entity")
+    if entity in (run.stack.feature_names or ()):
+        raise UserError(f"{command}: --entity {entity} names a feature of this run")
+    return columns_of(run, table, choice, without=[entity])
 
 
 def columns_of_pairs(run: TrainedRun, table: Table, x: str | Sequence[str], x_prime: str | Sequence[str]) -> Columns:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
 
 from invlearn.errors import UserError
-from invlearn.evaluation.calibration import Threshold
+from invlearn.evaluation.calibration import Calibration, Threshold
 from invlearn.evaluation.probability import DistanceModel
 from invlearn.runs.trained import TrainedRun
 
@@ -15,6 +18,15 @@ __all__ = ["LOOKED_AT", "Decision", "Rule"]
 
 LOOKED_AT = 4_096
 """Rows at most by which the prior is estimated."""
+
+WIDTH = 1.645
+"""Standard errors on each side of an interval."""
+
+FEWEST = 6
+"""Fits from which their spread is taken."""
+
+CERTAIN = 1e-4
+"""Probabilities are no nearer to 0 and 1 than that where log odds are compared."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,8 @@ class Decision:
         model: What probabilities come from; None where the run has none.
         prior: Probability that a row has a partner.
         estimated: Whether that is an estimate.
+        halves: Fits to halves of the validation entities, each with its prior; none where entities are many.
+        taken: One to one, the share of the rows to choose from that are expected to go to partners of their own.
     """
 
     distance: float
@@ -36,18 +50,58 @@ class Decision:
     model: DistanceModel | None = None
     prior: float = 0.5
     estimated: bool = False
+    halves: Sequence[tuple[DistanceModel, float]] = ()
+    taken: float = 0.0
 
     def probability(self, distances: np.ndarray) -> np.ndarray:
         """Probability of the same entity, for distances ``(n, k)`` of the nearest of each row, the nearest first."""
         assert self.model is not None
-        of = self.model.probability
-        closest = of(distances[:, :1], prior=self.prior, among=self.among, nearest=self.among > 1)
-        return np.hstack([closest, of(distances[:, 1:], prior=self.prior, among=self.among)])
+        nearest = self.among > 1
+        closest = self.model.probability(distances[:, :1], prior=self.prior, among=self.among, nearest=nearest)
+        return np.hstack([closest, self.of_any(distances[:, 1:])])
+
+    def of_any(self, distances: np.ndarray) -> np.ndarray:
+        """Probability of the same entity for distances of any shape, whether others are nearer or not."""
+        assert self.model is not None
+        return self.model.probability(distances, prior=self.prior, among=self.among)
 
     @property
     def expected(self) -> tuple[float, float] | None:
-        """Recall and precision of matches with the nearest; None without probabilities."""
-        return self.model and self.model.expected(self.distance, prior=self.prior, among=self.among)
+        """Recall and precision of matches with the nearest, or one to one; None without probabilities."""
+        return self.model and self._expected(self.model, self.prior)
+
+    def _expected(self, model: DistanceModel, prior: float) -> tuple[float, float]:
+        recall, precision = model.expected(self.distance, prior=prior, among=self.among)
+        return recall, precision / (precision + (1 - precision) * (1 - self.taken))
+
+    @property
+    def intervals(self) -> Sequence[tuple[float, float]]:
+        """Intervals of prior, recall and precision, about 90%, where validation entities are few; else none.
+
+        On the scale of log odds, by the spread of fits to halves of these entities.
+        """
+        if self.model is None or len(self.halves) < FEWEST:
+            return ()
+        told = np.array([self.prior, *self._expected(self.model, self.prior)])
+        spread = np.std([_log_odds([prior, *self._expected(half, prior)]) for half, prior in self.halves], axis=0)
+        # The model counts outliers that so few entities cannot exclude. There may be none.
+        highest = told / [1, 1 - self.model.outliers, 1]
+        low, high = _log_odds(told) - WIDTH * spread, _log_odds(highest) + WIDTH * spread
+        return list(zip(special.expit(low).tolist(), special.expit(high).tolist(), strict=True))
+
+    def false_matches(self, *, sure: float = 0.5) -> float:
+        """Share of rows without a partner that are marked, with this probability at most, by what is ``chosen``."""
+        assert self.chosen is not None
+        return self.chosen.share(self.among, sure=sure) * (1 - self.taken)
+
+    def one_to_one(self, rows: int) -> Decision:
+        """The same where each of ``among`` rows goes to one of so many rows at most.
+
+        A row without a partner is marked only if the row that it is close to has no partner of its own, which would
+        be closer still: that leaves a part of the false matches.
+        """
+        expected = self.expected
+        return self if expected is None else replace(self, taken=min(1.0, self.prior * rows / self.among) * expected[0])
 
 
 @dataclass(frozen=True)
@@ -88,33 +142,49 @@ class Rule:
         Raises:
             UserError: A number is out of range, or the run has not what it takes.
         """
-        if self.threshold is not None and not self.threshold > 0:
-            raise UserError(f"--threshold must be above 0, got {self.threshold}")
-        for name in ("fpr", "fnr", "prior"):
-            share = getattr(self, name)
-            if share is not None and not 0 < share < 1:
-                raise UserError(f"--{name} must be above 0 and below 1, got {share}")
-        if self.cost is not None and not self.cost > 0:
-            raise UserError(f"--cost must be above 0, got {self.cost}")
-        if self.threshold is not None and not run.is_calibrated(replica):
-            return Decision(self.threshold, among)
+        way, value = self._way
+        if self.prior is not None and not 0 < self.prior < 1:
+            raise UserError(f"--prior must be above 0 and below 1, got {self.prior}")
+        if way == "threshold" and not value > 0:
+            raise UserError(f"--threshold must be above 0, got {value}")
+        if way == "threshold" and not run.is_calibrated(replica):
+            return Decision(value, among)
         calibration = run.calibration(replica)
         model, prior = calibration.model, self.prior
-        if model is not None and prior is None:
-            looked_at = nearest[:: 1 + len(nearest) // LOOKED_AT]
-            prior = model.estimate_prior(looked_at[np.isfinite(looked_at)], among=among)
-        prior = 0.5 if prior is None else prior
+        prior = self._prior(model, nearest, among) if model else 0.5 if prior is None else prior
+        halves = [(half, self._prior(half, nearest, among)) for half in calibration.halves]
         try:
-            if self.threshold is not None:
-                chosen = calibration.at(self.threshold) if model else None
-            elif self.cost is not None:
-                chosen = calibration.cheapest(self.cost, prior=prior, among=among)
-            elif self.fnr is not None:
-                chosen = calibration.missing(self.fnr)
-            else:
-                chosen = calibration.threshold(self.fpr, among=among)
+            chosen = _threshold(calibration, way, value, prior=prior, among=among)
         except ValueError as error:
-            raise UserError(f"{run.directory}: {error}") from error
-        distance = chosen.distance if chosen else self.threshold
-        assert distance is not None
-        return Decision(distance, among, chosen, model, prior, self.prior is None)
+            raise UserError(f"--{way} with {run.directory}: {error}") from error
+        return Decision(chosen.distance if chosen else value, among, chosen, model, prior, self.prior is None, halves)
+
+    def _prior(self, model: DistanceModel, nearest: np.ndarray, among: int) -> float:
+        """The prior that is given, or the estimate of a model."""
+        if self.prior is not None:
+            return self.prior
+        looked_at = nearest[:: 1 + len(nearest) // LOOKED_AT]
+        return model.estimate_prior(looked_at[np.isfinite(looked_at)], among=among)
+
+    @property
+    def _way(self) -> tuple[str, float]:
+        """The option that applies, and its number."""
+        ways = {"threshold": self.threshold, "cost": self.cost, "fnr": self.fnr, "fpr": self.fpr}
+        return next((way, value) for way, value in ways.items() if value is not None)
+
+
+def _threshold(calibration: Calibration, way: str, value: float, *, prior: float, among: int) -> Threshold | None:
+    """What an option asks for; None for a distance that was given, of a run without probabilities.
+
+    Raises:
+        ValueError: The number is out of range, or there are no probabilities.
+    """
+    if way == "threshold":
+        return calibration.at(value) if calibration.model else None
+    if way == "cost":
+        return calibration.cheapest(value, prior=prior, among=among)
+    return calibration.missing(value) if way == "fnr" else calibration.threshold(value, among=among)
+
+
+def _log_odds(shares: ArrayLike) -> np.ndarray:
+    return special.logit(np.clip(shares, CERTAIN, 1 - CERTAIN))

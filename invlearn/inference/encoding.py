@@ -102,44 +102,48 @@ def coded_chunks(
     encoder, filled, of = run.encoder(replica), 0, 0
     missing: Missing = "drop" if drop_missing else "keep" if encoder.gaps else "refuse"
     hint, count = "; --drop-missing leaves such rows out", len(columns.features) // encoder.dim
-    workers = min(os.cpu_count() or 1, MOST)
+    chunks = checked_chunks(table, *columns, missing=missing, hint=hint, samples=count)
+    for chunk, (invariant, variant) in _encoded(encoder, table, chunks):
+        samples = chunk.features.reshape(-1, encoder.dim)
+        if not of and run.config["dataset"].get("scaling") != "none":  # of the first chunk
+            _compare_units(encoder, table, samples)
+        filled, of = filled + int(np.isnan(samples).sum()), of + samples.size
+        yield Coded(chunk.rows, chunk.others, invariant, variant, samples if keep_samples else None)
+    if filled:
+        warn(f"{table}: missing: {told_gaps(filled, of, encoder.dim)}")
+
+
+def _encoded(
+    encoder: InvariantEncoder, table: Table, chunks: Iterator[Checked]
+) -> Iterator[tuple[Checked, tuple[np.ndarray, np.ndarray]]]:
+    """Chunks with the codes of their samples, in their order; as many at a time as there are cores."""
+    workers, threads = min(os.cpu_count() or 1, MOST), torch.get_num_threads()
     waiting: deque[tuple[Checked, Future[tuple[np.ndarray, np.ndarray]]]] = deque()
 
-    def encoded() -> Coded:
+    def oldest() -> Iterator[tuple[Checked, tuple[np.ndarray, np.ndarray]]]:
         chunk, codes = waiting.popleft()
         try:
-            invariant, variant = codes.result()
+            found = codes.result()
         except InfiniteCodeError as error:
             row = chunk.rows[error.sample * encoder.dim // chunk.features.shape[1]]
             raise UserError(
                 f"{table.place(int(row))}: its code is not finite; are the values in the units of training?"
             ) from error
-        samples = chunk.features.reshape(-1, encoder.dim) if keep_samples else None
-        return Coded(chunk.rows, chunk.others, invariant, variant, samples)
+        torch.set_num_threads(threads)  # whoever takes the chunk finds torch as it was
+        yield chunk, found
+        torch.set_num_threads(1)
 
-    threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(workers) as pool:
             torch.set_num_threads(1)  # a core for each chunk, rather than all for one
-            for chunk in checked_chunks(table, *columns, missing=missing, hint=hint, samples=count):
-                samples = chunk.features.reshape(-1, encoder.dim)
-                if not of and run.config["dataset"].get("scaling") != "none":  # of the first chunk
-                    _compare_units(encoder, table, samples)
-                filled, of = filled + int(np.isnan(samples).sum()), of + samples.size
-                waiting.append((chunk, pool.submit(encoder.encode, samples)))
+            for chunk in chunks:
+                waiting.append((chunk, pool.submit(encoder.encode, chunk.features.reshape(-1, encoder.dim))))
                 if len(waiting) > workers:
-                    found = encoded()
-                    torch.set_num_threads(threads)  # whoever takes the chunk finds torch as it was
-                    yield found
-                    torch.set_num_threads(1)
+                    yield from oldest()
             while waiting:
-                found = encoded()
-                torch.set_num_threads(threads)
-                yield found
+                yield from oldest()
     finally:
         torch.set_num_threads(threads)
-    if filled:
-        warn(f"{table}: missing: {told_gaps(filled, of, encoder.dim)}")
 
 
 def _compare_units(encoder: InvariantEncoder, table: Table, samples: np.ndarray) -> None:

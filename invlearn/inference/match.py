@@ -138,6 +138,8 @@ class Matcher:
         self._k, self._one_to_one = k, one_to_one
         self.gallery_size = len(self._gallery.rows)
         others = max(0, self.gallery_size - (b is None))
+        if b is None and self.gallery_size == 1:
+            raise UserError(f"{among}: 1 row, which has no other to match; add rows, or a second file")
         if others < k:
             raise UserError(f"{among}: {others} rows to choose from, fewer than the {k} asked for with -k")
         self._search = NearestCodes(self._gallery.invariant)
@@ -145,6 +147,8 @@ class Matcher:
         if b is not None:
             self._queries = [gather(coded(tables[0]))] if one_to_one else CodedTable(lambda: coded(tables[0]))
         self.decision = rule.decide(run, self._first_distances(), among=others, replica=replica)
+        if isinstance(self._queries, list):
+            self.decision = self.decision.one_to_one(len(self._queries[0].rows))
         self.rows = self.same = 0
 
     @property
@@ -188,7 +192,7 @@ class Matcher:
         assert chunk.samples is not None
         assert self._gallery.samples is not None
         ours, theirs = chunk.samples.repeat(indices.shape[1], 0), self._gallery.samples[indices.ravel()]
-        parts = told(encoder, ours, theirs, self._names)
+        parts = told(encoder, ours, theirs, self._names, self.decision.distance)
         return np.array(parts, dtype=object).reshape(indices.shape)
 
 

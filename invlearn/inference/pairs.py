@@ -99,7 +99,9 @@ class PairMatcher:
                 found["probability"] = self.decision.probability(distance[:, None])[:, 0].astype(np.float32)
             if self._encoder is not None:
                 assert chunk.samples is not None
-                found["why"] = told(self._encoder, chunk.samples[0::2], chunk.samples[1::2], self._names)
+                found["why"] = told(
+                    self._encoder, chunk.samples[0::2], chunk.samples[1::2], self._names, self.decision.distance
+                )
             self.rows += len(found)
             self.same += int(found["same"].sum())
             yield pd.concat([chunk.others.reset_index(drop=True), found], axis=1)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.spatial.distance import pdist
 
 from invlearn.errors import UserError
 from invlearn.evaluation.compared import ComparedPairs
 from invlearn.evaluation.doubts import CLOSEST, Doubts, doubtful_labels, doubtful_pairs
 from invlearn.evaluation.probability import DistanceModel
 from invlearn.files import Table, open_table
-from invlearn.inference.columns import Choice, columns_of
+from invlearn.inference.columns import Choice, columns_beside, columns_of
 from invlearn.inference.decision import Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import coded_chunks
@@ -68,15 +69,10 @@ def review(
         raise UserError(f"review: --size must be at least 1, got {size}")
     rule = Rule(prior=prior)
     rule.check(run, replica=replica)
-    model = run.calibration(replica).model
-    if model is None:
+    if run.calibration(replica).model is None:
         raise UserError(f"review: {run.directory} has no probabilities; train it again with more entities")
     opened = open_table(table)
-    if entity is not None:
-        opened.require([entity], "--entity")
-        if entity in (run.stack.feature_names or ()):
-            raise UserError(f"review: --entity {entity} names a feature of this run")
-    columns = columns_of(run, opened, features, without=[entity] if entity else [])
+    columns = columns_beside(run, opened, entity, features, command="review")
     coded = gather(coded_chunks(run, opened, columns, replica=replica))
     codes, n = coded.invariant, len(coded.rows)
     if n < 2:
@@ -86,14 +82,16 @@ def review(
     if entity is not None:
         doubts = doubtful_labels(codes.astype(float), pd.factorize(coded.others[entity])[0])
     else:
-        near = indices[:, :CLOSEST]
-        apart = np.linalg.norm(codes[near][:, :, None] - codes[near][:, None], axis=-1)
-        between = model.probability(apart, prior=decision.prior, among=n - 1)
-        doubts = doubtful_pairs(decision.probability(distances), indices, between)
+        between = _between(codes, indices[:, :CLOSEST])
+        doubts = doubtful_pairs(decision.probability(distances), indices, decision.of_any(between))
     doubts = doubts.most(size)
     apart = np.linalg.norm(codes[doubts.first] - codes[doubts.second], axis=1)
-    probability = model.probability(apart, prior=decision.prior, among=n - 1)
-    return _queue(opened, coded.rows, doubts, apart, probability)
+    return _queue(opened, coded.rows, doubts, apart, decision.of_any(apart))
+
+
+def _between(codes: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Distances of the neighbours of each row from each other, ``(n, k, k)`` for neighbours ``(n, k)``."""
+    return np.linalg.norm(codes[near][:, :, None] - codes[near][:, None], axis=-1)
 
 
 def _queue(
@@ -257,9 +255,4 @@ def _compared(codes: np.ndarray, number: np.ndarray) -> ComparedPairs:
     """All pairs of up to 1,000 rows, entity by entity."""
     rng = np.random.default_rng(0)
     order = np.argsort(rng.permutation(number.max() + 1)[number], kind="stable")[:MOST]
-    z, entity = codes[order].astype(float), np.unique(number[order], return_inverse=True)[1]
-    pair = np.stack(np.triu_indices(len(z), 1))
-    ends = entity[pair]
-    entities = int(entity.max()) + 1
-    distance = np.linalg.norm(z[pair[0]] - z[pair[1]], axis=1)
-    return ComparedPairs(distance, ends[0] == ends[1], ends, pair, entities * (entities - 1) // 2)
+    return ComparedPairs.of_all(pdist(codes[order].astype(float)), number[order])

@@ -18,6 +18,9 @@ NODES = 32
 SHOWN = 3
 """Features that are named of a pair."""
 
+LEAST = 0.005
+"""Part of the squared threshold below which a contribution is not worth a name."""
+
 BLOCK = 2**20
 """Numbers of samples on the way at a time."""
 
@@ -49,21 +52,28 @@ def contributions(encoder: InvariantEncoder, x: np.ndarray, x_prime: np.ndarray)
     return torch.cat(found).div(2).cpu().numpy() if found else np.zeros(x.shape)
 
 
-def told(encoder: InvariantEncoder, x: np.ndarray, x_prime: np.ndarray, names: Sequence[str]) -> list[str]:
-    """The features that contribute most to the distance of each pair, and their shares, as ``f3 52%, f7 31%``.
+def told(
+    encoder: InvariantEncoder, x: np.ndarray, x_prime: np.ndarray, names: Sequence[str], limit: float
+) -> list[str]:
+    """The features that contribute most to the distance of each pair, as ``f3 0.52, f7 0.31``.
+
+    Contributions are in units of the squared threshold: over all features they sum to (distance / threshold)², which is
+    below 1 for what counts as the same. Shares of the distance itself would be large for pairs that hardly differ.
 
     Args:
         encoder: One replica.
         x: Samples ``(n, d)``.
         x_prime: The others.
         names: Of the features, ``(d,)``.
+        limit: The threshold, a code distance; where it is 0 nothing is named.
     """
-    parts = contributions(encoder, x, x_prime)
-    shares = 100 * parts / np.maximum(parts.sum(1, keepdims=True), np.finfo(float).tiny)
-    most = np.argsort(-shares, axis=1, kind="stable")[:, :SHOWN]
+    if not limit:
+        return [""] * len(x)
+    parts = contributions(encoder, x, x_prime) / limit**2
+    most = np.argsort(-parts, axis=1, kind="stable")[:, :SHOWN]
     return [
-        ", ".join(f"{names[index]} {row[index]:.0f}%" for index in chosen if row[index] >= 0.5)
-        for row, chosen in zip(shares, most, strict=True)
+        ", ".join(f"{names[index]} {row[index]:.2g}" for index in chosen if row[index] >= LEAST)
+        for row, chosen in zip(parts, most, strict=True)
     ]
 
 

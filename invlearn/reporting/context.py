@@ -69,7 +69,7 @@ class Context:
     def looked_at(self) -> str:
         """What the run is measured on."""
         if self.source is None:
-            return "its test split"
+            return "its test split" if self.run.experiment.holds_out else "the test split of models that held one out"
         return str(self.source) if isinstance(self.source, str | Path) else "the data frame"
 
     @cached_property
@@ -88,7 +88,7 @@ class Context:
     def painter(self) -> Painter:
         """Draws samples."""
         assert self.evidence is not None
-        return Painter(self.evidence.values, self.options.shape)
+        return Painter(self.evidence.drawn, self.options.shape)
 
     @cached_property
     def calibration(self) -> Calibration | None:

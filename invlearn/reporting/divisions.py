@@ -60,6 +60,15 @@ class Division:
         scaler = self.encoder.scaler
         return (x if scaler is None else scaler.undo(x)).cpu().double().numpy()
 
+    @property
+    def is_scaled(self) -> bool:
+        """Whether samples are drawn scaled, since each feature has a unit of its own."""
+        return self.encoder.scaler is not None and self.encoder.scaler.factor.ndim > 0
+
+    def drawn(self, x: Tensor) -> np.ndarray:
+        """Scaled samples as pictures show them: in the units of the file, where all features share one."""
+        return x.cpu().double().numpy() if self.is_scaled else self.in_units(x)
+
     def _input(self, x: Tensor) -> Tensor:
         return x[None].to(self.encoder.device, self.encoder.dtype)
 

@@ -89,6 +89,11 @@ class Evidence:
         return self.first.in_units(self.samples.x)
 
     @cached_property
+    def drawn(self) -> np.ndarray:
+        """The samples as pictures show them, ``(n, d)``."""
+        return self.first.drawn(self.samples.x)
+
+    @cached_property
     def distances(self) -> Distances:
         """Code distances of the pairs of all divisions."""
         return self._compared(raw=False)

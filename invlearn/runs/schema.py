@@ -57,6 +57,7 @@ def _is_calibration(value: object) -> bool:
         and len({len(value[name]) for name in lists}) == 1
         and _or_none(_is_count)(value.get("different_entities"))
         and _or_none(_is_model)(value.get("model"))
+        and _or_none(_are(_is_model))(value.get("halves"))
     )
 
 

@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,6 +15,7 @@ import invlearn
 from invlearn.cli import main
 from tests.support.errors import assert_error_line, assert_line
 from tests.support.own_data import entity_table, pair_table, write
+from tests.support.wrong_labels import mislabelled
 
 NASTY = "<img src=x onerror=alert(1)>"
 SCRIPT = "</script><script>alert('$x^2$')</script>\x1b[2J"
@@ -129,12 +131,28 @@ def test_a_file_of_unseen_samples_is_looked_at_instead(folder: Path) -> None:
     page = reported(folder, str(folder / "solved"), str(folder / "unseen.csv"))
     assert "of 50 it finds" in page.text
     assert "All 150 unseen samples" in page.text
+    assert str(folder / "samples.csv") in page.text  # what it was trained on
+    assert str(folder / "unseen.csv") in page.text
 
 
 @pytest.mark.parametrize("run", ["pairs", "family"])
 def test_pairs_and_families_have_pages_too(folder: Path, run: str) -> None:
     page = reported(folder, str(folder / run))
     assert {"Map of codes", "Nearest neighbours", "Same or different"} <= set(page.headings)
+
+
+def test_features_in_units_of_their_own_are_all_seen(tmp_path: Path) -> None:
+    """Of features that differ a million times, drawn in their units, all but the largest would be flat."""
+    table = entity_table(entities=60, copies=4, dim=6)
+    table["f0"] *= 1e6
+    write(table, tmp_path / "mixed.csv")
+    words = ["dataset=entities", f"dataset.path={tmp_path / 'mixed.csv'}", "dataset.entity=id", "model=polynomial"]
+    assert main(["train", *words, "model.degree=1", f"hydra.run.dir={tmp_path / 'run'}"]) == 0
+    page = reported(tmp_path, str(tmp_path / "run"))
+    bars = [attributes["d"] or "" for _, attributes in page.elements if attributes.get("class") == "bars"]
+    heights = np.array([np.diff([float(y) for y in re.findall(r"(?:V| )([\d.]+)(?=h|V)", bar)])[::2] for bar in bars])
+    assert heights.shape == (len(bars), 6)
+    assert (np.abs(heights).max(0) > 10).all()
 
 
 def test_images_are_drawn_as_such(folder: Path) -> None:
@@ -186,18 +204,20 @@ def test_an_audit_and_suspects_are_on_the_page(folder: Path, tmp_path: Path) -> 
     assert "cannot be read" in reported(folder, str(run)).text
 
 
-def test_suspects_are_listed(tmp_path: Path) -> None:
-    table = entity_table(entities=60, copies=4, dim=6)
-    wrong = table.index[:8]
-    table.loc[wrong, "id"] = table.loc[wrong[::-1], "id"].to_numpy()
-    write(table, tmp_path / "wrong.csv")
+@pytest.mark.parametrize("fold", [None, "all"])
+def test_suspects_are_listed(tmp_path: Path, fold: str | None) -> None:
+    write(mislabelled()[0], tmp_path / "wrong.csv")
     words = ["dataset=entities", f"dataset.path={tmp_path / 'wrong.csv'}", "dataset.entity=id", "model=polynomial"]
-    assert main(["train", *words, f"hydra.run.dir={tmp_path / 'run'}"]) == 0
+    assert (
+        main(["train", *words, *([f"dataset.fold={fold}"] if fold else []), f"hydra.run.dir={tmp_path / 'run'}"]) == 0
+    )
     listed = pd.read_csv(tmp_path / "run" / "suspects.csv", dtype=str)
     assert len(listed)
     page = reported(tmp_path, str(tmp_path / "run"))
     assert "Suspects" in page.headings
     assert f'<tr><th scope="row">{listed["row"][0]}</th><td class="short">{listed["entity"][0]}</td>' in page.text
+    heads = re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', page.text)
+    assert ("split" in heads) == (fold is None)  # of a run that was trained on all of them it says nothing
 
 
 def test_without_its_file_a_run_is_reported_by_its_record(folder: Path, tmp_path: Path) -> None:

@@ -7,7 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-__all__ = ["entity_table", "pair_table"]
+__all__ = ["SHORT", "entity_table", "pair_table"]
+
+
+SHORT = [
+    "dataset.size=2560",
+    "dataset.valid_size=500",
+    "dataset.test_size=500",
+    "trainer.epochs=10",
+    "trainer.warmup_steps=20",
+]
+"""Overrides for networks that are trained in seconds."""
 
 
 def entity_table(entities: int = 40, copies: int = 3, dim: int = 4, noise: float = 0.01, seed: int = 0) -> pd.DataFrame:

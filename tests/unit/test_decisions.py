@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 
 from invlearn.evaluation.calibration import Calibration
 from invlearn.evaluation.compared import ComparedPairs, pooled
@@ -35,10 +35,7 @@ def compare(codes: np.ndarray, entity: np.ndarray | None = None) -> ComparedPair
     entities, samples, _ = codes.shape
     z = codes.reshape(entities * samples, -1)
     number = np.arange(entities).repeat(samples) if entity is None else entity
-    pair = np.stack(np.triu_indices(len(z), 1))
-    ends = number[pair]
-    distance = np.asarray(cdist(z, z), dtype=np.float64)[pair[0], pair[1]]
-    return ComparedPairs(distance, ends[0] == ends[1], ends, pair, entities * (entities - 1) // 2)
+    return ComparedPairs.of_all(pdist(z), number)
 
 
 @pytest.fixture(scope="module")
@@ -272,3 +269,23 @@ def test_numbers_out_of_range_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match="got"):
             ask()
+
+
+def test_halves_of_few_entities_vary_as_estimates_do() -> None:
+    """Nothing is stored of many entities, nor of given pairs."""
+    fits = [Calibration.fit(compare(draw(20, 4, seed))) for seed in range(12)]
+    median = [float(fit.model.same.centre) for fit in fits if fit and fit.model]
+    told = [np.std([half.same.centre for half in fit.halves]) for fit in fits if fit]
+    assert 0.4 < np.mean(told) / np.std(median) < 2
+    assert all(fit.model and half.different.entity_pairs == 45 for fit in fits if fit for half in fit.halves)
+    again = Calibration.from_dict(json.loads(json.dumps(fits[0].to_dict()))) if fits[0] else None
+    assert again == fits[0]
+    many = Calibration.fit(compare(draw(60, 3, 0)))
+    assert many is not None
+    assert many.halves == ()
+    pairs = compare(draw(12, 2, 0))
+    apart = np.arange(2 * len(pairs.distance)).reshape(2, -1)[:, :24]
+    given = ComparedPairs(pairs.distance[:24], np.arange(24) < 12, apart, apart, 12)
+    found = Calibration.fit(given)
+    assert found is not None
+    assert found.halves == ()

@@ -67,13 +67,20 @@ def test_match_gives_the_rows_of_the_command(
 def test_a_match_says_which_features_differ(folder: Path, run: TrainedRun, settings: dict) -> None:
     a = read(folder / "a.csv").drop_duplicates("id").reset_index(drop=True)
     b = a.assign(f1=a["f1"] + 0.02)
-    found = match(run, a, b, threshold=100.0, why=True, **settings)
+    limit = 0.05
+
+    def assert_f1(table: pd.DataFrame, limit: float) -> None:
+        named = table["why"].str.split(" ", expand=True)
+        assert (named[0] == "f1").all()
+        assert named[1].astype(float).to_numpy() == pytest.approx((table["distance"] / limit) ** 2, rel=0.1)
+
+    found = match(run, a, b, threshold=limit, why=True, **settings)
     own = found[found["row"] == found["match_row"]]
     assert len(own) > len(a) / 2
-    assert (own["why"] == "f1 100%").all()
+    assert_f1(own, limit)
     assert list(match(run, a, b, **settings).columns) == [name for name in found if name != "why"]
     pairs = a.filter(like="f").add_prefix("x_").join(b.filter(like="f").add_prefix("y_"))
-    assert (match_pairs(run, pairs, "x_", "y_", why=True)["why"] == "f1 100%").all()
+    assert_f1(match_pairs(run, pairs, "x_", "y_", why=True, rule=Rule(threshold=limit)), limit)
 
 
 def test_match_within_one_table_never_finds_a_row_itself(folder: Path, run: TrainedRun) -> None:

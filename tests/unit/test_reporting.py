@@ -21,7 +21,7 @@ from invlearn.reporting.evidence import Distances
 from invlearn.reporting.layout import laid_out
 from invlearn.reporting.page import Page, render
 from invlearn.reporting.pictures import Painter
-from invlearn.reporting.sections.recall import recalls
+from invlearn.reporting.sections.recall import recall_chart, recalls
 from invlearn.reporting.sections.trade_off import equal_error, rates
 
 
@@ -93,6 +93,15 @@ def test_labels_hold_no_control_characters_and_are_short() -> None:
     assert label_of("a\x1b[2J") == r"a\x1b[2J"
     assert len(label_of("x" * 1000)) == 24
     assert label_of("entity-of-a-long-name-0001", 12) == "enti…me-0001"
+
+
+@pytest.mark.parametrize(("strangers", "least"), [(0, 0.9), (30, 0.7)])
+def test_the_axis_of_recall_does_not_magnify_thousandths(strangers: int, least: float) -> None:
+    nearer = torch.zeros(100, dtype=torch.long)
+    nearer[:strangers] = 99
+    ticks = [float(tick) for tick in re.findall(r">([01]\.\d+)<", recall_chart({"a": ([nearer], "red")}))]
+    assert least - 0.05 < min(ticks) < least + 0.05
+    assert max(ticks) == 1
 
 
 @pytest.mark.parametrize(("dim", "smooth", "kind"), [(12, False, "bars"), (12, True, "trace"), (100, False, "trace")])

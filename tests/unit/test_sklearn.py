@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -171,3 +172,58 @@ def test_gaps_are_filled_in_training_and_in_use() -> None:
             InvariantEncoder(model="polynomial").fit(bad, y)
     with pytest.raises(ValueError, match=r"\b3\b"):
         encoder.transform(np.where(np.arange(240)[:, None] == 3, np.nan, X))
+
+
+@pytest.fixture(scope="module")
+def fitted() -> InvariantEncoder:
+    return InvariantEncoder(model="polynomial", validation_fraction=0.2, random_state=0).fit(*samples(300))
+
+
+def test_pairs_have_the_probability_that_they_are_of_one_entity(fitted: InvariantEncoder) -> None:
+    X, y = samples(200, seed=1)
+    X = X[np.argsort(y, kind="stable")]  # four samples of an entity next to each other
+    one, same, other = X[0::4], X[1::4], np.roll(X[1::4], 1, axis=0)
+    for prior in (0.5, None):
+        probability = fitted.pair_probability(np.vstack([one, one]), np.vstack([same, other]), prior=prior)
+        assert probability.shape == (400,)
+        assert probability[:200].mean() > 0.95
+        assert probability[200:].mean() < 0.05
+    rare, usual = (fitted.pair_probability(one, same, prior=prior) for prior in (0.01, 0.5))
+    assert (rare <= usual).all()
+    again = pickle.loads(pickle.dumps(fitted))
+    assert np.array_equal(again.pair_probability(one, same), fitted.pair_probability(one, same))
+
+
+@pytest.mark.parametrize("method", ["average", "single"])
+def test_unseen_samples_fall_into_clusters(fitted: InvariantEncoder, method: Any) -> None:
+    X, y = samples(50, seed=1)
+    shuffled = np.random.default_rng(0).permutation(len(X))
+    found = fitted.cluster(X[shuffled], fpr=0.05, method=method)
+    assert found[0] == 0
+    assert adjusted_rand_score(y[shuffled], found) > 0.9
+
+
+def test_a_larger_share_of_false_links_makes_no_more_clusters(fitted: InvariantEncoder) -> None:
+    X, _ = samples(100, seed=2)
+    counts = [fitted.cluster(X, fpr=fpr, method="single").max() for fpr in (1e-6, 1e-3, 0.5)]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[-1]
+
+
+def test_what_probabilities_and_clusters_need_is_named(fitted: InvariantEncoder) -> None:
+    X, y = samples(10)
+    unknown: Any = "ward"
+    without = InvariantEncoder(model="polynomial", validation_fraction=0.0).fit(X, y)
+    assert without.calibration_ is None
+    for ask in (lambda: without.pair_probability(X, X), lambda: without.cluster(X)):
+        with pytest.raises(ValueError, match="validation_fraction"):
+            ask()
+    for ask, named in (
+        (lambda: fitted.pair_probability(X, X, prior=1.0), names(key="prior", value=[0, 1, 1.0])),
+        (lambda: fitted.pair_probability(X, X[1:]), names(key="X_prime", value=[40, 39])),
+        (lambda: fitted.cluster(X, fpr=0.0), names(value=[0, 1, 0.0])),
+        (lambda: fitted.cluster(X, method=unknown), names(key="method", value="'ward'", also=["average", "single"])),
+        (lambda: fitted.cluster(X[:1]), names(value=[2, 1])),
+    ):
+        with pytest.raises(ValueError, match=naming(**named)):
+            ask()

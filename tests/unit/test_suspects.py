@@ -8,20 +8,28 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.spatial.distance import pdist
+from torch import nn
 
 import invlearn
 from invlearn.closed_form import observe
-from invlearn.data import EntitySamples
+from invlearn.data import Draws, EntitySamples
+from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.evaluation import suspects as evaluation
-from invlearn.evaluation.suspects import find_suspects, tells_apart
+from invlearn.evaluation.compared import ComparedPairs
+from invlearn.evaluation.evaluate import calibrate
+from invlearn.evaluation.probability import DistanceModel
+from invlearn.evaluation.suspects import find_suspects, tells_apart, wrong_labels
 from invlearn.files import EntityFile, Origin, Prepared, leaving_out, prepare
 from invlearn.inference import suspects
 from invlearn.losses import agreement
 from invlearn.losses.agreement import distance_to_entity, is_far
+from invlearn.nn import AutoEncoder
 from invlearn.runs.trained import TrainedRun
 from tests.support.errors import assert_line, has_line, naming
 from tests.support.own_data import entity_table, pair_table, write
+from tests.support.training import entity_samples
 from tests.support.wrong_labels import mislabelled
 
 
@@ -45,6 +53,45 @@ def test_the_distance_to_an_entity_is_the_mean_to_the_nearest_half_of_its_others
         nearest = sorted(float((codes[index] - codes[i]).norm()) for i in others)[: sizes[int(entity[index])] // 2]
         assert float(distance[index]) == pytest.approx(np.mean(nearest))
     assert is_far(torch.tensor([1.0, 1.0, 1.9, 2.1, torch.nan])).tolist() == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize("spread", [0.1, 2.0])
+def test_wrong_labels_are_seen_where_codes_tell_enough(spread: float) -> None:
+    """Also where the true entity is one of the others."""
+    codes, entity = clusters(60, spread=spread)
+    held_out = entity < 40
+    z, others = codes[held_out].clone(), codes[~held_out]
+    wrong = torch.tensor([2, 50, 121])
+    z[wrong] = torch.stack([z[100], others[7], others[30]]) + spread * 0.5
+    model = DistanceModel.fit(ComparedPairs.of_all(pdist(z.numpy()), entity[held_out].numpy()))
+    assert model is not None
+    found = wrong_labels(z, entity[held_out], others, model).nonzero()[:, 0]
+    assert found.tolist() == (wrong.tolist() if spread < 1 else [])
+    assert not wrong_labels(codes[held_out], entity[held_out], others, model).any()
+
+
+def calibrated(wrong: bool) -> DistanceModel:
+    """What a calibration says where a tenth of the validation samples come from entities that are trained on."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(120, 1, 6, generator=generator) + 0.05 * torch.randn(120, 4, 6, generator=generator)
+    dataset = entity_samples(x)
+    if wrong:
+        valid, train = (torch.isin(dataset.entity, dataset.splits[part]).nonzero()[:, 0] for part in ("valid", "train"))
+        dataset.samples[valid[::10]] = dataset.samples[train[: len(valid[::10])]] + 0.03
+    identity = AutoEncoder(nn.Identity(), nn.Identity())
+    identity.register_parameter("one", nn.Parameter(torch.ones(1)))  # of a stack of one
+    encoder = InvariantEncoder(identity, dim=6, invariant=6, code=6)
+    (calibration,) = calibrate(Draws(dataset, [0], torch.float32), encoder)
+    assert calibration is not None
+    assert calibration.model is not None
+    return calibration.model
+
+
+def test_calibration_leaves_wrong_labels_out() -> None:
+    clean, wronged = (calibrated(wrong) for wrong in (False, True))
+    assert clean.outliers < 0.05
+    assert wronged.outliers < 0.05
+    assert wronged.recall(clean.recall_distance(0.9)) == pytest.approx(0.9, abs=0.05)
 
 
 def test_samples_of_another_entity_are_found_in_any_order() -> None:

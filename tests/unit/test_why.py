@@ -59,7 +59,11 @@ def test_the_features_that_differ_are_named() -> None:
     x_prime = x.copy()
     x_prime[0, 3] += 1
     x_prime[1, :2] += 1
-    first, second, same = told(encoder, x, x_prime, list("abcde"))
-    assert first == "d 100%"
+    apart = float(np.linalg.norm(encoder.encode(x[:1])[0] - encoder.encode(x_prime[:1])[0]))
+    first, second, same = told(encoder, x, x_prime, list("abcde"), apart)
+    assert first == "d 1"
     assert {part.split()[0] for part in second.split(", ")} <= {"a", "b"}
     assert not same
+    assert told(encoder, x, x_prime, list("abcde"), 2 * apart)[0] == "d 0.25"
+    assert told(encoder, x, x_prime, list("abcde"), 1e3 * apart) == ["", "", ""]
+    assert told(encoder, x, x_prime, list("abcde"), 0.0) == ["", "", ""]

@@ -40,6 +40,9 @@ def _report(context: Context) -> Iterator[Block]:
     data = context.data or (evidence.first.data if evidence else None)
     lines = [] if data is None else list(data.report)
     notes = [line.removeprefix("note: ") for line in lines if line.startswith("note: ")]
+    if context.data is not None:
+        count = f", {samples:,} samples" if (samples := context.record.get("samples")) else ""
+        yield Text(f"Trained on {spec.path}{count}. This page looks at {context.looked_at}:")
     yield Items([line for line in lines if not line.startswith("note: ")])
     for line in notes:
         yield Text(line, is_note=True)

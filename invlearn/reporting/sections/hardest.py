@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from invlearn.inference.why import told
-from invlearn.reporting.blocks import Gallery, Picture, Row, Section
+from invlearn.reporting.blocks import Gallery, Picture, Row, Section, Text
 from invlearn.reporting.context import Context
 from invlearn.reporting.evidence import EXACT, Evidence
 from invlearn.reporting.sections.neighbours import title_of
@@ -30,6 +30,7 @@ def hardest(context: Context) -> Section | None:
     first, second = torch.triu_indices(len(z), len(z), offset=1)
     distances = torch.cdist(z, z, compute_mode=EXACT)[first, second]
     same = entity[first] == entity[second]
+    limit = _limit(context)
     galleries = []
     for mask, mark, caption in (
         (same, "same", "Pairs of one entity whose codes are farthest apart: misses, or wrong labels."),
@@ -42,26 +43,34 @@ def hardest(context: Context) -> Section | None:
         places = mask.nonzero()[:, 0]
         found = distances[places].topk(min(SHOWN, len(places)), largest=mark == "same")
         shown = places[found.indices]
-        reasons = _reasons(context, evidence, first[shown], second[shown])
+        reasons = _reasons(context, evidence, first[shown], second[shown], limit)
         rows = []
         for distance, place, reason in zip(found.values.tolist(), shown.tolist(), reasons, strict=True):
             pictures = [_picture(context, int(side[place]), mark) for side in (first, second)]
             rows.append(Row(f"distance {number(distance)}{reason}", pictures))
         galleries.append(Gallery(caption, rows, beside=True))
-    return Section("Hardest pairs", galleries)
+    told_by = (
+        "Beside each distance d stand the features that contribute most to (d/t)², where t is the threshold for 1% "
+        f"false matches between two samples, {number(limit)}."
+    )
+    return Section("Hardest pairs", [*([Text(told_by)] if limit else []), *galleries])
 
 
-def _reasons(context: Context, evidence: Evidence, first: Tensor, second: Tensor) -> list[str]:
+def _limit(context: Context) -> float | None:
+    """The threshold that contributions are compared with; None where no features are named."""
+    return context.threshold.distance if context.threshold and context.run.stack.dim <= NAMED else None
+
+
+def _reasons(context: Context, evidence: Evidence, first: Tensor, second: Tensor, limit: float | None) -> list[str]:
     """The features that each distance comes from, where these are few enough to be known by their names."""
-    dim = context.run.stack.dim
-    if dim > NAMED:
+    if limit is None:
         return [""] * len(first)
-    names = context.run.stack.feature_names or [f"x_{index}" for index in range(dim)]
-    found = told(evidence.first.encoder, evidence.values[first], evidence.values[second], names)
-    return [f", from {parts}" if parts else "" for parts in found]
+    names = context.run.stack.feature_names or [f"x_{index}" for index in range(context.run.stack.dim)]
+    found = told(evidence.first.encoder, evidence.values[first], evidence.values[second], names, limit)
+    return [f": {parts}" if parts else "" for parts in found]
 
 
 def _picture(context: Context, index: int, mark: str) -> Picture:
     assert context.evidence is not None
     title = title_of(context, index)
-    return context.painter.picture(context.evidence.values[index], title, title, mark)
+    return context.painter.picture(context.evidence.drawn[index], title, title, mark)

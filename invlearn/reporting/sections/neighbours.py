@@ -34,6 +34,8 @@ def neighbours(context: Context) -> Section | None:
         f"A sample, then the {NEAREST} whose codes are nearest among {len(z):,} unseen ones, with their distances. "
         "Blue, solid: the same entity. Orange, dashed: another."
     )
+    if evidence.first.is_scaled:
+        caption += " Features are drawn scaled, each by itself, since their units differ."
     return Section("Nearest neighbours", [Gallery(caption, rows)])
 
 
@@ -48,7 +50,7 @@ def _picture(context: Context, index: int, caption: str, mark: str = "") -> Pict
     told = {"same": ", the same entity", "different": ", another entity"}.get(mark, "")
     label = f"{title_of(context, index)}{told}"
     name = f"{caption} · {context.evidence.samples.names[index]}" if mark else caption
-    return context.painter.picture(context.evidence.values[index], label, name, mark)
+    return context.painter.picture(context.evidence.drawn[index], label, name, mark)
 
 
 def title_of(context: Context, index: int) -> str:

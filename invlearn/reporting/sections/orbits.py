@@ -24,17 +24,17 @@ def traversals(context: Context) -> Section | None:
     evidence = _decoded(context)
     if evidence is None:
         return None
-    names, values, painter = evidence.samples.names, evidence.values, context.painter
+    names, drawn, painter = evidence.samples.names, evidence.drawn, context.painter
     z, rows = evidence.first.whole_codes(evidence.samples.x), []
     for start in first_of_each(evidence, ENTITIES):
         end = start + 1  # of the same entity, as all have two samples
         steps = torch.linspace(0, 1, STEPS, dtype=z.dtype, device=z.device)[:, None]
         path = z[start] + steps * (z[end] - z[start])
-        decoded = evidence.first.in_units(evidence.first.decode(_joined(evidence, z[start].expand(STEPS, -1), path)))
-        pictures = [painter.picture(values[start], title_of(context, start), "sample")]
+        decoded = evidence.first.drawn(evidence.first.decode(_joined(evidence, z[start].expand(STEPS, -1), path)))
+        pictures = [painter.picture(drawn[start], title_of(context, start), "sample")]
         for step, x in zip(steps[:, 0].tolist(), decoded, strict=True):
             pictures.append(painter.picture(x, f"decoded at {step:.0%} of the way", f"{step:.0%}"))
-        pictures.append(painter.picture(values[end], title_of(context, end), "sample"))
+        pictures.append(painter.picture(drawn[end], title_of(context, end), "sample"))
         rows.append(Row(names[start], pictures))
     caption = (
         "Each row keeps the invariant code of its first sample and moves the variant part to that of its last sample, "
@@ -52,11 +52,11 @@ def swaps(context: Context) -> Section | None:
     names, painter = evidence.samples.names, context.painter
     chosen = first_of_each(evidence, VARIANTS)
     z = evidence.first.whole_codes(evidence.samples.x[chosen])
-    sources = [painter.picture(evidence.values[index], title_of(context, index), names[index]) for index in chosen]
+    sources = [painter.picture(evidence.drawn[index], title_of(context, index), names[index]) for index in chosen]
     rows = [Row("variant part of", sources)]
     for place, index in enumerate(chosen[:ENTITIES]):
         swapped = _joined(evidence, z[place].expand(len(chosen), -1), z)
-        decoded = evidence.first.in_units(evidence.first.decode(swapped))
+        decoded = evidence.first.drawn(evidence.first.decode(swapped))
         labels = [f"{names[index]} with the variant part of {names[other]}" for other in chosen]
         rows.append(
             Row(

@@ -20,6 +20,9 @@ __all__ = ["recall", "recall_chart", "recalls"]
 
 TICKS = (2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
+HIGHEST_START = 0.9
+"""Largest recall that the axis begins at: curves that differ by thousandths lie together."""
+
 POINTS = 40
 """Gallery sizes that are drawn."""
 
@@ -71,14 +74,14 @@ def recall_chart(curves: Mapping[str, tuple[Sequence[Tensor], str]]) -> Markup:
     """recall@1 against the size of the gallery, a line for each name."""
 
     def draw(axes: Axes) -> None:
-        least = 1.0
+        least = HIGHEST_START
         for name, (nearer, color) in curves.items():
             sizes = np.unique(np.geomspace(2, min(map(len, nearer)), POINTS).round().astype(np.int64))
             found = recalls(nearer, sizes)
             least = min(least, found[-1])
             axes.plot(sizes, found, color=color, label=label_of(name))
         largest = max(min(map(len, nearer)) for nearer, _ in curves.values())
-        margin = 0.1 * max(1 - least, 0.01)
+        margin = 0.1 * (1 - least)
         axes.set(xscale="log", xlim=(2, largest), ylim=(least - margin, 1 + margin))
         axes.set(xlabel="entities in the gallery", ylabel="found (recall@1)")
         axes.set_xticks([size for size in TICKS if size <= largest], [f"{size:,}" for size in TICKS if size <= largest])

@@ -18,6 +18,7 @@ from invlearn.reporting.texts import number, share
 __all__ = ["reliability"]
 
 BINS = 10
+"""Equal intervals of probability, a point of the diagram each."""
 
 
 def reliability(context: Context) -> Section | None:
@@ -40,7 +41,6 @@ def _diagram(distances: Distances, model: DistanceModel) -> Chart:
     )
     there = weights > 0
     weights, right, said = weights[there], right[there] / weights[there], said[there] / weights[there]
-    error = float((weights * np.abs(right - said)).sum())
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=BASELINE, lw=0.8)
@@ -51,10 +51,9 @@ def _diagram(distances: Distances, model: DistanceModel) -> Chart:
 
     return Chart(
         chart(draw),
-        f"Reliability diagram: calibration error {number(error, 2)}.",
+        f"Reliability diagram, in {BINS} intervals of probability; the table has calibration errors.",
         "Probability that a pair is of one entity, from validation data, against the share of unseen pairs that are; "
-        "larger points stand for more pairs. Pairs of one entity weigh as much as all others. Calibration error: "
-        f"{number(error, 2)}.",
+        "larger points stand for more pairs. Pairs of one entity weigh as much as all others.",
     )
 
 
@@ -63,12 +62,18 @@ def _scores(context: Context, evidence: Evidence) -> Iterator[Block]:
     assert context.calibration is not None
     division = evidence.first
     parts = division.data.dataset.query_and_gallery(division.seed)
-    found = measure_reliability(context.calibration, *(division.encode(part).double().cpu().numpy() for part in parts))
+    queries, gallery = (division.encode(part).double().cpu().numpy() for part in parts)
+    found = measure_reliability(context.calibration, queries, gallery)
     if found is None:
         return
     heads = ["of", "calibration error", "by chance", "Brier", "a constant gets", "log loss", "a constant gets"]
     rows = [_row("pairs, half the same", found.pairs), _row(f"nearest of {found.among:,}", found.nearest)]
-    yield Table("Scores of probabilities (log loss in nats)", heads, rows)
+    fold = " of the first fold" if len(evidence.divisions) > 1 else ""
+    caption = (
+        f"Scores of probabilities on two samples each of {len(queries):,} unseen entities{fold} (expected calibration "
+        "error; log loss in nats)"
+    )
+    yield Table(caption, heads, rows)
     yield Text(_matching(found))
 
 

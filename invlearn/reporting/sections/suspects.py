@@ -37,11 +37,15 @@ def suspects(context: Context) -> Section | None:
     count, of = context.record.get("suspects"), context.record.get("samples")
     if not count or context.data is not None:
         return None
+    columns, trained = dict(COLUMNS), ""
+    if not context.run.experiment.holds_out:
+        del columns["split"]
+        trained = " Here the run itself is asked, which was trained on all of them; pictures show models that were not."
     try:
         content = read_inside(context.run.directory.path, SUSPECTS, most=MOST_BYTES)
         table = pd.read_csv(io.BytesIO(content), nrows=SHOWN, dtype={"entity": str, "nearest": str})
         table = table.assign(row=table["row"].map("{:,}".format))
-        rows = table[list(COLUMNS)].map(lambda value: number(value) if isinstance(value, float) else str(value))
+        rows = table[list(columns)].map(lambda value: number(value) if isinstance(value, float) else str(value))
     except (UserError, ValueError, KeyError, OSError):
         return Section("Suspects", [Text(f"{SUSPECTS} cannot be read", is_note=True)])
     share = f" of {of:,}" if of else ""
@@ -50,10 +54,10 @@ def suspects(context: Context) -> Section | None:
         [
             Text(
                 f"{count:,}{share} samples do not fit their entity: they are far from its others, and nearer to "
-                "another one. Wrong labels look like that, and rare distortions too."
+                "another one. Wrong labels look like that, and rare distortions too." + trained
             ),
             Table(
-                f"The most suspicious {len(rows)}, from {SUSPECTS}", list(COLUMNS.values()), rows.to_numpy().tolist()
+                f"The most suspicious {len(rows)}, from {SUSPECTS}", list(columns.values()), rows.to_numpy().tolist()
             ),
         ],
     )
