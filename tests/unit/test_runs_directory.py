@@ -35,8 +35,10 @@ def test_the_config_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_metrics_come_back_to_the_last_bit(tmp_path: Path) -> None:
-    table = pd.DataFrame({"replica": 0, "seed": 7, "epoch": [1, 2], "train_loss": [0.1 + 0.2, float("nan")]})
-    RunDirectory(tmp_path).write_metrics(table.to_dict("records"))
+    losses = enumerate([0.1 + 0.2, float("nan")], start=1)
+    rows = [{"replica": 0, "seed": 7, "epoch": epoch, "train_loss": loss} for epoch, loss in losses]
+    table = pd.DataFrame(rows)
+    RunDirectory(tmp_path).write_metrics(rows)
     assert RunDirectory(tmp_path).metrics().equals(table)
     assert (tmp_path / "metrics.csv").read_text() == table.to_csv(index=False)
 
