@@ -29,15 +29,18 @@ def main(argv: list[str]) -> int:
     check_writable(path.parent)
 
     from invlearn.inference import export_run
+    from invlearn.reporting.card import write_card
 
     with replacing(path):
         difference = export_run(run, path, arguments.format, replica=arguments.replica)
+    written = write_card(run)
     stack = run.stack
     codes = f"z_invariant (n, {stack.invariant}), z_variant (n, {stack.code - stack.invariant})"
     say(
         [
             f"{path}: x, float32 (n, {stack.dim}) -> {codes}",
             f"checked: its codes differ from the run's by {difference:.1e} at most",
+            *([f"{written}: what it is for, how good it is, and its limits"] if written else []),
         ]
     )
     return 0

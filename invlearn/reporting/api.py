@@ -10,6 +10,7 @@ from typing import Literal
 from invlearn.errors import UserError
 from invlearn.files import Dropping, Prepared, held_out, open_table
 from invlearn.inference.embed import Source
+from invlearn.reporting.card import write_card
 from invlearn.reporting.context import Context, Options
 from invlearn.reporting.headline import facts_of, lead_of, lead_of_several
 from invlearn.reporting.page import Page, render
@@ -36,7 +37,7 @@ def report(
     layout: Literal["pca", "tsne"] = "pca",
     trust: Sequence[str] = (),
 ) -> Path:
-    """Write one HTML page about a run, or one that compares several.
+    """Write one HTML page about a run, or one that compares several, and a model card into each run (README.md).
 
     Args:
         runs: A run, or several, or their directories.
@@ -69,6 +70,8 @@ def report(
     options = Options(shape, color, layout)
     contexts = [_context(run, options, table, entity, drop) for run in loaded]
     write_atomically(output, render(_page(contexts)).encode())
+    for run in loaded:
+        write_card(run)
     return output
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BEST", "CANDIDATES", "FILES", "HYDRA", "LAST", "METRICS", "OWN", "REQUEST", "SUSPECTS"]
+__all__ = ["BEST", "CANDIDATES", "CARD", "FILES", "HYDRA", "LAST", "METRICS", "OWN", "REQUEST", "SUSPECTS"]
 
 LAST = "checkpoints/last.pt"
 """The training state after the last finished epoch: what resuming reads, and what other files can be made of."""
@@ -24,6 +24,9 @@ CANDIDATES = "candidates"
 
 SUSPECTS = "suspects.csv"
 """Samples of a file of entities that do not fit their entity."""
+
+CARD = "README.md"
+"""The model card, of runs that were exported or reported on."""
 
 FILES = ("config.yaml", "run.json", METRICS, "curves.png", "train.log", ".lock", REQUEST, SUSPECTS)
 """Files at its top."""
