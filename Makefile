@@ -7,7 +7,7 @@ PRESET ?= quick
 LAUNCHER ?= joblib
 FIGURES := fig1 fig2 fig3 fig4 fig5
 
-.PHONY: help setup lock train figures $(FIGURES) bench examples test lint types imports wheel check clean
+.PHONY: help setup lock train figures $(FIGURES) bench examples test lint types imports wheel check release clean
 
 help:
 	@echo "make train    set up, then train the main job: invlearn train dataset=twopart model=extended"
@@ -18,6 +18,7 @@ help:
 	@echo "make test     set up, then run every test"
 	@echo "make setup    what the others begin with; HASHES=1 checks every package but torch against requirements.lock"
 	@echo "make check    lint, types, import rules and the wheel, as CI does after the tests"
+	@echo "make release  build both packages and test them in empty environments on every supported Python"
 	@echo "make clean    remove .venv and caches; outputs/ stays"
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -96,6 +97,10 @@ wheel: setup
 	PYTHON=$(PYTHON) sh tests/check_wheel.sh
 
 check: lint types imports wheel
+
+# Both packages, tested in empty environments on every supported Python that is here; PYTHONS="python3.11" picks one.
+release: setup
+	sh tests/check_release.sh
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build

@@ -101,8 +101,9 @@ def _data(run: TrainedRun, record: Mapping[str, Any]) -> str:
             f"The transformation family {type(spec).__name__}, d = {spec.dim}: {spec.size:,} pairs drawn at random, "
             "half of them one signal, transformed."
         )
-    samples = f" {record['samples']:,} samples" if record.get("samples") else "Samples"
-    return f"{samples.strip()} of {run.stack.dim} features in {Path(spec.path).name}. What is the same entity is known from labels."
+    samples = f"{record['samples']:,} samples" if record.get("samples") else "Samples"
+    features = f"{run.stack.dim} features in {Path(spec.path).name}"
+    return f"{samples} of {features}. Labels say what is the same entity."
 
 
 def _measured(run: TrainedRun, record: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ def test_a_card_has_the_scores_of_the_run(family: TrainedRun) -> None:
 
 def test_a_card_is_written_again_and_replaces_nobody_elses(family: TrainedRun) -> None:
     path = write_card(family)
+    assert path is not None
     assert path == family.directory.path / "README.md"
     assert path.read_text().startswith(MARK)
     assert write_card(family) == path
