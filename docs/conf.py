@@ -6,11 +6,17 @@ import os
 import sys
 from pathlib import Path
 
+from jupyter_client.manager import AsyncKernelManager
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 # Tutorials type commands, and mean those of this environment.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 os.environ["COLUMNS"] = "96"
+os.environ["SHELLOPTS"] = "errexit:pipefail"
+
+# Kernels listen on ports of this machine, and warn where others could listen in.
+AsyncKernelManager.transport_encryption.default_value = "auto"
 
 project = "invlearn"
 project_copyright = "the invlearn authors"
@@ -20,7 +26,9 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "docs._ext.mathml",
+    "docs._ext.outputs",
     "docs._ext.reference",
+    "docs._ext.slurm",
 ]
 exclude_patterns = ["_ext"]
 nitpicky = True
@@ -54,5 +62,6 @@ myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 300  # for machines that are busy
+nb_execution_show_tb = True
 nb_merge_streams = True
