@@ -26,7 +26,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "docs._ext.mathml",
-    "docs._ext.outputs",
+    "docs._ext.cells",
     "docs._ext.reference",
     "docs._ext.slurm",
 ]
@@ -42,6 +42,8 @@ autodoc_typehints_format = "short"
 napoleon_use_ivar = True
 html_math_renderer = "mathml"
 
+highlight_language = "text"
+
 html_theme = "pydata_sphinx_theme"
 html_title = "invlearn"
 html_theme_options = {
@@ -52,6 +54,7 @@ html_theme_options = {
     "footer_end": [],
 }
 html_sidebars = {"index": []}
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system
 html_show_sourcelink = False
 html_copy_source = False
 html_static_path = ["_static"]
@@ -64,4 +67,3 @@ nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300  # for machines that are busy
 nb_execution_show_tb = True
-nb_merge_streams = True
