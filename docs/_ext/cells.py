@@ -33,7 +33,7 @@ def _change(_: Sphinx, doctree: nodes.document) -> None:
             _write(block, f"# {name}\n{rest}", LANGUAGES[name.rpartition(".")[2]])
     for block in reversed(list(_blocks(doctree, "cell_output"))):
         before = block.previous_sibling()
-        if "stream" in block["classes"] and before is not None and before["classes"] == block["classes"]:
+        if {"stream", "stderr"} & {*block["classes"]} and before is not None and before["classes"] == block["classes"]:
             # A kernel sends what a command prints in chunks, which end anywhere.
             _write(before, before.astext() + block.astext())
             block.parent.remove(block)
