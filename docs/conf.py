@@ -37,6 +37,7 @@ nitpick_ignore_regex = [
     ("py:class", r"(torch|numpy|np|pandas|pd|pathlib|omegaconf|collections\.abc)\..+|Tensor|Path|DictConfig"),
     ("py:class", r"invlearn\.(data\.shiftscale\.ShiftAndScale|nn\.linear\.Initializer)"),
 ]
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 napoleon_use_ivar = True

@@ -1,7 +1,7 @@
 """Cells of tutorials as their readers would type them, and what they print in one piece.
 
-Commands lose the ``%%bash`` above them, files say their names in a comment, and outputs lose the folder that a build happens to
-run in.
+Commands lose the ``%%bash`` above them, files say their names in a comment, and outputs lose the folder that a build
+happens to run in.
 """
 
 from __future__ import annotations

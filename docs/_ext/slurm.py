@@ -1,4 +1,4 @@
-"""A Slurm of one node for the tutorial on sweeps, on machines where a build can start one; elsewhere joblib's processes."""
+"""A Slurm of one node for the tutorial on sweeps, where a build can start one; elsewhere joblib's processes."""
 
 from __future__ import annotations
 
