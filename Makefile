@@ -7,7 +7,7 @@ PRESET ?= quick
 LAUNCHER ?= joblib
 FIGURES := fig1 fig2 fig3 fig4 fig5
 
-.PHONY: help setup lock train figures $(FIGURES) bench examples test lint types imports wheel check release clean
+.PHONY: help setup lock train figures $(FIGURES) bench examples test docs lint types imports wheel check release clean
 
 help:
 	@echo "make train    set up, then train the main job: invlearn train dataset=twopart model=extended"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench    time invlearn beside Lightning, a PyTorch loop and JAX, and the closed form beside scikit-learn; an hour on two idle cores"
 	@echo "make examples compare methods on digits and leaves, and on ever less data; hours on two cores"
 	@echo "make test     set up, then run every test"
+	@echo "make docs     build the documentation into build/docs; every tutorial runs, every warning fails"
 	@echo "make setup    what the others begin with; HASHES=1 checks every package but torch against requirements.lock"
 	@echo "make check    lint, types, import rules and the wheel, as CI does after the tests"
 	@echo "make release  build both packages and test them in empty environments on every supported Python"
@@ -81,6 +82,11 @@ examples: setup
 
 test: setup
 	$(BIN)/python -m pytest -n 2
+
+docs: setup
+	$(PIP) --constraint constraints.txt --editable '.[dev,docs]'
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --builder html --fresh-env --fail-on-warning --keep-going --quiet docs build/docs
+	@echo "build/docs/index.html"
 
 lint: setup
 	$(BIN)/ruff check .

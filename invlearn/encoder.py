@@ -68,7 +68,7 @@ class InfiniteCodeError(ValueError):
 class InvariantEncoder(nn.Module):
     r"""A scaler, what fills gaps, a network, and the split of its code.
 
-    .. math:: z = f((x - o) / s), \quad z_{inv} = (z_1, \dots, z_I), \quad z_{var} = (z_{I+1}, \dots, z_C)
+    .. math:: z = f((x - o) / s), \quad z_{inv} = (z_1, \ldots, z_I), \quad z_{var} = (z_{I+1}, \ldots, z_C)
 
     It is what training ends with, what a run stores, and what is used after it. A stack of R replicas trains together;
     ``replica(r)`` is one of them, and only one can ``encode``.

@@ -62,6 +62,11 @@ stop() {
     for file in slurmd.pid slurmctld.pid munge/pid; do
         [ ! -e "$folder/$file" ] || kill "$(cat "$folder/$file")" 2>/dev/null || true
     done
+    # slurmctld writes its state as it ends, into a folder that the caller is about to remove
+    for _ in $(seq 100); do
+        [ -e "$folder/slurmctld.pid" ] || break
+        sleep 0.1
+    done
 }
 
 "$action"

@@ -8,6 +8,7 @@ from pathlib import Path
 from invlearn.config import GROUPS
 from invlearn.config.auto import with_default_model
 from invlearn.config.compose import conf_dir
+from invlearn.config.documented import keys_of, options_of
 
 __all__ = ["train_help"]
 
@@ -22,20 +23,20 @@ def train_help() -> str:
         "where it stopped, hydra/launcher=joblib takes all cores, hydra/launcher=slurm a cluster.",
         "groups:\n"
         + "\n".join(
-            f"  {group.name + '=' + '|'.join(_options(group)):50} default {_defaults().get(group.name, 'none')}"
+            f"  {group.name + '=' + '|'.join(options_of(group)):50} default {_defaults().get(group.name, 'none')}"
             for group in _groups()
         ),
         "keys, with their defaults:\n" + "\n".join(_keys(conf_dir() / "train.yaml")),
     ]
     for group in (*GROUPS, "hydra/launcher"):
-        for option in _options(conf_dir() / group):
+        for option in options_of(conf_dir() / group):
             keys = _keys(conf_dir() / group / f"{option}.yaml", prefix=f"{group.replace('/', '.')}.")
             sections.append(f"{group}={option}\n" + "\n".join([*keys, *_chosen_by(option)]))
     return "\n\n".join(sections)
 
 
 def _groups() -> list[Path]:
-    return sorted(path for path in conf_dir().iterdir() if path.is_dir() and _options(path))
+    return sorted(path for path in conf_dir().iterdir() if path.is_dir() and options_of(path))
 
 
 def _defaults() -> dict[str, str]:
@@ -43,10 +44,6 @@ def _defaults() -> dict[str, str]:
     lines = (conf_dir() / "train.yaml").read_text(encoding="utf-8").splitlines()
     chosen = (line.partition("  # ")[0].strip(" -").partition(": ") for line in lines if line.startswith("  - "))
     return {group: option for group, _, option in chosen if option != "null"}
-
-
-def _options(group: Path) -> list[str]:
-    return sorted(file.stem for file in group.glob("*.yaml"))
 
 
 def _chosen_by(dataset: str) -> list[str]:
@@ -58,11 +55,4 @@ def _chosen_by(dataset: str) -> list[str]:
 
 
 def _keys(file: Path, prefix: str = "") -> list[str]:
-    """Top-level ``key: default  # comment`` lines of a YAML file."""
-    lines = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        setting, comment_mark, comment = line.partition("  # ")
-        key, colon, default = f"{setting} ".partition(": ")
-        if comment_mark and colon and not line.startswith((" ", "#")):
-            lines.append(f"  {prefix + key + '=' + default.strip():38} {comment}")
-    return lines
+    return [f"  {f'{prefix}{name}={default}':38} {comment}" for name, default, comment in keys_of(file)]

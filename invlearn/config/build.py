@@ -15,7 +15,7 @@ from torch import Tensor
 
 from invlearn.errors import UserError, nearest
 
-__all__ = ["build", "check_trusted", "defaults_of", "effective", "locate"]
+__all__ = ["build", "check_trusted", "defaults_of", "effective", "hints_of", "in_words", "locate"]
 
 OWN = {
     "dataset": ("invlearn.data", "invlearn.files"),
@@ -70,12 +70,7 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tupl
     except TypeError as error:
         raise UserError(f"{group}._target_: {node.get('_target_')} is no class of a {group}: {error}") from error
     settable = {name: parameter for name, parameter in signature.parameters.items() if name not in bound}
-    try:
-        hints = typing.get_type_hints(
-            target.__init__ if inspect.isclass(target) and not dataclasses.is_dataclass(target) else target
-        )
-    except NameError:  # of somebody's own, for type checkers alone
-        hints = {}
+    hints = hints_of(target)
     values = {}
     for key, value in node.items():
         if key == "_target_":
@@ -83,7 +78,7 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tupl
         if key not in settable:
             raise UserError(f"{_dotted(group, key)}: there is no such key{nearest(key, settable)}")
         if not _fits(value, hints.get(key, Any)):
-            raise UserError(f"{_dotted(group, key)} must be {_words(hints[key])}, got {value!r}")
+            raise UserError(f"{_dotted(group, key)} must be {in_words(hints[key])}, got {value!r}")
         # 8 and 8.0 are the same setting, and must have the same hash.
         values[key] = float(value) if type(value) is int and not _fits_int(hints.get(key, Any)) else value
     if target.__module__.startswith("invlearn."):
@@ -101,6 +96,16 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tupl
 def effective(node: Mapping[str, Any], built: Any) -> dict[str, Any]:
     """A group's config with each ``auto`` replaced by what its object made of it, under the same name."""
     return {key: value if key == "_target_" else _settled(key, value, built) for key, value in node.items()}
+
+
+def hints_of(target: Any) -> dict[str, Any]:
+    """The annotated types of a constructor's arguments."""
+    try:
+        return typing.get_type_hints(
+            target.__init__ if inspect.isclass(target) and not dataclasses.is_dataclass(target) else target
+        )
+    except NameError:  # of somebody's own, for type checkers alone
+        return {}
 
 
 def defaults_of(target: Any) -> dict[str, Any]:
@@ -214,10 +219,10 @@ def _fits_int(hint: Any) -> bool:
     return hint in (int, bool, Any) or any(type(o) is int or (isinstance(o, type) and _fits_int(o)) for o in options)
 
 
-def _words(hint: Any) -> str:
+def in_words(hint: Any) -> str:
     """An annotated type in words: ``a whole number or auto``."""
     if get_origin(hint) in (Union, UnionType):
-        return " or ".join(_words(option) for option in get_args(hint) if option is not Tensor)
+        return " or ".join(in_words(option) for option in get_args(hint) if option is not Tensor)
     if get_origin(hint) is Literal:
         return " or ".join(str(option) for option in get_args(hint))
     if get_origin(hint) is tuple:
@@ -226,6 +231,6 @@ def _words(hint: Any) -> str:
         item = get_args(hint)[0]
         if item is str:
             return """a list of names (of digits alone in quotes, as in '["400","450"]')"""
-        return f"a list of {_words(item)}" if get_origin(item) is Literal else "a list"
+        return f"a list of {in_words(item)}" if get_origin(item) is Literal else "a list"
     names = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text", type(None): "null"}
     return names.get(hint, str(hint))
