@@ -23,12 +23,4 @@ def reliability_table(found: Reliability) -> str:
 
 
 def _row(name: str, scores: Scores) -> str:
-    numbers = (
-        scores.calibration_error,
-        scores.chance,
-        scores.brier,
-        scores.constant_brier,
-        scores.log_loss,
-        scores.constant_log_loss,
-    )
-    return "".join((f"{name:26}", *(f"{number:10.2g}" for number in numbers)))
+    return "".join((f"{name:26}", *(f"{number:10.2g}" for number in scores.shown)))

@@ -46,6 +46,12 @@ class Scores:
     constant_brier: float
     constant_log_loss: float
 
+    @property
+    def shown(self) -> tuple[float, ...]:
+        """In the order of tables, each beside what it compares with."""
+        errors = (self.calibration_error, self.chance)
+        return (*errors, self.brier, self.constant_brier, self.log_loss, self.constant_log_loss)
+
     @classmethod
     def of(cls, probability: Array, truth: np.ndarray) -> Scores:
         """Score probabilities ``(n,)`` by what is true, ``(n,)``."""

@@ -78,15 +78,7 @@ def _scores(context: Context, evidence: Evidence) -> Iterator[Block]:
 
 
 def _row(name: str, scores: Scores) -> list[str]:
-    values = (
-        scores.calibration_error,
-        scores.chance,
-        scores.brier,
-        scores.constant_brier,
-        scores.log_loss,
-        scores.constant_log_loss,
-    )
-    return [name, *(number(value, 2) for value in values)]
+    return [name, *(number(value, 2) for value in scores.shown)]
 
 
 def _matching(found: Reliability) -> str:
