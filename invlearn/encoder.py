@@ -181,7 +181,7 @@ class InvariantEncoder(nn.Module):
             InfiniteCodeError: A sample is so large, or the parameters are, that its code is not finite.
         """
         if "encoder" not in self.trained:
-            raise ValueError("there is nothing to encode with: the encoder was not trained")
+            raise ValueError("cannot encode: the encoder was not trained")
         if hasattr(x, "columns"):
             x = self._features_of(x)
         x = x if isinstance(x, Tensor) else np.asarray(x)
@@ -189,7 +189,7 @@ class InvariantEncoder(nn.Module):
             raise ValueError(f"x must hold numbers, got an array of {x.dtype}")
         self._check_finite(x)
         if self.replicas > 1:
-            raise ValueError(f"this is a stack of {self.replicas} replicas; replica(r) is one of them")
+            raise ValueError(f"this is a stack of {self.replicas} replicas; replica(r) selects one")
         codes = _in_blocks(self, x, self.dim, self.device)
         for part in codes:
             infinite = ~np.isfinite(part.cpu().numpy() if isinstance(part, Tensor) else part).all(axis=1)
@@ -204,7 +204,7 @@ class InvariantEncoder(nn.Module):
             ValueError: The parts together have another shape, or the decoder was not trained.
         """
         if "decoder" not in self.trained:
-            raise ValueError("there is nothing to decode with: the decoder was not trained")
+            raise ValueError("cannot decode: the decoder was not trained")
         if isinstance(z_invariant, Tensor):
             z = torch.cat([z_invariant, z_variant], dim=1)
         else:

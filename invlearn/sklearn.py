@@ -45,7 +45,7 @@ PAIRS_PER_SAMPLE = 100
 INPUT: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": "allow-nan"}
 """What samples are checked for."""
 
-FEW_HELD_OUT = "fit held out too few entities to tell; take a larger validation_fraction, or more entities"
+FEW_HELD_OUT = "fit held out too few entities; use a larger validation_fraction, or more entities"
 """Why there may be no calibration."""
 
 OF_FILES = defaults_of(EntityFile)
@@ -138,7 +138,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         try:
             labels, entity = np.unique(y, return_inverse=True)
         except TypeError as error:
-            raise ValueError("y: entities must be of one type, which can be put in order") from error
+            raise ValueError("y: entities must be of one sortable type") from error
         if len(labels) < 2:
             raise ValueError(f"all samples are of 1 class, {labels[0]!r}; at least 2 entities are needed")
         if np.bincount(entity).max() < 2:
@@ -154,7 +154,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.scale_ = scale_of(centred[training], scaling, centre=centre)
         if scaling == "common":
             for line in unlike_features(spread_of(centred, centre), names):
-                warnings.warn(f"{line}; scaling='per_feature' scales each by itself", UserWarning, stacklevel=2)
+                warnings.warn(f"{line}; scaling='per_feature' scales each separately", UserWarning, stacklevel=2)
         samples, entities = torch.from_numpy(self.scale_(X.astype(np.float64))), torch.from_numpy(entity)
         gaps = fit_gaps(samples, entities, torch.from_numpy(training), seed)
         dataset = EntitySamples(
@@ -219,7 +219,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             raise ValueError(f"prior must be above 0 and below 1, got {prior}")
         codes, codes_prime = self.transform(X), self.transform(X_prime)
         if len(codes) != len(codes_prime):
-            raise ValueError(f"X has {len(codes)} samples and X_prime {len(codes_prime)}; a pair is one of each")
+            raise ValueError(f"X has {len(codes)} samples and X_prime {len(codes_prime)}; pairs need one of each")
         distance = np.linalg.norm(codes.astype(float) - codes_prime, axis=1)
         return model.probability(distance, prior=model.estimate_prior(distance) if prior is None else prior)
 
@@ -260,7 +260,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             raise ValueError(f"sample {int(missing.all(axis=1).argmax())} of X has no value")
         if missing[training].all(axis=0).any():
             index = int(missing[training].all(axis=0).argmax())
-            raise ValueError(f"feature {index} of X has no value in a sample that is trained on")
+            raise ValueError(f"feature {index} of X has no value in any training sample")
 
     def _splits(self, count: int, seed: int) -> dict[Split, torch.Tensor]:
         if not 0 <= self.validation_fraction < 1:
@@ -277,7 +277,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         known = {*GROUPS, "device", "dtype", "engine", "seed", "replicas", "threads"}
         for key in settings:
             if (first := str(key).partition(".")[0]) == "dataset":
-                raise ValueError(f"settings: {key} is for files; here samples are given to fit")
+                raise ValueError(f"settings: {key} is for files; here fit gets the samples")
             if first not in known:
                 raise ValueError(f"settings: there is no key {key}{nearest(first, known)}")
         if settings.get("replicas", 1) != 1:

@@ -19,17 +19,17 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "train": "train a run: invlearn train dataset=twopart model=extended",
     "resume": "continue an unfinished run: invlearn resume RUN",
-    "evaluate": "measure a trained run anew on its test data: invlearn evaluate RUN",
+    "evaluate": "measure a trained run on its test data or on a file: invlearn evaluate RUN",
     "embed": "codes of the rows of a file: invlearn embed RUN new.csv -o codes.parquet",
-    "match": "same or not, for two files: invlearn match RUN a.csv b.csv -o matches.csv",
+    "match": "match the rows of two files, same or not: invlearn match RUN a.csv b.csv -o matches.csv",
     "cluster": "the entities of a file without labels: invlearn cluster RUN new.csv -o clusters.csv",
-    "review": "pairs worth a look, and what the answers say: invlearn review RUN new.csv -o queue.csv",
+    "review": "list pairs worth a look, and use your answers: invlearn review RUN new.csv -o queue.csv",
     "export": "the encoder in one file: invlearn export RUN --format onnx",
-    "report": "one page about a run, or several compared: invlearn report RUN -o report.html",
+    "report": "one page about a run, or a comparison of several: invlearn report RUN -o report.html",
     "audit": "what an encoder ignores, and what it is blind to: invlearn audit RUN",
     "figure": "draw a figure of the paper from finished runs: invlearn figure fig3 --preset quick",
-    "claims": "the paper's claims beside the numbers of finished runs: invlearn claims --preset quick",
-    "results": "one table of many runs, means over seeds: invlearn results outputs/sweeps/depths",
+    "claims": "check the paper's claims against finished runs: invlearn claims --preset quick",
+    "results": "tabulate many runs, with means over seeds: invlearn results outputs/sweeps/depths",
 }
 """Each subcommand with a line of help; its code is ``invlearn.cli.<name>.main``."""
 
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "can't start new thread")
-"""What libraries say, in errors of no class of their own, where the machine has no memory or processes left."""
+"""Messages of libraries, in errors without a class of their own, when the machine has no memory or processes left."""
 
 OURS = frozenset({errno.EBADF, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST})
 """System errors that only a bug of ours explains."""
@@ -104,7 +104,7 @@ def _dispatch(words: list[str]) -> int:
     if words[0] not in COMMANDS:
         raise UserError(f"{words[0]}: there is no such command{nearest(words[0], COMMANDS)}")
     if launched() > 1 and words[0] != "train":
-        raise UserError(f"torchrun shares the work of training alone; start {words[0]} without it")
+        raise UserError(f"torchrun only works with train; start {words[0]} without it")
     try:
         os.getcwd()  # noqa: PTH109
     except OSError as error:
@@ -117,7 +117,7 @@ def _usage() -> str:
     return (
         "invlearn learns invariances from pairs of samples.\n\n"
         f"usage: invlearn COMMAND ...\n\n{commands}\n\n"
-        "  invlearn COMMAND --help     more about a command\n"
+        "  invlearn COMMAND --help     help on a command\n"
         "  invlearn --version\n"
         '  eval "$(invlearn -sc install=bash)"     completion of commands, groups and keys'
     )

@@ -23,7 +23,7 @@ __all__ = ["Parser", "names_or_prefix", "output_table", "replacing", "rule_of", 
 
 
 def names_or_prefix(value: str) -> str | list[str]:
-    """What ``--features`` chooses: names with commas between, or else a prefix."""
+    """What ``--features`` chooses: comma-separated names, or a prefix."""
     return value.split(",") if "," in value else value
 
 
@@ -65,14 +65,16 @@ class Parser(ArgumentParser):
             "--features",
             type=names_or_prefix,
             metavar="COLUMNS",
-            help="names with commas between, or a prefix; by default as in training",
+            help="comma-separated names, or a prefix; by default as in training",
         )
         self.add_argument(
             "--drop-missing",
             action="store_true",
-            help="leave out rows in which a feature is missing, instead of filling it",
+            help="leave out rows with a missing value instead of filling it",
         )
-        self.add_argument("--replica", type=int, help="which replica encodes; by default the best by validation loss")
+        self.add_argument(
+            "--replica", type=int, help="replica that encodes; by default the one with the lowest validation loss"
+        )
         self.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
 
     def add_output(self) -> None:
@@ -81,7 +83,7 @@ class Parser(ArgumentParser):
         self.add_argument(
             "--escape-formulas",
             action="store_true",
-            help="write ' before cells that a spreadsheet would take for a formula, as =, +, - and @ begin one",
+            help="write ' before cells that a spreadsheet would take for a formula (they begin with =, +, - or @)",
         )
 
     def add_rule(self, rows: str, *, fpr: float = 0.01) -> None:
@@ -100,14 +102,12 @@ class Parser(ArgumentParser):
         )
         rule.add_argument("--fnr", type=float, help="share of partners that may be missed, instead of --fpr")
         rule.add_argument(
-            "--cost", type=float, help="what a false match costs, where a missed partner costs 1; instead of --fpr"
+            "--cost", type=float, help="cost of a false match if a missed partner costs 1; instead of --fpr"
         )
         rule.add_argument(
             "--threshold", type=float, help="code distance below which rows are the same; instead of --fpr"
         )
-        self.add_argument(
-            "--prior", type=float, help=f"share of the {rows} that have a partner; by default it is estimated"
-        )
+        self.add_argument("--prior", type=float, help=f"share of the {rows} that have a partner; estimated by default")
 
     def load(self, arguments: Namespace) -> TrainedRun:
         """The run of parsed arguments."""
@@ -144,7 +144,7 @@ def replacing(output: Path) -> Iterator[None]:
     was_there = output.exists()
     yield
     if was_there:
-        warn(f"{output} was there already, and was replaced")
+        warn(f"{output} existed and was replaced")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
     is_run = Path(arguments.encoder).is_dir()
     folder = arguments.output or (Path(arguments.encoder) / "audit" if is_run else Path("audit"))
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"-o {folder} is no folder")
+        raise UserError(f"-o {folder} is not a folder")
 
     from invlearn.auditing import audit
     from invlearn.auditing.page import page
@@ -66,19 +66,30 @@ def _parser() -> Parser:
     )
     parser.add_argument("--entity", metavar="COLUMN", help="column of the file that names the entity")
     parser.add_argument("--trust", action="append", default=[], metavar="NAME", help="code or .pt2 file that may run")
-    parser.add_argument("--replica", type=int, help="which replica of a run; by default the best by validation loss")
-    parser.add_argument("--shape", type=shape, metavar="HxW", help="of images, or of points as 6x3: more distortions")
-    parser.add_argument("--candidates", type=Path, metavar="FILE.py", help="candidates(x): {name: distorted samples}")
-    parser.add_argument("--no-attack", action="store_true", help="look for no metamers")
-    parser.add_argument("--targets", type=int, default=20, help="targets of the attack (20)")
-    parser.add_argument("--starts", type=int, default=20, help="starts for each (20)")
+    parser.add_argument(
+        "--replica", type=int, help="replica of a run; by default the one with the lowest validation loss"
+    )
+    parser.add_argument(
+        "--shape",
+        type=shape,
+        metavar="HxW",
+        help="shape of samples that are images, or points as 6x3; adds distortions",
+    )
+    parser.add_argument(
+        "--candidates", type=Path, metavar="FILE.py", help="defines candidates(x): {name: distorted samples}"
+    )
+    parser.add_argument("--no-attack", action="store_true", help="do not search for metamers")
+    parser.add_argument("--targets", type=int, default=20, help="number of targets to attack (20)")
+    parser.add_argument("--starts", type=int, default=20, help="starts per target (20)")
     parser.add_argument(
         "--fail-on",
         action="append",
         default=[],
         choices=KINDS,
         metavar="KIND",
-        help=f"exit with 1 on {', '.join(KINDS)}",
+        help=f"exit with status 1 on {', '.join(KINDS)}",
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="by default RUN/audit, or ./audit")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="output folder; by default RUN/audit, or ./audit"
+    )
     return parser

@@ -13,10 +13,12 @@ __all__ = ["main"]
 
 def main(argv: list[str]) -> int:
     """Print a row for each claim of the paper: what it says, what finished runs show, whether it holds."""
-    parser = Parser(prog="invlearn claims", description="The paper's claims beside the numbers of finished runs.")
-    parser.add_argument("--preset", default="quick", help="the preset that was trained: smoke, quick or paper")
-    parser.add_argument("--tables", type=Path, metavar="DIR", help="read fig1.csv to fig5.csv here instead of the runs")
-    parser.add_argument("overrides", nargs="*", help="what else was typed when they were trained, as in sweep=mine")
+    parser = Parser(prog="invlearn claims", description="Check the paper's claims against finished runs.")
+    parser.add_argument("--preset", default="quick", help="preset of the runs: smoke, quick or paper")
+    parser.add_argument(
+        "--tables", type=Path, metavar="DIR", help="read fig1.csv to fig5.csv from this folder instead of the runs"
+    )
+    parser.add_argument("overrides", nargs="*", help="other overrides of the runs, such as sweep=mine")
     parser.add_argument("--format", choices=("table", "markdown", "csv"), default="table")
     arguments = parser.parse_intermixed_args(argv)
 
@@ -31,7 +33,7 @@ def main(argv: list[str]) -> int:
         tables = {name: figure.table for name, figure in data.items()}
         for name, figure in data.items():
             if figure.missing:
-                warn(f"{name}: {len(figure.missing)} runs are missing; `invlearn figure` names them")
+                warn(f"{name}: {len(figure.missing)} runs are missing; `invlearn figure` lists them")
     else:
         files = {name: arguments.tables / f"{name}.csv" for name in FIGURES}
         try:
@@ -39,6 +41,6 @@ def main(argv: list[str]) -> int:
         except (OSError, ValueError) as error:
             raise UserError(f"{arguments.tables}: a table cannot be read: {str(error).splitlines()[0]}") from error
         if not tables:
-            raise UserError(f"{arguments.tables} holds none of fig1.csv to fig5.csv")
+            raise UserError(f"{arguments.tables} has none of fig1.csv to fig5.csv")
     show(render(pd.DataFrame(check_claims(tables)), arguments.format))
     return 0

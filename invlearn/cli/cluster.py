@@ -24,10 +24,10 @@ def main(argv: list[str]) -> int:
         "--method",
         choices=("average", "single"),
         default="average",
-        help="average: mean distances within a cluster are below the threshold; single: chains of links are a cluster "
-        "(average)",
+        help="average (default): mean distances within a cluster are below the threshold; single: every chain of links "
+        "is a cluster",
     )
-    parser.add_argument("--entity", metavar="COLUMN", help="column of labels, only to measure how clusters agree")
+    parser.add_argument("--entity", metavar="COLUMN", help="column of labels, used only to measure the clusters")
     parser.add_rule("rows", fpr=0.2)
     parser.add_encoding()
     arguments = parser.parse_intermixed_args(argv)
@@ -68,5 +68,5 @@ def main(argv: list[str]) -> int:
         )
         show(f"adjusted Rand index {scores.adjusted_rand:.4f}")
     if found.agreement is not None:
-        show(f"the search is not exhaustive: it found the nearest in {found.agreement:.1%} of the cases looked at")
+        show(f"the search is not exhaustive: it found the nearest in {found.agreement:.1%} of the checked cases")
     return 0

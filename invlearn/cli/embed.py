@@ -17,7 +17,7 @@ def main(argv: list[str]) -> int:
     parser.add_run()
     parser.add_argument("file", type=Path, metavar="FILE", help="CSV, Parquet, NPZ or NPY")
     parser.add_output()
-    parser.add_argument("--variant", action="store_true", help="add the variant part of the code: v_0, v_1, ...")
+    parser.add_argument("--variant", action="store_true", help="also write the variant code: v_0, v_1, ...")
     parser.add_encoding()
     arguments = parser.parse_intermixed_args(argv)
     check_output(arguments.output, arguments.file)

@@ -13,7 +13,7 @@ __all__ = ["main"]
 
 def main(argv: list[str]) -> int:
     """Draw the run's test data again, or read a file; measure every replica's best checkpoint; print the metrics."""
-    parser = Parser(prog="invlearn evaluate", description="Measure a trained run anew, on its test data or on a file.")
+    parser = Parser(prog="invlearn evaluate", description="Measure a trained run on its test data or on a file.")
     parser.add_run()
     parser.add_argument("data", type=Path, nargs="?", metavar="DATA", help="a file of samples or pairs, as in training")
     parser.add_argument("--entity", metavar="COLUMN", help="column that names the entity; by default as in training")
@@ -22,8 +22,7 @@ def main(argv: list[str]) -> int:
         action="append",
         default=[],
         choices=("missing", "duplicates", "singletons"),
-        help="leave such rows of the file out instead of refusing it; may be given several times (singletons are "
-        "left out anyway)",
+        help="leave out such rows instead of refusing the file; may be repeated (singletons are always left out)",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--json", action="store_true", help="print JSON: a list of one object per replica")
@@ -36,7 +35,7 @@ def main(argv: list[str]) -> int:
 
     found = measure(run, arguments.data, entity=arguments.entity, drop=arguments.drop)
     if found.is_training_file:
-        warn(f"{arguments.data} is what the run was trained on; without it, evaluate takes its test split")
+        warn(f"{arguments.data} is the run's training file; leave it out to evaluate on the test split")
     if arguments.json:
         show(json.dumps(found.to_dicts(), indent=2, allow_nan=False))
         return 0

@@ -16,11 +16,15 @@ ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
 
 def main(argv: list[str]) -> int:
     """Write the file, check it, and say how it is used."""
-    parser = Parser(prog="invlearn export", description="Write the encoder to a file that needs no invlearn.")
+    parser = Parser(prog="invlearn export", description="Write the encoder to a file that works without invlearn.")
     parser.add_run()
     parser.add_argument("--format", choices=ENDINGS, default="onnx", help="onnx, or torch for torch.export's .pt2")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="by default RUN/encoder.onnx or .pt2")
-    parser.add_argument("--replica", type=int, help="which replica; by default the best by validation loss")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="output file; by default RUN/encoder.onnx or .pt2"
+    )
+    parser.add_argument(
+        "--replica", type=int, help="replica to export; by default the one with the lowest validation loss"
+    )
     arguments = parser.parse_intermixed_args(argv)
     run = parser.load(arguments)
     name = f"encoder{ENDINGS[arguments.format]}"
@@ -39,8 +43,8 @@ def main(argv: list[str]) -> int:
     say(
         [
             f"{path}: x, float32 (n, {stack.dim}) -> {codes}",
-            f"checked: its codes differ from the run's by {difference:.1e} at most",
-            *([f"{written}: what it is for, how good it is, and its limits"] if written else []),
+            f"checked: its codes differ from the run's by at most {difference:.1e}",
+            *([f"{written}: purpose, results and limits"] if written else []),
         ]
     )
     return 0

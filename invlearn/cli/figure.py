@@ -16,9 +16,11 @@ def main(argv: list[str]) -> int:
     """Write the figure as PNG and PDF, and the numbers it shows as CSV; name the runs that are missing."""
     parser = Parser(prog="invlearn figure", description="Draw a figure of the paper from finished runs.")
     parser.add_argument("name", metavar="NAME", help="fig1 to fig5")
-    parser.add_argument("overrides", nargs="*", help="what else was typed when it was trained, as in sweep=mine")
-    parser.add_argument("--preset", default="quick", help="the preset that was trained: smoke, quick or paper")
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: outputs/figures/PRESET")
+    parser.add_argument("overrides", nargs="*", help="other overrides of the runs, such as sweep=mine")
+    parser.add_argument("--preset", default="quick", help="preset of the runs: smoke, quick or paper")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="output folder; by default outputs/figures/PRESET"
+    )
     arguments = parser.parse_intermixed_args(argv)
 
     from invlearn.paper.figures import FIGURES, draw, read_figure

@@ -17,10 +17,10 @@ def train_help() -> str:
     """Every group with its options, and every key with its default and its comment, a line each."""
     sections = [
         "usage: invlearn train [group=option] [key=value] [--dry-run] [-m] [--cfg job] [--config-dir DIR]\n\n"
-        "Trains a run into outputs/runs/<time>; hydra.run.dir=DIR names the folder, and the same command continues\n"
-        "an unfinished one. --dry-run checks everything and trains nothing; --cfg job prints the config; --hydra-help\n"
-        "tells the rest. -m sweeps over key=value1,value2, into outputs/sweeps/<sweep>; the same command goes on\n"
-        "where it stopped, hydra/launcher=joblib takes all cores, hydra/launcher=slurm a cluster.",
+        "Trains a run in outputs/runs/<time>; hydra.run.dir=DIR sets the folder. The same command continues an\n"
+        "unfinished run. --dry-run checks everything without training; --cfg job prints the config; --hydra-help\n"
+        "explains the other flags. -m sweeps over key=value1,value2, in outputs/sweeps/<sweep>; the same command\n"
+        "continues the sweep. hydra/launcher=joblib uses all cores, hydra/launcher=slurm a cluster.",
         "groups:\n"
         + "\n".join(
             f"  {group.name + '=' + '|'.join(options_of(group)):50} default {_defaults().get(group.name, 'none')}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-WITHOUT = "validation pairs were too few, or the run is older than they are; train it again with more entities"
+WITHOUT = "the run has too few validation pairs, or is from an earlier version; train again with more entities"
 """Why a run may have none."""
 
 
@@ -33,17 +33,17 @@ def main(argv: list[str]) -> int:
     )
     parser.add_run()
     parser.add_argument("a", type=Path, metavar="A", help="CSV, Parquet, NPZ or NPY")
-    parser.add_argument("b", type=Path, metavar="B", nargs="?", help="likewise; without it, the other rows of A")
+    parser.add_argument("b", type=Path, metavar="B", nargs="?", help="second file; by default the other rows of A")
     parser.add_output()
-    parser.add_argument("-k", type=int, default=1, help="matches for each row of A (1)")
+    parser.add_argument("-k", type=int, default=1, help="matches per row of A (1)")
     parser.add_argument(
         "--pairs",
         nargs=2,
         type=names_or_prefix,
         metavar=("X", "X_PRIME"),
-        help="columns of the two samples in a row of A: prefixes, or names with commas between, as in x_ x_prime_",
+        help="columns of the two samples in a row of A: prefixes or comma-separated names, as in x_ x_prime_",
     )
-    parser.add_argument("--one-to-one", action="store_true", help="no row of A or B is the same as two of the other")
+    parser.add_argument("--one-to-one", action="store_true", help="give each row of A and B at most one partner")
     parser.add_argument("--why", action="store_true", help="name the features that make two samples differ")
     parser.add_rule("rows of A")
     parser.add_encoding()
@@ -62,7 +62,9 @@ def _check(arguments: Namespace) -> None:
             "match: --pairs compares the two samples of each row of A; it takes no B, -k, --one-to-one or --features"
         )
     if arguments.b and arguments.b.exists() and arguments.a.exists() and arguments.b.samefile(arguments.a):
-        raise UserError(f"match: {arguments.b} is both files; leave out the second to compare its rows with each other")
+        raise UserError(
+            f"match: {arguments.b} is given twice; leave out the second to compare its rows with each other"
+        )
     check_output(arguments.output, arguments.a, arguments.b)
 
 
@@ -90,7 +92,7 @@ def _search(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
     yield f"{matcher.same:,} {marked}: code distance below {matcher.decision.distance:.4g}"
     yield from _what_it_does(matcher.decision, arguments, "rows", "rows without a partner among {}")
     if matcher.agreement is not None:
-        yield f"the search is not exhaustive: it found the nearest in {matcher.agreement:.1%} of the cases looked at"
+        yield f"the search is not exhaustive: it found the nearest in {matcher.agreement:.1%} of the checked cases"
 
 
 def _compare(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
@@ -124,7 +126,7 @@ def _what_it_does(decision: Decision, arguments: Namespace, all_of: str, strange
         yield f"prior: {prior} {has} ({how})"
         like = f"for rows like the {decision.model.same.entities:,} validation entities" if decision.model else ""
         found, right = f"{recall:.1%}{within[1]}", f"{precision:.1%}{within[2]}"
-        yield f"expected {like}: {found} of the partners are found, {right} of what is marked is right"
+        yield f"expected {like}: {found} of the partners are found, {right} of the matches are right"
     else:
         yield f"no probabilities: {WITHOUT}"
     if chosen is None:
@@ -136,10 +138,10 @@ def _what_it_does(decision: Decision, arguments: Namespace, all_of: str, strange
         rate, pairs = chosen.false_positive_rate, chosen.different_entities
         of_pairs = f"none of {pairs:,} pairs of different entities" if pairs else "none of the different ones"
         different = f"{_percent(rate)} of the different ones" if rate else of_pairs
-        yield f"in validation that finds {chosen.true_positive_rate:.1%} of the same pairs, and {different}"
+        yield f"on validation pairs this finds {chosen.true_positive_rate:.1%} of the same pairs, and {different}"
         if (rate * among if rate else about) > arguments.fpr:
             more = f"; estimating {_percent(arguments.fpr)} needs more validation data"
-    yield f"wrongly marked: about {_percent(about)} of {which} (at most {_percent(most)}, 95% sure){more}"
+    yield f"false matches: about {_percent(about)} of {which} (at most {_percent(most)}, 95% sure){more}"
 
 
 def _percent(share: float) -> str:

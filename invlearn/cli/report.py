@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
             layout=arguments.map,
             trust=arguments.trust,
         )
-    show(f"{output}: {output.stat().st_size / UNIT:.1f} MB, one file that needs no network")
+    show(f"{output}: {output.stat().st_size / UNIT:.1f} MB, one file that works offline")
     return 0
 
 
@@ -53,7 +53,7 @@ def _parser() -> Parser:
         description="Write one HTML page about a trained run, or one that compares several.",
     )
     parser.add_argument(
-        "paths", nargs="+", metavar="RUN... [FILE]", help="run directories; then a file of unseen samples"
+        "paths", nargs="+", metavar="RUN... [FILE]", help="run directories, then optionally a file of unseen samples"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.html", help="the page")
     parser.add_argument("--entity", metavar="COLUMN", help="column of the file that names the entity")
@@ -62,9 +62,9 @@ def _parser() -> Parser:
         action="append",
         default=[],
         choices=("missing", "duplicates", "singletons"),
-        help="leave such rows of the file out instead of refusing it; may be given several times",
+        help="leave out such rows instead of refusing the file; may be repeated",
     )
-    parser.add_argument("--shape", type=shape, metavar="HxW", help="of samples that are images, as in 28x28")
+    parser.add_argument("--shape", type=shape, metavar="HxW", help="shape of samples that are images, as in 28x28")
     parser.add_argument("--color", metavar="COLUMN", help="column that colours the map of codes; by default the entity")
     parser.add_argument("--map", choices=("pca", "tsne"), default="pca", help="how codes are laid out on the map (pca)")
     parser.add_argument("--trust", action="append", default=[], metavar="NAME", help="code of your own that may run")

@@ -19,20 +19,20 @@ __all__ = ["main"]
 def main(argv: list[str]) -> int:
     """Print one row per configuration: means and 95% intervals over distinct seeds, best first.
 
-    Runs on other data have another table; CSV, JSON and Parquet have one of all, with a column ``data``.
+    Each dataset has its own table; CSV, JSON and Parquet have a single one, with a column ``data``.
     """
     parser = Parser(
         prog="invlearn results",
-        description="One row per configuration: mean and 95% interval over distinct seeds, best first. Runs on other "
-        "data have another table; csv, json and parquet have one of all, with a column that names the data.",
+        description="One row per configuration: mean and 95% interval over distinct seeds, best first. Each "
+        "dataset has its own table; csv, json and parquet have a single one, with a column that names the data.",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="runs, or folders with runs below")
     parser.add_argument(
-        "--by", help="keys that tell rows apart, as in model.depth,dataset.dim, or run; default: those that do"
+        "--by", help="keys to group by, as in model.depth,dataset.dim, or run; by default all keys that differ"
     )
-    parser.add_argument("--metric", help="metrics to show, as in mse_invariance,auroc; the first orders the rows")
+    parser.add_argument("--metric", help="metrics to show, as in mse_invariance,auroc; rows are sorted by the first")
     parser.add_argument("--format", choices=("table", "markdown", "csv", "json", "parquet"), default="table")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write here instead of to the terminal")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to a file instead of the terminal")
     arguments = parser.parse_intermixed_args(argv)
 
     from invlearn.runs.aggregate import aggregate

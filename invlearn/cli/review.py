@@ -1,4 +1,4 @@
-"""``invlearn review RUN FILE``: pairs of rows whose answer would teach most, and what the answers say."""
+"""``invlearn review RUN FILE``: the most informative pairs of rows to label, and the effect of the answers."""
 
 from __future__ import annotations
 
@@ -22,23 +22,27 @@ def main(argv: list[str]) -> int:
     """Write a queue of pairs; or, with answers, the rows whose labels are wrong."""
     parser = Parser(
         prog="invlearn review",
-        description="Write the pairs of rows whose answer would teach most, both rows side by side. With --answers, "
-        "say what the answers change, and write the rows whose labels are wrong, for dataset.leave_out; without "
-        "labels, the answered pairs, for dataset=pairs.",
+        description="Write the pairs of rows whose answers are most informative, both rows side by side. With "
+        "--answers, report what the answers change, and write the rows with wrong labels, for dataset.leave_out; "
+        "without labels, write the answered pairs, for dataset=pairs.",
     )
     parser.add_run()
     parser.add_argument("file", type=Path, metavar="FILE", help="CSV, Parquet, NPZ or NPY")
     parser.add_output()
-    parser.add_argument("--entity", metavar="COLUMN", help="column of labels to review; by default pairs are, without")
-    parser.add_argument("--size", type=int, default=200, help="pairs at most (200)")
     parser.add_argument(
-        "--answers", type=Path, metavar="FILE", help="the queue, same or different in its column answer"
+        "--entity", metavar="COLUMN", help="column of labels to review; by default, review pairs without labels"
     )
-    parser.add_argument("--prior", type=float, help="share of the rows that have a partner; by default it is estimated")
+    parser.add_argument("--size", type=int, default=200, help="maximal number of pairs (200)")
     parser.add_argument(
-        "--features", type=names_or_prefix, metavar="COLUMNS", help="names with commas between, or a prefix"
+        "--answers", type=Path, metavar="FILE", help="the queue, with same or different in its column answer"
     )
-    parser.add_argument("--replica", type=int, help="which replica encodes; by default the best by validation loss")
+    parser.add_argument("--prior", type=float, help="share of the rows that have a partner; estimated by default")
+    parser.add_argument(
+        "--features", type=names_or_prefix, metavar="COLUMNS", help="comma-separated names, or a prefix"
+    )
+    parser.add_argument(
+        "--replica", type=int, help="replica that encodes; by default the one with the lowest validation loss"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     arguments = parser.parse_intermixed_args(argv)
     check_output(arguments.output, arguments.file, arguments.answers)
@@ -70,10 +74,10 @@ def _answered(run: TrainedRun, arguments: Namespace) -> pd.DataFrame:
     show(f"{len(found.pairs):,} answers: {same:,} same; log loss of the probabilities {found.log_loss:.3g}")
     if found.before and found.after:
         before, after = (f"{model.same.outliers:.1%}" for model in (found.before, found.after))
-        show(f"pairs of one entity as far apart as strangers: {before}, without the wrong rows {after}")
+        show(f"pairs of one entity as far apart as strangers: {before}; without the wrong rows: {after}")
     if found.shift is None:
-        show(f"{arguments.output}: {len(found.wrong):,} rows with a wrong label, to train with dataset.leave_out")
+        show(f"{arguments.output}: {len(found.wrong):,} rows with a wrong label, for dataset.leave_out")
         return found.wrong
     show(f"to agree with the answers, log odds change by {found.shift:+.2f} ± {found.shift_error:.2f}")
-    show(f"{arguments.output}: {len(found.pairs):,} pairs, to train with dataset=pairs")
+    show(f"{arguments.output}: {len(found.pairs):,} pairs, for dataset=pairs")
     return found.pairs

@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
     if args.config_path:
         raise UserError("--config-path would replace invlearn's own config; --config-dir DIR adds to it")
     if any(word.startswith("hydra/sweeper=") for word in args.overrides):
-        raise UserError("hydra/sweeper: sweeps here are grids of given values; other sweepers are not supported")
+        raise UserError("hydra/sweeper: only grid sweeps are supported")
     if args.cfg and args.multirun:
         raise UserError("--cfg shows the config of one run; leave out -m")
     options = {"config_dir": args.config_dir, "config_name": args.config_name or "train"}
@@ -58,14 +58,14 @@ def main(argv: list[str]) -> int:
         return 0
     if args.multirun:
         if launched() > 1:
-            raise UserError("torchrun shares the work of one run among processes; leave out -m")
+            raise UserError("torchrun shares one run among processes; leave out -m")
         from invlearn.cli.sweep import sweep
 
         return sweep(args.overrides, **options, dry_run=dry_run)
     with hydra_ready():
         config = compose_one(args.overrides, **options)
         if "grid" in config:
-            raise UserError("a grid holds many runs; add -m")
+            raise UserError("a grid has many runs; add -m")
         return _train(config, dry_run=dry_run)
 
 
@@ -147,7 +147,7 @@ def _what_starts(directory: RunDirectory) -> str:
         return f"training in {directory}"
     try:
         return f"continuing in {directory} after epoch {load_checkpoint(directory, LAST, 'cpu').get('epoch')}"
-    except DamagedError:  # of which training tells more
+    except DamagedError:  # training reports the details
         return f"continuing in {directory}"
 
 

@@ -81,7 +81,7 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
     settings = removing_nothing_told(settings, observed, seed)
     solved = search(settings, observed, scorer, seed)
     if solved is None:
-        raise UserError("model: nothing varies between entities, and so nothing tells them apart")
+        raise UserError("model: no feature varies between entities, so the entities cannot be told apart")
     rounds = settings.refit
     if rounds == "auto":  # where labels are wrong, validation pairs are told apart badly
         rounds = 0 if solved.best.valid_loss <= scorer.little else REFITS

@@ -84,7 +84,7 @@ def fit_to_all(settings: ClosedForm, observed: Observed, folds: Sequence[Fold], 
     draw = Counter(one.draw for one in found).most_common(1)[0][0]
     solved = solve_like(settings, Chosen(chosen, quadratic, draw), observed.only(kept), pairs, seed)
     if solved is None:
-        raise UserError("model: nothing varies between entities, and so nothing tells them apart")
+        raise UserError("model: no feature varies between entities, so the entities cannot be told apart")
     # Entities that were fitted lie further apart than others, by a factor that the folds show.
     spread = fmean(_spread(settings, one, fold) for one, fold in zip(found, folds, strict=True))
     scale = (spread / _spread(settings, solved, Fold(observed, pairs, pairs))) ** 0.5

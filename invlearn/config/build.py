@@ -68,7 +68,7 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tupl
     try:
         bound = signature.bind_partial(*args, **given).arguments
     except TypeError as error:
-        raise UserError(f"{group}._target_: {node.get('_target_')} is no class of a {group}: {error}") from error
+        raise UserError(f"{group}._target_: {node.get('_target_')} is not a class of a {group}: {error}") from error
     settable = {name: parameter for name, parameter in signature.parameters.items() if name not in bound}
     hints = hints_of(target)
     values = {}
@@ -132,12 +132,16 @@ def check_trusted(config: Mapping[str, Any], trust: Sequence[str]) -> None:
         path = str(config[group].get("_target_"))
         if any(path == name or path.startswith(f"{name}.") for name in trust):
             if not _is_class(path, _bases(group), homes=(*trust, *packages)):
-                raise UserError(f"{group}._target_ is {path}, no class of a {group}, though you trust its package")
+                raise UserError(
+                    f"{group}._target_ is {path}, which is not a class of a {group}, though you trust its package"
+                )
             continue
         if not any(path.startswith(f"{package}.") for package in packages) or not _is_class(
             path, _bases(group), packages
         ):
-            raise UserError(f"{group}._target_ is {path}, no class of invlearn's own; --trust {path} lets its code run")
+            raise UserError(
+                f"{group}._target_ is {path}, which is not invlearn's; --trust {path} allows its code to run"
+            )
 
 
 def _is_class(path: str, bases: tuple[type, ...], homes: Sequence[str]) -> bool:

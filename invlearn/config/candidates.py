@@ -47,7 +47,7 @@ class Candidates:
         if not self.minutes > 0:
             raise ValueError(f"minutes must be above 0, got {self.minutes}")
         if self.folds != "auto" and not (self.folds == 1 or self.folds >= FOLDS[0]):
-            raise ValueError(f"folds must be 1, for one division, or at least {FOLDS[0]}, got {self.folds}")
+            raise ValueError(f"folds must be 1, for a single split, or at least {FOLDS[0]}, got {self.folds}")
         if not self.models:
             raise ValueError("models must hold at least one")
         for name, model in self.models.items():

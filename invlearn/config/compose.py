@@ -109,7 +109,7 @@ def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None)
     message = str(error).strip()
     if isinstance(error, OverrideParseException) and error.override.startswith("dataset."):
         quoted = """'dataset.path="a=b.csv"', 'dataset.features=["größe"]'"""
-        return f"{error.override} cannot be read; names that hold signs need quotes of their own: {quoted}"
+        return f"{error.override} cannot be read; names with special characters need inner quotes: {quoted}"
     groups: dict[str, list[str]] = {}
     for root in (conf_dir(), *([Path(config_dir)] if config_dir else [])):
         for folder in filter(Path.is_dir, root.iterdir()):
@@ -140,6 +140,6 @@ def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None)
             return f"{found[1]}: there is no {parent}{nearest(parent, [key for key in chosen if key in groups])}"
         if siblings == {}:  # of a closed form
             model = str(chosen["model"]["_target_"]).rpartition(".")[2]
-            return f"{found[1]}: {model} is found in closed form and reads no {parent}; leave {found[1]} out"
+            return f"{found[1]}: {model} is a closed form and has no {parent}; leave out {found[1]}"
         return f"{found[1]}: {_no_such_key(leaf, siblings)}"
     return " ".join(line.strip() for line in message.splitlines() if not line.startswith("See http"))

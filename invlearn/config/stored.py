@@ -66,11 +66,11 @@ def check_storable(config: Mapping[str, Any]) -> None:
             total += _check_plain(list(value) if isinstance(value, tuple) else value) + 1
             json.dumps([key, value], ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
-            raise UserError(f"{key}: {value!r} holds bytes that are no UTF-8 text; give it another name") from error
+            raise UserError(f"{key}: {value!r} has bytes that are not UTF-8 text; give it another name") from error
         except ValueError as error:
             raise UserError(f"{key}: {error}") from error
     if total > MOST_EVENTS / 2:
-        raise UserError(f"the config holds {total:,} values; {MOST_EVENTS // 2:,} are the most")
+        raise UserError(f"the config has {total:,} values; the limit is {MOST_EVENTS // 2:,}")
 
 
 def _text_node(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
@@ -118,7 +118,7 @@ def parse_json_config(text: str) -> dict[str, Any]:
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(config, dict) or _check_plain(config) > MOST_KEYS:
-        raise ValueError("it is no config of invlearn")
+        raise ValueError("it is not a config of invlearn")
     return config
 
 
@@ -127,10 +127,10 @@ def _check_events(text: bytes) -> None:
     depth = 0
     for count, event in enumerate(yaml.parse(text, _LOADER)):
         if isinstance(event, yaml.AliasEvent):
-            raise ValueError("it holds an alias (*), which no config of invlearn does")
+            raise ValueError("it has an alias (*), which invlearn never writes")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if getattr(event, "tag", None) is not None:
-            raise ValueError(f"it holds the tag {event.tag}, which no config of invlearn does")
+            raise ValueError(f"it has the tag {event.tag}, which invlearn never writes")
         if depth > DEEPEST:
             raise ValueError(f"it is nested more than {DEEPEST} levels deep")
         if count > MOST_EVENTS:
@@ -153,7 +153,7 @@ def _check_plain(value: object, depth: int = 0) -> int:
     if isinstance(value, list):
         return sum(_check_plain(item, depth + 1) for item in value)
     if value is not None and type(value) not in (str, bool, int, float):
-        raise ValueError(f"it holds a {type(value).__name__}, which is no plain value")
+        raise ValueError(f"it holds a {type(value).__name__}, which is not a plain value")
     if isinstance(value, int):
         _bounded(value)
     return 0
@@ -181,7 +181,7 @@ def parse_record(text: bytes) -> dict[str, Any]:
         raise ValueError("it is not an object of keys and values")
     digest = record.pop("digest", None)  # version 0.1 wrote none
     if digest is not None and digest != _digest(record):
-        raise ValueError("its digest is that of another content: it was damaged or edited")
+        raise ValueError("its digest does not match its content: it was damaged or edited")
     return record
 
 
@@ -196,7 +196,7 @@ def _refuse_constant(name: str) -> Any:
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise ValueError(f"it holds a number beyond all bounds: {digits[:20]}")
+        raise ValueError(f"it has a number that is too large: {digits[:20]}")
     return number
 
 

@@ -43,7 +43,7 @@ class Contrast(TransformationFamily):
         super().__post_init__()
         if self.dim < 3:
             raise ValueError(
-                f"dim must be at least 3: two features have no contrast to tell them apart, got {self.dim}"
+                f"dim must be at least 3: with two features all signals are the same up to contrast, got {self.dim}"
             )
         if not 0 < self.min_scale <= self.max_scale < math.inf:
             raise ValueError(

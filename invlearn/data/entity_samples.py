@@ -58,7 +58,7 @@ class EntitySamples:
             raise ValueError(f"samples_per_entity must be at least 2, got {self.samples_per_entity}")
         for split, entities in self.splits.items():
             if len(entities) < 2:
-                raise ValueError(f"entities: {len(entities)} in the {split} split, where two are needed at least")
+                raise ValueError(f"entities: {len(entities)} in the {split} split; at least two are needed")
 
     @property
     def entities_per_epoch(self) -> int:

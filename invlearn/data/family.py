@@ -152,7 +152,7 @@ class TransformationFamily(ABC):
             ValueError: ``distance`` is ``orbit``.
         """
         if self.distance == "orbit":
-            raise ValueError("dataset.distance=orbit knows no distances in a batch of entities; try loss.pairs=drawn")
+            raise ValueError("dataset.distance=orbit has no distances in a batch of entities; try loss.pairs=drawn")
 
     def entities(self, split: Split, seed: int) -> EntityBatch:
         """Four images each of ``size`` signals, ``(size, 4, d)``, all of them different entities."""

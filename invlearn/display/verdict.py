@@ -8,7 +8,7 @@ from typing import Any
 __all__ = ["references_table", "sentence"]
 
 NAMES = {
-    "raw": "samples as they are",
+    "raw": "raw samples",
     "standardised": "standardised features",
     "components": "whitened components",
     "fisher": "Fisher's discriminant",
@@ -50,7 +50,7 @@ def sentence(verdict: Mapping[str, Any]) -> str:
     of, entities = _of(verdict), verdict.get("entities") or among
     match verdict["kind"]:
         case "few":
-            return f"verdict: none, {entities} unseen entities are too few to tell"
+            return f"verdict: none, {entities} unseen entities are too few"
         case "chance":
             return f"verdict: nothing was learned; recall@1 {recall:.3f} {of} is not above chance, {1 / among:.3f}"
         case "worse":

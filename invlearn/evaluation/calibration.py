@@ -187,8 +187,8 @@ class Calibration:
     def _known(self) -> DistanceModel:
         if self.model is None:
             raise ValueError(
-                "there are no probabilities: validation pairs were too few, or the run is older than they are; "
-                "train it again with a larger dataset.valid_share"
+                "there are no probabilities: the run has too few validation pairs, or is from an earlier version; "
+                "train again with a larger dataset.valid_share"
             )
         return self.model
 

@@ -15,7 +15,7 @@ from invlearn.data.seeding import seeded_generator
 __all__ = ["Verdict", "judge", "share_limits"]
 
 RAW = "raw"
-"""The method that every code must beat: samples as they are."""
+"""The method that every code must beat: raw samples."""
 
 FEWEST = 20
 """Entities with which a verdict is given."""
@@ -33,7 +33,7 @@ class Verdict:
 
     Args:
         kind: ``few``: too few entities to tell; ``chance``: no better than guessing, so that nothing was learned;
-            ``raw``: no better than samples as they are; ``worse``, ``equal`` or ``better`` than the best simple method.
+            ``raw``: no better than raw samples; ``worse``, ``equal`` or ``better`` than the best simple method.
         recall: Its recall at 1.
         among: Entities that were searched at a time.
         against: The method that it is compared with.

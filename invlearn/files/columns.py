@@ -126,7 +126,7 @@ def numbers(table: Table, values: pd.Series, rows: np.ndarray) -> np.ndarray:
         UserError: A value is text or infinite, or too large for single precision; it names file, row and column.
     """
     if values.dtype.kind in "cmM":
-        raise UserError(f"{table}, column {values.name}: {values.dtype} is no real number")
+        raise UserError(f"{table}, column {values.name}: {values.dtype} is not a real number")
     if values.dtype.kind in "iuf":
         parsed = values.to_numpy(np.float64)
         wrong = np.zeros(len(parsed), dtype=bool)
@@ -137,5 +137,5 @@ def numbers(table: Table, values: pd.Series, rows: np.ndarray) -> np.ndarray:
     if wrong.any():
         index = int(np.argmax(wrong))
         where = f"{table.place(int(rows[index]))}, column {values.name}"
-        raise UserError(f"{where}: {values.iloc[index]} is no finite number of single precision")
+        raise UserError(f"{where}: {values.iloc[index]} is not a finite number in single precision")
     return parsed

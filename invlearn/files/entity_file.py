@@ -130,11 +130,11 @@ def prepare_entities(spec: EntityFile, table: Table, gaps: Gaps | None = None) -
     spec, line = spec.with_scaling(rows)
     report[1:1] = [*spec.feature_lines(table, rows, entity, [spec.entity], unsuitable), *line]
     if not spec.holds_out:
-        report.append(f"entities: all {count:,} are trained on")
+        report.append(f"entities: all {count:,} for training")
     else:
         report.append("entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items()))
     if few := [split for split, part in splits.items() if split != "train" and len(part) < FEW and spec.holds_out]:
-        report.append(f"note: what is measured on {' and '.join(few)} entities rests on few")
+        report.append(f"note: few {' and '.join(few)} entities; their metrics are uncertain")
     scale = spec.chosen_scale(rows, training.numpy())
     spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=read.most)
     samples = rows.scaled(spec.scale)
@@ -157,7 +157,7 @@ def leaving_out(prepared: Prepared, path: str) -> Prepared:
     assert origin is not None
     listed = listed_rows(path, origin.of)
     if spec.left_out not in (None, listed.fingerprint):
-        raise UserError(f"dataset.leave_out: {path} does not list the rows that were left out when the run was started")
+        raise UserError(f"dataset.leave_out: {path} does not list the rows that the run left out when it started")
     kept = without_rows(dataset, origin, listed.rows)
     divisions = [fold.splits for fold in prepared.folds if isinstance(fold, EntitySamples)]
     folds = [without_rows(replace(dataset, splits=each), origin, listed.rows).dataset for each in divisions]
@@ -235,9 +235,9 @@ def _with_two_rows(
     single = np.bincount(codes, minlength=int(codes.max()) + 1) == 1
     kept = np.flatnonzero(~single[codes])
     if not len(kept):
-        raise UserError(f"{path}: no entity in column {entity} has two rows, and one alone pairs with nothing")
+        raise UserError(f"{path}: no entity in column {entity} has two rows; a single row forms no pairs")
     if single.any():
-        report.append(f"left out: {int(single.sum()):,} entities with one row, which pairs with nothing")
+        report.append(f"left out: {int(single.sum()):,} entities with one row, which forms no pairs")
         if single.mean() > MOSTLY:
             report.append(f"note: most entities have one row; is {entity} the column that names them?")
     return rows.keep(kept), *pd.factorize(codes[kept])
@@ -266,13 +266,15 @@ def read_entities(
     rows, of, most, taken = read_rows(table, features, [entity], drop, most=most, take=take)
     report = [f"{table.described}: {of:,} rows, {len(features)} features", *taken]
     if rows.missing:
-        report.append(f"left out: {rows.missing:,} rows in which a value is missing")
+        report.append(f"left out: {rows.missing:,} rows with a missing value")
     names = rows.others[entity]
     if (missing := nameless(names)).any():
         raise UserError(f"{table.place(int(rows.numbers[missing.argmax()]))}, column {entity}: no value")
     codes, labels = pd.factorize(names)
     if len(labels) < 2:
-        raise UserError(f"{path}: every row is of the entity {labels[0]} in column {entity}; pairs need two at least")
+        raise UserError(
+            f"{path}: every row is of the entity {labels[0]} in column {entity}; at least two entities are needed"
+        )
 
     kept, left_out = rows.first_of_equals(
         table,
@@ -292,7 +294,7 @@ def read_entities(
     report.append(f"{len(codes):,} samples of {len(counts):,} entities, {spread} of each")
     if len(counts) < CLASSES and np.median(counts) >= MANY_ROWS:
         report.append(
-            f"note: {len(counts)} entities with many samples each; if no others will come, a classifier is the tool"
+            f"note: {len(counts)} entities with many samples each; if there will be no other entities, use a classifier"
         )
     if alike:
         report.append(f"note: {alike:,} entities differ from another only by spaces or capitals in column {entity}")

@@ -103,9 +103,9 @@ def check_gaps(values: np.ndarray, training: np.ndarray, names: Sequence[str], n
         UserError: A feature has no value, or none that is trained on.
     """
     counts = (len(values) - _missing(values), int(training.sum()) - _missing(values, training))
-    for count, which in zip(counts, ("any row", "a row that is trained on"), strict=True):
+    for count, which in zip(counts, ("any row", "the training rows"), strict=True):
         if not count.all():
-            raise UserError(f"{name}, column {names[int(count.argmin())]}: no value in {which}; leave the feature out")
+            raise UserError(f"{name}, column {names[int(count.argmin())]}: no value in {which}; leave out the feature")
 
 
 def gap_lines(values: np.ndarray, names: Sequence[str]) -> list[str]:
@@ -123,11 +123,11 @@ def gap_lines(values: np.ndarray, names: Sequence[str]) -> list[str]:
     where = f"in {features:,} feature{'s' * (features > 1)}"
     lines = [f"missing: {told_gaps(int(missing.sum()), of, len(missing))}, {where}"]
     if missing.sum() > MANY * of:
-        cost = "1 to 13 points of recall@1 where it was measured (docs/own-data.md)"
+        cost = "1 to 13 points of recall@1 in measurements (docs/own-data.md)"
         lines.append(f"note: more than {MANY:.0%} of the values are missing; {MANY:.0%} cost {cost}")
     if (mostly := missing > MOSTLY * len(values)).any():
         listed = shortened([name for name, is_mostly in zip(names, mostly, strict=True) if is_mostly])
-        lines.append(f"note: mostly missing: {listed}; what they are filled with tells nothing new")
+        lines.append(f"note: mostly missing: {listed}; the filled values add no information")
     return lines
 
 

@@ -89,12 +89,12 @@ def without_rows(dataset: EntitySamples, origin: Origin, listed: np.ndarray, spl
     counts = entity[~out].bincount(minlength=len(origin.labels))[entities]
     kept, few = entities[counts > 1], entities[counts < 2]
     if len(kept) < 2:
-        raise UserError(f"{KEY} leaves two samples of only {len(kept)} {split} entities; two are needed at least")
+        raise UserError(f"with {KEY}, only {len(kept)} {split} entities have two samples left; at least two are needed")
     nowhere = torch.where(out | torch.isin(entity, few), len(origin.labels), entity)
     lines = [f"left out of training: {int(out.sum()):,} rows ({KEY})"]
     if len(few):
-        lines.append(f"left out of training: {len(few):,} entities of which fewer than two rows are left")
+        lines.append(f"left out of training: {len(few):,} entities with fewer than two remaining rows")
     if held_out := int((is_listed & ~in_split).sum()):
-        lines.append(f"note: {held_out:,} rows of {KEY} are of validation and test entities, and stay there")
+        lines.append(f"note: {held_out:,} rows of {KEY} are of validation and test entities, and are kept")
     splits = {name: part[~torch.isin(part, few)] for name, part in dataset.splits.items()}
     return Kept(replace(dataset, entity=nowhere, splits=splits), lines)

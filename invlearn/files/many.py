@@ -124,7 +124,7 @@ class _ManyFiles(StoredTable):
             if NOTHING in (kind, found):
                 self._kinds[name] = kind if found == NOTHING else found
             elif found != kind:
-                raise UserError(f"{table}, column {name}: it holds {found}, and {kind} in the files before")
+                raise UserError(f"{table}, column {name}: it has {found}, but {kind} in the files before")
         if more := next((name for name in table.kinds if name not in self._kinds), None):
             raise UserError(f"{table}, column {more}: {first} has no such column; all files need the same")
         return [name for name, kind in table.kinds.items() if kind == NOTHING]
@@ -228,4 +228,4 @@ def _nothing_in(path: Path) -> str:
     """What to say where there is no file."""
     if not path.is_dir():
         return f"{path}: no file matches this pattern"
-    return f"{path}: there is no {ENDING} file in this folder; for those in folders below, write '{path}/**/*{ENDING}'"
+    return f"{path}: there is no {ENDING} file in this folder; to include subfolders, write '{path}/**/*{ENDING}'"

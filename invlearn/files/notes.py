@@ -59,18 +59,18 @@ def notes_on(
         notes.append(f"the same value everywhere in {_listed(names, constant)}")
     if scaling == "common":
         notes += [
-            f"{unlike}; dataset.scaling=per_feature scales each by itself" for unlike in unlike_features(spread, names)
+            f"{unlike}; dataset.scaling=per_feature scales each separately" for unlike in unlike_features(spread, names)
         ]
     if (far := ~constant & (np.abs(mean) > FAR * deviation)).any():
         index = int(far.argmax())
         where = f"{names[index]} varies by {deviation[index]:.1g} around {mean[index]:.4g}"
-        notes.append(f"{where}: single precision, as an exported encoder takes it, holds little of that")
+        notes.append(f"{where}: exported encoders use single precision, which loses most of that")
     is_alike = choose_scaling(values, names, centre)[0] == "common"  # whatever is done with them
     notes += _outlying(values, names, centre, is_alike=is_alike)
     if entity is not None and (still := _still(values, deviation, entity)).any():
         notes.append(
-            f"{_listed(names, still)}: hardly varying within an entity, and much between them; "
-            f"is it a name, a number or a time, by which alone they are told apart?"
+            f"{_listed(names, still)}: nearly constant within an entity, but not between entities; "
+            f"is it a name, a number or a time that identifies the entity?"
         )
     return [f"note: {note}" for note in notes]
 
@@ -96,12 +96,12 @@ def choose_scaling(values: np.ndarray, names: Sequence[str], centre: np.ndarray)
     middle = np.where(counted, (low + high) / 2 + centre, np.nan)
     apart = float(np.nanmax(middle) - np.nanmin(middle))
     if extent[most] > UNEQUAL * extent[least]:
-        times = f"{names[most]} spans {_times(extent[most] / extent[least])} times as much as {names[least]}"
-        return "per_feature", f"scaling: each feature by itself, since units are mixed: {times}"
+        times = f"{names[most]} spans {_times(extent[most] / extent[least])} times the range of {names[least]}"
+        return "per_feature", f"scaling: each feature separately, because units are mixed: {times}"
     if apart > UNEQUAL * extent[most]:
-        times = f"features lie {_times(apart / extent[most])} times as far apart as they span"
-        return "per_feature", f"scaling: each feature by itself, since units are mixed: {times}"
-    return "common", "scaling: one offset and one factor for all features, which span alike"
+        times = f"features lie {_times(apart / extent[most])} times their range apart"
+        return "per_feature", f"scaling: each feature separately, because units are mixed: {times}"
+    return "common", "scaling: one offset and one factor for all features, which have similar ranges"
 
 
 def unlike_features(spread: Spread, names: Sequence[str]) -> list[str]:

@@ -57,7 +57,7 @@ def open_table(source: str | Path | pd.DataFrame) -> Table:
     if isinstance(source, pd.DataFrame):
         table: Table = _Frame(source)
     elif not isinstance(source, str | Path):
-        raise UserError(f"a file or a data frame is needed, got {type(source).__name__}")
+        raise UserError(f"expected a file or a data frame, got {type(source).__name__}")
     elif is_many(path := Path(source)):
         table = open_many(path)
     else:
@@ -92,4 +92,4 @@ def format_of(path: Path, among: Sequence[type[FileTable]], done: str) -> type[F
         if path.name.endswith(form.endings):
             return form
     known = ", ".join(ending for form in among for ending in form.endings)
-    raise UserError(f"{path}: files of this kind cannot be {done}; choose from: {known}")
+    raise UserError(f"{path}: files of this type cannot be {done}; choose from: {known}")

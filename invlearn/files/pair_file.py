@@ -104,14 +104,14 @@ def prepare_pairs(spec: PairFile, table: Table, gaps: Gaps | None = None) -> Pre
     division = parse_fold(spec.fold), count, spec.valid_share, spec.test_share, spec.seed
     indices = _rows_within(parts, splits_of(*division))
     if not spec.holds_out:
-        report.append("pairs: all are trained on")
+        report.append("pairs: all for training")
     elif crossing := len(distance) - sum(map(len, indices.values())):
         report.append(f"left out: {crossing:,} different pairs whose entities are in two splits")
     for split, chosen in indices.items() if spec.holds_out else ():
         same = int((distance[chosen] == 0).sum())
         report.append(f"{split}: {same:,} same and {len(chosen) - same:,} different pairs")
         if split != "train" and min(same, len(chosen) - same) < FEW:
-            report.append(f"note: what is measured on {split} pairs rests on few of one kind")
+            report.append(f"note: few {split} pairs of one kind; their metrics are uncertain")
     training = np.repeat(np.isin(np.arange(len(distance)), indices["train"]), 2)
     check_gaps(rows.values, training, spec.feature_names, str(table))
     spec, line = spec.with_scaling(rows)
@@ -203,7 +203,7 @@ def _read_pairs(
     rows, of, most, taken = read_rows(table, columns, [label], drop, samples=2, most=most, take=take)
     report = [f"{table.described}: {of:,} pairs of {spec.dim} features", *taken]
     if rows.missing:
-        report.append(f"left out: {rows.missing:,} pairs in which a value is missing")
+        report.append(f"left out: {rows.missing:,} pairs with a missing value")
     distance = _distances(rows, table, label)
     other = f"with another {label}"
     kept, left_out = rows.first_of_equals(table, drop, distance, kind="pairs", conflict=other, conflicting=other)
@@ -226,12 +226,14 @@ def _notes(hashes: np.ndarray, entity: np.ndarray, distance: np.ndarray) -> list
     notes = []
     same = distance == 0
     if equal := int((hashes[0::2] == hashes[1::2])[same].sum()):
-        notes.append(f"note: x equals x' in {equal:,} of {int(same.sum()):,} same pairs, of which nothing is learned")
+        notes.append(f"note: x equals x' in {equal:,} of {int(same.sum()):,} same pairs, which teach nothing")
     if denied := int((entity[0::2] == entity[1::2])[~same].sum()):
-        notes.append(f"note: {denied:,} different pairs are of samples that same pairs make one entity; is 0 the same?")
+        notes.append(
+            f"note: {denied:,} different pairs join samples that same pairs make one entity; does 0 mean the same?"
+        )
     usual = float(np.median(distance[~same]))
     if not NEAR[0] <= usual <= NEAR[1]:
-        told = f"note: different pairs are {usual:.3g} apart (median), where about 1 is learned best"
+        told = f"note: different pairs are {usual:.3g} apart (median); about 1 works best"
         notes.append(f"{told}: divide distances by that, or write same and different")
     return notes
 
@@ -240,7 +242,7 @@ def _distances(rows: Rows, table: Table, label: str) -> np.ndarray:
     """d* of each pair, float32, from numbers or words."""
     given = rows.others[label]
     if given.dtype.kind == "b":
-        raise UserError(f"{table}, column {label}: true and false can mean either; write same and different")
+        raise UserError(f"{table}, column {label}: true and false are ambiguous; write same and different")
     numbers = pd.to_numeric(given.map(_in_numbers), errors="coerce").to_numpy(np.float64, na_value=np.nan)
     wrong = ~np.isfinite(numbers) | (numbers < 0)
     if wrong.any():
@@ -248,7 +250,7 @@ def _distances(rows: Rows, table: Table, label: str) -> np.ndarray:
         where = f"{table.place(int(rows.numbers[index]))}, column {label}"
         if pd.isna(given.iloc[index]) or given.iloc[index] == "":
             raise UserError(f"{where}: no value")
-        raise UserError(f"{where}: {given.iloc[index]} is neither a distance from 0 on nor same or different")
+        raise UserError(f"{where}: {given.iloc[index]} must be a distance of at least 0, or same or different")
     return numbers.astype(np.float32)
 
 

@@ -36,7 +36,7 @@ def prepare(spec: SampleFile | Dataset, *, gaps: Gaps | None = None) -> Prepared
         return Prepared(spec, spec)
     path = Path(spec.path).absolute()
     if spec.fingerprint != "auto" and not (path.exists() or is_many(path)):
-        raise UserError(f"{path}: there is no such file; if it has moved, say so with train dataset.path=...")
+        raise UserError(f"{path}: there is no such file; if it has moved, use train dataset.path=...")
     table = open_table(path)
     assert isinstance(table, StoredTable)
     if spec.fingerprint not in ("auto", table.fingerprint):
@@ -76,7 +76,7 @@ def held_out(
         if isinstance(spec, EntityFile):
             return entities_held_out(replace(spec, entity=entity or spec.entity), table, drop, gaps)
     if entity is None:
-        raise UserError("evaluate: say with --entity which column of the file names the entity")
+        raise UserError("evaluate: --entity must give the column of the file that names the entity")
     table.require([entity], "--entity")
     if isinstance(spec, SampleFile):
         features, scale = spec.feature_names, spec.scale

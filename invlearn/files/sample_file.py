@@ -86,7 +86,7 @@ class SampleFile(ABC):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} must be above 0 and below 1, got {getattr(self, name)}")
         if self.valid_share + self.test_share >= 1:
-            raise ValueError("valid_share and test_share leave nothing to train on")
+            raise ValueError("valid_share and test_share leave no training data")
         parse_fold(self.fold)
         if self.size < 2:
             raise ValueError(f"size must be at least 2, got {self.size}")
@@ -205,7 +205,7 @@ class SampleFile(ABC):
             described = [f"{name} ({why})" if why else name for name, why in left.items()]
             lines.append(f"no features: {shortened(described)}")
         if any(left.values()):
-            lines.append("note: dataset.features=[...] names the features where one of them is one all the same")
+            lines.append("note: to use one of them as a feature, list all features: dataset.features=[...]")
         lines += gap_lines(rows.values, names)
         return [*lines, *notes_on(rows.values, names, self.scaling, centre=rows.centre, entity=entity)]
 

@@ -137,6 +137,8 @@ def scale_of(
         offset = mean.mean()
         factor = float(np.sqrt((deviation**2 + (mean - offset) ** 2).mean()))
         if factor < SMALLEST:
-            raise ValueError(f"scaling: values differ by {factor:.1e}, less than single precision holds; multiply them")
+            raise ValueError(
+                f"scaling: values differ by {factor:.1e}, less than single precision resolves; multiply them"
+            )
         return Scale(float(offset), factor)
     return Scale(mean.tolist(), np.where(constant, 1.0, deviation).tolist())

@@ -39,10 +39,10 @@ def parse_fold(text: str | None) -> Fold:
         return Fold(None, 0)
     found = re.fullmatch(r"(all|[1-9]\d{0,3})(?:/([1-9]\d{0,3}))?", str(text))
     if found is None or (found[1] != "all" and found[2] is None):
-        raise ValueError(f"fold must be as 2/5, all or all/5, got {text}")
+        raise ValueError(f"fold must look like 2/5, all or all/5, got {text}")
     of = int(found[2] or 0)
     if found[2] and of < FEWEST_FOLDS:
-        raise ValueError(f"fold must be of {FEWEST_FOLDS} parts at least, got {text}")
+        raise ValueError(f"fold must have at least {FEWEST_FOLDS} parts, got {text}")
     if found[1] == "all":
         return Fold("all", of)
     if int(found[1]) > of:
@@ -92,7 +92,7 @@ def choosing_splits(fold: Fold, count: int, valid_share: float, test_share: floa
 
 def _part(number: int, of: int, count: int, seed: int) -> Splits:
     if count < 2 * of:
-        raise UserError(f"dataset.fold: {count} entities make {count // 2} parts of two at most, not {of}")
+        raise UserError(f"dataset.fold: {count} entities make at most {count // 2} parts of two, not {of}")
     parts = torch.randperm(count, generator=seeded_generator(seed, "split")).tensor_split(of)
     held = {"test": number - 1, "valid": number % of}
     train = torch.cat([part for index, part in enumerate(parts) if index not in held.values()])

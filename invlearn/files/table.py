@@ -219,7 +219,7 @@ def check_width(table: Table, columns: int) -> None:
         UserError: It is.
     """
     if columns > MOST_COLUMNS:
-        raise UserError(f"{table} has {columns:,} columns; {MOST_COLUMNS:,} are the most that are read")
+        raise UserError(f"{table} has {columns:,} columns; the limit is {MOST_COLUMNS:,}")
 
 
 def check_file(path: Path) -> None:
@@ -233,7 +233,7 @@ def check_file(path: Path) -> None:
     if not path.exists():
         raise UserError(f"{path}: there is no such file")
     if not path.is_file():
-        raise UserError(f"{path} is a pipe or a device; tables are read from regular files")
+        raise UserError(f"{path} is a pipe or a device; a table must be a regular file")
     if path.stat().st_size == 0:
         raise UserError(f"{path} is empty: 0 bytes")
 
@@ -250,15 +250,15 @@ def readable(path: Path) -> Iterator[None]:
     except pd.errors.ParserWarning as error:
         raise UserError(f"{path} cannot be read: a row has more fields than the header; {SEPARATORS}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} cannot be read: it is not in UTF-8 (byte {error.start:,}); save it so") from error
+        raise UserError(f"{path} cannot be read: it is not UTF-8 (byte {error.start:,}); save it as UTF-8") from error
     except ValueError as error:
         message = " ".join(str(error).split())
         if "allow_pickle" in message or "Python objects" in message:
-            raise UserError(f"{path} holds Python objects, which are not read; store numbers or text") from error
+            raise UserError(f"{path} has Python objects, which are refused; store numbers or text") from error
         # pandas counts lines, and rows are counted without the header
         raise UserError(f"{path} cannot be read: {message.removeprefix('Error tokenizing data. C error: ')}") from error
     except MemoryError as error:
-        raise UserError(f"{path} cannot be read: it takes more memory than there is") from error
+        raise UserError(f"{path} cannot be read: not enough memory") from error
     except DAMAGE as error:
         message = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path} cannot be read, or is damaged: {message}") from error

@@ -153,7 +153,7 @@ def some_entities(table: Table, entity: str, seed: int, most: int) -> Taken:
     order = order[_fitting(counts[order], most)]
     if len(order) < ENTITIES:
         only = f"dataset.most_rows={most} takes only {len(order)} of {len(counts):,} entities"
-        raise UserError(f"{table}: {only} of column {entity}, where six are needed, two for each split; raise it")
+        raise UserError(f"{table}: {only} of column {entity}; six are needed, two for each split: raise it")
     is_taken = np.zeros(len(counts) + 1, dtype=bool)
     is_taken[order] = True
 
@@ -167,7 +167,7 @@ def some_entities(table: Table, entity: str, seed: int, most: int) -> Taken:
         f"(dataset.most_rows={most})"
     ]
     if singles:
-        report.append(f"left out: {singles:,} entities with one row, which pairs with nothing")
+        report.append(f"left out: {singles:,} entities with one row, which forms no pairs")
     return Taken(chosen, int(counts.sum()), report)
 
 

@@ -13,9 +13,9 @@ from invlearn.system.lazy import pd
 __all__ = ["unsuitable_columns"]
 
 CONSTANT = "the same value everywhere"
-NOTHING = "no value at all"
-NUMBER = "another whole number in each row"
-TIME = "a time that never falls"
+NOTHING = "no value"
+NUMBER = "a different whole number in each row"
+TIME = "sorted times"
 
 FEWEST = 20
 """Rows from which on numbers and times are told from features that happen to rise."""

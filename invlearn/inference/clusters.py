@@ -109,7 +109,7 @@ def cluster(
     coded = gather(coded_chunks(run, opened, columns, drop_missing=drop_missing, replica=replica))
     n = len(coded.rows)
     if n < 2:
-        raise UserError(f"{opened}: {n} rows, where clusters need two at least")
+        raise UserError(f"{opened}: {n} rows; clusters need at least two")
     search = NearestCodes(coded.invariant)
     distances, indices = _neighbours(search, coded.invariant)
     decision = rule.decide(run, distances[:, 0], among=n - 1, replica=replica)

@@ -154,6 +154,6 @@ def _compare_units(encoder: InvariantEncoder, table: Table, samples: np.ndarray)
     size = float(scaled.square().nanmean().sqrt())  # 1 in training
     if not 1 / UNITS < size < UNITS:
         warn(
-            f"{table}: its values lie {size:.2g} times as far from the mean as those trained on did; "
+            f"{table}: its values are {size:.2g} times as far from the mean as the training values; "
             f"are they in the same units?"
         )

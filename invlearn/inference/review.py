@@ -76,7 +76,7 @@ def review(
     coded = gather(coded_chunks(run, opened, columns, replica=replica))
     codes, n = coded.invariant, len(coded.rows)
     if n < 2:
-        raise UserError(f"{opened}: {n} rows, where a review needs two at least")
+        raise UserError(f"{opened}: {n} rows; a review needs at least two")
     distances, indices = NearestCodes(codes).nearest(codes, min(NEIGHBOURS, n - 1), own=np.arange(n))
     decision = rule.decide(run, distances[:, 0], among=n - 1, replica=replica)
     if entity is not None:
@@ -216,7 +216,7 @@ def _told(table: Table, features: Sequence[str]) -> pd.DataFrame:
     if not (known := frame["probability"].between(0, 1)).all():
         raise UserError(f"{table.place(int(np.flatnonzero(~known)[0]) + 1)}, column probability: no probability")
     if not (frame["answer"] != "").any():
-        raise UserError(f"{table}: no pair is answered; write same or different into the column answer")
+        raise UserError(f"{table}: no pair has an answer; write same or different into the column answer")
     return frame[frame["answer"] != ""]
 
 
@@ -236,7 +236,7 @@ def _check_rows(told: pd.DataFrame, table: Table, features: Sequence[str], name:
         agree = numbers.isin(shown.index).to_numpy() & np.isclose(ours, theirs, rtol=1e-4, equal_nan=True).all(1)
         if not agree.all():
             index = told.index[int(np.flatnonzero(~agree)[0])]
-            said = f"{told.loc[index, f'{end}_row']} is no such row of {table}"
+            said = f"{told.loc[index, f'{end}_row']} is not a row of {table}"
             raise UserError(f"{name}, row {index + 1}, column {end}_row: {said}; is this the queue of another file?")
 
 

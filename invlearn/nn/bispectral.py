@@ -87,8 +87,8 @@ class BispectralAutoEncoder(AutoEncoder):
         width = bispectral_features(dim) + 2 * dim
         if code_features != width:
             raise ValueError(
-                f"a bispectral code of {dim} features is {width} wide, and this loss wants {code_features}; "
-                f"take loss=bispectral"
+                f"a bispectral code of {dim} features is {width} wide, but this loss needs {code_features}; "
+                f"use loss=bispectral"
             )
         check_size([(dim, width)])
         super().__init__(BispectralEncoder(dim, generators), nn.Identity())

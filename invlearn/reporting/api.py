@@ -132,5 +132,5 @@ def _sampled(contexts: Sequence[Context]) -> str:
         return ""
     shown, of = len(evidence.samples.x), evidence.samples.of
     if shown == of:
-        return f"All {of:,} unseen samples are looked at."
-    return f"Of {of:,} unseen samples {shown:,} are looked at, whole entities, drawn with seed 0."
+        return f"All {of:,} unseen samples are used."
+    return f"This page uses {shown:,} of {of:,} unseen samples: whole entities, drawn with seed 0."

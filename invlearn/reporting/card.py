@@ -103,14 +103,14 @@ def _data(run: TrainedRun, record: Mapping[str, Any]) -> str:
         )
     samples = f"{record['samples']:,} samples" if record.get("samples") else "Samples"
     features = f"{run.stack.dim} features in {Path(spec.path).name}"
-    return f"{samples} of {features}. Labels say what is the same entity."
+    return f"{samples} of {features}. Labels name the entity."
 
 
 def _measured(run: TrainedRun, record: Mapping[str, Any]) -> str:
     folds = record.get("folds", 1)
     if folds > 1:
-        return f"entities that were not trained on, over {folds} folds; means"
-    return "test data that were not trained on" if run.experiment.holds_out else "entities that other models held out"
+        return f"held-out entities, means over {folds} folds"
+    return "held-out test data" if run.experiment.holds_out else "entities that other models held out"
 
 
 def _scores(best: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -124,23 +124,23 @@ def _scores(best: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _limits(run: TrainedRun, record: Mapping[str, Any]) -> Iterator[str]:
-    yield "The scores hold for entities like those of the data, distorted as there. Measure yours: invlearn evaluate."
+    yield "The scores hold for similar entities with similar distortions. Measure your own with invlearn evaluate."
     verdict = record.get("verdict") or {}
     if entities := verdict.get("entities"):
-        yield f"They rest on {entities:,} unseen entities."
+        yield f"They were measured on {entities:,} unseen entities."
     try:
         model = run.calibration().model
     except UserError:
         model = None
     if model is not None:
-        yield f"Thresholds and probabilities rest on {model.same.entities:,} validation entities."
+        yield f"Thresholds and probabilities come from {model.same.entities:,} validation entities."
     if record.get("suspects"):
         yield f"{record['suspects']:,} samples do not fit their entity, in {SUSPECTS}: their labels may be wrong."
     audited = (run.directory.path / "audit" / "audit.md").is_file()
     yield (
-        "What the code ignores, and what it confuses, is in audit/audit.md."
+        "audit/audit.md says what the code ignores and confuses."
         if audited
-        else "What the code ignores, and what it confuses, is not known: invlearn audit finds out."
+        else "Unknown: what the code ignores and confuses. invlearn audit finds out."
     )
 
 

@@ -22,7 +22,7 @@ def column_of(samples: Samples, context: Context, name: str) -> pd.Series:
     spec = context.run.experiment.spec
     source = context.source if context.source is not None else spec.path if isinstance(spec, SampleFile) else None
     if source is None or samples.rows is None:
-        raise UserError(f"report: --color {name} names a column of a file of samples; there is none here")
+        raise UserError(f"report: --color {name} needs a file of samples with that column")
     table = open_table(source)
     table.require([name], "--color")
     values = pd.Series(index=np.sort(samples.rows), dtype=object)

@@ -93,5 +93,7 @@ def divisions_of(run: TrainedRun, data: Prepared | None) -> list[Division]:
     folders = [folder / chosen[0], *sorted(folder.glob(f"{chosen[0]}_fold*"))] if chosen else []
     runs = [load_run(path, trust=run.experiment.targets) for path in folders if path.is_dir()]
     if not runs:
-        raise UserError(f"{run.directory} was trained on all entities of its file, and holds none out; give another")
+        raise UserError(
+            f"{run.directory} was trained on all entities of its file, so none are held out; give another file"
+        )
     return [Division(each, each.experiment.data) for each in runs]

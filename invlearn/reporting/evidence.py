@@ -110,7 +110,7 @@ class Evidence:
 
     @cached_property
     def raw_nearer(self) -> list[Tensor]:
-        """The same for samples as they are."""
+        """The same for raw samples."""
         return list(self._nearer(raw=True))
 
     @cached_property

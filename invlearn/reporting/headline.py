@@ -24,16 +24,16 @@ def lead_of(context: Context) -> str:
         return f"No verdict: {context.missing}."
     hits, raw = (torch.cat(parts) == 0 for parts in (context.evidence.nearer, context.evidence.raw_nearer))
     if len(hits) < 2:
-        return "No verdict: there is one unseen entity."
+        return "No verdict: there is only one unseen entity."
     found = judge(hits, {"raw": raw})
     words = {
-        "few": f"Too few unseen entities to tell: {len(hits)}",
-        "chance": "Nothing was learned that finds unseen entities",
-        "raw": "Finds no more unseen entities than samples as they are",
+        "few": f"Too few unseen entities for a verdict: {len(hits)}",
+        "chance": "The code does not find unseen entities",
+        "raw": "Finds no more unseen entities than raw samples",
     }
-    told = words.get(found.kind, "Finds more unseen entities than samples as they are")
+    told = words.get(found.kind, "Finds more unseen entities than raw samples")
     return (
-        f"{told}: of {len(hits):,} it finds {int(hits.sum()):,} by their nearest code, and samples as they are find "
+        f"{told}: of {len(hits):,} the nearest code finds {int(hits.sum()):,}, the nearest raw sample "
         f"{int(raw.sum()):,}."
     )
 
@@ -45,7 +45,7 @@ def lead_of_several(runs: Compared) -> str:
     recalls = {name: context.metrics[0].get("recall_at_1") for name, context in runs.items()}
     known = {name: value for name, value in recalls.items() if value is not None}
     if not known:
-        return f"{len(runs)} runs; none was measured by the entities it finds."
+        return f"{len(runs)} runs, without a common measure of recall."
     best = max(known, key=known.__getitem__)
     alike = [name for name in known if known[name] == known[best]]
     finds = "find" if len(alike) > 1 else "finds"

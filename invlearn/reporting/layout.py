@@ -36,4 +36,4 @@ def laid_out(codes: Tensor, layout: Literal["pca", "tsne"]) -> tuple[Tensor, str
     spread = centred / centred.std().clamp(min=1e-300)
     perplexity = min(30.0, (len(codes) - 1) / 3)
     found = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(spread.numpy())
-    return torch.from_numpy(found), "laid out by t-SNE, which keeps neighbours and no distances"
+    return torch.from_numpy(found), "by t-SNE, which preserves neighbours but not distances"

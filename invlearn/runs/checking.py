@@ -60,7 +60,7 @@ def is_finished(experiment: Experiment | Choice, directory: RunDirectory) -> boo
             directory.read()  # says what is gone, and what writes it anew
         ours = ("config.yaml", "run.json", "train.log")  # a run that was stopped before both files were written
         if any(entry.name not in ours and entry.name[0] != "." for entry in directory.path.iterdir()):
-            raise UserError(f"{directory} holds other files and no run; choose another hydra.run.dir")
+            raise UserError(f"{directory} has other files and no run; choose another hydra.run.dir")
         return False
     directory.check_links()
     stored, record = directory.read()
@@ -69,14 +69,14 @@ def is_finished(experiment: Experiment | Choice, directory: RunDirectory) -> boo
     if record.get("status") != "completed":
         if directory.best_checkpoint.is_file() and not directory.last_checkpoint.is_file():
             raise DamagedError(
-                f"{directory} cannot go on: its {LAST} is gone; move {BEST} away to train the run anew from the start"
+                f"{directory} cannot be continued: its {LAST} is gone; move {BEST} away to train from the start"
             )
         return False
     finished = record.get("epochs") == experiment.epochs
     if finished:
         _check_best(directory)
     if not finished and not directory.last_checkpoint.is_file():
-        raise DamagedError(f"{directory} is finished, and cannot be extended: its {LAST} is gone")
+        raise DamagedError(f"{directory} is finished and cannot be extended: its {LAST} is gone")
     return finished
 
 
@@ -85,9 +85,9 @@ def _is_chosen(choice: Choice, directory: RunDirectory) -> bool:
     if stored is None:
         if directory.exists:
             model = directory.config()["model"]["_target_"].rpartition(".")[2]
-            raise UserError(f"{directory} holds a run of {model} alone; choose another hydra.run.dir")
+            raise UserError(f"{directory} has a run of {model} alone; choose another hydra.run.dir")
         if any(entry.name[0] != "." for entry in directory.path.iterdir()):
-            raise UserError(f"{directory} holds other files and no run; choose another hydra.run.dir")
+            raise UserError(f"{directory} has other files and no run; choose another hydra.run.dir")
         return False
     directory.check_links()
     refuse_another(choice, stored, str(directory))
@@ -147,7 +147,7 @@ def refuse_another(experiment: Experiment | Choice, stored: Mapping[str, Any], w
         if (name := f"{group}._target_") in changed:
             changed = {key: pair for key, pair in changed.items() if key == name or not key.startswith(f"{group}.")}
     if changed:
-        raise UserError(f"{where} holds a run of another config: {listed(changed, 'there', 'here')}")
+        raise UserError(f"{where} has a run of another config: {listed(changed, 'there', 'here')}")
 
 
 def _alike(old: Any, new: Any) -> bool:

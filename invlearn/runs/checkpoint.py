@@ -75,9 +75,9 @@ def load_checkpoint(directory: PathLike[str], name: str, device: torch.device | 
     except FileNotFoundError as error:
         raise DamagedError(f"{path}: there is no such checkpoint") from error
     except Exception as error:  # torch raises many kinds for a damaged or a hostile file
-        raise DamagedError(f"{path} is damaged, or is no checkpoint of invlearn") from error
+        raise DamagedError(f"{path} is damaged, or is not a checkpoint of invlearn") from error
     if not isinstance(contents, dict) or not all(isinstance(key, str) for key in contents):
-        raise DamagedError(f"{path} is no checkpoint of invlearn")
+        raise DamagedError(f"{path} is not a checkpoint of invlearn")
     return contents
 
 

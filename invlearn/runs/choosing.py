@@ -61,7 +61,7 @@ class Tried:
         """A line to print."""
         if self.score is None:
             return f"{self.name}: {self.status}, {self.reason}"
-        return f"{self.name}: {self.score:.4f} on validation data (less is better), {self.seconds or 0:.0f} s"
+        return f"{self.name}: {self.score:.4f} on validation data (lower is better), {self.seconds or 0:.0f} s"
 
 
 def choose(choice: Choice, directory: RunDirectory, train: Train, tell: Tell = lambda lines: None) -> None:
@@ -154,9 +154,9 @@ class _Choosing:
         runs = [self._run(name, part.fold) for part in self.parts]
         scores = [each.score for each in self.tried if each.score is not None]
         if scores and min(scores) <= self.parts[0].judge.floor:
-            return Tried(name, "skipped", reason="there is nothing left to tell apart")
+            return Tried(name, "skipped", reason="no entities are left to compare")
         if scores and left < LEAST_SHARE * 60 * minutes and not runs[0].exists:
-            return Tried(name, "skipped", reason=f"no time is left of model.minutes={minutes:g}")
+            return Tried(name, "skipped", reason=f"no time is left (model.minutes={minutes:g})")
         self._leave_suspects_out(name)
         epochs: int | None = None
         for part, run in zip(self.parts, runs, strict=True):
@@ -215,7 +215,9 @@ class _Choosing:
                 part.suspects = path
                 # A wrong label would count most against the best encoder, which is the most certain of it.
                 part.judge = Judge(validating_without(part.data, path), self.choice.settings.seed)
-        self.tell([f"{name}: trained, and all compared, without the samples in {SUSPECTS} of {best}"])
+        self.tell(
+            [f"{name}: trained without the samples in {SUSPECTS} of {best}; all models are compared without them"]
+        )
 
     def _best_solved(self) -> str | None:
         """The best closed form so far."""
@@ -233,7 +235,7 @@ class _Choosing:
             experiment = experiment.lasting(max(1, round(epochs)))
             if any(part.suspects for part in self.parts):
                 experiment = self._cleaned_of_all(experiment, experiments)
-        self.tell([f"{best.name}: trained once more, on all entities"])
+        self.tell([f"{best.name}: trained again on all entities"])
         self.train(experiment, run)
         return run
 

@@ -101,7 +101,7 @@ class RunDirectory:
         path = inside(self.path, ".lock")
         try:
             if path.exists() and path.stat().st_size:  # as a hard link may be, and locking empties a file
-                raise DamagedError(f"{path} is not empty, and so is no lock of invlearn; remove it")
+                raise DamagedError(f"{path} is not empty, so it is not a lock of invlearn; remove it")
             lock = FileLock(path, timeout=wait)
             lock.acquire()
         except Timeout as error:
@@ -197,7 +197,7 @@ class RunDirectory:
             raise UserError(f"{self.path}: there is no such run")
         if not self.exists and (self.path / REQUEST).is_file():
             raise UserError(
-                f"{self.path} is no run yet: not all models have been tried; continue with: invlearn resume {self}"
+                f"{self.path} is not a run yet: some models have not been tried; continue with: invlearn resume {self}"
             )
         return self._parsed("config.yaml", parse_config, MOST_CONFIG_BYTES)
 
@@ -231,10 +231,8 @@ class RunDirectory:
                 if started := config_in(load_checkpoint(self, name, "cpu")):
                     keys = ": " + listed(differences(started, stored), "then", "now")
                     break
-        anew = f", or remove the file and let invlearn resume {self} write it anew" if keys else ""
-        return (
-            f"{self.path / 'config.yaml'} is not the config that the run was started with{keys}; undo the change{anew}"
-        )
+        anew = f", or remove the file and let invlearn resume {self} rewrite it" if keys else ""
+        return f"{self.path / 'config.yaml'} is not the config that the run started with{keys}; undo the change{anew}"
 
     def way_out(self, name: str) -> str:
         """What writes a missing or damaged file anew, for the end of a message; nothing where nothing does."""
@@ -245,7 +243,7 @@ class RunDirectory:
         for source in (LAST, BEST) if name == "config.yaml" else (LAST,):
             with suppress(UserError):
                 load_checkpoint(self, source, "cpu")
-                return f"; invlearn resume {self} writes it anew"
+                return f"; invlearn resume {self} rewrites it"
         return ""
 
     def record(self) -> dict[str, Any]:
@@ -265,9 +263,9 @@ class RunDirectory:
                 raise DamagedError(f"{self.path} has no {name}{way_out}") from error
             if self.has_checkpoint:
                 raise DamagedError(
-                    f"{self.path} has no {name}, and no {LAST} to make it of: the run is lost"
+                    f"{self.path} has no {name}, and no {LAST} to rebuild it from: the run is lost"
                 ) from error
-            raise UserError(f"{self.path}: it has no {name}, and is no run") from error
+            raise UserError(f"{self.path}: it has no {name}, so it is not a run") from error
         except UserError:
             raise
         except ValueError as error:

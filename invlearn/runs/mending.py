@@ -84,7 +84,7 @@ def _mend_config(directory: RunDirectory, last: Load) -> list[str]:
             record, digest = directory.record(), config_hash(config)
             if digest not in (record.get("config_hash"), record.get("replaces")):
                 directory.write_record({**record, "replaces": digest})
-        return [f"mended: {str(damage).partition(';')[0]}; it is written anew from {source}"]
+        return [f"mended: {str(damage).partition(';')[0]}; it is rewritten from {source}"]
 
 
 def _started_config(directory: RunDirectory, last: Load) -> tuple[dict[str, Any] | None, str]:
@@ -143,12 +143,12 @@ def _mend_results(directory: RunDirectory, last: Load) -> list[str]:
     except (DamagedError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         gone = f"{directory.last_checkpoint} is {'damaged' if directory.last_checkpoint.exists() else 'gone'}"
         if lost:
-            raise DamagedError(f"{lost[0]}, and {gone} too: the run is lost; train it anew elsewhere") from error
+            raise DamagedError(f"{lost[0]}, and {gone} too: the run is lost; train it again elsewhere") from error
         note = f"note: {gone}: the run cannot be extended"
         try:
             directory.columns()
         except DamagedError as damage:
-            return [note, f"note: {damage}, and cannot be made anew"]
+            return [note, f"note: {damage}, and cannot be rebuilt"]
         return [note]
     try:
         is_whole = read_inside(directory.path, METRICS, most=10 * len(table)) == table
@@ -160,4 +160,4 @@ def _mend_results(directory: RunDirectory, last: Load) -> list[str]:
         directory.write(METRICS, table)
         state = "not as it was written" if has_table else "missing"
         lost.append(f"{directory.path / 'metrics.csv'} is {state}")
-    return [f"mended: {line}; it is written anew from {LAST}" for line in lost]
+    return [f"mended: {line}; it is rewritten from {LAST}" for line in lost]

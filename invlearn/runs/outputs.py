@@ -28,15 +28,15 @@ def check_output(output: Path, *sources: str | Path | None, ours: str | None = N
         if not output.absolute().parent.is_dir():
             raise UserError(f"{output}: there is no such folder")
         if output.exists() and not output.is_file():
-            raise UserError(f"-o {output} is no regular file")
+            raise UserError(f"-o {output} is not a regular file")
         for source in map(Path, filter(None, sources)):
             from invlearn.files.many import ENDING, files_of  # and with it torch, which --help does without
 
             for file in files_of(source):
                 if output.exists() and file.exists() and output.samefile(file):
-                    raise UserError(f"-o {output} would replace a file that is read: {file}")
+                    raise UserError(f"-o {output} would replace an input file: {file}")
             if source.is_dir() and output.name.endswith(ENDING) and output.absolute().parent.samefile(source):
-                raise UserError(f"-o {output} would lie among files that are read as one table: {source}")
+                raise UserError(f"-o {output} would be among input files that are read as one table: {source}")
         _check_runs(output, ours)
     except OSError as error:
         raise UserError(f"-o {output}: {io_problem(error)}") from error
@@ -53,6 +53,6 @@ def _check_runs(output: Path, ours: str | None) -> None:
         ):  # of a run in there, looked at before
             continue
         if inside.parts[0] in OWN:
-            raise UserError(f"-o {output} would write over a file of the run {folder}; choose another place")
+            raise UserError(f"-o {output} would overwrite a file of the run {folder}; choose another path")
         if path.exists() and str(inside) != ours:
-            raise UserError(f"-o {output} is there already, in the run {folder}, where nothing is replaced")
+            raise UserError(f"-o {output} exists in the run {folder}, whose files are never replaced")

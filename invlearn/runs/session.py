@@ -241,13 +241,13 @@ def _last_checkpoint(experiment: Experiment, directory: RunDirectory, device: to
         contents = load_checkpoint(directory, LAST, device)
     except DamagedError as error:
         finished = directory.exists and directory.unfinished() is None
-        what = ": the run is finished, and cannot be extended" if finished else "; remove it to train the run anew"
+        what = ": the run is finished and cannot be extended" if finished else "; remove it to train from the start"
         raise DamagedError(f"{error}{what}") from error
     if started := config_in(contents):
         refuse_another(experiment, migrated(started), str(directory.last_checkpoint))
     loss = contents.get("best_loss")
     if not isinstance(loss, torch.Tensor) or loss.shape != (experiment.settings.replicas,):  # before so many are made
-        raise DamagedError(f"{directory.last_checkpoint} is not of {experiment.settings.replicas} replicas")
+        raise DamagedError(f"{directory.last_checkpoint} does not have {experiment.settings.replicas} replicas")
     return contents
 
 
@@ -265,7 +265,7 @@ class _LogFile(logging.FileHandler):
             self.is_lost = True
             error = sys.exc_info()[1]
             problem = io_problem(error) if isinstance(error, OSError) else str(error)
-            warn(f"{self.baseFilename} cannot be written: {problem}; training goes on")
+            warn(f"{self.baseFilename} cannot be written: {problem}; training continues")
 
 
 class _Lines(logging.Formatter):
@@ -284,7 +284,7 @@ def _logging_to(directory: RunDirectory) -> Iterator[None]:
     try:
         handler: logging.Handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        warn(f"{path} cannot be written: {error.strerror}; training goes on")
+        warn(f"{path} cannot be written: {error.strerror}; training continues")
         handler = logging.NullHandler()
     handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(message)s"))
     handler.setLevel(logging.DEBUG)

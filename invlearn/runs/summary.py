@@ -32,14 +32,14 @@ def summary(directory: RunDirectory) -> str:
         lines.append(f"diverged: seed {', '.join(diverged)}")
     best = replicas[record.get("best_replica", 0)]
     if count := _chosen(best.get("statistics", {}), directory.config()):
-        lines.append(f"features: {count}, those that vary most between entities for what they vary within them")
+        lines.append(f"features: {count}, those with the largest variance between entities relative to within")
     if count := record.get("suspects"):
         of = f" of {record['samples']:,}" if record.get("samples") else ""
         lines.append(f"suspects: {count:,}{of} samples do not fit their entity, in {SUSPECTS}")
     lines.append(f"in {directory}: curves.png, metrics.csv, run.json, checkpoints/")
     trained = directory.best_checkpoint.stat().st_mtime
     if older := [path.name for path in sorted(directory.path.glob("encoder.*")) if path.stat().st_mtime < trained]:
-        lines.append(f"note: older than this training: {', '.join(older)}; invlearn export writes it anew")
+        lines.append(f"note: older than this run: {', '.join(older)}; invlearn export rewrites it")
     return "\n".join(lines)
 
 

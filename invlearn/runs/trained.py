@@ -188,9 +188,9 @@ class TrainedRun:
             raise UserError(f"{self.directory} has no thresholds yet: it {unfinished}; invlearn resume finishes it")
         stored = self.directory.record()["replicas"][chosen].get("calibration")
         if stored is None:
-            why = "it learned no code, or is older than they are"
+            why = "it learned no code, or is from an earlier version"
             if not self.experiment.holds_out:
-                why = "it holds no entities out that would tell; model=auto does, before it trains on all"
+                why = "it has no held-out entities; model=auto holds some out before it trains on all"
             raise UserError(f"{self.directory} has no thresholds: {why}")
         return Calibration.from_dict(stored)
 
@@ -224,8 +224,8 @@ class TrainedRun:
         """
         if data is None and not self.experiment.holds_out:
             raise UserError(
-                f"{self.directory} was trained on all entities of its file; measure it on a file of others "
-                "(run.json says what was measured on those that were held out to choose it)"
+                f"{self.directory} was trained on all entities of its file; measure it on a file of other entities "
+                "(run.json has the metrics on those held out to choose it)"
             )
         experiment = self.experiment if data is None else self.experiment.on(data)
         held_out = HeldOut(experiment.draws(self.device), experiment.loss, "test", experiment.batch_size)
@@ -235,7 +235,7 @@ class TrainedRun:
         except KeyError as error:
             if error.args[0] in statistics or not isinstance(error.args[0], str):
                 raise
-            raise DamagedError(f"{self.directory.best_checkpoint} does not hold {error.args[0]}") from error
+            raise DamagedError(f"{self.directory.best_checkpoint} lacks {error.args[0]}") from error
         for replica, (found, constant) in enumerate(zip(metrics, baselines, strict=True)):
             lost = [name for name, value in constant.items() if value is not None and found.get(name) is None]
             if lost and self._has_learned(replica):
@@ -290,7 +290,7 @@ def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()
     def refuse(spec: SampleFile | Dataset) -> Prepared:
         """A trained run needs no file, and a stranger's config opens none."""
         if isinstance(spec, SampleFile):
-            raise UserError(f"{directory}: config.yaml leaves open what its file would tell")
+            raise UserError(f"{directory}: config.yaml lacks what its data file would settle")
         return Prepared(spec, spec)
 
     directory.check_links()

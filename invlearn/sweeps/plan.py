@@ -126,7 +126,7 @@ def _check_launcher(config: DictConfig) -> None:
     if config.hydra.launcher.get("n_jobs") == 0:
         raise UserError("hydra.launcher.n_jobs must be a number of processes, or -1 for one on each core, got 0")
     if _is_slurm(config) and shutil.which("sbatch") is None:
-        raise UserError("hydra/launcher=slurm: there is no sbatch here; start it on a machine of the cluster")
+        raise UserError("hydra/launcher=slurm: sbatch was not found; start the command on the cluster")
 
 
 def _check_distinct(first: Job, second: Job) -> None:
@@ -134,7 +134,7 @@ def _check_distinct(first: Job, second: Job) -> None:
     changed = differences(as_plain(first.config), as_plain(second.config))
     if changed:
         listed = ", ".join(f"{key} ({one}, {other})" for key, (one, other) in changed.items())
-        raise UserError(f"{first.folder} would hold two runs that differ in {listed}")
+        raise UserError(f"{first.folder} would contain two runs that differ in {listed}")
 
 
 def _check_sweep(name: str, typed: Sequence[Override]) -> None:
@@ -146,7 +146,7 @@ def _check_sweep(name: str, typed: Sequence[Override]) -> None:
         if key in NOT_COMPARED:
             raise UserError(f"{key} cannot be swept: it does not change what a run computes")
         if key == "grid" or (key == "preset" and any(override.key_or_group == "grid" for override in typed)):
-            raise UserError(f"{key}: one at a time; a grid is many runs already")
+            raise UserError(f"{key}: choose one; a grid already has many runs")
 
 
 def _is_of_the_sweep(override: Override) -> bool:

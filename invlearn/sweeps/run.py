@@ -66,7 +66,7 @@ def run_sweep(sweep: Sweep, checked: Sequence[tuple[Experiment | Choice, bool]])
         except BaseException as stop:
             if hasattr(stop, "__notes__"):
                 del stop.__notes__  # how to continue one run
-            stop.add_note(f"{_again(sweep)} goes on")
+            stop.add_note(f"{_again(sweep)} continues")
             if not sweep.is_queued:
                 _note_interrupted(waiting)
             raise

@@ -91,7 +91,7 @@ def say(lines: Iterable[str]) -> None:
         try:
             show(line)
         except UserError as error:
-            warn(f"{error}; the work goes on")  # once: standard output is silent from here on
+            warn(f"{error}; continuing")  # once: standard output is silent from here on
 
 
 def warn(message: str) -> None:

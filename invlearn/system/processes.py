@@ -233,4 +233,4 @@ def _connected() -> Iterator[None]:
         message = str(error).splitlines()[0]
         if "onnection" not in message:
             raise
-        raise UserError("torchrun: another process has ended; what it printed says why") from error
+        raise UserError("torchrun: another process has ended; see its output") from error

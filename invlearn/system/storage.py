@@ -53,7 +53,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{PREFIX}{secrets.token_hex(8)}{ending[:LONGEST_ENDING]}")
     with _told(f"cannot write {path}", temporary):
         if path.exists() and not path.is_file():
-            raise UserError(f"{path} is no regular file and cannot be replaced")
+            raise UserError(f"{path} is not a regular file and cannot be replaced")
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
         try:
             # Never readable by more people than the file will be.
@@ -135,11 +135,9 @@ def inside(folder: Path, name: str) -> Path:
             raise DamagedError(f"{path} cannot be read: {io_problem(error)}") from error
         is_file = index == len(parts) - 1
         if stat.S_ISLNK(found.st_mode):
-            raise DamagedError(
-                f"{path} is a link, which could lead out of the run and is not followed; put the file itself there"
-            )
+            raise DamagedError(f"{path} is a link; links in a run are not followed. Put the file itself there")
         if not (stat.S_ISREG if is_file else stat.S_ISDIR)(found.st_mode):
-            raise DamagedError(f"{path} is no regular {'file' if is_file else 'folder'}; remove it")
+            raise DamagedError(f"{path} is not a regular {'file' if is_file else 'folder'}; remove it")
     return path
 
 
@@ -169,7 +167,7 @@ def read_inside(folder: Path, name: str, *, most: int) -> bytes:
     path = inside(folder, name)
     try:
         if (size := path.stat().st_size) > most:
-            raise DamagedError(f"{path} is too large to be read: {size:,} bytes, where {most:,} are the most")
+            raise DamagedError(f"{path} is too large to read: {size:,} bytes; the limit is {most:,}")
         return path.read_bytes()
     except FileNotFoundError:
         raise

@@ -129,7 +129,7 @@ def plan(
         named = named.settled(_divisible(first), into_folds=kind_of(first.spec) == "entities")
         node = effective(node, named)
     if isinstance(first.spec, SampleFile) and first.spec.fold is not None and (named.folds != 1 or named.train_on_all):
-        raise UserError("dataset.fold: model=auto divides the entities itself, by model.folds; leave it out")
+        raise UserError("dataset.fold: model=auto sets the folds itself (model.folds); leave it out")
     if kind_of(first.spec) == "family" and (named.folds != 1 or named.train_on_all):
         raise UserError("model.folds and model.train_on_all are for files; leave them out")
     nodes = {"dataset": dataset, "model": node, **{group: config[group] for group in TRAINED_BY}}

@@ -53,7 +53,7 @@ def check_element_wise(node: Mapping[str, Any]) -> None:
         element_wise = False
     if not element_wise:
         raise UserError(
-            f"optimizer: {name} does not treat each parameter by itself and would mix the replicas of a stack; "
+            f"optimizer: {name} does not update each parameter separately and would mix the replicas of a stack; "
             f"choose from: Adam, AdamW, SGD, RAdam, NAdam, Adamax, Adagrad, Adadelta, RMSprop, Rprop, ASGD"
         )
 

@@ -130,7 +130,7 @@ def _unread(config: Mapping[str, Any]) -> dict[str, Any]:
     for group in TRAINED_BY:
         if config[group]:
             key = group if "_target_" in config[group] else f"{group}.{next(iter(config[group]))}"
-            raise UserError(f"{key}: this model is found in closed form, and reads no {group}; leave it out")
+            raise UserError(f"{key}: this model is a closed form and has no {group}; leave it out")
     return {group: {} for group in TRAINED_BY}
 
 

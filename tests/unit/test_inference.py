@@ -237,7 +237,7 @@ def test_a_review_without_labels_asks_what_is_open(closed_form: TrainedRun) -> N
 
 @pytest.mark.parametrize(
     ("answers", "message"),
-    [(["maybe"], "maybe"), ([""], "no pair is answered")],
+    [(["maybe"], "maybe"), ([""], "no pair has an answer")],
 )
 def test_answers_are_same_or_different(closed_form: TrainedRun, answers: list[str], message: str) -> None:
     table = entity_table(30, copies=3, noise=0.05, seed=9)

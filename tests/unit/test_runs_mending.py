@@ -110,7 +110,7 @@ def test_what_cannot_be_written_anew_is_told(run: Path, capsys) -> None:
     (run / "curves.png").unlink()
     assert main(["resume", str(run)]) == 0
     out, err = capsys.readouterr()
-    assert "cannot be made anew" in out
+    assert "cannot be rebuilt" in out
     assert_error_line(err, file="curves.png", also=["metrics.csv"])
     (run / BEST).unlink()
     assert main(["train", *SIZES, "dataset.dim=4", "trainer.epochs=2", "replicas=2", f"hydra.run.dir={run}"]) == 2
@@ -157,7 +157,7 @@ def test_the_best_checkpoint_knows_the_config_too(run: Path, trained: Path, caps
     assert main(["evaluate", str(run)]) == 2
     assert_error_line(capsys.readouterr().err, file="config.yaml", suggests="invlearn resume")
     assert main(["resume", str(run)]) == 0
-    assert f"anew from {BEST}" in capsys.readouterr().out
+    assert f"rewritten from {BEST}" in capsys.readouterr().out
     assert (run / "config.yaml").read_bytes() == (trained / "config.yaml").read_bytes()
     assert main(["evaluate", str(run)]) == 0
 

@@ -38,7 +38,7 @@ class _Arrays(FileTable):
             self.arrays = {name: array[name] for name in fields} if fields else {"x": array}
         for name, array in self.arrays.items():
             if not isinstance(array, np.ndarray):
-                raise UserError(f"{self}: {name} is no array")
+                raise UserError(f"{self}: {name} is not an array")
             if array.ndim not in (1, 2):
                 raise UserError(f"{self}: {name} has shape {array.shape}; it must be (rows,) or (rows, columns)")
         lengths = {name: len(array) for name, array in self.arrays.items()}
@@ -91,7 +91,7 @@ def _mapped(file: BinaryIO) -> np.ndarray:
     version = form.read_magic(file)
     read = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}.get(version)
     if read is None:
-        raise ValueError(f"NPY version {version[0]}.{version[1]} is not read")
+        raise ValueError(f"NPY version {version[0]}.{version[1]} is not supported")
     shape, fortran_order, dtype = read(file)
     if dtype.hasobject:
         raise ValueError("it holds Python objects")

@@ -36,7 +36,7 @@ class _Csv(FileTable):
         with gzip.open(self.file) if self.path.suffix == ".gz" else nullcontext(self.file) as file:
             header = _header(file)
         if header is None:
-            raise UserError(f"{self} is no table: its first line has more than {LONGEST_HEADER:,} bytes")
+            raise UserError(f"{self} is not a table: its first line has more than {LONGEST_HEADER:,} bytes")
         check_width(self, header.count(self._separator.encode()) + 1)
 
     def _read(self, file: BinaryIO | None = None, **options: Any) -> Any:
@@ -73,7 +73,7 @@ class _Csv(FileTable):
     def _hint(self, column: str) -> str:
         other = next((sign for sign in ";\t,|" if len(self.columns) == 1 and sign in self.columns[0]), None)
         if other:
-            return f"; its header holds no {self._separator!r} but {other!r}: {SEPARATORS}"
+            return f"; its header has {other!r} instead of {self._separator!r}: {SEPARATORS}"
         return super()._hint(column)
 
     @cached_property

@@ -64,7 +64,7 @@ class _Parquet(FileTable):
     @property
     def remark(self) -> str:
         lists = [name for name, kind in self.kinds.items() if kind == LISTS]
-        return f"; {lists[0]} holds lists: write a column for each of their numbers" if lists else ""
+        return f"; {lists[0]} has lists: write each of their numbers to a column" if lists else ""
 
     def chunks(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Chunk]:
         from pyarrow import default_memory_pool

@@ -38,16 +38,14 @@ def metrics_beside(runs: Compared) -> Section:
     records = [context.record for context in runs.values()]
     rows.append(["parameters", *(number(float(record.get("parameters") or 0)) for record in records), ""])
     rows.append(["seconds", *(number(record.get("wall_seconds"), 3) for record in records), ""])
-    table = Table("Metrics on data that were not trained on", ["metric", *runs, "better"], rows)
+    table = Table("Metrics on held-out data", ["metric", *runs, "better"], rows)
     return Section("How good they are", [*_differences(runs), table])
 
 
 def _differences(runs: Compared) -> list[Block]:
     """recall@1 of each less that of the best, where all were asked for the same entities."""
     if not are_asked_the_same(runs):
-        told = (
-            "These runs were not measured on the same samples: give a file of unseen ones, which all are measured on."
-        )
+        told = "These runs were measured on different samples: give a file of unseen samples to measure all of them on."
         return [Text(told, is_note=True)]
     evidence = {name: context.evidence for name, context in runs.items()}
     hits = {name: torch.cat(each.nearer).eq(0).double() for name, each in evidence.items() if each is not None}
@@ -61,7 +59,7 @@ def _differences(runs: Compared) -> list[Block]:
         interval = "" if name == best else f"{low:+.3f} to {high:+.3f}"
         rows.append([name, share(float(own.mean())), "" if name == best else f"{float(gains.mean()):+.3f}", interval])
     heads = ["run", "found", f"difference from {best}", "95% interval"]
-    caption = f"Entities found again, of {count:,}, beside the best run"
+    caption = f"Entities found again, of {count:,}, compared with the best run"
     return [Table(caption, heads, rows, list(hits).index(best))]
 
 
@@ -74,7 +72,7 @@ def settings_beside(runs: Compared) -> Section | None:
     if not differing:
         return None
     rows = [[key.removesuffix("._target_"), *values] for key, values in differing.items()]
-    return Section("What tells them apart", [Table("Keys of the configs that differ", ["key", *runs], rows)])
+    return Section("How they differ", [Table("Keys of the configs that differ", ["key", *runs], rows)])
 
 
 def _value(key: str, config: Mapping[str, object]) -> str:
@@ -102,7 +100,7 @@ def trade_off_beside(runs: Compared) -> Section | None:
             Chart(
                 det(curves),
                 f"DET curves of all runs. Both errors are equal at: {errors}.",
-                f"DET: missed against false, both stretched at small shares. Both errors are equal at: {errors}.",
+                f"DET: missed against false, both axes stretched at small shares. Both errors are equal at: {errors}.",
             ),
         ],
     )

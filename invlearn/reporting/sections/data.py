@@ -32,8 +32,8 @@ def _report(context: Context) -> Iterator[Block]:
     if not isinstance(spec, SampleFile):
         yield Text(
             f"Pairs of the transformation family {type(spec).__name__}, {spec.dim} features, {spec.size:,} an epoch. "
-            "Half of them are one signal, transformed; the network is told how far apart the two are, and never what "
-            "the transformation is."
+            "Half of them are one signal, transformed; the network knows the distance of the two, but not "
+            "the transformation."
         )
         return
     evidence = context.evidence
@@ -42,7 +42,7 @@ def _report(context: Context) -> Iterator[Block]:
     notes = [line.removeprefix("note: ") for line in lines if line.startswith("note: ")]
     if context.data is not None:
         count = f", {samples:,} samples" if (samples := context.record.get("samples")) else ""
-        yield Text(f"Trained on {spec.path}{count}. This page looks at {context.looked_at}:")
+        yield Text(f"Trained on {spec.path}{count}. This page uses {context.looked_at}:")
     yield Items([line for line in lines if not line.startswith("note: ")])
     for line in notes:
         yield Text(line, is_note=True)

@@ -38,8 +38,8 @@ def distances(context: Context) -> Section | None:
         blocks.append(
             Text(
                 f"The run's threshold for 1% false matches between two samples is {number(limit.distance)}, from "
-                f"validation data. Here it finds {share(within)} of the pairs of one entity, and takes {share(wrong)} "
-                "of the different pairs for the same."
+                f"validation data. Here it finds {share(within)} of the pairs of one entity, and wrongly matches "
+                f"{share(wrong)} of the different pairs."
             )
         )
     return Section("Same or different", blocks)

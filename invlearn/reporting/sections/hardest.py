@@ -37,7 +37,7 @@ def hardest(context: Context) -> Section | None:
         (
             ~same,
             "different",
-            "Pairs of different entities whose codes are nearest: false matches, or one entity twice.",
+            "Pairs of different entities whose codes are nearest: false matches, or one entity with two labels.",
         ),
     ):
         places = mask.nonzero()[:, 0]
@@ -50,7 +50,7 @@ def hardest(context: Context) -> Section | None:
             rows.append(Row(f"distance {number(distance)}{reason}", pictures))
         galleries.append(Gallery(caption, rows, beside=True))
     told_by = (
-        "Beside each distance d stand the features that contribute most to (d/t)², where t is the threshold for 1% "
+        "Each distance d has the features that contribute most to (d/t)², where t is the threshold for 1% "
         f"false matches between two samples, {number(limit)}."
     )
     return Section("Hardest pairs", [*([Text(told_by)] if limit else []), *galleries])

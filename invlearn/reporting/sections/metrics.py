@@ -60,8 +60,8 @@ def _measured(context: Context) -> Iterator[Block]:
         )
     over = [f"median over {len(replicas)} seeds (range)"] if several else []
     yield Table(
-        f"Metrics on {context.looked_at}, which was not trained on",
-        ["metric", "value", "95% interval", *over, "a constant gets", "better", "meaning"],
+        f"Metrics on {context.looked_at} (not used in training)",
+        ["metric", "value", "95% interval", *over, "constant", "better", "meaning"],
         rows,
     )
     folds = context.record.get("folds", 1)
@@ -70,9 +70,7 @@ def _measured(context: Context) -> Iterator[Block]:
     if found.get("collapsed"):
         yield Text("The code has collapsed: different entities share one code.", is_note=True)
     if limits:
-        yield Text(
-            "Intervals come from the entities, or the pairs, that were looked at; they do not cover other seeds."
-        )
+        yield Text("Intervals are over entities or pairs; they do not cover other seeds.")
 
 
 def _interval(limits: tuple[float, float] | None, digits: int) -> str:
@@ -114,4 +112,4 @@ def _candidates(context: Context) -> Iterator[Block]:
     ]
     marked = next((index for index, row in enumerate(rows) if row["chosen"]), None)
     heads = ["model", "validation score (bits; lower is better)", "recall_at_1", "seconds", ""]
-    yield Table("Models that were tried", heads, table, marked)
+    yield Table("Models tried", heads, table, marked)

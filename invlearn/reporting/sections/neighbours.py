@@ -31,11 +31,11 @@ def neighbours(context: Context) -> Section | None:
             pictures.append(_picture(context, index, number(distance, 2), "same" if is_same else "different"))
         rows.append(Row(title_of(context, query), pictures))
     caption = (
-        f"A sample, then the {NEAREST} whose codes are nearest among {len(z):,} unseen ones, with their distances. "
+        f"A sample, then the {NEAREST} samples with the nearest codes among {len(z):,} unseen samples, with distances. "
         "Blue, solid: the same entity. Orange, dashed: another."
     )
     if evidence.first.is_scaled:
-        caption += " Features are drawn scaled, each by itself, since their units differ."
+        caption += " Features are drawn scaled separately, because their units differ."
     return Section("Nearest neighbours", [Gallery(caption, rows)])
 
 

@@ -38,8 +38,8 @@ def traversals(context: Context) -> Section | None:
         rows.append(Row(names[start], pictures))
     caption = (
         "Each row keeps the invariant code of its first sample and moves the variant part to that of its last sample, "
-        "which is of the same entity. If both parts do what they should, a row shows one entity under many "
-        "distortions. The path is straight in code space, and may leave the data on its way."
+        "which is of the same entity. If both parts work, a row shows one entity under many "
+        "distortions. The path is straight in code space, and may leave the data on the way."
     )
     return Section("Orbit traversals", [Gallery(caption, rows)])
 
@@ -82,11 +82,11 @@ def _found_again(evidence: Evidence) -> str:
     nearest = torch.cdist(codes, evidence.first.encode(x).double(), compute_mode=EXACT).argmin(1)
     kept, taken = ((nearest == part).double().mean() for part in (entity, distortion))
     told = (
-        f"Of all swaps between {n:,} entities, the encoder takes {share(float(kept))} for the entity whose invariant "
-        f"code they have, and {share(float(taken))} for the one whose variant part they have."
+        f"Of all swaps between {n:,} entities, the encoder assigns {share(float(kept))} to the entity of their "
+        f"invariant code, and {share(float(taken))} to that of their variant part."
     )
     if taken > kept:
-        told += " The variant part knows the entity too: training does not keep it from that."
+        told += " So the variant part encodes the entity too; training does not prevent that."
     return told
 
 

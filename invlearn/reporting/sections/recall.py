@@ -36,7 +36,7 @@ def recall(context: Context) -> Section | None:
     at_most = float(recalls(evidence.nearer, np.array([of]))[0])
     total = sum(map(len, evidence.nearer))
     low, high = share_limits(round(at_most * total), total)
-    curves = {"this run": (evidence.nearer, SAME), "samples as they are": (evidence.raw_nearer, BASELINE)}
+    curves = {"this run": (evidence.nearer, SAME), "raw samples": (evidence.raw_nearer, BASELINE)}
     told = f"{share(at_most)} of {total:,} entities are found among {of:,} (95% interval {share(low)} to {share(high)})"
     return Section(
         "Finding an entity among many",
@@ -45,7 +45,7 @@ def recall(context: Context) -> Section | None:
                 recall_chart(curves),
                 f"Share of entities found against the size of the gallery: {told}.",
                 f"Share of entities whose nearest code in a gallery is their own, against its size; {told}. Smaller "
-                "galleries are all parts of the largest, on average.",
+                "galleries are averaged over all subsets of the largest.",
             )
         ],
     )

@@ -45,15 +45,13 @@ def _diagram(distances: Distances, model: DistanceModel) -> Chart:
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=BASELINE, lw=0.8)
         axes.scatter(said, right, s=4 + 200 * weights, color=SAME, lw=0)
-        axes.set(
-            xlim=(-0.05, 1.05), ylim=(-0.05, 1.05), xlabel="probability that is said", ylabel="share of one entity"
-        )
+        axes.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.05), xlabel="predicted probability", ylabel="share of one entity")
 
     return Chart(
         chart(draw),
         f"Reliability diagram, in {BINS} intervals of probability; the table has calibration errors.",
         "Probability that a pair is of one entity, from validation data, against the share of unseen pairs that are; "
-        "larger points stand for more pairs. Pairs of one entity weigh as much as all others.",
+        "larger points are more pairs. Same and different pairs have equal weight.",
     )
 
 
@@ -66,7 +64,7 @@ def _scores(context: Context, evidence: Evidence) -> Iterator[Block]:
     found = measure_reliability(context.calibration, queries, gallery)
     if found is None:
         return
-    heads = ["of", "calibration error", "by chance", "Brier", "a constant gets", "log loss", "a constant gets"]
+    heads = ["of", "calibration error", "by chance", "Brier", "constant", "log loss", "constant"]
     rows = [_row("pairs, half the same", found.pairs), _row(f"nearest of {found.among:,}", found.nearest)]
     fold = " of the first fold" if len(evidence.divisions) > 1 else ""
     caption = (
@@ -85,6 +83,6 @@ def _matching(found: Reliability) -> str:
     matching = found.matching
     return (
         f"The threshold for 1% false matches among {found.among:,} finds {share(matching.found)} of the partners, and "
-        f"marks {share(matching.false_matches)} of the rows without one, where about {share(matching.stated)} (at most "
-        f"{share(matching.at_most)}, 95% sure) was expected."
+        f"wrongly matches {share(matching.false_matches)} of the rows without one (expected: about "
+        f"{share(matching.stated)}, at most {share(matching.at_most)}, 95% sure)."
     )

@@ -40,7 +40,9 @@ def suspects(context: Context) -> Section | None:
     columns, trained = dict(COLUMNS), ""
     if not context.run.experiment.holds_out:
         del columns["split"]
-        trained = " Here the run itself is asked, which was trained on all of them; pictures show models that were not."
+        trained = (
+            " These come from the final run, which was trained on all of them; pictures show models that were not."
+        )
     try:
         content = read_inside(context.run.directory.path, SUSPECTS, most=MOST_BYTES)
         table = pd.read_csv(io.BytesIO(content), nrows=SHOWN, dtype={"entity": str, "nearest": str})
@@ -53,8 +55,8 @@ def suspects(context: Context) -> Section | None:
         "Suspects",
         [
             Text(
-                f"{count:,}{share} samples do not fit their entity: they are far from its others, and nearer to "
-                "another one. Wrong labels look like that, and rare distortions too." + trained
+                f"{count:,}{share} samples do not fit their entity: they are far from its other samples, and nearer to "
+                "another entity. Wrong labels and rare distortions look like this." + trained
             ),
             Table(
                 f"The most suspicious {len(rows)}, from {SUSPECTS}", list(columns.values()), rows.to_numpy().tolist()

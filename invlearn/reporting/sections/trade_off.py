@@ -33,13 +33,9 @@ def trade_off(context: Context) -> Section | None:
     evidence = context.evidence
     if evidence is None or not len(evidence.distances.same) or not len(evidence.distances.different):
         return None
-    curves = {"this run": (evidence.distances, SAME), "samples as they are": (evidence.raw_distances, BASELINE)}
+    curves = {"this run": (evidence.distances, SAME), "raw samples": (evidence.raw_distances, BASELINE)}
     error = equal_error(evidence.distances)
-    end = (
-        "This run makes no error on these pairs."
-        if not error
-        else "A curve that ends early makes no more errors there."
-    )
+    end = "This run makes no error on these pairs." if not error else "A curve ends where there are no more errors."
     at = rates(evidence.distances, np.array([0.01]))[0]
     floor = share(1 / len(evidence.distances.different))
     return Section(

@@ -23,12 +23,12 @@ def training(context: Context) -> Section | None:
     for axes in figure.axes:
         axes.set_title("")
     if len(figure.axes) > 1:
-        label = "Spectrum of the closed form: share of variance within entities of each direction; and what was tried."
+        label = "Spectrum of the closed form: share of variance within entities, and scores of the tried settings."
         caption = (
             "Above: the share of variance that lies within entities, for each direction in code space. "
-            "Below: the validation score of what was tried."
+            "Below: the validation score of each setting that was tried."
         )
     else:
         label = "Validation errors against the epoch."
-        caption = "Validation errors while it was trained."
+        caption = "Validation errors during training."
     return Section("Training", [Chart(in_svg(figure), label, caption)])

@@ -23,7 +23,7 @@ def usage(context: Context) -> Section | None:
     return Section(
         "How to use it",
         [
-            Text("Codes of new samples, partners in another file, an encoder that needs no invlearn:"),
+            Text("Codes of new samples, partners in another file, an encoder that works without invlearn:"),
             Code("\n".join(commands)),
             Text("The same from Python, where x is an array of samples, one in each row:"),
             Code(program),
