@@ -15,6 +15,7 @@ __all__ = [
     "growth_table",
     "paths_table",
     "recipe_table",
+    "whole_table",
     "scaling_table",
     "stages_table",
     "steps_table",
@@ -53,6 +54,22 @@ def recipe_table(recipe: pd.DataFrame) -> str:
         for row in recipe.to_dict("records")
     ]
     return markdown(["from start to end", "invlearn", "Lightning", "ratio"], rows)
+
+
+def whole_table(whole: pd.DataFrame) -> str:
+    """Seconds of whole trainings, and how many times as long JAX takes."""
+    rows = [
+        [
+            row["case"],
+            f"{row['invlearn']:.3g} s",
+            f"{row['jax']:.3g} s",
+            f"{row['ratio']:.2f}x",
+            f"{row['jax_compiled']:.3g} s",
+            f"{row['ratio_compiled']:.2f}x",
+        ]
+        for row in whole.to_dict("records")
+    ]
+    return markdown(["20 epochs", "invlearn", "JAX", "ratio", "JAX, compiled before", "ratio"], rows)
 
 
 def scaling_table(scaling: pd.DataFrame) -> str:
@@ -147,6 +164,7 @@ if __name__ == "__main__":
     for name, table in (
         ("steps", steps_table),
         ("recipe", recipe_table),
+        ("whole", whole_table),
         ("scaling", scaling_table),
         ("paths", paths_table),
         ("closed_form", closed_form_table),
