@@ -1,4 +1,4 @@
-"""Learn invariances from pairs of samples: ``train``, ``load_run``, ``audit``, ``report``; ``read_results`` of many.
+"""Learn invariances from pairs of samples: ``train``, ``load_run``, ``audit``, ``report`` and ``read_results``.
 
 These names are loaded on first use, so that ``import invlearn`` stays light.
 """

@@ -1,4 +1,4 @@
-"""The invariant encoder: from a sample as it comes to the two parts of its code, and back."""
+"""The invariant encoder: from a raw sample to the two parts of its code, and back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["InvariantEncoder", "Scaler"]
 
 BLOCK = 2_048
-"""Rows that go through a network at a time: their activations stay in a core's cache, which makes it twice as fast."""
+"""Rows per call of the network: their activations stay in a core's cache, which makes it twice as fast."""
 
 
 class Scaler(nn.Module):
@@ -43,11 +43,11 @@ class Scaler(nn.Module):
         return (x.double() - self.offset) / self.factor
 
     def undo(self, x: Tensor) -> Tensor:
-        """Bring scaled samples ``(*, d)`` back to where they were."""
+        """Undo the scaling of samples ``(*, d)``."""
         return x.double() * self.factor + self.offset
 
     def extra_repr(self) -> str:
-        """What it does, where that is two numbers."""
+        """Offset and factor, if each is a single number."""
         if self.offset.ndim or self.factor.ndim:
             return "for each feature its own"
         return f"offset={self.offset.item():.4g}, factor={self.factor.item():.4g}"
@@ -66,23 +66,23 @@ class InfiniteCodeError(ValueError):
 
 
 class InvariantEncoder(nn.Module):
-    r"""A scaler, what fills gaps, a network, and the split of its code.
+    r"""A scaler, a module that fills gaps, a network, and the split of its code.
 
     .. math:: z = f((x - o) / s), \quad z_{inv} = (z_1, \ldots, z_I), \quad z_{var} = (z_{I+1}, \ldots, z_C)
 
-    It is what training ends with, what a run stores, and what is used after it. A stack of R replicas trains together;
-    ``replica(r)`` is one of them, and only one can ``encode``.
+    Training returns it, a run stores it, and everything that encodes uses it. A stack of R replicas trains together;
+    ``replica(r)`` selects one, and only a single replica can ``encode``.
 
     Args:
         network: The auto-encoder, a stack.
         dim: Features d of a sample.
         invariant: Width I of the invariant part of the code.
         code: Width C of the code.
-        scaler: Brings samples to the size that the network was trained on; by default they are left as they are.
-        unit_code: Whether invariant codes are brought to length 1.
-        trained: Which of ``encoder`` and ``decoder`` were trained; the other is not to be used.
+        scaler: Scales samples as in training; by default they are not scaled.
+        unit_code: Whether invariant codes are normalised to length 1.
+        trained: Which of ``encoder`` and ``decoder`` were trained; the other must not be used.
         feature_names: Columns of a data frame that are a sample's features, in their order.
-        gaps: Fills what is missing of scaled samples; by default nothing may be.
+        gaps: Fills missing values of scaled samples; by default missing values are refused.
 
     Example:
         >>> from invlearn.nn import StandardAutoEncoder
@@ -121,12 +121,12 @@ class InvariantEncoder(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Arithmetic of the network."""
+        """Data type of the network."""
         return next(self.network.parameters()).dtype
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device of the network."""
         return next(self.network.parameters()).device
 
     def replica(self, index: int) -> InvariantEncoder:
@@ -169,16 +169,16 @@ class InvariantEncoder(nn.Module):
         """Encode samples ``(n, d)``, without gradients.
 
         Args:
-            x: A tensor or an array; the result is of the same kind. Of a data frame the columns that were trained on
-                are taken, by name, and arrays come out. NaN stands for a missing value.
+            x: A tensor or an array; the result has the same type. From a data frame, the columns of training are
+                taken by name, and arrays are returned. NaN stands for a missing value.
 
         Returns:
             The invariant codes ``(n, I)`` and the variant codes ``(n, C - I)``.
 
         Raises:
-            ValueError: ``x`` has another shape, holds what is no finite number and cannot be filled, the encoder was
+            ValueError: ``x`` has another shape or values that are not finite and cannot be filled, the encoder was
                 not trained, or this is a stack of several.
-            InfiniteCodeError: A sample is so large, or the parameters are, that its code is not finite.
+            InfiniteCodeError: A sample or the parameters are so large that a code is not finite.
         """
         if "encoder" not in self.trained:
             raise ValueError("cannot encode: the encoder was not trained")
@@ -201,7 +201,7 @@ class InvariantEncoder(nn.Module):
         """Reconstruct samples ``(n, d)`` from both parts of their codes, as ``encode`` returns them.
 
         Raises:
-            ValueError: The parts together have another shape, or the decoder was not trained.
+            ValueError: The joined parts have another shape, or the decoder was not trained.
         """
         if "decoder" not in self.trained:
             raise ValueError("cannot decode: the decoder was not trained")
@@ -243,7 +243,7 @@ class InvariantEncoder(nn.Module):
 def _in_blocks(
     function: Callable[[Tensor], tuple[Tensor, ...]], values: Any, width: int, device: torch.device
 ) -> tuple[Any, ...]:
-    """Apply a function of rows block by block, to an array or a tensor; results are of the same kind."""
+    """Apply a function of rows block by block, to an array or a tensor; results have the same type."""
     tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
     if tensor.ndim != 2 or tensor.shape[1] != width:
         raise ValueError(f"expected an array of shape (n, {width}), got {tuple(tensor.shape)}")

@@ -40,48 +40,48 @@ except ImportError as error:
 __all__ = ["InvariantEncoder"]
 
 PAIRS_PER_SAMPLE = 100
-"""Pairs of an epoch for each sample; with fewer than 200 samples an epoch is shorter than usual."""
+"""Pairs per sample in an epoch; with fewer than 200 samples an epoch is shorter than usual."""
 
 INPUT: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": "allow-nan"}
-"""What samples are checked for."""
+"""How samples are validated."""
 
 FEW_HELD_OUT = "fit held out too few entities; use a larger validation_fraction, or more entities"
 """Why there may be no calibration."""
 
 OF_FILES = defaults_of(EntityFile)
-"""Defaults of ``dataset=entities``; sizes are at most those."""
+"""Defaults of ``dataset=entities``; its sizes are upper limits here."""
 
 
 class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Learn a code that is equal for samples of one entity and different for those of others.
+    """Learn a code that is equal for samples of one entity and different for samples of others.
 
     Args:
         model: ``extended`` or ``standard``, which are trained, or ``polynomial``, ``convolution`` or ``fourier``, which
-            are found in closed form and read no ``pairs``, ``epochs`` or ``batch_size``.
-        invariant: Width of the code; ``auto`` is the number of features, and of a closed form what does best on
+            are closed forms and ignore ``pairs``, ``epochs`` and ``batch_size``.
+        invariant: Width of the code; ``auto`` is the number of features, or for a closed form the best width on
             validation entities.
-        distance: How far entities are apart: ``binary``, 1, or ``observed``, the smallest distance between samples of
-            theirs.
-        pairs: ``batch``, all pairs of a batch of entities, or ``drawn``, pair by pair.
-        scaling: ``common``, one offset and one factor for all features; ``per_feature``; ``none``; ``auto``, by whether
-            the features' units are mixed.
+        distance: Distance between entities: ``binary``, 1, or ``observed``, the smallest distance between their
+            samples.
+        pairs: ``batch``, all pairs of a batch of entities, or ``drawn``, single pairs.
+        scaling: ``common``, one offset and one factor for all features; ``per_feature``; ``none``; ``auto`` is
+            ``per_feature`` if the features' units are mixed, else ``common``.
         epochs: Passes over drawn pairs, at least 1.
-        batch_size: Pairs of a step, or entities for ``pairs="batch"``; ``auto`` is 128, or 16.
-        validation_fraction: Share of the entities that choose the best epoch, 0 to 1; with too few entities for that,
-            all of them are trained on and choose.
-        settings: Other keys of a run's config, as in ``{"model.depth": 3, "optimizer": "sgd"}``; they win over the
-            arguments here. Those of ``dataset`` are for files.
+        batch_size: Pairs per step, or entities for ``pairs="batch"``; ``auto`` is 128, or 16.
+        validation_fraction: Share of the entities held out to choose the best epoch, from 0 to below 1; with too few
+            entities to hold out, all of them are used for both training and validation.
+        settings: Other keys of a run's config, as in ``{"model.depth": 3, "optimizer": "sgd"}``; they override the
+            arguments here. Keys of ``dataset`` are for files only.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
-        random_state: What weights, splits and pairs are drawn from.
+        random_state: Seed of weights, splits and pairs.
 
     Attributes:
-        encoder_: The ``invlearn.encoder.InvariantEncoder`` that was trained, in double precision on the CPU.
-        calibration_: What code distances say, from the entities that ``validation_fraction`` holds out: thresholds, and
-            a model of probabilities. None where these are too few.
+        encoder_: The trained ``invlearn.encoder.InvariantEncoder``, in double precision on the CPU.
+        calibration_: Thresholds and a model of probabilities, from the entities that ``validation_fraction`` holds out.
+            None if these are too few.
         model_: Its network, a stack of one.
-        scale_: How samples are scaled.
+        scale_: The scaling of samples.
         n_features_in_: Features d.
-        n_iter_: The epoch, or the candidate, that was best.
+        n_iter_: The best epoch or, for a closed form, the best candidate.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -132,7 +132,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         NaN stands for a missing value, which is filled from the other features of its sample, here and in use.
 
         Raises:
-            ValueError: A setting or the data are wrong, or there is one entity only.
+            ValueError: A setting or the data are invalid, or there is only one entity.
         """
         X, y = validate_data(self, X, y, **INPUT, ensure_min_samples=2)
         try:
@@ -188,7 +188,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def score(self, X: Any, y: Any) -> float:
         """Share of samples ``(n, d)`` whose nearest other sample, by code, is of the same entity, 0 to 1.
 
-        Samples that are alone of their entity, ``y`` of shape ``(n,)``, are not counted; with none left it is 0.
+        The entities are ``y``, ``(n,)``. Entities with a single sample are not counted; if none is left, it is 0.
         """
         check_is_fitted(self)
         X, y = validate_data(self, X, y, **INPUT, reset=False)
@@ -206,8 +206,8 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Args:
             X: One sample of each pair, ``(n, d)``.
             X_prime: The other, ``(n, d)``.
-            prior: Share of the pairs that are of one entity, above 0 and below 1; None estimates it from their
-                distances.
+            prior: Share of the pairs that are of one entity, above 0 and below 1; by default it is estimated from
+                their distances.
 
         Raises:
             ValueError: The shapes differ, the prior is out of range, or fit held out too few entities.
@@ -232,10 +232,10 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             method: ``average`` linkage of linked samples, or ``single``.
 
         Returns:
-            The number of the cluster of each, from 0 in the order of their first samples, ``(n,)``.
+            Cluster numbers ``(n,)``, from 0 in the order of their first samples.
 
         Raises:
-            ValueError: There is one sample, a setting is out of range, or fit held out too few entities.
+            ValueError: There is only one sample, a setting is out of range, or fit held out too few entities.
         """
         calibration = self._calibrated()
         if method not in get_args(Linkage):
@@ -298,7 +298,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return {"dataset": {}} | {str(key): value for key, value in plain.items()}
 
     def _training_settings(self, loss: str) -> dict[str, Any]:
-        """What the arguments say of a network that is trained."""
+        """The arguments as keys of a trained network's config."""
         return {
             "loss.invariant": self.invariant,
             **({"loss.pairs": self.pairs} if loss == "pairwise" else {}),
@@ -311,7 +311,7 @@ def _group(group: str, option: str) -> dict[str, Any]:
     """A config group's option.
 
     Raises:
-        ValueError: There is none of this name.
+        ValueError: There is no option of this name.
     """
     file = conf_dir() / group / f"{option}.yaml"
     if not file.is_file():
@@ -321,7 +321,7 @@ def _group(group: str, option: str) -> dict[str, Any]:
 
 
 def _trained(experiment: Experiment) -> tuple[Encoder, int, Calibration | None]:
-    """The encoder at its best epoch, in double precision on the CPU, that epoch, and what its distances say.
+    """The encoder at its best epoch, in double precision on the CPU, that epoch, and its calibration.
 
     Raises:
         UserError: The loss was not finite.
@@ -334,7 +334,7 @@ def _trained(experiment: Experiment) -> tuple[Encoder, int, Calibration | None]:
 
 
 def _calibrate(experiment: Experiment, encoder: Encoder) -> Calibration | None:
-    """What code distances say, by entities that were not trained on."""
+    """Calibrate code distances on held-out entities."""
     dataset = experiment.data.dataset
     assert isinstance(dataset, EntitySamples)
     held_out = dataset.splits["valid"]

@@ -1,4 +1,4 @@
-"""Encoders in closed form: what varies between entities and not within them, by linear algebra."""
+"""Encoders in closed form: features that vary between entities but not within them, by linear algebra."""
 
 from invlearn.closed_form.candidates import ROWS_PER_FEATURE, Candidate, lifts_of
 from invlearn.closed_form.convolution import Convolution

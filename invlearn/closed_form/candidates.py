@@ -1,4 +1,4 @@
-"""What is tried: lifts, ridges, widths and normalisations, and how dear each lift is."""
+"""Candidates: lifts, ridges, widths and normalisations, and the cost of each lift."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many wrong labels: leaving out a fixed share of the samples again and again tells right from wrong.
+"""Find many wrong labels, by repeatedly leaving out a fixed share of the samples.
 
 Reference:
     Rousseeuw and Van Driessen, "A fast algorithm for the minimum covariance determinant estimator" (1999).
@@ -54,16 +54,16 @@ NEAR = 0.005
 def concentrated(
     settings: ClosedForm, solved: Solved, observed: Observed, search: Search, scorer: Scorer, *, rounds: int
 ) -> Solved:
-    """Where many labels are wrong, find which, in training samples and in validation pairs.
+    """If many labels are wrong, find them in training samples and in validation pairs.
 
-    A first fit to many wrong labels tells right from wrong too badly for ``agreeing`` to find any, and wrong labels of
-    validation pairs drown the differences between candidates. Steps start from each normalisation. The last codes of
-    all starts vote on samples and pairs, and the best on the pairs that are left is taken. It leaves no trace where
-    hardly any samples disagree, as where there is noise alone, or where the first fit is better on those pairs, or
-    clearly better on all.
+    With many wrong labels, a first fit is too inaccurate for ``agreeing`` to find any, and wrong labels of
+    validation pairs hide the differences between candidates. Steps start from each normalisation. The last codes of
+    all starts vote on samples and pairs, and the best code on the remaining pairs is taken. The first fit is kept if
+    hardly any samples disagree (as with noise alone), if it is better on the remaining pairs, or if it is clearly
+    better on all pairs.
 
     Args:
-        settings: What is given.
+        settings: The settings.
         solved: The best so far.
         observed: The training samples.
         search: Solves candidates anew.

@@ -31,11 +31,11 @@ SOFTNESS = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Convolution(ClosedForm):
-    """Shares of a series that random kernels respond to; blind to where in the series, told apart by entities.
+    """Shares of a series that random kernels respond to, regardless of the position in the series.
 
     Args:
         degree: Largest degree of a monomial of the features, 1 to 3.
-        kernels: How many there are, at least 1; each gives four features.
+        kernels: Number of kernels, at least 1; each gives four features.
         channels: Series that a sample consists of, one after the other, at least 1.
 
     Reference:

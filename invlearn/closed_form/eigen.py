@@ -1,4 +1,4 @@
-"""The generalised eigenproblem: directions that vary between entities and hardly within them."""
+"""The generalised eigenproblem: directions that vary between entities but hardly within them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From observed samples to a network: candidates are solved, and validation pairs choose."""
+"""Fit closed forms: solve candidates, and choose one on validation pairs."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ WIDTHS = 4
 
 
 def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> Solved:
-    """Solve candidates, and choose the best by validation pairs; of those about as good, the smallest lift.
+    """Solve candidates, and choose the best on validation pairs; among nearly equal ones, the smallest lift.
 
     Args:
-        settings: What is given, and what is to be found.
+        settings: The settings; those that are ``auto`` are chosen.
         observed: The training samples.
         valid: Validation pairs.
-        seed: Of random draws.
+        seed: Seed of random draws.
 
     Raises:
         UserError: Nothing varies between entities.
@@ -83,7 +83,7 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
     if solved is None:
         raise UserError("model: no feature varies between entities, so the entities cannot be told apart")
     rounds = settings.refit
-    if rounds == "auto":  # where labels are wrong, validation pairs are told apart badly
+    if rounds == "auto":  # wrong labels give validation pairs a bad score
         rounds = 0 if solved.best.valid_loss <= scorer.little else REFITS
     again = partial(search, seed=seed)
     solved = refitted(settings, solved, observed, again, scorer, rounds=rounds)
@@ -91,14 +91,14 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
 
 
 def solve_like(settings: ClosedForm, choice: Chosen, observed: Observed, valid: Pairs, seed: int) -> Solved | None:
-    """Solve one candidate alone; None if nothing varies between entities.
+    """Solve a single candidate; None if nothing varies between entities.
 
     Args:
-        settings: What is given.
+        settings: The settings.
         choice: The candidate.
         observed: The training samples.
-        valid: Pairs that say how far apart different entities are.
-        seed: Of random draws.
+        valid: Pairs that give distances of different entities.
+        seed: Seed of random draws.
     """
     scorer = Scorer(valid, given=is_given(settings, observed))
     chosen = choice.candidate
@@ -118,10 +118,10 @@ def solve_like(settings: ClosedForm, choice: Chosen, observed: Observed, valid: 
 
 
 def search(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:
-    """The best of all candidates, of those about as good the smallest; None if nothing varies between entities.
+    """The best of all candidates, the smallest among nearly equal ones; None if nothing varies between entities.
 
     Args:
-        settings: What is given, and what is to be found.
+        settings: The settings; those that are ``auto`` are chosen.
         observed: The training samples.
         scorer: Compares candidates.
         seed: Of random draws.

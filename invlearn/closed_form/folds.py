@@ -1,4 +1,4 @@
-"""A fit to all entities: settings are chosen on folds, and nothing has to be held out of the fit itself."""
+"""A fit to all entities: settings are chosen on folds, so the final fit holds out nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPLITS: tuple[Split, Split] = ("train", "valid")
 
 
 class Fold(NamedTuple):
-    """A part of the data to learn from, and another to choose on."""
+    """A part of the data to fit, and another to choose settings on."""
 
     observed: Observed
     """Samples of the entities that it is fitted to."""
@@ -61,10 +61,10 @@ def fit_to_all(settings: ClosedForm, observed: Observed, folds: Sequence[Fold], 
     Codes are scaled as those of the folds are on entities that they have not seen.
 
     Args:
-        settings: What is given, and what is to be found.
+        settings: The settings; those that are ``auto`` are chosen.
         observed: All samples.
         folds: Parts of them.
-        seed: Of random draws.
+        seed: Seed of random draws.
 
     Raises:
         UserError: Nothing varies between entities.

@@ -1,4 +1,4 @@
-"""Random Fourier features, for distortions that are small and not linear."""
+"""Random Fourier features, for small nonlinear distortions."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ COMPARED = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class Fourier(ClosedForm):
-    """Random waves over the samples: a code that is smooth, and otherwise of any shape.
+    """Random waves over the samples: any smooth code.
 
     Args:
         degree: Largest degree of a monomial of the features, 1 to 3.
-        features: How many waves there are, at least 1.
-        width: σ, the distance over which a code may change, in units of the scaled samples, above 0.
+        features: Number of waves, at least 1.
+        width: σ, the length scale on which a code may change, in units of the scaled samples, above 0.
 
     Reference:
         Rahimi and Recht, "Random features for large-scale kernel machines" (2007).

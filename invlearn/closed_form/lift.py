@@ -1,4 +1,4 @@
-"""Lifts: what samples are turned into before a linear map makes a code of them."""
+"""Lifts: nonlinear features of samples, which a linear map turns into a code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network that a closed form ends in: normalise, lift, and a linear map."""
+"""The network of a closed form: normalise, lift, and a linear map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a closed form learns from: samples with their entities, each counted once."""
+"""Training data of a closed form: samples with their entities, each counted once."""
 
 from __future__ import annotations
 

@@ -18,25 +18,25 @@ FEW = 64
 """Features of a sample up to which all are used by default."""
 
 COUNTS = (32, 128, 512)
-"""How many are chosen, of at least four times as many."""
+"""Numbers of features to choose, from at least four times as many."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Polynomial(ClosedForm):
-    """Polynomials of a sample: complete for distortions that act linearly, as shifts, rotations and permutations do.
+    """Polynomials of a sample: complete for distortions that act linearly, such as shifts, rotations and permutations.
 
-    Where the true distances of different entities are given, lengths in the subspaces that the distortion keeps are
+    If the true distances of different entities are given, lengths in the subspaces that the distortion keeps are
     fitted to them too.
 
     Args:
-        complete: Whether to tell everything apart that no distortion makes equal, mirror images among it. That takes
-            degree 3, and distances of different entities are not met then.
-        select: How many features of a sample are looked at, at least 1: those of the largest variance between entities
-            for that within them. ``auto`` tries 32, 128, 512 and all of more than 64.
-        degree: As in ``ClosedForm``, and so are the others.
+        complete: Whether to separate all samples that no distortion makes equal, including mirror images. This needs
+            degree 3, and does not fit distances of different entities.
+        select: Number of features of a sample to use, at least 1: those with the largest variance between entities
+            relative to within. ``auto`` tries 32, 128, 512 and all if there are more than 64.
+        degree: As in ``ClosedForm``, like the other arguments.
 
     Raises:
-        ValueError: A setting is out of range, or a complete code is asked for of another degree or some features.
+        ValueError: A setting is out of range, or ``complete`` is combined with another degree or with ``select``.
     """
 
     complete: bool = False

@@ -1,4 +1,4 @@
-"""Fitting again without the samples that do not agree with the others of their entity, as those with a wrong label."""
+"""Refit without the samples that do not agree with their entity, such as those with a wrong label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How candidates are compared: how well their code distances tell the same from different, or meet given ones."""
+"""Scores of candidates: how well code distances separate same and different pairs, or match given distances."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ FLOOR = 1e-24
 def log_loss(squared: Tensor, same: Tensor) -> Tensor:
     """Mean log loss, in bits, of a logistic fit on the logarithms of code distances; same and different weigh alike.
 
-    1 is a coin, 0 a perfect separation. Targets are smoothed by one pair each, as in Platt scaling, so that such a
-    one has a fit, and what the smoothing costs is subtracted.
+    1 is a coin toss, 0 a perfect separation. Targets are smoothed by one pair each, as in Platt scaling, so that the
+    fit exists even for a perfect separation; the cost of the smoothing is subtracted.
 
     Args:
         squared: Squared code distances of C candidates, ``(C, N)``.

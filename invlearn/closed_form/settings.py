@@ -1,4 +1,4 @@
-"""What a user may set of a closed form, and what its features are."""
+"""Settings of a closed form, and the base class of its features."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ Normalization = Literal["none", "sphere", "standardise"]
 
 @dataclass(frozen=True, kw_only=True)
 class ClosedForm(ABC):
-    r"""Polynomials of features that vary between entities and hardly within them, found by one eigenproblem.
+    r"""Polynomials of features that vary between entities but hardly within them, found by one eigenproblem.
 
     .. math:: z = W φ(P (f(x) - μ)), \quad S_w v = μ S_t v
 
     with f the features of a sample, P their principal components, φ all monomials up to ``degree``, S_w their
     covariance within entities and S_t that of all samples. Each ``auto`` is chosen on validation pairs.
 
-    Whoever adds features writes a subclass, and a module ``(R, B, d)`` to ``(R, B, D)`` whose parameters are stacks.
+    To add features, write a subclass, and a module ``(R, B, d)`` to ``(R, B, D)`` whose parameters are stacks.
 
     Args:
         degree: Largest degree of a monomial, 1 to 3.
         components: Width k of the code, at least 1.
-        ridge: ρ, the share of the mean variance within entities that every direction gets in addition, at least 0.
-        rank: Principal components r that features are projected onto, at least 1.
-        normalize: What is removed of each sample: nothing, its length (``sphere``), or its mean and its length
+        ridge: ρ, added to the variance of every direction, as a share of the mean variance within entities; at least 0.
+        rank: Number r of principal components to project features onto, at least 1.
+        normalize: What to normalise in each sample: ``none``, its length (``sphere``), or its mean and its length
             (``standardise``).
-        refit: How often at most samples that do not agree with their entity are left out, as those with a wrong label;
-            each time only if validation pairs gain. Above 0, many wrong labels are looked for as well. ``auto`` is 8,
-            or 0 where validation pairs leave nothing to gain.
+        refit: Maximal number of refits without the samples that do not agree with their entity, such as those with a
+            wrong label; each refit must improve the validation score. Above 0, many wrong labels are searched for as
+            well. ``auto`` is 8, or 0 if the validation score cannot improve.
 
     Raises:
         ValueError: A setting is out of range.
@@ -61,7 +61,7 @@ class ClosedForm(ABC):
                 raise ValueError(f"{name} must be at least {least}, got {value}")
 
     def check(self, dim: int) -> None:  # noqa: B027 - most take samples of any width
-        """Refuse samples of d features from which these cannot be made.
+        """Refuse samples of d features that are unsuitable.
 
         Raises:
             ValueError: It says why.
@@ -73,12 +73,12 @@ class ClosedForm(ABC):
 
     @abstractmethod
     def draw(self, x: Tensor, entity: Tensor, generator: torch.Generator) -> Iterable[nn.Module]:
-        """Features that are tried, each a stack of one.
+        """Candidate features, each a stack of one.
 
         Args:
             x: Training samples, normalised, ``(n, d)``.
             entity: Number of the entity of each, in ascending order, ``(n,)``.
-            generator: What is random comes from it.
+            generator: Source of randomness.
         """
 
     @abstractmethod

@@ -14,7 +14,7 @@ __all__ = ["Solved"]
 
 @dataclass(frozen=True)
 class Solved:
-    """What one replica found."""
+    """The solution of one replica."""
 
     candidates: list[Candidate]
     """All that were tried."""

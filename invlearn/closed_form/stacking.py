@@ -1,4 +1,4 @@
-"""What replicas found as one stack."""
+"""Stack the solutions of several replicas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a network may start, because the distortion moves nothing out of there: planes."""
+"""Planes that the distortion keeps, as a start for networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What constant predictions have to know of the training data."""
+"""Statistics of the training data for constant predictions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def training_facts(loss: Loss, train: Batch, state: Statistics, draws: Draws) ->
     Args:
         loss: The loss.
         train: Its training examples.
-        state: What it is given at the end of the training.
-        draws: More of the training data, where those are no pairs.
+        state: Its keywords at the end of training.
+        draws: Draws pairs of the training data, if the examples are not pairs.
     """
     facts: Statistics = {}
     if isinstance(train, Targets):

@@ -18,17 +18,17 @@ from invlearn.evaluation.probability import DistanceModel
 __all__ = ["RATES", "Calibration", "Threshold"]
 
 RATES = (0.0, *(digit * 10.0**power for power in range(-6, -1) for digit in (1, 2, 5)), 0.1, 0.2)
-"""False-positive rates for which a threshold is kept, as far as there are pairs enough to tell."""
+"""False-positive rates with a stored threshold, if there are enough pairs."""
 
 FEW = 50
-"""Entities up to which it is told how sure a model is: each fit costs some hundredths of a second."""
+"""Maximal number of entities for intervals of the model: each fit costs some hundredths of a second."""
 
 HALVES = 12
 """Fits to halves of them."""
 
 
 class Threshold(NamedTuple):
-    """A code distance below which two samples count as the same entity, and what it does to pairs."""
+    """A code distance below which two samples count as the same entity, and its error rates."""
 
     distance: float
     """The distance."""
@@ -37,17 +37,17 @@ class Threshold(NamedTuple):
     true_positive_rate: float
     """Share of same pairs that are closer."""
     different_entities: int | None
-    """How many pairs of different entities that rests on; None for a run that is older than this number."""
+    """Number of pairs of different entities it is based on; None for runs of versions without it."""
     model: DistanceModel | None = None
-    """What the shares were computed from; None where validation pairs were counted."""
+    """The model that gave the shares; None if validation pairs were counted."""
 
     def share(self, among: int, *, sure: float = 0.5) -> float:
         """Share of false matches among samples without a partner, each compared with so many others.
 
         Args:
-            among: How many others a sample is compared with.
-            sure: Probability that it is no more; 0.5 is about what to expect. Of a model, by the standard error of the
-                fit; of counted pairs, the upper limit of Clopper and Pearson.
+            among: Number of other samples that a sample is compared with.
+            sure: Probability that the share is at most the returned one; 0.5 gives about the expected share. A model
+                uses the standard error of the fit, counted pairs the upper limit of Clopper and Pearson.
         """
         of_pairs = self.false_positive_rate
         if self.model is not None:
@@ -68,15 +68,15 @@ class Threshold(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """What code distances say, from validation pairs: a model of their distributions, and counts.
+    """Calibration of code distances on validation pairs: a model of their distributions, and counts.
 
     Args:
         rates: Shares of different pairs, 0 to 1, in ascending order; the first is 0.
-        thresholds: For each the largest distance below which no larger share of different pairs is.
-        true_positive_rates: Shares of same pairs below it.
-        different_entities: Pairs of different entities that they rest on; None where that was not stored.
-        model: Distributions of distances; None where there were too few pairs, and in runs that are older than it.
-        halves: The same of random halves of the entities, where these are few: they say how sure the model is.
+        thresholds: For each rate, the largest distance below which the share of different pairs is at most the rate.
+        true_positive_rates: Shares of same pairs below each threshold.
+        different_entities: Number of pairs of different entities; None if it was not stored.
+        model: Distributions of distances; None with too few pairs, and in runs of earlier versions.
+        halves: Models of random halves of the entities, if these are few; their spread is the model's uncertainty.
     """
 
     rates: Sequence[float]
@@ -103,9 +103,9 @@ class Calibration:
         """Calibrate by counting pairs alone.
 
         Args:
-            distances: Their code distances, ``(N,)``.
-            same: Whether each is of one entity, ``(N,)``; there are both kinds.
-            different_entities: How many pairs of different entities there are; their samples may make more pairs.
+            distances: Code distances of the pairs, ``(N,)``.
+            same: Whether each pair is of one entity, ``(N,)``; there are both kinds.
+            different_entities: Number of pairs of different entities; their samples may form more pairs.
 
         Returns:
             None where a distance is not finite.
@@ -121,14 +121,14 @@ class Calibration:
     def threshold(self, rate: float, *, among: int = 1) -> Threshold:
         """The distance below which samples count as the same entity.
 
-        It is never larger than the distance at which a pair is as likely within an entity as between two: beyond it,
-        hardly a partner is found.
+        It is never larger than the distance at which a pair is as likely within an entity as between two: a larger
+        distance finds hardly any more partners.
 
         Args:
             rate: Acceptable share of false matches, above 0 and below 1, when a sample without a partner is compared
-                with ``among`` others. Without a model, and with too few validation pairs to estimate it, the smallest
-                distance between entities is returned, and its ``share`` is larger.
-            among: How many others a sample is compared with, at least 1.
+                with ``among`` others. Without a model, and with too few validation pairs to estimate the rate, the
+                smallest distance between entities is returned, and its ``share`` is larger.
+            among: Number of other samples that a sample is compared with, at least 1.
 
         Raises:
             ValueError: One of them is out of range.
@@ -150,7 +150,7 @@ class Calibration:
         return replace(self, model=None)
 
     def missing(self, rate: float) -> Threshold:
-        """The distance that all but this share of pairs of one entity are within.
+        """The distance that misses this share of the pairs of one entity.
 
         Raises:
             ValueError: The rate is out of range, or there is no model.
@@ -159,12 +159,12 @@ class Calibration:
         return self.at(self._known().recall_distance(1 - rate))
 
     def cheapest(self, cost: float, *, prior: float, among: int = 1) -> Threshold:
-        """The distance of least expected cost: below it a nearest sample is of the same entity with odds of ``cost``.
+        """The distance of least expected cost, where the odds that a nearest sample is of the same entity are ``cost``.
 
         Args:
-            cost: What a false match costs, where missing a true one costs 1; above 0.
+            cost: Cost of a false match if a missed partner costs 1; above 0.
             prior: Probability that a sample has a partner.
-            among: How many others a sample is compared with.
+            among: Number of other samples that a sample is compared with.
 
         Raises:
             ValueError: The cost is out of range, or there is no model.
@@ -175,7 +175,7 @@ class Calibration:
         return self.at(self._known().distance_at(cost / (1 + cost), prior=prior, among=among, nearest=nearest))
 
     def at(self, distance: float) -> Threshold:
-        """What a distance does to pairs, by the model.
+        """A distance as a threshold, with its error rates by the model.
 
         Raises:
             ValueError: There is no model.
@@ -217,10 +217,10 @@ class Calibration:
 
 
 def _halves(pairs: ComparedPairs) -> tuple[DistanceModel, ...]:
-    """Fits to random halves of the entities; none where entities are many, or pairs are given without them.
+    """Fits to random halves of the entities; none if there are many entities, or only pairs.
 
-    Between halves estimates vary as between data of this size: half of the entities double the variance, of which the
-    other half is shared.
+    Estimates vary between halves as between datasets of the full size: half of the entities double the variance, but
+    half of it is shared.
     """
     size = int(pairs.entities.max()) + 1
     if size > FEW or (pairs.entities[0] != pairs.entities[1])[pairs.same].any():

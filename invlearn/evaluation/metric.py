@@ -1,4 +1,4 @@
-"""What a metric is: a name, how it is computed, and how it is read."""
+"""The declaration of a metric: its name, computation and display."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["Metric"]
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One number of each replica on held-out data.
+    """One number per replica on held-out data.
 
     A new metric is a module of ``invlearn.evaluation.metrics`` with a list ``METRICS``.
 
     Args:
         name: Its key in run.json.
-        compute: From what was measured to ``(R,)`` or ``(1,)``; NaN where it is 0/0 or has nothing to measure.
-        needs: What must be available, else the metric is null: ``encoder``, ``decoder`` (they were trained),
+        compute: From measurements to ``(R,)`` or ``(1,)``; NaN for 0/0 or without data to measure.
+        needs: Requirements, without which the metric is null: ``encoder``, ``decoder`` (they were trained),
             ``pairs``, ``gallery`` (every dataset has them, for a trained encoder), ``targets`` (codes known in
             advance), ``block:NAME`` of those codes, ``term:NAME`` of the loss, ``state:NAME`` of ``Loss.at``.
-        baseline: What the best constant prediction gets, ``(R,)`` or ``(1,)``, where that says something.
-        facts: Of the training data, that the baseline needs.
+        baseline: The value of the best constant prediction, ``(R,)`` or ``(1,)``, if that is meaningful.
+        facts: Statistics of the training data that the baseline needs.
         better: Whether less or more is better.
-        digits: How many are printed.
-        every_epoch: Whether it is followed during training, on the examples that the loss is validated on.
+        digits: Number of printed digits.
+        every_epoch: Whether it is computed after every epoch, on the examples that the loss is validated on.
         shown: Whether the table at the end of a run has a line for it.
     """
 

@@ -21,7 +21,7 @@ GRID = 1_024
 """Distances at which the ratio of densities is tabulated."""
 
 FLOOR = 1e-5
-"""Least distance, relative to the median of different entities: nearer ones are equal but for rounding."""
+"""Least distance, relative to the median of different entities: closer samples are equal up to rounding."""
 
 SURE = 30.0
 """Log odds beyond which nothing is more certain."""
@@ -29,7 +29,7 @@ SURE = 30.0
 
 @dataclass(frozen=True)
 class DistanceModel:
-    """Distributions of code distances, and what follows from them for a pair.
+    """Distributions of code distances, and the resulting probabilities of pairs.
 
     Args:
         same: Within entities.
@@ -45,8 +45,8 @@ class DistanceModel:
     def fit(cls, pairs: ComparedPairs) -> DistanceModel | None:
         """Fit both distributions.
 
-        Some pairs of one entity may be as far apart as strangers, and some pairs of different entities as near as those
-        of one. If there are both, labels are wrong, and both are left out. Otherwise all pairs count as labelled.
+        Some pairs of one entity may be as far apart as strangers, and some pairs of different entities as close as
+        those of one. If there are both, labels are wrong, and both are left out. Otherwise all pairs count as labelled.
 
         Args:
             pairs: Held-out pairs of both kinds.
@@ -82,7 +82,7 @@ class DistanceModel:
         return (1 - self.outliers) * self.same.cdf(d) + self.outliers * self.different.cdf(d)
 
     def log_ratio(self, distance: ArrayLike) -> Array:
-        """Logarithm of how much likelier a distance is within an entity than between two; it never rises with it."""
+        """Log likelihood ratio of a distance, within an entity to between two; it never increases with the distance."""
         grid, ratio = self._table
         return np.interp(np.log(np.maximum(distance, self.floor)), grid, ratio)
 
@@ -108,12 +108,12 @@ class DistanceModel:
 
         .. math:: \text{odds} = \frac{π\, s(d)\, (1 + N F(d)/ν)}{N f(d)\, (1 - π\, S(d))}
 
-        since all others are further away, the partner among them if there is one. ν is how unequal samples are.
+        because all others are further away, including the partner if it is another sample. ν is the ``dispersion``.
 
         Args:
-            distance: Of their codes.
-            prior: π: probability that a sample has a partner among those it is compared with, above 0 and below 1.
-            among: N: how many these are.
+            distance: Distance of their codes.
+            prior: π, the probability that a sample has a partner among the N samples, above 0 and below 1.
+            among: N, the number of samples that a sample is compared with.
             nearest: Whether the distance is that of the nearest of them.
         """
         odds = self.log_ratio(distance) + np.log(prior) - np.log(among)
@@ -150,10 +150,10 @@ class DistanceModel:
         return min(max(prior, 1 / (n + 2)), 1 - 1 / (n + 2))
 
     def expected(self, distance: float, *, prior: float, among: int = 1) -> tuple[float, float]:
-        """What comes of taking the nearest of ``among`` for a partner where it is closer than a distance.
+        """Expected recall and precision of matching the nearest of ``among`` if it is closer than a distance.
 
         Returns:
-            Share of the partners that are found (recall), and share of those taken that are right (precision).
+            Share of the partners that are found (recall), and share of the matches that are right (precision).
         """
         grid = np.exp(np.linspace(np.log(self.floor), np.log(max(distance, self.floor)), GRID))
         beaten = self.different.any_closer(self.different.cdf(grid), among)
@@ -172,7 +172,7 @@ class DistanceModel:
         return float(grid[enough][-1]) if enough.any() else 0.0
 
     def recall_distance(self, recall: float) -> float:
-        """The distance below which such a share of pairs of one entity is."""
+        """The distance below which this share of the pairs of one entity lies."""
         grid = np.exp(self._table[0])
         return float(np.interp(recall, self.recall(grid), grid))
 

@@ -1,4 +1,4 @@
-"""How well probabilities and stated rates hold on entities that were not seen."""
+"""How well probabilities and stated rates hold on unseen entities."""
 
 from __future__ import annotations
 
@@ -27,16 +27,15 @@ FEWEST = 8
 
 @dataclass(frozen=True)
 class Scores:
-    """Of probabilities, beside those of a constant: the share that is true.
+    """Scores of probabilities, and of the constant probability that is the true share.
 
     Args:
-        calibration_error: Mean difference of probability and share over 15 intervals, as heavy as they are full
-            (expected calibration error).
-        chance: What right probabilities would get with as many samples, on average.
-        brier: Mean squared error.
-        log_loss: In nats.
-        constant_brier: Of the constant.
-        constant_log_loss: Of the constant.
+        calibration_error: Expected calibration error over 15 bins.
+        chance: Mean calibration error of exact probabilities with as many samples.
+        brier: Brier score.
+        log_loss: Log loss in nats.
+        constant_brier: Brier score of the constant.
+        constant_log_loss: Log loss of the constant.
     """
 
     calibration_error: float
@@ -70,12 +69,12 @@ class Scores:
 
 @dataclass(frozen=True)
 class Matching:
-    """What the threshold for a false-match rate of 1% does.
+    """Results of the threshold for a false-match rate of 1%.
 
     Args:
-        found: Share of the partners that are nearest and within it.
-        false_matches: Share of the rows without a partner whose nearest is within it.
-        stated: The latter by the model.
+        found: Share of the partners that are nearest and within the threshold.
+        false_matches: Share of the rows without a partner whose nearest is within the threshold.
+        stated: The expected share of false matches, by the model.
         at_most: Its upper limit, 95%.
     """
 
@@ -87,14 +86,14 @@ class Matching:
 
 @dataclass(frozen=True)
 class Reliability:
-    """What was measured on unseen entities, half of which have no partner.
+    """Measurements on unseen entities, half of which have no partner.
 
     Args:
-        pairs: Probabilities of pairs, as many the same as different, at the prior 1/2.
-        nearest: Probabilities of the nearest, at the estimated prior.
+        pairs: Scores of pairs, half of them the same, at the prior 1/2.
+        nearest: Scores of nearest rows, at the estimated prior.
         matching: Matches at 1%.
-        among: How many each was compared with.
-        prior: The estimate; 1/2 is right.
+        among: Number of rows that each was compared with.
+        prior: The estimated prior; the true one is 1/2.
     """
 
     pairs: Scores

@@ -29,19 +29,19 @@ SURE = 0.95
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be said of a code.
+    """A comparison of a code with simple methods.
 
     Args:
-        kind: ``few``: too few entities to tell; ``chance``: no better than guessing, so that nothing was learned;
+        kind: ``few``: too few entities for a verdict; ``chance``: no better than guessing, so that nothing was learned;
             ``raw``: no better than raw samples; ``worse``, ``equal`` or ``better`` than the best simple method.
-        recall: Its recall at 1.
-        among: Entities that were searched at a time.
+        recall: Recall@1 of the code.
+        among: Number of entities in each search.
         against: The method that it is compared with.
-        difference: Its recall less that of the method.
+        difference: Recall of the code minus that of the method.
         low: Lower limit of the difference, 95%.
         high: Upper limit.
-        entities: How many were searched for; more than ``among`` where the data were divided into folds.
-        recall_low: Lower limit of the recall, 95%, by Clopper and Pearson; None in a record of an older version.
+        entities: Number of all entities; more than ``among`` if the data were divided into folds.
+        recall_low: Lower limit of the recall, 95%, by Clopper and Pearson; None in records of earlier versions.
         recall_high: Upper limit.
     """
 
@@ -64,13 +64,13 @@ class Verdict:
 def judge(hits: Tensor, others: Mapping[str, Tensor], among: int | None = None) -> Verdict:
     """Compare a code with simple methods on the same entities.
 
-    The best of the methods is taken on the entities that are judged, which favours the methods. Intervals come from a
+    The best method is chosen on the test entities, which favours the methods. Intervals come from a
     paired bootstrap over entities.
 
     Args:
         hits: Whether each entity was found by its code, ``(n,)``.
-        others: The same of each method, ``raw`` among them; of equally good ones the first counts.
-        among: Entities that were searched at a time; by default all.
+        others: The same for each method, including ``raw``; of equally good methods the first counts.
+        among: Number of entities in each search; by default all.
     """
     n = len(hits)
     among = among or n

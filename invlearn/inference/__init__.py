@@ -1,4 +1,4 @@
-"""What a trained run is used for, on files or data frames: codes, partners, scores, exports."""
+"""Uses of a trained run, on files or data frames: codes, matches, clusters, scores, exports."""
 
 from invlearn.inference.clusters import Clustering, cluster
 from invlearn.inference.decision import Decision, Rule

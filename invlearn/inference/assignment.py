@@ -1,4 +1,4 @@
-"""One to one: which row is assigned to which, where each may have one partner at most."""
+"""One-to-one assignment of rows: each has at most one partner."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from scipy.sparse.csgraph import connected_components
 __all__ = ["assign"]
 
 LARGEST = 4_000_000
-"""Entries of the matrix of a group of rows up to which its assignment is optimal; greedy beyond."""
+"""Largest matrix of a group of rows, in entries, that is assigned optimally; larger groups are greedy."""
 
 
 def assign(distances: np.ndarray, indices: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
     """Assign queries to a gallery, one to one.
 
-    Pairs closer than the limit are chosen so that the sum of limit² - distance² is largest: differences of Gaussian
-    codes have log odds of that form. Queries that compete for no row in common are assigned apart from each other.
-    A group that is too large takes its closest pair, again and again.
+    Chooses the pairs closer than the limit that maximise the sum of limit² - distance²: differences of Gaussian
+    codes have log odds of that form. Queries without a common candidate are assigned independently.
+    A group that is too large takes its closest pair repeatedly.
 
     Args:
         distances: Of each query to its nearest candidates, ``(n, k)``, ascending.
-        indices: Of these in the gallery, ``(n, k)``; -1 where there is none.
-        limit: Distance from which on none are assigned.
+        indices: Their indices in the gallery, ``(n, k)``; -1 where there is none.
+        limit: Only pairs closer than this are assigned.
 
     Returns:
-        Which candidate each query gets, ``(n,)``, and whether it is assigned; the nearest for one that is not.
+        The candidate of each query, ``(n,)``, and whether it is assigned; an unassigned query has its nearest one.
     """
     chosen, assigned = np.zeros(len(indices), dtype=int), np.zeros(len(indices), dtype=bool)
     query, rank = np.nonzero((distances < limit) & (indices >= 0))
@@ -46,7 +46,7 @@ def assign(distances: np.ndarray, indices: np.ndarray, limit: float) -> tuple[np
 
 
 def _best(row: np.ndarray, column: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Indices of the edges of a group that are chosen."""
+    """Indices of the chosen edges of a group."""
     rows, row = np.unique(row, return_inverse=True)
     columns, column = np.unique(column, return_inverse=True)
     if len(rows) * len(columns) > LARGEST:

@@ -27,40 +27,40 @@ __all__ = ["Clustering", "Linkage", "cluster", "cluster_codes"]
 Linkage = Literal["average", "single"]
 
 NEIGHBOURS = 16
-"""Nearest rows to which a row may be linked."""
+"""Number of nearest rows to which a row may be linked."""
 
 SEARCHED = 65_536
-"""Rows whose neighbours are searched at a time."""
+"""Rows per search for neighbours."""
 
 LARGEST = 4_000
-"""Rows of a group up to which all distances within it are computed."""
+"""Largest group for which all distances within it are computed."""
 
 TIGHTER = 0.9
-"""What the distance is multiplied by, again and again, where a group is larger."""
+"""Factor by which the distance shrinks, repeatedly, for larger groups."""
 
 RULE = Rule(fpr=0.2)
-"""What links rows by default: average linkage parts again those that a few false links have joined."""
+"""Default rule for links; average linkage separates groups joined by a few false links."""
 
 TIGHTEST = 1e-3
-"""Until it is that share of what it was."""
+"""Smallest such distance, as a share of the original one."""
 
 OWN = ("row", "cluster", "size")
-"""Columns of the result beside those of the table."""
+"""Columns of the result in addition to those of the table."""
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """What was found in a table.
+    """The clusters of a table.
 
     Args:
-        table: ``row``, counted from 1, ``cluster``, numbered from 1 in the order of their first rows, ``size`` of that,
-            then the columns that are no features.
-        decision: When two rows were linked.
-        expected: Of links, from validation data: the share of the pairs of one entity that have one, and the share of
-            the links that are right; None without probabilities. ``average`` linkage parts wrong ones, and ``single``
-            makes chains of them.
-        scores: Agreement with labels, where there are any.
-        agreement: Share of rows for which an approximate search found the nearest; None where it is exhaustive.
+        table: ``row``, counted from 1, ``cluster``, numbered from 1 in the order of their first rows, ``size`` of the
+            cluster, then the columns that are not features.
+        decision: The rule that linked rows.
+        expected: Recall and precision of links, from validation data: the share of the pairs of one entity that are
+            linked, and the share of the links that are right; None without probabilities. ``average`` linkage cuts
+            wrong links, ``single`` chains them.
+        scores: Agreement with labels, if there are any.
+        agreement: Share of rows for which an approximate search found the nearest; None if it is exhaustive.
     """
 
     table: pd.DataFrame
@@ -90,10 +90,10 @@ def cluster(
         method: ``single``: rows linked to each other, directly or through others, are a cluster. ``average``: such a
             group is divided into clusters whose mean distances are below the rule's, so that a false link between two
             entities does not join them.
-        entity: Column of labels to compare with, which plays no part in the clusters.
-        features: Names of the features, or the prefix of their names; by default as in training.
-        drop_missing: Leave out rows in which a feature is missing, instead of filling them.
-        replica: Which replica encodes; by default the best by validation loss.
+        entity: Column of labels to compare with; clustering does not use it.
+        features: Names of the features, or their prefix; by default as in training.
+        drop_missing: Leave out rows with a missing value instead of filling it.
+        replica: Replica that encodes; by default the one with the lowest validation loss.
 
     Raises:
         UserError: The table cannot be used, or a setting is out of range.
@@ -130,9 +130,9 @@ def cluster_codes(
 
     Args:
         codes: ``(n, C)``.
-        distances: Of each to its nearest others, ``(n, k)``, ascending.
-        indices: Of these, ``(n, k)``; -1 where there is none.
-        limit: Largest distance that links two.
+        distances: From each code to its nearest others, ``(n, k)``, ascending.
+        indices: Indices of these, ``(n, k)``; -1 where there is none.
+        limit: Largest distance of a link.
         method: How groups of linked codes are divided.
     """
     linked = (distances < limit) & (indices >= 0)
@@ -197,7 +197,7 @@ def _result(coded: Coded, number: np.ndarray) -> pd.DataFrame:
 
 
 def _scores(others: pd.DataFrame, number: np.ndarray, entity: str | None) -> ClusterScores | None:
-    """Agreement with labels; rows without one are left aside."""
+    """Agreement with labels; rows without one are ignored."""
     if entity is None:
         return None
     label, _ = pd.factorize(others[entity])

@@ -1,4 +1,4 @@
-"""Which columns of a table are features for a run."""
+"""Find the columns of a table that are a run's features."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from invlearn.runs.trained import TrainedRun
 __all__ = ["Columns", "columns_beside", "columns_of", "columns_of_pairs"]
 
 Choice = str | Sequence[str] | None
-"""Names, or a prefix; None takes those of the run's own file, or all that hold numbers."""
+"""Names, or a prefix; None takes those of the run's own file, or all columns of numbers."""
 
 
 class Columns(NamedTuple):
     """Columns of a table."""
 
     features: list[str]
-    """Those that are features; of a row with several samples, one sample after the other."""
+    """Those that are features; for a row with several samples, one sample after the other."""
     others: list[str]
     """The others."""
 
@@ -33,19 +33,19 @@ def columns_of(
     Args:
         run: The run.
         table: The table.
-        choice: What chooses the features.
-        option: Who chooses them, for messages.
-        without: Columns that are no features.
+        choice: The choice of features.
+        option: The option that chooses them, for messages.
+        without: Columns that are not features.
 
     Raises:
-        UserError: They are not there, or not as many as the run's.
+        UserError: They are missing, or their number differs from the run's.
     """
     trained = run.stack.feature_names
     if choice is None:
         choice = trained or "auto"
         if trained:
             table.require(trained, f"a feature of this run; {option} names others")
-    # One name alone is a column if there is one, and else a prefix.
+    # A single name is a column if there is one, else a prefix.
     choice = [choice] if isinstance(choice, str) and choice in table.columns else choice
     chosen = choose_columns(table, choice, option, without=without)
     if isinstance(choice, str):  # a prefix says nothing of their order
@@ -60,17 +60,17 @@ def columns_of(
 
 
 def columns_beside(run: TrainedRun, table: Table, entity: str | None, choice: Choice, *, command: str) -> Columns:
-    """Like ``columns_of``, where a column of labels may stand beside the features.
+    """Like ``columns_of``, but the table may have a column of labels.
 
     Args:
         run: The run.
         table: The table.
         entity: The column of labels, if there is one.
-        choice: What chooses the features.
-        command: What the labels are for, in messages.
+        choice: The choice of features.
+        command: The command that uses the labels, for messages.
 
     Raises:
-        UserError: Columns are not there, the labels are a feature, or features are not as many as the run's.
+        UserError: Columns are missing, the labels are a feature, or the number of features differs from the run's.
     """
     if entity is None:
         return columns_of(run, table, choice)
@@ -87,10 +87,10 @@ def columns_of_pairs(run: TrainedRun, table: Table, x: str | Sequence[str], x_pr
         run: The run.
         table: The table.
         x: Names, or a prefix.
-        x_prime: Likewise; it may begin as ``x`` does.
+        x_prime: Likewise; its prefix may begin with that of ``x``.
 
     Raises:
-        UserError: They are not there, or not as many as the run's.
+        UserError: They are missing, or their number differs from the run's.
     """
     if x == x_prime:
         raise UserError(f"--pairs: {x} names both samples")

@@ -1,4 +1,4 @@
-"""When two rows count as the same entity, and how probable it is that they are."""
+"""Decide when two rows count as the same entity, and how probable that is."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from invlearn.runs.trained import TrainedRun
 __all__ = ["LOOKED_AT", "Decision", "Rule"]
 
 LOOKED_AT = 4_096
-"""Rows at most by which the prior is estimated."""
+"""Maximal number of rows to estimate the prior from."""
 
 WIDTH = 1.645
 """Standard errors on each side of an interval."""
 
 FEWEST = 6
-"""Fits from which their spread is taken."""
+"""Least number of fits to estimate their spread from."""
 
 CERTAIN = 1e-4
-"""Probabilities are no nearer to 0 and 1 than that where log odds are compared."""
+"""Probabilities are clipped to this distance from 0 and 1 before log odds are compared."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Decision:
 
     Args:
         distance: Rows whose codes are closer than this are the same.
-        among: With how many others a row is compared.
-        chosen: What the distance does to pairs; None where it was given and the run has no probabilities.
-        model: What probabilities come from; None where the run has none.
+        among: Number of other rows that a row is compared with.
+        chosen: Error rates at the distance; None if it was given and the run has no probabilities.
+        model: Model of probabilities; None if the run has none.
         prior: Probability that a row has a partner.
-        estimated: Whether that is an estimate.
-        halves: Fits to halves of the validation entities, each with its prior; none where entities are many.
-        taken: One to one, the share of the rows to choose from that are expected to go to partners of their own.
+        estimated: Whether the prior is an estimate.
+        halves: Fits to halves of the validation entities, each with its prior; empty if there are many entities.
+        taken: For one to one, the expected share of the candidate rows that go to partners of their own.
     """
 
     distance: float
@@ -76,9 +76,9 @@ class Decision:
 
     @property
     def intervals(self) -> Sequence[tuple[float, float]]:
-        """Intervals of prior, recall and precision, about 90%, where validation entities are few; else none.
+        """Intervals of prior, recall and precision, about 90%, if there are few validation entities; else none.
 
-        On the scale of log odds, by the spread of fits to halves of these entities.
+        They come from the spread, in log odds, of fits to halves of these entities.
         """
         if self.model is None or len(self.halves) < FEWEST:
             return ()
@@ -90,15 +90,15 @@ class Decision:
         return list(zip(special.expit(low).tolist(), special.expit(high).tolist(), strict=True))
 
     def false_matches(self, *, sure: float = 0.5) -> float:
-        """Share of rows without a partner that are marked, with this probability at most, by what is ``chosen``."""
+        """Share of rows without a partner that are marked; it is at most this with probability ``sure``."""
         assert self.chosen is not None
         return self.chosen.share(self.among, sure=sure) * (1 - self.taken)
 
     def one_to_one(self, rows: int) -> Decision:
-        """The same where each of ``among`` rows goes to one of so many rows at most.
+        """The decision for a one-to-one assignment of so many rows to ``among`` rows.
 
-        A row without a partner is marked only if the row that it is close to has no partner of its own, which would
-        be closer still: that leaves a part of the false matches.
+        A row without a partner is marked only if the row that it is close to has no partner of its own, because that
+        partner would be closer. This removes a part of the false matches.
         """
         expected = self.expected
         return self if expected is None else replace(self, taken=min(1.0, self.prior * rows / self.among) * expected[0])
@@ -106,14 +106,14 @@ class Decision:
 
 @dataclass(frozen=True)
 class Rule:
-    """When two rows count as the same entity. The last that is given of four ways applies.
+    """A rule for when two rows count as the same entity. Of the four options, the last one that is given applies.
 
     Args:
         fpr: Acceptable share of false matches among rows without a partner.
-        fnr: Acceptable share of partners that are further apart.
-        cost: What a false match costs, where missing a partner costs 1.
-        threshold: Code distance below which they are the same.
-        prior: Share of the rows that have a partner (of given pairs, share that is the same); None is estimated.
+        fnr: Acceptable share of missed partners.
+        cost: Cost of a false match if a missed partner costs 1.
+        threshold: Code distance below which rows are the same.
+        prior: Share of the rows that have a partner (for given pairs, share of same pairs); by default it is estimated.
     """
 
     fpr: float = 0.01
@@ -123,10 +123,10 @@ class Rule:
     prior: float | None = None
 
     def check(self, run: TrainedRun, *, replica: int | None = None) -> None:
-        """Refuse what no data can put right, before any are read.
+        """Check the options before any data are read.
 
         Raises:
-            UserError: A number is out of range, or the run has not what it takes.
+            UserError: A number is out of range, or the run lacks the calibration that an option needs.
         """
         self.decide(run, np.empty(0), among=1, replica=replica)
 
@@ -135,12 +135,12 @@ class Rule:
 
         Args:
             run: A trained run.
-            nearest: Distances of rows to the nearest of those that each is compared with, ``(n,)``.
-            among: How many these are.
-            replica: Which replica encodes.
+            nearest: Distance from each row to the nearest of the rows that it is compared with, ``(n,)``.
+            among: Number of rows that each is compared with.
+            replica: Replica that encodes.
 
         Raises:
-            UserError: A number is out of range, or the run has not what it takes.
+            UserError: A number is out of range, or the run lacks the calibration that an option needs.
         """
         way, value = self._way
         if self.prior is not None and not 0 < self.prior < 1:
@@ -160,7 +160,7 @@ class Rule:
         return Decision(chosen.distance if chosen else value, among, chosen, model, prior, self.prior is None, halves)
 
     def _prior(self, model: DistanceModel, nearest: np.ndarray, among: int) -> float:
-        """The prior that is given, or the estimate of a model."""
+        """The given prior, or the estimate of a model."""
         if self.prior is not None:
             return self.prior
         looked_at = nearest[:: 1 + len(nearest) // LOOKED_AT]
@@ -174,7 +174,7 @@ class Rule:
 
 
 def _threshold(calibration: Calibration, way: str, value: float, *, prior: float, among: int) -> Threshold | None:
-    """What an option asks for; None for a distance that was given, of a run without probabilities.
+    """The threshold of an option; None for a given distance and a run without probabilities.
 
     Raises:
         ValueError: The number is out of range, or there are no probabilities.

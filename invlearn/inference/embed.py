@@ -33,16 +33,16 @@ def embed(
     Args:
         run: A trained run.
         table: The rows.
-        features: Names of the features, or the prefix of their names; by default as in training.
-        variant: Whether to give the variant part of the code too.
-        drop_missing: Leave out rows in which a feature is missing, instead of filling them.
-        replica: Which replica encodes; by default the best by validation loss.
+        features: Names of the features, or their prefix; by default as in training.
+        variant: Whether to return the variant part of the code too.
+        drop_missing: Leave out rows with a missing value instead of filling it.
+        replica: Replica that encodes; by default the one with the lowest validation loss.
 
     Returns:
-        The columns that are no features, then the codes, ``z_0``, ``z_1``, ... (and ``v_0``, ...), a row each.
+        One row per sample: the columns that are not features, then the codes ``z_0``, ``z_1``, ... (and ``v_0``, ...).
 
     Raises:
-        UserError: The table cannot be used; it names file, row and column.
+        UserError: The table cannot be used; the message names file, row and column.
 
     Example:
         ``codes = embed(invlearn.load_run("outputs/mine"), "new.csv")``

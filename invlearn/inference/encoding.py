@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["Coded", "CodedTable", "coded_chunks"]
 
 UNITS = 5
-"""Samples get a warning if they are this many times larger, or smaller, than those trained on."""
+"""Warn if samples are this many times larger or smaller than the training samples."""
 
 MOST = 8
-"""Chunks encoded at a time: each takes memory."""
+"""Chunks encoded at the same time: each takes memory."""
 
 FEW = 10
-"""Samples that are too few to tell."""
+"""Fewest samples for that warning."""
 
 
 class Coded(NamedTuple):
@@ -41,7 +41,7 @@ class Coded(NamedTuple):
     rows: np.ndarray
     """Their numbers, from 1."""
     others: pd.DataFrame
-    """Their columns that are no features."""
+    """Their columns that are not features."""
     invariant: np.ndarray
     """Invariant codes of their samples, ``(n, C)`` where a row is one."""
     variant: np.ndarray
@@ -51,10 +51,10 @@ class Coded(NamedTuple):
 
 
 class CodedTable:
-    """The chunks of a table, to be gone through any number of times; the first is encoded in advance.
+    """The chunks of a table, which can be iterated repeatedly; the first is encoded in advance.
 
     Args:
-        chunks: Begins to encode it anew.
+        chunks: Starts a new iteration.
 
     Attributes:
         first: The first chunk.
@@ -83,21 +83,21 @@ def coded_chunks(
     replica: int | None = None,
     keep_samples: bool = False,
 ) -> Iterator[Coded]:
-    """Encode a table chunk by chunk, in its order, while the next chunks are read: memory does not grow with it.
+    """Encode a table chunk by chunk, in its order, while the next chunks are read, in constant memory.
 
-    A row may hold several samples, one after the other; each has its code then.
+    A row may have several samples, one after the other; each gets its own code.
 
     Args:
         run: The run.
         table: The table.
-        columns: Which of its columns are features, and which go along.
-        drop_missing: Leave out rows in which a feature is missing, instead of filling them.
-        replica: Which encodes; by default the best by validation loss.
-        keep_samples: Whether samples go along with their codes.
+        columns: Its features, and the columns to copy.
+        drop_missing: Leave out rows with a missing value instead of filling it.
+        replica: Replica that encodes; by default the one with the lowest validation loss.
+        keep_samples: Whether to return samples with their codes.
 
     Raises:
-        UserError: A feature is text or infinite, or missing where the run cannot fill it, or a code is not finite; it
-            names file and row.
+        UserError: A feature is text or infinite, or missing where the run cannot fill it, or a code is not finite; the
+            message names file and row.
     """
     encoder, filled, of = run.encoder(replica), 0, 0
     missing: Missing = "drop" if drop_missing else "keep" if encoder.gaps else "refuse"
@@ -116,7 +116,7 @@ def coded_chunks(
 def _encoded(
     encoder: InvariantEncoder, table: Table, chunks: Iterator[Checked]
 ) -> Iterator[tuple[Checked, tuple[np.ndarray, np.ndarray]]]:
-    """Chunks with the codes of their samples, in their order; as many at a time as there are cores."""
+    """Chunks with the codes of their samples, in order; one chunk per core at a time."""
     workers, threads = min(os.cpu_count() or 1, MOST), torch.get_num_threads()
     waiting: deque[tuple[Checked, Future[tuple[np.ndarray, np.ndarray]]]] = deque()
 
@@ -129,7 +129,7 @@ def _encoded(
             raise UserError(
                 f"{table.place(int(row))}: its code is not finite; are the values in the units of training?"
             ) from error
-        torch.set_num_threads(threads)  # whoever takes the chunk finds torch as it was
+        torch.set_num_threads(threads)  # restore torch's setting for the caller
         yield chunk, found
         torch.set_num_threads(1)
 
@@ -147,7 +147,7 @@ def _encoded(
 
 
 def _compare_units(encoder: InvariantEncoder, table: Table, samples: np.ndarray) -> None:
-    """Say so where samples are of another size than those that were trained on."""
+    """Warn if samples are much larger or smaller than the training samples."""
     if encoder.scaler is None or len(samples) < FEW:
         return
     scaled = encoder.scaler(torch.from_numpy(samples).to(encoder.device))

@@ -1,4 +1,4 @@
-"""Measuring a run anew, on its own test data or on others."""
+"""Measure a run on its own test data or on other data."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Evaluation:
     """Metrics of every replica.
 
     Args:
-        metrics: A dict for each replica; None for what does not apply.
-        baselines: What the best constant prediction gets.
-        report: What was found in the file, in lines.
-        is_training_file: Whether that is the file that was trained on.
-        reliability: How well each replica's probabilities hold; None where it has none.
+        metrics: A dict for each replica; None for metrics that do not apply.
+        baselines: The same metrics of the best constant prediction.
+        report: The report on the file, in lines.
+        is_training_file: Whether the run was trained on that file.
+        reliability: Calibration of each replica's probabilities; None for a replica without probabilities.
     """
 
     metrics: list[dict[str, Any]]
@@ -57,16 +57,16 @@ def _flat(reliability: Reliability) -> dict[str, Any]:
 def evaluate(
     run: TrainedRun, table: Source | None = None, *, entity: str | None = None, drop: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Metrics of every replica's best checkpoint, a row each; what a constant gets as ``baseline.<metric>``.
+    """Metrics of every replica's best checkpoint, one row each; those of a constant are ``baseline.<metric>``.
 
     Args:
         run: A trained run.
         table: Samples or pairs, as in training; by default the run's own test data.
         entity: Column that names the entity; by default as in training.
-        drop: What to leave out of the table instead of refusing it: ``missing``, ``duplicates``.
+        drop: Rows to leave out instead of refusing the table: ``missing``, ``duplicates``.
 
     Raises:
-        UserError: The table cannot be used; it names file, row and column.
+        UserError: The table cannot be used; the message names file, row and column.
 
     Example:
         ``evaluate(invlearn.load_run("outputs/mine"), "new.csv")["recall_at_1"]``
@@ -77,7 +77,7 @@ def evaluate(
 def measure(
     run: TrainedRun, table: Source | None = None, *, entity: str | None = None, drop: Sequence[str] = ()
 ) -> Evaluation:
-    """The same with what was found in the table."""
+    """The same, with the report on the table."""
     if table is None:
         if entity is not None:
             raise UserError("evaluate: --entity names a column of a file; give the file too")

@@ -1,4 +1,4 @@
-"""A trained encoder in one file, to be used without invlearn: ONNX, or torch.export's."""
+"""Write a trained encoder to one file that works without invlearn: ONNX, or torch.export's."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from invlearn.system.storage import write_atomically
 __all__ = ["FORMATS", "export_run"]
 
 TOLERANCE = 1e-5
-"""Largest difference of a code, relative to the size of codes, with which an export passes."""
+"""Largest relative difference of a code that an export may have."""
 
 CHECKED = 257
-"""Samples that an export is checked with."""
+"""Number of samples to check an export with."""
 
 MISSING = 0.3
-"""Share of the values that are missing in those with gaps."""
+"""Share of missing values in samples with gaps."""
 
 Codes = tuple[np.ndarray, np.ndarray]
 
 
 class _InSinglePrecision(nn.Module):
-    """An encoder from float32 to float32, as other programs have it."""
+    """An encoder from float32 to float32, for other programs."""
 
     def __init__(self, encoder: InvariantEncoder):
         super().__init__()
@@ -53,13 +53,13 @@ def export_run(run: TrainedRun, path: Path, form: str, *, replica: int | None = 
         run: A trained run, on the CPU.
         path: The file.
         form: One of ``FORMATS``.
-        replica: Which replica; by default the best by validation loss.
+        replica: Replica to export; by default the one with the lowest validation loss.
 
     Returns:
         The largest difference of a code.
 
     Raises:
-        UserError: A package is missing, or the codes differ by more than rounding; no file is written then.
+        UserError: A package is missing, or the codes differ by more than rounding; then no file is written.
     """
     encoder = run.encoder(replica)
     about = {
@@ -81,7 +81,7 @@ def export_run(run: TrainedRun, path: Path, form: str, *, replica: int | None = 
 
 
 def _samples(encoder: InvariantEncoder) -> np.ndarray:
-    """Samples as they could come: float32, as an export takes them; every second one with gaps, where it fills them."""
+    """Random float32 samples; every second one has gaps, if the encoder fills them."""
     rng = np.random.default_rng(0)
     values = torch.from_numpy(rng.standard_normal((CHECKED, encoder.dim)))
     x = (encoder.scaler.undo(values) if encoder.scaler else values).float().numpy()
@@ -156,7 +156,7 @@ FORMATS = {"onnx": (_write_onnx, _load_onnx), "torch": (_write_torch, _load_torc
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the exporters say of themselves from a user who cannot do anything about it."""
+    """Hide the exporters' internal messages, which users cannot act on."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

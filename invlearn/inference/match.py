@@ -22,7 +22,7 @@ from invlearn.runs.trained import TrainedRun
 __all__ = ["Matcher", "gather", "match"]
 
 OWN = ("row", "match_row", "rank", "distance", "same", "probability")
-"""Columns of the result beside those of both tables."""
+"""Columns of the result in addition to those of both tables."""
 
 CANDIDATES = 16
 """Nearest rows of B that a row of A may be assigned to."""
@@ -45,28 +45,28 @@ def match(
     drop_missing: bool = False,
     replica: int | None = None,
 ) -> pd.DataFrame:
-    """For each row of A the nearest rows of B, and whether they are the same entity.
+    """Find the nearest rows of B for each row of A, and whether they are the same entity.
 
     Args:
         run: A trained run.
         a: The rows to find partners for.
-        b: The rows to find them among; without it, the other rows of A.
-        k: How many for each, at least 1.
+        b: The rows to search; by default the other rows of A.
+        k: Number of matches per row, at least 1.
         fpr: Acceptable share of false matches among rows of A without a partner.
-        fnr: Acceptable share of partners that are further apart, instead of ``fpr``.
-        cost: What a false match costs, where missing a partner costs 1, instead of ``fpr``.
+        fnr: Acceptable share of missed partners, instead of ``fpr``.
+        cost: Cost of a false match if a missed partner costs 1, instead of ``fpr``.
         threshold: Code distance below which rows are the same, instead of ``fpr``.
         prior: Share of the rows of A that have a partner; by default it is estimated.
-        one_to_one: No row is the same as two: rows of A are assigned to rows of B.
+        one_to_one: Assign each row of A to at most one row of B, and each row of B to at most one row of A.
         why: Name the features that make each row differ from its match; the samples are held in memory.
-        features: Names of the features, or the prefix of their names; by default as in training.
-        drop_missing: Leave out rows in which a feature is missing, instead of filling them.
-        replica: Which replica encodes; by default the best by validation loss.
+        features: Names of the features, or their prefix; by default as in training.
+        drop_missing: Leave out rows with a missing value instead of filling it.
+        replica: Replica that encodes; by default the one with the lowest validation loss.
 
     Returns:
-        ``row`` and ``match_row``, counted from 1, ``rank``, ``distance``, ``same``, ``probability`` (if the run has
-        what it takes), ``why`` (if asked for), then the columns of A that are no features, and those of B with
-        ``match_`` before their names.
+        ``row`` and ``match_row``, counted from 1, ``rank``, ``distance``, ``same``, ``probability`` (if the run is
+        calibrated), ``why`` (if asked for), then the columns of A that are not features, and those of B with the
+        prefix ``match_``.
 
     Raises:
         UserError: A table cannot be used, or a setting is out of range.
@@ -92,14 +92,14 @@ def match(
 class Matcher:
     """Like ``match``, but takes a ``Rule``, and yields a data frame for each chunk of A.
 
-    One to one, A is held in memory whole, as B is.
+    With ``one_to_one``, both A and B are held in memory.
 
     Attributes:
-        decision: When two rows count as the same.
-        gallery_size: Rows to choose from.
-        rows: Rows of A that were matched so far.
-        same: How many of them have a row that is the same.
-        agreement: Share of queries for which an approximate search found the nearest; None where it is exhaustive.
+        decision: The rule for when two rows count as the same.
+        gallery_size: Number of rows to search.
+        rows: Rows of A matched so far.
+        same: How many of them have a match that is the same.
+        agreement: Share of queries for which an approximate search found the nearest; None if it is exhaustive.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class Matcher:
         return self._search.agreement
 
     def _first_distances(self) -> np.ndarray:
-        """Distances of rows spread over the first chunk to their nearest, which tell the prior."""
+        """Distances of some rows of the first chunk to their nearest, to estimate the prior from."""
         first = self._gallery
         if self._queries is not None:
             first = self._queries.first if isinstance(self._queries, CodedTable) else next(iter(self._queries))
@@ -197,7 +197,7 @@ class Matcher:
 
 
 def _check_names(table: Table, own: Sequence[str]) -> None:
-    """Refuse a table with columns that are called as those of the matches are."""
+    """Refuse a table whose columns have the names of result columns."""
     for name in table.columns:
         if name in own or name.startswith("match_"):
             raise UserError(f"{table}: a column is named {name}, as a column of the matches would be")
@@ -220,7 +220,7 @@ def _in_chunks(coded: Coded) -> Iterator[Coded]:
 
 
 def _matches(chunk: Coded, gallery: Coded, indices: np.ndarray, found: dict[str, np.ndarray]) -> pd.DataFrame:
-    """The columns of A, those of its matches in B, and what was found, ``(n, k)`` each; k rows for each of A."""
+    """The columns of A, those of its matches in B, and the results, ``(n, k)`` each; k rows per row of A."""
     k = indices.shape[1]
     ours = chunk.others.iloc[np.repeat(np.arange(len(chunk.rows)), k)].reset_index(drop=True)
     theirs = gallery.others.iloc[indices.ravel()].reset_index(drop=True).add_prefix("match_")

@@ -37,16 +37,16 @@ def match_pairs(
 
     Args:
         run: A trained run.
-        table: The pairs, one a row.
+        table: The pairs, one per row.
         x: Names of the columns of the first sample, or their prefix.
-        x_prime: Likewise of the second.
-        rule: When they count as the same; by default at most 1% of different pairs do.
+        x_prime: The same for the second sample.
+        rule: When they count as the same; by default about 1% of different pairs do.
         why: Name the features that make the two samples differ.
-        drop_missing: Leave out rows in which a feature is missing, instead of filling them.
-        replica: Which replica encodes; by default the best by validation loss.
+        drop_missing: Leave out rows with a missing value instead of filling it.
+        replica: Replica that encodes; by default the one with the lowest validation loss.
 
     Returns:
-        The columns that are no features, then ``distance``, ``same``, ``probability`` (if the run has what it takes),
+        The columns that are not features, then ``distance``, ``same``, ``probability`` (if the run is calibrated),
         and ``why`` (if asked for).
 
     Raises:
@@ -57,11 +57,11 @@ def match_pairs(
 
 
 class PairMatcher:
-    """Like ``match_pairs``, whose arguments it takes, but yields a data frame for each chunk.
+    """Like ``match_pairs``, with the same arguments, but yields a data frame for each chunk.
 
     Attributes:
-        decision: When two samples count as the same.
-        rows: Pairs that were looked at so far.
+        decision: The rule for when two samples count as the same.
+        rows: Pairs compared so far.
         same: How many of them are the same.
     """
 
@@ -108,5 +108,5 @@ class PairMatcher:
 
 
 def _distance(pairs: Coded) -> np.ndarray:
-    """Between the codes of the two samples of each row, ``(n,)``."""
+    """Distances between the codes of the two samples of each row, ``(n,)``."""
     return np.linalg.norm(pairs.invariant[0::2] - pairs.invariant[1::2], axis=1)

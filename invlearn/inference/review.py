@@ -1,4 +1,4 @@
-"""What somebody should look at: pairs of rows whose answer would teach most, and what the answers say."""
+"""Pairs of rows whose answers are most informative, and the effect of the answers."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from invlearn.runs.trained import TrainedRun
 __all__ = ["Answered", "answered", "review"]
 
 NEIGHBOURS = 8
-"""Nearest rows that a row is compared with."""
+"""Number of nearest rows that a row is compared with."""
 
 MOST = 1_000
-"""Rows at most that distances are fitted to."""
+"""Maximal number of rows that distances are fitted to."""
 
 
 def review(
@@ -42,20 +42,19 @@ def review(
     features: Choice = None,
     replica: int | None = None,
 ) -> pd.DataFrame:
-    """Pairs of rows whose answer would teach most, the most instructive first.
+    """Pairs of rows whose answers are most informative, the most informative first.
 
-    Without labels these are pairs whose probability is near a half, and pairs of rows that are both the same as a third
-    but not as each other. With labels they are rows that do not fit their entity, each beside the nearest that is
-    said to be of it.
+    Without labels these are pairs whose probability is near a half, and pairs of rows that both match a third row
+    but not each other. With labels they are rows that do not fit their entity, each with the nearest row of that label.
 
     Args:
         run: A trained run.
         table: The rows.
-        entity: Column of labels, if they are to be reviewed.
-        size: How many pairs at most.
+        entity: Column of labels to review; by default pairs are reviewed without labels.
+        size: Maximal number of pairs.
         prior: Share of the rows that have a partner; by default it is estimated.
-        features: Names of the features, or the prefix of their names; by default as in training.
-        replica: Which replica encodes; by default the best by validation loss.
+        features: Names of the features, or their prefix; by default as in training.
+        replica: Replica that encodes; by default the one with the lowest validation loss.
 
     Returns:
         ``first_row`` and ``second_row``, from 1, ``reason`` (``label``, ``threshold``, ``contradiction``), ``score``,
@@ -131,18 +130,18 @@ def _rows(table: Table, numbers: np.ndarray) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Answered:
-    """What answers to a queue say.
+    """The effect of answers to a queue.
 
     Args:
-        pairs: Those that were answered, as ``dataset=pairs`` reads them: features as ``x_…`` and ``x_prime_…``, and
-            ``d``, 0 for the same and 1 for different ones.
-        wrong: Rows whose label is wrong, in a column ``row``, as ``dataset.leave_out`` takes it; empty without labels.
-        log_loss: Of the run's probabilities on the answers, in nats.
-        shift: What has to be added to the log odds of the probabilities; only without labels, since doubts about labels
-            are chosen by them.
+        pairs: The answered pairs in the format of ``dataset=pairs``: features as ``x_…`` and ``x_prime_…``, and
+            ``d``, 0 for the same and 1 for different entities.
+        wrong: Rows with a wrong label, in a column ``row``, for ``dataset.leave_out``; empty without labels.
+        log_loss: Log loss of the run's probabilities on the answers, in nats.
+        shift: Correction of the log odds of the probabilities; None with labels, because that queue is a biased
+            selection of pairs.
         shift_error: Its standard error.
-        before: Distances by all labels; None without labels, or with too few.
-        after: Distances by the labels that are not wrong; likewise.
+        before: Model of distances with all labels; None without labels, or with too few.
+        after: The same without the wrong labels.
     """
 
     pairs: pd.DataFrame
@@ -163,18 +162,18 @@ def answered(
     features: Choice = None,
     replica: int | None = None,
 ) -> Answered:
-    """What answers say, in a queue of ``review`` whose column ``answer`` says ``same`` or ``different``.
+    """Use the answers in a queue of ``review``, ``same`` or ``different`` in its column ``answer``.
 
     Args:
         run: The run.
         table: The rows that were reviewed.
-        answers: The queue; pairs without an answer are passed over.
+        answers: The queue; pairs without an answer are ignored.
         entity: Column of labels, as in ``review``.
-        features: Likewise.
-        replica: Likewise.
+        features: As in ``review``.
+        replica: As in ``review``.
 
     Raises:
-        UserError: A table cannot be used, or an answer is another word.
+        UserError: A table cannot be used, or an answer is neither ``same`` nor ``different``.
     """
     opened = open_table(table)
     columns = columns_of(run, opened, features, without=[entity] if entity else [])
@@ -221,10 +220,10 @@ def _told(table: Table, features: Sequence[str]) -> pd.DataFrame:
 
 
 def _check_rows(told: pd.DataFrame, table: Table, features: Sequence[str], name: str) -> None:
-    """Refuse answers about other rows than those of a table.
+    """Refuse answers about rows of another table.
 
     Raises:
-        UserError: A row is none of the table's, or has other features there.
+        UserError: A row is not in the table, or has other features there.
     """
     rows = {end: pd.to_numeric(told[f"{end}_row"], errors="coerce") for end in ("first", "second")}
     shown = _rows(table, pd.concat(rows.values()).dropna().to_numpy())
@@ -241,7 +240,7 @@ def _check_rows(told: pd.DataFrame, table: Table, features: Sequence[str], name:
 
 
 def _shift(log_odds: np.ndarray, same: np.ndarray) -> tuple[float, float]:
-    """What is added to log odds for the largest likelihood, with a normal prior of deviation 2, and its error."""
+    """Shift of the log odds of largest likelihood, with a normal prior of deviation 2, and its standard error."""
     shift, curvature = 0.0, 1.0
     for _ in range(50):
         p = 1 / (1 + np.exp(-(log_odds + shift)))

@@ -1,4 +1,4 @@
-"""Nearest codes among many, through faiss: exactly where that takes seconds, else among the cells near a query."""
+"""Nearest codes among many, with faiss: exact for small galleries, else in the cells near a query."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from invlearn.errors import UserError
 __all__ = ["NearestCodes"]
 
 EXHAUSTIVE = 50_000
-"""Codes up to which every query is compared with all of them."""
+"""Largest gallery with exhaustive search."""
 
 PROBED = 16
-"""Cells that are searched for a query."""
+"""Number of cells to search for a query."""
 
 TRAINED_ON = 64
-"""Codes for each cell from which the cells are laid out."""
+"""Codes per cell that the cells are fitted to."""
 
 CHECKED = 256
-"""Queries of which the approximate search is checked."""
+"""Number of queries to check the approximate search with."""
 
 
 class NearestCodes:
-    """The codes of a gallery, to be searched by Euclidean distance.
+    """The codes of a gallery, searched by Euclidean distance.
 
     Args:
         codes: ``(n, C)``, float32, finite.
@@ -63,7 +63,7 @@ class NearestCodes:
         Args:
             queries: ``(m, C)``.
             k: At most n, without ``own``.
-            own: Where queries are codes of the gallery, their indices, ``(m,)``: none is found for itself.
+            own: If queries are codes of the gallery, their indices, ``(m,)``: no query finds itself.
 
         Returns:
             Distances ``(m, k)`` and indices in the gallery ``(m, k)``; infinity and -1 where an approximate search
@@ -78,7 +78,7 @@ class NearestCodes:
         return self._distances(centred, indices), indices
 
     def _distances(self, centred: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Distances anew, by differences: those that faiss gives have no digits left where they are small."""
+        """Distances recomputed from differences: small distances from faiss have no accurate digits."""
         distances = np.empty(indices.shape, dtype=np.float32)
         for rank in range(indices.shape[1]):
             distances[:, rank] = np.linalg.norm(centred - self.codes[indices[:, rank]], axis=1)
@@ -93,7 +93,7 @@ class NearestCodes:
 
 
 def _without(indices: np.ndarray, own: np.ndarray | None) -> np.ndarray:
-    """What was found for each query but the query itself, or else but the last: ``(m, k + 1)`` to ``(m, k)``."""
+    """The results without the query itself, or else without the last one, ``(m, k + 1)`` to ``(m, k)``."""
     if own is None:
         return indices
     left_out = indices == own[:, None]

@@ -18,23 +18,23 @@ def suspects(
 ) -> pd.DataFrame:
     """The rows that do not fit their entity, the most suspicious first, as in suspects.csv of a run.
 
-    The distance of a sample to its entity is its mean code distance to the nearest half of the entity's others. A row
-    is listed if that is more than twice the median of all rows, and if another entity is nearer.
+    The distance of a sample to its entity is its mean code distance to the nearest half of the entity's other samples.
+    A row is listed if that is more than twice the median of all rows, and if another entity is nearer.
 
     Args:
         run: A trained run.
         table: A file or a data frame with the column of entities and the features of training; by default the run's own
             file.
-        every: Whether all rows are given, but entities with one row, with a column ``suspect`` that says which do not
+        every: Whether to return all rows, except entities with one row; a column ``suspect`` marks those that do not
             fit.
-        replica: Which replica encodes; by default the best by validation loss.
+        replica: Replica that encodes; by default the one with the lowest validation loss.
 
     Returns:
         Columns ``row`` (from 1), ``entity``, ``distance``, ``nearest``, ``nearest_distance`` and ``split``; rows of
         another table are all ``test``.
 
     Raises:
-        UserError: The run has no column of entities, or the table cannot be used; it names row and column.
+        UserError: The run has no column of entities, or the table cannot be used; the message names row and column.
 
     Example:
         ``suspects(invlearn.load_run("outputs/mine"), "new.csv", every=True)``

@@ -1,4 +1,4 @@
-"""Which features a code distance comes from."""
+"""Attribute a code distance to features."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from invlearn.encoder import InvariantEncoder
 __all__ = ["contributions", "told"]
 
 NODES = 32
-"""Points of a path at which gradients are taken; those of polynomials up to degree 32 are exact."""
+"""Points on a path at which gradients are computed; exact for polynomials up to degree 32."""
 
 SHOWN = 3
-"""Features that are named of a pair."""
+"""Features to name per pair."""
 
 LEAST = 0.005
-"""Part of the squared threshold below which a contribution is not worth a name."""
+"""Share of the squared threshold below which a contribution is not named."""
 
 BLOCK = 2**20
-"""Numbers of samples on the way at a time."""
+"""Numbers of samples on paths that are held at a time."""
 
 
 def contributions(encoder: InvariantEncoder, x: np.ndarray, x_prime: np.ndarray) -> np.ndarray:
-    r"""What each feature contributes to the squared code distance of pairs, ``(n, d)``: integrated gradients.
+    r"""Contribution of each feature to the squared code distance of pairs, ``(n, d)``: integrated gradients.
 
     .. math:: c_i = (x_i - x'_i) \int_0^1 \partial_i \| z(x' + t (x - x')) - z(x') \|^2 \, dt,
 
-    the mean of that and the same with x and x' exchanged. A row sums to the squared distance. A feature counts less
-    than 0 where its change alone would bring the codes closer. Gaps count as what fills them.
+    averaged with the same for x and x' exchanged. A row sums to the squared distance. A contribution is negative if the
+    feature's change alone would bring the codes closer. Gaps count as the values that fill them.
 
     Args:
         encoder: One replica.
@@ -58,14 +58,14 @@ def told(
     """The features that contribute most to the distance of each pair, as ``f3 0.52, f7 0.31``.
 
     Contributions are in units of the squared threshold: over all features they sum to (distance / threshold)², which is
-    below 1 for what counts as the same. Shares of the distance itself would be large for pairs that hardly differ.
+    below 1 for pairs that count as the same. Shares of the distance itself would be large for pairs that hardly differ.
 
     Args:
         encoder: One replica.
         x: Samples ``(n, d)``.
         x_prime: The others.
         names: Of the features, ``(d,)``.
-        limit: The threshold, a code distance; where it is 0 nothing is named.
+        limit: The threshold, a code distance; if it is 0, no feature is named.
     """
     if not limit:
         return [""] * len(x)

@@ -1,4 +1,4 @@
-"""Training objectives, one file each: the outputs of a model in, one number a replica out."""
+"""Training objectives, one file each, from the outputs of a model to one number per replica."""
 
 from invlearn.losses.contrastive import ContrastiveLoss
 from invlearn.losses.info_nce import InfoNCELoss

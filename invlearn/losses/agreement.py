@@ -8,7 +8,7 @@ from torch import Tensor
 __all__ = ["distance_to_entity", "is_far"]
 
 FAR = 2.0
-"""Times the median distance beyond which a sample does not agree."""
+"""Multiple of the median distance beyond which a sample does not agree."""
 
 BLOCK = 8_192
 """Distances at a time, of whole entities where they are small."""
@@ -18,7 +18,7 @@ LARGE = 2**22
 
 
 def distance_to_entity(codes: Tensor, entity: Tensor) -> Tensor:
-    """Mean distance of each code to those of the nearest half of its entity's others, ``(n,)``; NaN where it is alone.
+    """Mean distance of each code to the nearest half of its entity's other codes, ``(n,)``; NaN if it is alone.
 
     Args:
         codes: ``(n, C)``.
@@ -39,5 +39,5 @@ def distance_to_entity(codes: Tensor, entity: Tensor) -> Tensor:
 
 
 def is_far(distance: Tensor) -> Tensor:
-    """Whether each distance to an entity is more than twice their median, ``(n,)``; one that is NaN is not."""
+    """Whether each distance to an entity is more than twice their median, ``(n,)``; False for NaN."""
     return distance > FAR * distance.nanmedian()

@@ -17,7 +17,7 @@ __all__ = ["BispectralLoss"]
 
 @dataclass(kw_only=True)
 class BispectralLoss(Loss):
-    r"""Brings codes of one entity together; reconstruction alone keeps those of different entities apart.
+    r"""Pulls codes of one entity together; only the reconstruction keeps those of different entities apart.
 
     .. math:: L = \mathrm{mean}_{same} \lVert z_{inv} - z'_{inv} \rVert + γ \, \mathrm{MSE}(x, \hat x)
 
@@ -25,7 +25,7 @@ class BispectralLoss(Loss):
 
     Args:
         invariant: As in ``Loss``; ``auto`` is d (d + 1), the width of a bispectral code.
-        weight: γ, at least 0; 150 is what the authors train with.
+        weight: γ, at least 0; the authors use 150.
 
     Raises:
         ValueError: ``weight`` is negative.

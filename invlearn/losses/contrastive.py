@@ -19,10 +19,10 @@ class ContrastiveLoss(Loss):
 
     .. math:: L = \mathrm{mean}_{same} \, d + \mathrm{mean}_{different} \, \max(0, m - d)
 
-    over all pairs of a batch of entities that are not yet as they should be. Nothing is reconstructed.
+    over the pairs of a batch of entities with a positive term. There is no reconstruction.
 
     Args:
-        margin: m > 0, how far apart different samples are to be.
+        margin: m > 0, the distance beyond which different samples have no loss.
 
     Reference:
         Hadsell, Chopra, LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006,

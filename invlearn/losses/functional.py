@@ -1,4 +1,4 @@
-"""The arithmetic that losses and metrics share, as plain functions of tensors.
+"""Arithmetic shared by losses and metrics, as plain functions of tensors.
 
 Legend: R replicas, N pairs or entities, k samples of an entity, S = N·k samples, C code, D reference.
 """
@@ -35,15 +35,15 @@ def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
 def reconstruction_error(x_hat: Tensor, x: Tensor) -> Tensor:
     """Mean squared error of reconstructions ``(R, B, k, d)``, ``(R,)``.
 
-    Where an example has several samples, each example's own mean comes first: the order in which rounding was done
-    when the numbers on record were measured.
+    If an example has several samples, its own mean is computed first, so that rounding agrees with the numbers on
+    record.
     """
     squared = (x_hat - x).square()
     return squared.flatten(1).mean(1) if squared.shape[2] == 1 else squared.mean(-1).mean(-1).mean(1)
 
 
 def mean_over(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of ``values`` where ``mask`` holds, both ``(R, N)``, to ``(R,)``; NaN where it holds nowhere."""
+    """Mean of ``values`` where ``mask`` is true, both ``(R, N)``, to ``(R,)``; NaN if it is true nowhere."""
     return torch.where(mask, values, 0).sum(-1) / mask.sum(-1)
 
 
@@ -55,7 +55,7 @@ def code_distance(z: Tensor, z_prime: Tensor) -> Tensor:
 def closeness(distance_sq: Tensor, delta: Tensor | float, alpha: Tensor | float) -> Tensor:
     """1/(δ + α d²) of squared distances d², ``(R, N)``; α is a number or ``(R, 1)``.
 
-    Its mean over training pairs is the closeness of the single d̂ that has the least mean ℓ: what an encoder must beat.
+    Its mean over training pairs is the closeness of the constant d̂ with the least mean ℓ, the baseline of an encoder.
     """
     return 1 / (delta + alpha * distance_sq)
 
@@ -89,7 +89,7 @@ def squared_distances(z: Tensor) -> Tensor:
 
 
 def entity_distances(entity: Tensor, reference: Tensor) -> Tensor:
-    """d* between all entities of a batch, ``(R, N, N)``: exactly 0 where both are one.
+    """d* between all entities of a batch, ``(R, N, N)``: exactly 0 where both are the same.
 
     Args:
         entity: The entity's number, ``(R, N)``.
@@ -105,23 +105,23 @@ def entity_distances(entity: Tensor, reference: Tensor) -> Tensor:
 
 
 def pair_weights(same: Tensor, k: int, dtype: torch.dtype) -> Tensor:
-    """What each pair of samples weighs, ``(R, S, S)``: half for all same pairs together, half for all different ones.
+    """Weight of each pair of samples, ``(R, S, S)``: same pairs and different pairs have a total of a half each.
 
     Args:
-        same: Whether two entities are one, ``(R, N, N)``.
-        k: Samples of each.
-        dtype: Of the weights.
+        same: Whether two entities are the same, ``(R, N, N)``.
+        k: Samples of each entity.
+        dtype: Data type of the weights.
     """
     same = same.repeat_interleave(k, 1).repeat_interleave(k, 2)
     with_another = same.to(dtype)
-    with_another.diagonal(dim1=1, dim2=2).zero_()  # a sample and itself are no pair
+    with_another.diagonal(dim1=1, dim2=2).zero_()  # a sample and itself are not a pair
     counts = with_another.sum((1, 2), keepdim=True)
     others = (~same).to(dtype).sum((1, 2), keepdim=True)
     return torch.where(same, with_another / (2 * counts), 0.5 / others)
 
 
 def pair_targets(entity: Tensor, reference: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """What each pair of samples of a batch weighs, and its squared d*, ``(R, S, S)`` both.
+    """Weight and squared d* of each pair of samples of a batch, ``(R, S, S)`` both.
 
     Args:
         entity: The entity's number, ``(R, N)``.
@@ -134,7 +134,7 @@ def pair_targets(entity: Tensor, reference: Tensor, k: int) -> tuple[Tensor, Ten
 
 
 def example_pairs(x: Tensor, entity: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """A few of the pairs of a batch of entities: of each entity one of its own, and one with the next entity.
+    """Two pairs per entity of a batch: one within the entity, and one with the next entity.
 
     Args:
         x: ``(R, N, k, d)``.

@@ -15,11 +15,11 @@ __all__ = ["InfoNCELoss"]
 
 @dataclass(kw_only=True)
 class InfoNCELoss(Loss):
-    r"""Tells each sample's partner from all samples of other entities in the batch (NT-Xent); codes have length 1.
+    r"""Identifies each sample's partner among the samples of other entities in a batch (NT-Xent); codes have length 1.
 
     .. math:: L = -\mathrm{mean}_{same (i, j)} \log \frac{e^{z_i z_j / τ}}{e^{z_i z_j / τ} + \sum_k e^{z_i z_k / τ}}
 
-    where k runs over the samples of other entities. Nothing is reconstructed.
+    where k runs over the samples of other entities. There is no reconstruction.
 
     Args:
         temperature: τ > 0.

@@ -1,4 +1,4 @@
-"""What training needs of a loss: mostly its ``forward``."""
+"""The base class of losses."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from invlearn.encoder import InvariantEncoder
 __all__ = ["Loss", "Outputs", "Statistics", "nothing"]
 
 Statistics = dict[str, Tensor]
-"""What has to be known of the training examples, each ``(R, ...)`` or ``(1, ...)``."""
+"""Statistics of the training examples, each ``(R, ...)`` or ``(1, ...)``."""
 
 
 class Outputs(NamedTuple):
-    """What a model makes of a batch of B examples with k samples each."""
+    """Outputs of a model for a batch of B examples with k samples each."""
 
     z_invariant: Tensor
     """Invariant codes, ``(R, B, k, invariant)``; empty where the encoder is not trained."""
@@ -30,21 +30,21 @@ class Outputs(NamedTuple):
 
 @dataclass(kw_only=True)
 class Loss(ABC):
-    """A training objective: the outputs of a model and a batch in, one number a replica out.
+    """A training objective: from the outputs of a model and a batch to one number per replica.
 
-    A new loss is a subclass with a ``forward``, and a YAML that names it. Everything else has a default: it is trained
-    on the pairs that the dataset draws, and measured like any other.
+    A new loss is a subclass with a ``forward``, and a YAML that names it. Everything else has a default: by default a
+    loss trains on the pairs that the dataset draws.
 
     Args:
         dim: Number of features d that the encoder sees; given by the dataset, or by ``model.rank``.
-        invariant: Features of the invariant part of the code, at least 1; ``auto`` is d.
-        variant: Features of the rest, for the decoder; ``auto`` is 2d where there is a decoder, else 0.
+        invariant: Width of the invariant part of the code, at least 1; ``auto`` is d.
+        variant: Width of the variant part, for the decoder; ``auto`` is 2d with a decoder, else 0.
 
     Attributes:
         trains_encoder: Whether ``forward`` reads codes.
         trains_decoder: Whether ``forward`` reads reconstructions.
-        unit_code: Whether invariant codes are brought to length 1, in training and ever after.
-        sampler: Draws the batches that ``forward`` is given.
+        unit_code: Whether invariant codes are normalised to length 1, in training and in use.
+        sampler: Draws the batches for ``forward``.
 
     A subclass overrides an attribute by a plain assignment, ``trains_decoder = False``, without an annotation.
 
@@ -75,10 +75,10 @@ class Loss(ABC):
         """The loss of each replica, ``(R,)``.
 
         Args:
-            outputs: What the model makes of the batch.
-            batch: What ``sampler`` drew.
+            outputs: Outputs of the model for the batch.
+            batch: The batch that ``sampler`` drew.
 
-        What ``at`` returns comes as keywords; by default there are none.
+        The values that ``at`` returns are passed as keywords; by default there are none.
         """
 
     def terms(self, outputs: Outputs, batch: Any, **state: Any) -> dict[str, Tensor]:
@@ -103,24 +103,24 @@ class Loss(ABC):
         return self.invariant_features + self.variant
 
     def run(self, encoder: InvariantEncoder, batch: Any) -> Outputs:
-        """Encode the samples of a batch, and decode them as far as that is trained."""
+        """Encode the samples of a batch, and decode them, as far as these parts are trained."""
         z = encoder.network.encode(batch.samples())
         x_hat = batch.arrange(encoder.network.decode(z)) if self.trains_decoder else nothing(z)
         z = batch.arrange(z)
         return Outputs(encoder.invariant_part(z), z, x_hat)
 
     def fit(self, train: Any) -> Statistics:
-        """What the loss has to know of its training examples; stored with the run. By default nothing."""
+        """Compute statistics of the training examples, which are stored with the run; by default none."""
         return {}
 
     def at(self, progress: float, statistics: Statistics) -> Statistics:
-        """Keywords of ``forward`` after a share ``progress`` (0 to 1) of the training, from what ``fit`` found.
+        """Keywords of ``forward`` after a share ``progress`` (0 to 1) of training, from the statistics of ``fit``.
 
-        Validation uses those at 1, so that all epochs are measured alike.
+        Validation uses the keywords at 1, so that all epochs are measured in the same way.
         """
         return {}
 
 
 def nothing(like: Tensor) -> Tensor:
-    """An output that is not there, for the replicas of one that is, ``(R, 0)``."""
+    """An empty output with the replicas of another, ``(R, 0)``."""
     return like.new_empty(len(like), 0)

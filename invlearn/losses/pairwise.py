@@ -31,16 +31,16 @@ class PairwiseLoss(Loss):
     with ℓ of equation (2), see :func:`invlearn.losses.functional.invariance_loss`.
 
     Args:
-        weight: λ, the weight of the invariance term (8, which the paper gives in Section 3 only).
+        weight: λ, the weight of the invariance term (8, given by the paper only in Section 3).
         delta: δ > 0 of equation (2).
         alpha: α > 0 of equation (2). ``auto`` is 0.4 over the mean d*² of different training pairs (ours): where
             α d̂² is large the loss is flat, and training stalls.
-        alpha_growth: Factor by which α rises, geometrically, between 40% and 80% of the training (ours). At a small α
-            all distances count, and every part of the invariance is found; only a large one punishes the last small
-            distances, on which ℓ depends as α² d̂⁴. ``auto`` is 30 where ``alpha`` is ``auto``, else 1.
-        pairs: What training compares. ``drawn``: the pairs that the dataset draws, half of them of one entity.
-            ``batch``: all pairs of the samples in a batch of entities (ours), same and different pairs weighing half
-            each; the dataset must know more of an entity than a pair.
+        alpha_growth: Factor by which α rises geometrically between 40% and 80% of training (ours). With a small α
+            all distances count, and every part of the invariance is found. Only a large α penalises small remaining
+            distances, on which ℓ depends as α² d̂⁴. ``auto`` is 30 if ``alpha`` is ``auto``, else 1.
+        pairs: The pairs to train on. ``drawn``: the pairs that the dataset draws, half of them of one entity.
+            ``batch``: all pairs of the samples in a batch of entities (ours), with half of the weight on same pairs;
+            the dataset must have entities.
 
     Raises:
         ValueError: A setting is out of range.
@@ -71,19 +71,19 @@ class PairwiseLoss(Loss):
 
     @property
     def validation(self) -> Sampler:
-        """Pairs, whatever is trained on, so that runs compare."""
+        """Pairs, for any training batches, so that runs can be compared."""
         return DrawnPairs()
 
     def fit(self, train: Pairs | EntityBatch) -> Statistics:
-        """The first α."""
+        """The initial α."""
         x, _, distance = example_pairs(*train) if isinstance(train, EntityBatch) else train
         if self.alpha == "auto":
-            # Data of one kind of pair only has no scale to set α by; 1 is the paper's plain form.
+            # With only one kind of pair there is no scale for α; 1 is the paper's plain form.
             return {"alpha": torch.nan_to_num(0.4 / mean_over(distance.square(), distance > 0), nan=1.0)}
         return {"alpha": torch.full((len(x),), self.alpha, dtype=x.dtype, device=x.device)}
 
     def at(self, progress: float, statistics: Statistics) -> Statistics:
-        """α as far as it has risen after a share ``progress`` of the training."""
+        """α after a share ``progress`` of training."""
         assert self.alpha_growth != "auto"
         risen = min(1.0, max(0.0, (progress - 0.4) / 0.4))
         return {"alpha": statistics["alpha"] * self.alpha_growth**risen}
@@ -113,7 +113,7 @@ def _of_drawn(z: Tensor, batch: Pairs, delta: float, alpha: Tensor) -> Tensor:
 
 
 def _of_all(z: Tensor, batch: EntityBatch, delta: float, alpha: Tensor) -> Tensor:
-    """Mean ℓ of all pairs of samples of a batch, same and different ones half each, ``(R,)``."""
+    """Mean ℓ of all pairs of samples of a batch, with equal weight for same and different pairs, ``(R,)``."""
     weights, distance_sq = pair_targets(batch.entity, batch.reference, z.shape[2])
     z = z.flatten(1, 2)
     code_distance_sq = squared_distances(z - z.mean(1, keepdim=True).detach())

@@ -1,4 +1,4 @@
-"""What an encoder in closed form is measured by."""
+"""The objective of closed forms."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["Separation"]
 
 @dataclass(kw_only=True)
 class Separation(Loss):
-    r"""Mean squared code distance of same pairs over that of different ones: what the eigenproblem makes small.
+    r"""Mean squared code distance of same pairs over that of different pairs, which the eigenproblem minimises.
 
     .. math:: L = \overline{\lVert z - z' \rVert^2}_{same} / \overline{\lVert z - z' \rVert^2}_{different}
 
-    It is not trained by gradients: an encoder in closed form has the least there is among its features.
+    It is not trained by gradients: a closed form minimises it exactly over its features.
     """
 
     trains_decoder = False
 
     def forward(self, outputs: Outputs, batch: Pairs) -> Tensor:
-        """The ratio of each replica, ``(R,)``: 0 is ideal, 1 is no invariance."""
+        """The ratio of each replica, ``(R,)``: 0 is ideal, 1 means no invariance."""
         squared = (outputs.z_invariant[:, :, 0] - outputs.z_invariant[:, :, 1]).square().sum(-1)
         same = (batch.distance == 0).expand_as(squared)
         return mean_over(squared, same) / mean_over(squared, ~same)

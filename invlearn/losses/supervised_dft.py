@@ -28,7 +28,7 @@ class SupervisedDFTLoss(Loss):
     Args:
         weight: λ, the weight of the code (8 in the paper).
         code: ``modulus_phase`` (2d wide, the paper's experiment I) or ``modulus_sine_cosine`` (3d wide, II).
-        objective: ``full``, both terms; ``encoder``, MSE(f(x), z*) alone; ``decoder``, MSE(x, g(z*)) alone (Figure 2).
+        objective: ``full``, both terms; ``encoder``, only MSE(f(x), z*); ``decoder``, only MSE(x, g(z*)) (Figure 2).
 
     Raises:
         ValueError: ``weight`` is negative.
