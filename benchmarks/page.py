@@ -15,10 +15,10 @@ __all__ = [
     "growth_table",
     "paths_table",
     "recipe_table",
-    "whole_table",
     "scaling_table",
     "stages_table",
     "steps_table",
+    "whole_table",
 ]
 
 PEERS = {"jax_scan": "JAX", "pytorch_loop": "PyTorch loop", "lightning_trainer": "Lightning"}

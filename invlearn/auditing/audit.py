@@ -31,9 +31,6 @@ KINDS = {
 FAILS = 0.01
 """Success of attacks from which on it is a finding."""
 
-VARIES = 0.5
-"""Median distance within entities, relative to that of strangers, from which on it is a finding."""
-
 TRIED = 256
 """Samples that tell what a code does not see."""
 
@@ -69,7 +66,7 @@ class Audit:
                 found.append("uncalibrated")
             elif self.trial.outcome.success is not None and self.trial.outcome.success > FAILS:
                 found.append("metamers")
-        if self.distances.same > VARIES:
+        if self.distances.vary:
             found.append("variant")
         return found
 

@@ -29,6 +29,9 @@ NOTHING = 0.02
 RATE = 0.01
 """Share of strangers that are closer than the threshold of the same entity."""
 
+VARIES = 0.5
+"""Median distance within entities, relative to that of strangers, from which on a code varies within them."""
+
 Distort = Callable[[Tensor, torch.Generator], Tensor]
 """Samples ``(n, d)`` to distorted ones."""
 
@@ -45,6 +48,11 @@ class Distances:
     """Distance that 95% of the same ones do not exceed, relative to that of strangers."""
     threshold: float
     """Distance below which two samples count as the same entity, relative to that of strangers: 1% of strangers do."""
+
+    @property
+    def vary(self) -> bool:
+        """Whether the code changes under the data's own distortion, nearly as it does between strangers."""
+        return self.same > VARIES
 
 
 def measure_distances(encoder: Encoder, data: AuditData) -> Distances:

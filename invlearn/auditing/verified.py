@@ -102,6 +102,8 @@ class Finite:
 
 
 def _kept(distances: Distances) -> float:
+    if distances.vary:  # then distances within entities say nothing of how exact the code is
+        return KEPT
     return max(KEPT, min(0.1, 2 * distances.same))
 
 

@@ -12,6 +12,9 @@ from invlearn.nn.linear import check_size
 
 __all__ = ["BispectralAutoEncoder", "BispectralEncoder", "bispectral_features"]
 
+TINY = 1e-12
+"""Length of β below which the power of it is that of this."""
+
 
 def bispectral_features(dim: int) -> int:
     """Width of the invariant code for d features: real and imaginary part of each β_ij with i ≤ j."""
@@ -30,6 +33,8 @@ class BispectralEncoder(nn.Module):
     Args:
         dim: d.
         generators: One generator per replica. W starts as a random unitary matrix.
+        complete: Whether the code tells a signal from its multiples (ours): β is divided by the power 2/3 of its length
+            then, so that the code grows as x does. By default it has length 1, as the authors'.
 
     Attributes:
         weight: Real, then imaginary parts of W's rows before they are scaled to length 1, ``(R, d, 2 d)``.
@@ -38,8 +43,9 @@ class BispectralEncoder(nn.Module):
         Sanborn, Shewmake, Olshausen and Hillar, "Bispectral neural networks", ICLR 2023.
     """
 
-    def __init__(self, dim: int, generators: Sequence[torch.Generator]):
+    def __init__(self, dim: int, generators: Sequence[torch.Generator], *, complete: bool = False):
         super().__init__()
+        self.complete = complete
         # float64 first, as in StackedLinear.
         weight = torch.empty(len(generators), dim, 2 * dim, dtype=torch.float64)
         if not weight.is_meta:
@@ -62,7 +68,10 @@ class BispectralEncoder(nn.Module):
         real, imaginary = _products_of_pairs(rows)
         third = x_RBD @ real, -(x_RBD @ imaginary)  # conjugated
         beta = torch.stack(_product(_products_of_pairs(linear), third), dim=-1)
-        code = nn.functional.normalize((beta - beta.mean(-2, keepdim=True)).flatten(-2), dim=-1)
+        beta = (beta - beta.mean(-2, keepdim=True)).flatten(-2)
+        code = nn.functional.normalize(beta, dim=-1)
+        if self.complete:
+            code = code * torch.linalg.vector_norm(beta, dim=-1, keepdim=True).clamp(min=TINY) ** (1 / 3)
         return torch.cat([code, *linear], dim=-1)
 
     def extra_repr(self) -> str:
@@ -78,12 +87,13 @@ class BispectralAutoEncoder(AutoEncoder):
         dim: Number of features d of a signal.
         code_features: Width of the code, d (d + 1) + 2 d.
         generators: One generator per replica.
+        complete: As in :class:`BispectralEncoder`.
 
     Raises:
         ValueError: The code has another width, or the network is too large.
     """
 
-    def __init__(self, dim: int, code_features: int, generators: Sequence[torch.Generator]):
+    def __init__(self, dim: int, code_features: int, generators: Sequence[torch.Generator], *, complete: bool = False):
         width = bispectral_features(dim) + 2 * dim
         if code_features != width:
             raise ValueError(
@@ -91,7 +101,7 @@ class BispectralAutoEncoder(AutoEncoder):
                 f"use loss=bispectral"
             )
         check_size([(dim, width)])
-        super().__init__(BispectralEncoder(dim, generators), nn.Identity())
+        super().__init__(BispectralEncoder(dim, generators, complete=complete), nn.Identity())
 
     def decode(self, z_RBC: Tensor) -> Tensor:
         """Reconstructions of codes ``(R, B, code)`` from l alone, ``(R, B, d)``."""

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from invlearn.auditing.oracles import bispectrum, modulus
+from invlearn.auditing.oracles import modulus
+
+
+def bispectrum(x: Tensor) -> Tensor:
+    """All u_j u_k conj(u_{j + k}) of u = DFT(x), in real numbers, which ONNX wants."""
+    d = x.shape[1]
+    numbers = torch.arange(d)
+    angles = (2 * math.pi / d * numbers[:, None] * numbers).to(x.dtype)
+    real, imaginary = x @ angles.cos(), -(x @ angles.sin())
+    j, k = torch.triu_indices(d, d)
+    first = real[:, j] * real[:, k] - imaginary[:, j] * imaginary[:, k]
+    second = real[:, j] * imaginary[:, k] + imaginary[:, j] * real[:, k]
+    third, fourth = real[:, (j + k) % d], imaginary[:, (j + k) % d]
+    return torch.cat([first * third + second * fourth, second * third - first * fourth], dim=-1)
 
 
 def power_of_halves(x: Tensor) -> Tensor:
@@ -25,7 +39,7 @@ def mean_and_variance(x: Tensor) -> Tensor:
 
 
 def gram(x: Tensor) -> Tensor:
-    points = x.view(len(x), -1, 3)
+    points = x.unflatten(-1, (-1, 3))
     first, second = torch.triu_indices(points.shape[1], points.shape[1])
     return (points @ points.mT)[:, first, second]
 
@@ -38,13 +52,19 @@ def identity(x: Tensor) -> Tensor:
     return x
 
 
+@cache
 def random_matrix(rows: int, columns: int, seed: int) -> Tensor:
     return torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+@cache
+def orthonormal(rows: int, columns: int) -> Tensor:
+    return torch.linalg.qr(random_matrix(rows, columns, 1)).Q
+
+
 def projection(x: Tensor) -> Tensor:
     """Three components."""
-    return x @ torch.linalg.qr(random_matrix(x.shape[1], 3, 1)).Q.to(x.dtype)
+    return x @ orthonormal(x.shape[1], 3).to(x.dtype)
 
 
 def random_network(x: Tensor) -> Tensor:

@@ -309,6 +309,13 @@ def test_symmetries_that_the_data_have_are_not_blind():
     assert found["metamers"] is None
 
 
+@pytest.mark.parametrize("name", ["raw", "three components", "random network", "unit length"])
+def test_no_permutation_is_invented_where_a_code_has_none(name):
+    found = invlearn.audit(PLANTED[name].function, Shift(dim=12, **SMALL), attack=False).to_dict()
+    assert "variant" in found["failures"]  # distances within entities are no measure of rounding then
+    assert found["finite"]["permutations"] == []
+
+
 def test_an_audit_is_the_same_again():
     one, other = (invlearn.audit(random_network, Shift(dim=5, **SMALL), targets=3, starts=4) for _ in range(2))
     assert one.to_dict() == other.to_dict()

@@ -18,17 +18,18 @@ from invlearn.nn.bispectral import BispectralAutoEncoder, bispectral_features
 from tests.support.errors import naming
 
 
-def network(dim: int, *seeds: int) -> BispectralAutoEncoder:
+def network(dim: int, *seeds: int, complete: bool = False) -> BispectralAutoEncoder:
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
+    width = bispectral_features(dim) + 2 * dim
     try:
-        return BispectralAutoEncoder(dim, bispectral_features(dim) + 2 * dim, [seeded_generator(s) for s in seeds])
+        return BispectralAutoEncoder(dim, width, [seeded_generator(s) for s in seeds], complete=complete)
     finally:
         torch.set_default_dtype(default)
 
 
-def with_fourier_rows(dim: int) -> BispectralAutoEncoder:
-    found = network(dim, 0)
+def with_fourier_rows(dim: int, *, complete: bool = False) -> BispectralAutoEncoder:
+    found = network(dim, 0, complete=complete)
     rows = torch.fft.fft(torch.eye(dim, dtype=torch.float64))
     weight = torch.cat([rows.real.T, rows.imag.T], dim=1)[None]
     found.load_state_dict({"encoder.weight": 3 * weight})  # of any length
@@ -66,6 +67,23 @@ def test_fourier_rows_are_invariant_and_tell_mirror_images_apart() -> None:
     assert ((mirrored - z).norm(dim=-1) > 0.1).all()
 
 
+def test_a_complete_code_grows_with_the_sample_in_the_same_direction() -> None:
+    unit, complete = with_fourier_rows(7), with_fourier_rows(7, complete=True)
+    x = Shift(dim=7).signals(20, seeded_generator(0))[None]
+    of_code = slice(0, bispectral_features(7))
+    one, two, shifted = (complete.encode(v)[..., of_code] for v in (x, 2 * x, x.roll(3, -1)))
+    torch.testing.assert_close(two, 2 * one)
+    torch.testing.assert_close(shifted, one)
+    torch.testing.assert_close(one / one.norm(dim=-1, keepdim=True), unit.encode(x)[..., of_code])
+
+
+def test_a_complete_code_of_nothing_has_finite_gradients() -> None:
+    x = torch.zeros(1, 2, 5, dtype=torch.float64, requires_grad=True)
+    with_fourier_rows(5, complete=True).encode(x).sum().backward()
+    assert x.grad is not None
+    assert torch.isfinite(x.grad).all()
+
+
 def test_another_width_is_refused() -> None:
     with pytest.raises(ValueError, match=naming(value=[130, 30], suggests="loss=bispectral")):
         BispectralAutoEncoder(10, 30, [seeded_generator(0)])
@@ -87,12 +105,15 @@ def test_a_negative_weight_is_refused() -> None:
         BispectralLoss(4, weight=-1.0)
 
 
-def test_it_learns_shifts_from_samples(tmp_path: Path) -> None:
+@pytest.mark.parametrize("preset", [[], ["preset=complete"]])
+def test_it_learns_shifts_from_samples(preset: list[str], tmp_path: Path) -> None:
     sizes = ["dataset.dim=5", "dataset.size=8000", "dataset.valid_size=800", "dataset.test_size=1000"]
-    run = invlearn.train(["model=bispectral", *sizes, "trainer.epochs=6"], tmp_path)
+    run = invlearn.train([*preset, "model=bispectral", *sizes, "trainer.epochs=6"], tmp_path)
     assert run.metrics["invariance_ratio"] < 1e-4
     assert run.metrics["recall_at_1"] > 0.99
     x = torch.randn(20, 5)
     z, z_variant = run.encode(x)
     assert z.shape == (20, 30)
+    of_double, _ = run.encode(2 * x)
+    torch.testing.assert_close(of_double, 2 * z if preset else z, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(run.decode(z, z_variant), x, rtol=1e-3, atol=1e-3)

@@ -38,7 +38,12 @@ def test_the_numbers_on_speed_come_from_the_committed_tables() -> None:
 
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     tables = {"steps": steps_table, "recipe": recipe_table, "scaling": scaling_table, "paths": paths_table}
-    tables |= {"whole": whole_table, "closed_form": closed_form_table, "closed_form_stages": stages_table, "closed_form_growth": growth_table}
+    tables |= {
+        "whole": whole_table,
+        "closed_form": closed_form_table,
+        "closed_form_stages": stages_table,
+        "closed_form_growth": growth_table,
+    }
     for name, table in tables.items():
         assert table(pd.read_csv(REFERENCE / "bench" / f"{name}.csv")) in page
     for picture in ("steps", "scaling", "closed_form", "closed_form_growth"):
