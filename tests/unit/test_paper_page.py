@@ -14,6 +14,7 @@ from benchmarks.page import (
     scaling_table,
     stages_table,
     steps_table,
+    whole_table,
 )
 from examples.page import amounts_table, defaults_table, pigs_table, scores_table
 from examples.run import PROBLEMS
