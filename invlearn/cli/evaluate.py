@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
 
     found = measure(run, arguments.data, entity=arguments.entity, drop=arguments.drop)
     if found.is_training_file:
-        warn(f"{arguments.data} is the run's training file; leave it out to evaluate on the test split")
+        warn(f"the run was trained on {arguments.data}; leave it out to evaluate on the test split")
     if arguments.json:
         show(json.dumps(found.to_dicts(), indent=2, allow_nan=False))
         return 0

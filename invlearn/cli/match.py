@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-WITHOUT = "the run has too few validation pairs, or is from an earlier version; train again with more entities"
+WITHOUT = "the run has too few validation pairs, or is from an earlier version; train it again with more entities"
 """Why a run may have none."""
 
 

@@ -25,22 +25,22 @@ CENTRED: dict[Normalization, float] = {"none": 0.0, "sphere": 0.0, "standardise"
 SPHERED: dict[Normalization, float] = {"none": 0.0, "sphere": 1.0, "standardise": 1.0}
 
 MOST_FEATURES = {1: 2_048, 2: 2_144, 3: 1_329}
-"""Features of a lift of each degree that are tried unasked; the time grows with their cube."""
+"""Largest lift of each degree, in features, that is tried by default; the time grows with their cube."""
 
 CHEAP = 600
-"""Features up to which lifts are tried with every normalisation and ridge; larger ones take what did best before."""
+"""Largest lift, in features, that is tried with every normalisation and ridge; larger ones use the best so far."""
 
 RANKS = (16, 32, 64)
-"""Ranks of the projection that are tried where there are more features."""
+"""Ranks of the projection to try, if there are more features."""
 
 RIDGES = (0.0, 0.01, 0.1, 1.0)
-"""Ridges that are tried."""
+"""Ridges to try."""
 
 COMPONENTS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-"""Widths of the code that are tried."""
+"""Widths of the code to try."""
 
 ROWS_PER_FEATURE = 25
-"""Samples for each feature; more tell no more of their moments."""
+"""Samples per feature; more do not improve the moments."""
 
 
 class Candidate(NamedTuple):
@@ -90,7 +90,7 @@ class LiftSize(NamedTuple):
         return self.features <= CHEAP
 
     def operations(self, rows: int) -> float:
-        """About how many additions and multiplications their moments and eigenproblems take."""
+        """Approximate number of operations for their moments and eigenproblems."""
         m = self.features
         normalizations, ridges = (len(CENTRED), len(RIDGES)) if self.is_cheap else (1, 1)
         # An eigenproblem takes as long as ten matrix products of its size.
@@ -98,10 +98,10 @@ class LiftSize(NamedTuple):
 
 
 def lifts_of(settings: ClosedForm, dim: int) -> list[LiftSize]:
-    """The monomials that are tried, by degree and rank.
+    """The monomials to try, by degree and rank.
 
     Args:
-        settings: What is given.
+        settings: The settings.
         dim: Features of a sample, or principal components of them that vary.
     """
     degrees = (1, 2, 3) if settings.degree == "auto" else (settings.degree,)
@@ -125,7 +125,7 @@ def normalizations_of(settings: ClosedForm) -> list[Normalization]:
 
 
 def pinned(settings: ClosedForm, chosen: Candidate) -> ClosedForm:
-    """The settings that leave this candidate alone; of lengths, that of their planes."""
+    """The settings that allow only this candidate; for lengths, only that of their planes."""
     [normalization] = [kind for kind in CENTRED if flags_of(kind) == chosen[2:4]]
     return replace(
         settings,

@@ -1,4 +1,4 @@
-"""The pairs that candidates are compared on; a sample may be in many of them."""
+"""The validation pairs of candidates; a sample may be in many pairs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Compared"]
 
 
 class Compared(NamedTuple):
-    """N pairs of n samples: whatever is done to the samples is done once, however many pairs they are in."""
+    """N pairs of n samples; each sample is processed once, even if it is in many pairs."""
 
     samples: Tensor
     """``(n, d)``."""
@@ -42,7 +42,7 @@ class Compared(NamedTuple):
         return cls(samples, *index.view(2, -1))
 
     def differences(self, values: Tensor, vectors: Tensor) -> Tensor:
-        """Linear functions of each pair's first less those of its second, ``(N, k)``.
+        """Differences of linear functions between the samples of each pair, ``(N, k)``.
 
         Args:
             values: Of each sample, ``(n, m)``.

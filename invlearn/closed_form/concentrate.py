@@ -27,25 +27,25 @@ FURTHEST = 0.3
 """Share of the samples that a step leaves out."""
 
 NARROW = 10
-"""Width of the code in these steps: what a few wrong labels cannot bend."""
+"""Width of the code in these steps: so narrow that a few wrong labels do not distort it."""
 
 STEPS = 7
 """Steps at most."""
 
 ROUNDS = 3
-"""Times that samples, and validation pairs, that disagree are left out afterwards."""
+"""Number of times that samples and validation pairs that disagree are left out afterwards."""
 
 DOUBTFUL = 0.1
-"""Bits above which validation pairs leave room for wrong labels."""
+"""Score in bits above which validation pairs may have wrong labels."""
 
 PROBED = 5
-"""Step after which some samples must disagree: noise alone makes none, wrong labels do."""
+"""Step after which some samples must disagree: with wrong labels they do, with noise alone they do not."""
 
 SOME = 0.02
 """Share of the samples that these are at least."""
 
 FEWEST = 50
-"""Entities for which these steps are taken: of fewer, a handful is validated on."""
+"""Least number of entities for these steps: with fewer, validation has too few."""
 
 NEAR = 0.005
 """Share of the different pairs that are nearer than a same pair whose labels are believed."""
@@ -86,7 +86,7 @@ class _Concentration:
     scorer: Scorer
 
     def beyond(self, solved: Solved) -> Solved:
-        """The best of all starts, or what there was before."""
+        """The best of all starts, or the first fit."""
         found, last = [], []
         for narrow in _starts(self.settings, solved):
             start = self._stepped(narrow)

@@ -13,7 +13,7 @@ from torch import Tensor
 __all__ = ["Eigenproblem", "Solution", "shrunk"]
 
 CONSTANT = 1e-10
-"""Share of the largest variance below which a direction counts as constant: rounding is all that is left of it."""
+"""Share of the largest variance below which a direction counts as constant: its variance is only rounding."""
 
 EXACT = 1e-10
 """Share of variance within entities that is taken for 0: rounding lies below it, and what is exact weighs alike."""
@@ -30,9 +30,9 @@ FEW = 0.4
 def shrunk(within: Tensor, covariance: Tensor, unit: Tensor, entities: float) -> Tensor:
     r"""Covariance of all samples, with that between entities shrunk where there are few of them.
 
-    E entities differ in at most E - 1 directions. What varies little within them in any other direction may still tell
-    others apart, so the covariance between entities is shrunk by :math:`\max(0, 1 - E / 2m)` towards one of the same
-    trace that is equal in all directions.
+    E entities differ in at most E - 1 directions. Other directions with little variance within entities may still
+    separate other entities, so the covariance between entities is shrunk by :math:`\max(0, 1 - E / 2m)` towards an
+    isotropic one with the same trace.
 
     Args:
         within: Covariance within entities, ``(m, m)``.
@@ -61,10 +61,10 @@ class Solution(NamedTuple):
 
     @property
     def weights(self) -> Tensor:
-        r"""What brings each direction to its part of the code, ``(k,)``.
+        r"""Scale of each direction in the code, ``(k,)``.
 
-        With λ the variance between entities over that within, the direction counts in units of its standard deviation
-        within entities, times :math:`\sqrt{λ/(1 + λ)}`, so that one that is mostly noise counts less.
+        With λ the variance between entities over that within, a direction is in units of its standard deviation
+        within entities, times :math:`\sqrt{λ/(1 + λ)}`, so that a noisy direction counts less.
         """
         share = self.within.clamp(min=0, max=1) + EXACT
         return ((1 - share).clamp(min=0) / share).sqrt()
@@ -78,8 +78,8 @@ class Eigenproblem:
     Args:
         within: Covariance within entities S_w, ``(m, m)``.
         covariance: Covariance of all samples S_t, ``(m, m)``.
-        mean: Of all samples, ``(m,)``; it goes along.
-        unit: Size of each feature, squared, relative to which the ridge is, ``(m,)``.
+        mean: Mean of all samples, ``(m,)``; it is passed on.
+        unit: Squared size of each feature, the unit of the ridge, ``(m,)``.
 
     Reference:
         Fisher (1936); Wiskott and Sejnowski, "Slow feature analysis" (2002).
@@ -97,9 +97,9 @@ class Eigenproblem:
         """Solve it.
 
         Args:
-            ridge: ρ, the share of the mean variance within entities, in units of size, that every feature gets in
-                addition.
-            most: How many directions are wanted; by default all.
+            ridge: ρ, added to the variance of every feature, as a share of the mean variance within entities, in
+                units of size.
+            most: Number of directions; by default all.
         """
         within = self._within + ridge * torch.diag(self._added) if ridge else self._within
         if self._is_definite:
@@ -123,7 +123,7 @@ class Eigenproblem:
 
     @cached_property
     def _is_definite(self) -> bool:
-        """Whether no direction is nearly constant, so that a few directions can be had without all others."""
+        """Whether no direction is nearly constant, so that a few directions can be found without all others."""
         if self._covariance.is_cuda:
             return False
         factorise, condition = scipy.linalg.get_lapack_funcs(("potrf", "pocon"), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Planes that the distortion turns, estimated where noise leaves no quadratic form exactly invariant."""
+"""Estimate planes that the distortion rotates, for noisy data without exactly invariant quadratic forms."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch import Tensor
 __all__ = ["estimate_planes", "shares_within"]
 
 FORMS = 60
-"""Random combinations of forms whose eigenvectors are tried."""
+"""Number of random combinations of forms whose eigenvectors are tried."""
 
 JUDGED = 5_000
-"""Samples that tell which planes are the most invariant."""
+"""Number of samples to rank planes by invariance."""
 
 OVERLAP = 0.5
-"""Share of a plane that may lie in one that was taken before."""
+"""Largest share of a plane that may lie in a plane chosen before."""
 
 
 def estimate_planes(forms: Tensor, x: Tensor, entity: Tensor, generator: torch.Generator) -> list[Tensor]:
     """Planes, and single directions, in which the length of samples varies least within entities.
 
-    A random combination of invariant forms has equal eigenvalues on each plane. Noise moves them apart, so that one
-    combination does not tell which neighbours are a pair. Many combinations are drawn, and the planes whose lengths are
-    the most invariant are taken, the best first; a plane that another one covers is left out.
+    A random combination of invariant forms has equal eigenvalues on each plane. Noise separates them, so a single
+    combination does not show which neighbours are a pair. Many combinations are drawn, and the planes with the most
+    invariant lengths are chosen, the best first; a plane that another one covers is left out.
 
     Args:
         forms: Symmetric matrices that are nearly invariant, ``(k, r, r)``.

@@ -1,4 +1,4 @@
-"""A code whose distances are given ones: lengths in the subspaces of a frame, weighted to fit."""
+"""Fit a code to given distances: weighted lengths in the subspaces of a frame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from invlearn.data.seeding import derived_seed
 __all__ = ["fit_distances", "lengths"]
 
 FITTED = 20_000
-"""Pairs at most that weights are fitted to."""
+"""Maximal number of pairs that weights are fitted to."""
 
 SEARCHED = 2_000
 """Pairs at most that a rotation is searched with."""
@@ -34,12 +34,12 @@ def lengths(x: Tensor, frame: Sequence[Tensor]) -> Tensor:
 
 
 def fit_distances(frame: Frame, different: Pairs, seed: int) -> tuple[list[Tensor], Tensor]:
-    """A frame in which weighted lengths meet given distances as well as they can, and those weights ``(K,)``.
+    """A frame in which weighted lengths fit given distances best, and those weights ``(K,)``.
 
     Args:
-        frame: The subspaces; single ones that no distortion tells apart may be turned into each other.
+        frame: The subspaces; equivalent single directions may be rotated into each other.
         different: Pairs of different entities with their distances.
-        seed: Of random starts.
+        seed: Seed of random starts.
     """
     different = Pairs(*(part[:FITTED].double() for part in different))
     parts = frame.parts
@@ -66,9 +66,9 @@ def _fit_weights(different: Pairs, frame: Sequence[Tensor]) -> Tensor:
 
 
 def _turn_singles(frame: list[Tensor], alike: Sequence[Sequence[int]], different: Pairs, seed: int) -> list[Tensor]:
-    """Turn single directions that no distortion tells apart to where lengths along them fit the distances best.
+    """Rotate equivalent single directions so that lengths along them fit the distances best.
 
-    Any mixture of the means of two parts is as invariant as the means themselves; only the distances know better.
+    Any mixture of the means of two parts is as invariant as the means themselves; only the distances choose.
 
     Args:
         frame: Subspaces.

@@ -15,22 +15,22 @@ from invlearn.losses.functional import closeness
 __all__ = ["SCORED", "Scorer", "log_loss"]
 
 SCORED = 6_000
-"""Validation pairs at most that candidates are scored on."""
+"""Maximal number of validation pairs to score candidates on."""
 
 BETTER = 1.01
 """Factor by which a larger lift must be better, beyond what counts as perfect."""
 
 PERFECT = 2e-4
-"""Bits at which nothing is left to tell apart."""
+"""Score in bits that counts as perfect."""
 
 LITTLE = 5e-3
-"""Bits for which no samples are left out."""
+"""Score in bits below which no samples are left out."""
 
 MATCHED = 1e-12
-"""Mean squared error at which given distances are met."""
+"""Mean squared error of given distances that counts as perfect."""
 
 WORSE = 1.05
-"""Factor by which scores may differ that count as equal."""
+"""Factor within which scores count as equal."""
 
 STEPS = 12
 """Of Newton's method."""
@@ -79,11 +79,11 @@ def log_loss(squared: Tensor, same: Tensor) -> Tensor:
 
 
 class Scorer:
-    """Compares codes on validation pairs: by log loss, or where distances are given by their closeness to them.
+    """Compares codes on validation pairs: by log loss or, for given distances, by their error.
 
     Args:
         valid: The pairs.
-        given: Whether their distances are to be met.
+        given: Whether to fit their distances.
     """
 
     def __init__(self, valid: Pairs, *, given: bool):
@@ -143,5 +143,5 @@ class Scorer:
         return score <= max(WORSE * least, self.floor)
 
     def is_enough(self, score: float, least: float) -> bool:
-        """Whether a score is so near to that of a larger lift that the smaller one will do."""
+        """Whether a score is so close to that of a larger lift that the smaller one is preferred."""
         return self.is_equal(score, least) if self.given else score <= BETTER * least + PERFECT

@@ -21,11 +21,11 @@ __all__ = ["Start", "find_start"]
 
 
 MEASURED = 2_000
-"""Pairs that tell how long samples are."""
+"""Number of pairs to measure the lengths of samples."""
 
 
 class Start(NamedTuple):
-    """Planes that the distortion turns samples in, and single directions that it keeps up to their sign."""
+    """Planes in which the distortion rotates samples, and single directions that it keeps up to their sign."""
 
     planes: Tensor
     """Two vectors for each, such that the mean squared length of samples in it is 1, ``(K, 2, d)``; the second of a
@@ -35,9 +35,9 @@ class Start(NamedTuple):
 
 
 def find_start(observed: Observed, valid: Pairs, seed: int, folds: Sequence[Fold] = ()) -> Start:
-    """Where samples of one entity agree exactly on quadratic forms, perhaps once they are normalised, their planes.
+    """Exact planes, if samples of one entity agree on quadratic forms (perhaps after normalisation), else estimates.
 
-    Elsewhere they are estimated. There are none where nothing varies between entities.
+    There are no planes if nothing varies between entities.
 
     Args:
         observed: Training samples.

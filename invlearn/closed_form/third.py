@@ -35,7 +35,7 @@ WIDEST = 5
 
 
 MEASURED = 10_000
-"""Samples that tell whether their lengths and means tell entities apart."""
+"""Number of samples to test whether lengths and means separate entities."""
 
 PAIRS_PER_PRODUCT = 4
 """Pairs at least for each product of three coordinates: with few, some combination is invariant by chance."""
@@ -63,7 +63,7 @@ def is_given(settings: ClosedForm, observed: Observed) -> bool:
 
 
 def removing_nothing_told(settings: ClosedForm, observed: Observed, seed: int) -> ClosedForm:
-    """The settings of a complete code without normalisations that remove what tells entities apart."""
+    """The settings of a complete code without normalisations that remove differences between entities."""
     if not _is_complete(settings) or settings.normalize != "auto":
         return settings
     some = observed.part(MEASURED, seed)

@@ -30,7 +30,7 @@ BLOCK = 2**22
 
 
 def normalized(x: Tensor, normalization: Normalization) -> Tensor:
-    """Samples ``(n, d)`` without what a normalisation removes."""
+    """Normalised samples ``(n, d)``."""
     if normalization == "none":
         return x
     flags = (x.new_tensor([flag]) for flag in flags_of(normalization))
@@ -41,13 +41,13 @@ class View:
     """Features of training samples and validation pairs, projected onto their principal components.
 
     Args:
-        settings: What decides how many samples are needed.
-        normalization: What is removed of each sample.
+        settings: The settings, which decide how many samples are needed.
+        normalization: The normalisation of each sample.
         features: Their features, a stack of one.
-        observed: Training samples; where there are more than tell anything, a random part is taken.
+        observed: Training samples; if there are more than needed, a random part is used.
         valid: Validation pairs.
-        seed: Of that part.
-        draw: Number of these features among those that were drawn.
+        seed: Seed of that part.
+        draw: Index of these features among the drawn ones.
     """
 
     def __init__(

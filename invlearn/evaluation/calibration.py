@@ -188,7 +188,7 @@ class Calibration:
         if self.model is None:
             raise ValueError(
                 "there are no probabilities: the run has too few validation pairs, or is from an earlier version; "
-                "train again with a larger dataset.valid_share"
+                "train it again with a larger dataset.valid_share"
             )
         return self.model
 

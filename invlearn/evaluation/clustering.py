@@ -1,4 +1,4 @@
-"""Clusters compared with the entities that they should be."""
+"""Compare clusters with entities."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class ClusterScores:
     """How clusters agree with entities.
 
     Args:
-        rows: How many rows have a label; the others are left aside.
-        entities: How many entities these are of.
-        clusters: How many clusters they are in.
+        rows: Number of rows with a label; other rows are ignored.
+        entities: Number of their entities.
+        clusters: Number of their clusters.
         precision: Share of the pairs of rows in one cluster that are of one entity.
         recall: Share of the pairs of rows of one entity that are in one cluster.
         b_cubed_precision: Share of a row's cluster that is of its entity, mean over rows (Bagga and Baldwin, 1998).
@@ -67,6 +67,6 @@ def score_clusters(cluster: np.ndarray, entity: np.ndarray) -> ClusterScores:
 
 
 def _pairs(sizes: np.ndarray) -> float:
-    """Pairs within groups of such sizes."""
+    """Number of pairs within groups of these sizes."""
     counts = sizes.astype(float)
     return float((counts * (counts - 1)).sum() / 2)

@@ -1,4 +1,4 @@
-"""Pairs of held-out samples with the distances of their codes: what a calibration rests on."""
+"""Pairs of held-out samples with the distances of their codes, the data of a calibration."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ class ComparedPairs:
     Args:
         distance: ``(N,)``, float64.
         same: Whether they are of one entity, ``(N,)``.
-        entities: Numbers of their entities, ``(2, N)``, from 0; of pairs that have nothing in common, numbers of their
-            own.
+        entities: Numbers of their entities, ``(2, N)``, from 0; unrelated pairs have unique numbers.
         samples: Numbers of their samples, ``(2, N)``; likewise.
-        entity_pairs: How many pairs of different entities there are; their samples may make more pairs.
+        entity_pairs: Number of pairs of different entities; their samples may form more pairs.
     """
 
     distance: Array
@@ -44,7 +43,7 @@ class ComparedPairs:
         labels, number = np.unique(entity, return_inverse=True)
         samples = np.stack(np.triu_indices(len(number), 1))
         ends = number[samples]
-        # Pairs of samples of the same two entities stand or fall together.
+        # Pairs of samples of the same two entities are not independent.
         return cls(np.asarray(distance, dtype=np.float64), ends[0] == ends[1], ends, samples, math.comb(len(labels), 2))
 
     def where(self, chosen: np.ndarray) -> ComparedPairs:
@@ -53,13 +52,13 @@ class ComparedPairs:
         return ComparedPairs(*parts, entity_pairs=self.entity_pairs)
 
     def among(self, kept: np.ndarray) -> ComparedPairs:
-        """Those between some entities, which ``(E,)`` says of each."""
+        """Pairs among some entities, given by a mask ``(E,)``."""
         inside = self.where(kept[self.entities[0]] & kept[self.entities[1]])
         share = (~inside.same).sum() / max(1, (~self.same).sum())
         return replace(inside, entity_pairs=round(share * self.entity_pairs))
 
     def at_least(self, distance: float) -> ComparedPairs:
-        """The same with smaller distances raised to this one."""
+        """The same pairs with distances clipped from below."""
         return replace(self, distance=np.maximum(self.distance, distance))
 
 

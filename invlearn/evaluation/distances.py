@@ -19,7 +19,7 @@ MOST = 1 - 1e-9
 """Largest share of pairs for which a distance is asked."""
 
 LEAST = 1e-300
-"""Least probability whose logarithm is taken."""
+"""Probabilities are clipped from below before their logarithm is taken."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,18 @@ class Different:
     .. math:: F(d) = P(k, d^2 / θ)
 
     with P the regularised incomplete gamma function. The squared distance of two Gaussian vectors of 2k effective
-    dimensions has it, and any density that is smooth near 0 has its power law as d falls.
+    dimensions has this distribution, and any density that is smooth near 0 has its power law for small d.
 
     Args:
         shape: k.
         scale: θ.
         covariance: Of the estimates of log k and log θ: two variances and the covariance.
-        dispersion: How unequal samples are: near how many others one lies varies from sample to sample as a negative
-            binomial with this size. Infinity if all are alike.
+        dispersion: Size of the negative binomial distribution of the number of close others of a sample; samples in
+            dense regions have more. Infinity if all samples are alike.
         power: Exponent p of the power law $F ∝ d^p$ that the fitted pairs have on average (Hill's estimate).
         fitted: Share of the pairs, the nearest ones, that were fitted.
-        entity_pairs: Pairs of entities that this rests on.
-        mislabelled: Share of the pairs that are in truth of one entity, as wrong labels make them.
+        entity_pairs: Number of fitted pairs of entities.
+        mislabelled: Share of the pairs that are really of one entity, because of wrong labels.
     """
 
     shape: float
@@ -62,14 +62,14 @@ class Different:
         return self.shape * np.log(np.maximum(x, LEAST)) - x - scipy.special.gammaln(self.shape)
 
     def quantile(self, share: ArrayLike) -> Array:
-        """The distance below which such a share of the pairs is."""
+        """The distance below which this share of the pairs lies."""
         return np.sqrt(self.scale * scipy.special.gammaincinv(self.shape, share))
 
     def log_error(self, distance: float) -> float:
         """Standard error of log F.
 
-        It has two parts: that of the estimates, by the delta method, and half the difference from the power law, which
-        is another way to extrapolate.
+        It has two parts: that of the estimates, by the delta method, and half the difference from the power law,
+        another plausible extrapolation.
         """
         step, end = 1e-4, math.sqrt(self.scale * float(scipy.special.gammaincinv(self.shape, self.fitted)))
 
@@ -86,11 +86,11 @@ class Different:
         return math.sqrt(max(0.0, estimated) + (beyond > 0) * (law - log_cdf(self.shape, self.scale)) ** 2 / 4)
 
     def any_closer(self, share: ArrayLike, among: int) -> Array:
-        """Probability that some of so many strangers are closer than a distance.
+        """Probability that at least one stranger is closer than a distance.
 
         Args:
             share: F of the distance.
-            among: How many strangers a sample is compared with.
+            among: Number of strangers that a sample is compared with.
         """
         expected = among * np.asarray(share, dtype=float)
         if among == 1:
@@ -126,16 +126,16 @@ class Different:
 
 @dataclass(frozen=True)
 class Same:
-    """Distances d between samples of one entity: log d² has a log-gamma density (Prentice, 1974), some are outliers.
+    """Distances d between samples of one entity: log d² has a log-gamma density (Prentice, 1974), with outliers.
 
-    With ``skew`` 0 that is a normal distribution; a gamma distribution of d² has ``skew`` = ``spread``.
+    With ``skew`` 0 it is a normal distribution; a gamma distribution of d² has ``skew`` = ``spread``.
 
     Args:
         centre: Location of log d².
         spread: Its scale.
         skew: Positive for a longer tail of small distances, negative for one of large distances.
         outliers: Share of pairs of one entity that are as far apart as strangers.
-        entities: Entities that this rests on.
+        entities: Number of fitted entities.
     """
 
     centre: float
@@ -168,7 +168,7 @@ class Same:
 
 
 NORMAL = 1e-3
-"""Skew below which a log-gamma density is taken for a normal one."""
+"""Skew below which a log-gamma density is replaced by a normal one."""
 
 
 def log_gamma_log_pdf(y: Array, centre: float, spread: float, skew: float) -> Array:

@@ -1,4 +1,4 @@
-"""Pairs of samples whose answer, same or different, would teach most."""
+"""Pairs of samples whose answer, same or different, is most informative."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from invlearn.evaluation.suspects import find_suspects
 __all__ = ["Doubts", "doubtful_labels", "doubtful_pairs"]
 
 KNOWN = 0.5
-"""Probability from which on two samples count as one entity where three contradict each other."""
+"""Least probability at which two samples count as one entity when looking for contradictions."""
 
 CLOSEST = 4
 """Neighbours of a sample that are compared with each other."""
@@ -20,14 +20,14 @@ CLOSEST = 4
 
 @dataclass(frozen=True)
 class Doubts:
-    """Pairs to be looked at, the most instructive first; m of them.
+    """m pairs to look at, the most informative first.
 
     Args:
         first: Index of one sample, ``(m,)``.
         second: Index of the other.
-        score: How instructive, 0 to 1.
-        reason: ``label``: a sample does not fit its entity; ``threshold``: it is open whether they are the same;
-            ``contradiction``: both are the same as a third, but not as each other.
+        score: How informative, 0 to 1.
+        reason: ``label``: a sample does not fit its entity; ``threshold``: it is uncertain whether they are the same;
+            ``contradiction``: both match a third sample, but not each other.
     """
 
     first: np.ndarray
@@ -36,7 +36,7 @@ class Doubts:
     reason: np.ndarray
 
     def most(self, count: int) -> Doubts:
-        """So many at most, no pair twice, and no sample in two doubts about labels."""
+        """At most this many, without duplicates, and with each sample in at most one doubt about labels."""
         order = np.argsort(-self.score, kind="stable")
         ends = np.sort(np.stack([self.first, self.second]), axis=0)[:, order]
         _, once = np.unique(ends, axis=1, return_index=True)
@@ -45,7 +45,7 @@ class Doubts:
 
 
 def doubtful_labels(codes: np.ndarray, entity: np.ndarray) -> Doubts:
-    """Samples that do not fit their entity, each with the nearest other that is said to be of it.
+    """Samples that do not fit their entity, each with the nearest other sample of that label.
 
     The score is 1 - d'/d, with d the distance to its entity and d' that to the nearest other one.
 

@@ -1,4 +1,4 @@
-"""The final numbers of a run: metrics and baselines of every replica, and its calibration."""
+"""The final results of a run: metrics and baselines of every replica, and its calibration."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from invlearn.losses.functional import code_distance
 __all__ = ["calibrate", "compared_pairs", "compute_baselines", "compute_metrics", "evaluate", "rightly_labelled"]
 
 CALIBRATED = 2_048
-"""Validation samples at most whose pairs tell where the threshold is."""
+"""Maximal number of validation samples for calibration."""
 
 TRAINED_ON = 16_384
-"""Samples at most that were trained on among which the entities of wrong labels are sought."""
+"""Maximal number of training samples among which the true entities of wrong labels are searched."""
 
 
 def compute_metrics(measured: Measured, *, every_epoch: bool = False) -> dict[str, Tensor]:
-    """All metrics that apply, or those that are followed during training, ``(R,)`` or ``(1,)`` each."""
+    """All metrics that apply, or those computed after every epoch, ``(R,)`` or ``(1,)`` each."""
     return {
         name: metric.compute(measured)
         for name, metric in METRICS.items()
@@ -43,7 +43,7 @@ def compute_metrics(measured: Measured, *, every_epoch: bool = False) -> dict[st
 
 
 def compute_baselines(measured: Measured) -> dict[str, Tensor]:
-    """What the best constant prediction gets, for each metric for which that says something."""
+    """Metrics of the best constant prediction, where they are meaningful."""
     return {
         name: metric.baseline(measured)
         for name, metric in METRICS.items()
@@ -52,7 +52,7 @@ def compute_baselines(measured: Measured) -> dict[str, Tensor]:
 
 
 def _applies(metric: Metric, measured: Measured, *, drawn: bool = False) -> bool:
-    """Whether there is all that a metric needs; with ``drawn``, only what the loss is validated on counts."""
+    """Whether a metric's requirements are met; with ``drawn``, only by the examples that the loss is validated on."""
     more = {"pairs", "gallery"} if measured.loss.trains_encoder and not drawn else set()
     return (measured.known | more).issuperset(metric.needs)
 
@@ -60,12 +60,12 @@ def _applies(metric: Metric, measured: Measured, *, drawn: bool = False) -> bool
 def evaluate(
     held_out: HeldOut, encoder: InvariantEncoder, statistics: Statistics
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Metrics of each replica, and beside them what a constant prediction gets.
+    """Metrics of each replica, and those of a constant prediction.
 
     Args:
-        held_out: What to measure on.
+        held_out: The examples to measure on.
         encoder: The whole stack.
-        statistics: What is known of the training examples.
+        statistics: Statistics of the training examples.
 
     Returns:
         Two lists of R dicts of floats (``collapsed``: bool); None for a metric that does not apply.
@@ -80,10 +80,10 @@ def evaluate(
 def calibrate(draws: Draws, encoder: InvariantEncoder) -> list[Calibration | None]:
     """Code distances below which two samples count as the same entity, for each replica, from validation data.
 
-    They come from all pairs of samples where it is known which are of one entity, else from given pairs.
+    They come from all pairs of samples if their entities are known, else from given pairs.
 
     Args:
-        draws: The validation data are drawn here.
+        draws: Source of the validation data.
         encoder: The whole stack; its encoder was trained.
     """
     return [Calibration.fit(pairs) for pairs in compared_pairs(draws, encoder)]
@@ -92,10 +92,10 @@ def calibrate(draws: Draws, encoder: InvariantEncoder) -> list[Calibration | Non
 def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[ComparedPairs]:
     """The pairs that each replica is calibrated on, with their code distances.
 
-    Samples whose label is convincingly wrong are left out: their entities may be among those that were trained on.
+    Samples whose label is convincingly wrong are left out; their true entities may be training entities.
 
     Args:
-        draws: The validation data are drawn here.
+        draws: Source of the validation data.
         encoder: The whole stack.
     """
     if isinstance(draws.dataset, HasLabels):
@@ -120,13 +120,13 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[Compared
 
 
 def rightly_labelled(codes: Tensor, entity: Tensor, others: Callable[[], Tensor]) -> ComparedPairs:
-    """All pairs of samples, but of those whose label is convincingly wrong.
+    """All pairs of samples, except those whose label is convincingly wrong.
 
     Args:
-        codes: Of samples, those of an entity beside each other, ``(n, C)``.
+        codes: Codes of samples, sorted by entity, ``(n, C)``.
         entity: Number of the entity of each, ``(n,)``.
-        others: Gives codes of samples of other entities, ``(m, C)``, among which wrong labels may belong; it is called
-            only where a sample does not agree with its entity.
+        others: Returns codes of samples of other entities, ``(m, C)``, which may be the true entities of wrong labels;
+            it is called only if a sample does not agree with its entity.
     """
     pairs = _all_pairs(codes, entity)
     if bool(is_far(distance_to_entity(codes, entity)).any()) and (model := DistanceModel.fit(pairs)):

@@ -14,7 +14,7 @@ from invlearn.evaluation.distances import LEAST, Array, Different, Same, log_gam
 __all__ = ["fit_different", "fit_same"]
 
 TAIL_PAIRS = 250
-"""Pairs of entities in the tail that is fitted: more have smaller errors, fewer are nearer to what is asked."""
+"""Pairs of entities in the fitted tail: more reduce the variance, fewer the bias."""
 
 TAIL = (0.002, 0.5)
 """Least and largest share of the pairs of different entities that is fitted."""
@@ -23,16 +23,16 @@ FEWEST = 8
 """Pairs of different entities, and distances in the tail, with which a tail is fitted."""
 
 CONVINCING = 6.0
-"""Twice the gain in log likelihood, for each pair of entities, by which wrong labels are believed in."""
+"""Least gain in log likelihood, doubled and per pair of entities, that counts as evidence of wrong labels."""
 
 ROUNDS = 50
 """Of expectation-maximisation, at most."""
 
 UNEQUAL = 0.01
-"""Share of pairs of different entities, the nearest, by which it is measured how unequal samples are."""
+"""Share of pairs of different entities, the nearest ones, that measures the dispersion of samples."""
 
 ALIKE = 1e3
-"""Size of a negative binomial from which on it is a Poisson distribution."""
+"""Size of a negative binomial distribution from which it is treated as a Poisson distribution."""
 
 NARROW = 0.1
 """Least scale of log d² within entities."""
@@ -53,8 +53,8 @@ class _Tail:
 
     Args:
         x: The values in the tail, ``(m,)``.
-        beyond: How many others there are.
-        limit: They exceed this.
+        beyond: Number of other values.
+        limit: Lower limit of these.
     """
 
     x: Array
@@ -78,7 +78,7 @@ class _Tail:
         return np.log([shape, self.limit / max(float(scipy.special.gammaincinv(shape, share)), LEAST)])
 
     def maximum(self, weight: Array, start: Array) -> Array:
-        """Parameters of maximum likelihood, where each in the tail has a weight, ``(m,)``."""
+        """Parameters of maximum likelihood, with a weight for each value in the tail, ``(m,)``."""
         logs, values, count = float(weight @ np.log(self.x)), float(weight @ self.x), float(weight.sum())
 
         def loss(parameters: Array) -> float:
@@ -107,11 +107,11 @@ def fit_different(pairs: ComparedPairs, same: Same | None = None) -> Different |
 
     Args:
         pairs: Pairs of different entities.
-        same: Distances within an entity. If given, some pairs may be in truth of one entity, and their share is
-            estimated; where it does not convince, it is 0.
+        same: Distances within an entity. If given, some pairs may really be of one entity, and their share is
+            estimated; it is 0 without sufficient evidence.
 
     Returns:
-        None where there are too few pairs.
+        None if there are too few pairs.
     """
     n, entity_pairs = len(pairs.distance), pairs.entity_pairs
     if entity_pairs < FEWEST:
@@ -151,8 +151,8 @@ def _without_wrong_labels(tail: _Tail, same: Same, start: Array, per_entities: f
     Args:
         tail: Of pairs of different entities by their labels.
         same: Distances within entities.
-        start: Parameters if all labels are right; they are returned unless others convince.
-        per_entities: Pairs of samples for each pair of entities: these stand or fall together.
+        start: Parameters if all labels are right; they are returned without sufficient evidence for others.
+        per_entities: Pairs of samples per pair of entities, which are not independent.
     """
     n, of_same = len(tail.x) + tail.beyond, same.log_pdf(np.sqrt(tail.x))
     found, share, genuine = start, 1 / n, np.ones(len(tail.x))
@@ -172,7 +172,7 @@ def _without_wrong_labels(tail: _Tail, same: Same, start: Array, per_entities: f
 def _covariance(
     tail: _Tail, found: Array, genuine: Array, near: np.ndarray, entities: np.ndarray
 ) -> tuple[float, float, float] | None:
-    """Variances of log k and log θ, and their covariance; None where the maximum is none.
+    """Variances of log k and log θ, and their covariance; None if the likelihood has no maximum there.
 
     Pairs that share an entity are not independent: the errors are those of a sum over entities (Hájek's projection), in
     the sandwich of Huber and White.
@@ -198,9 +198,9 @@ def _covariance(
 
 
 def _dispersion(pairs: ComparedPairs) -> float:
-    """Size of the negative binomial that the number of near others has, by the excess of its variance.
+    """Size of the negative binomial distribution of the number of close others, from its excess variance.
 
-    Only products of different entities count, since samples of one entity are near together.
+    Only products of different entities count, because samples of one entity are close together.
     """
     near = pairs.where(pairs.distance <= np.quantile(pairs.distance, UNEQUAL))
     (tried, possible), (found, products) = _counts(pairs), _counts(near)
@@ -227,7 +227,7 @@ def fit_same(distance: Array, entities: int, different: Different) -> tuple[Same
         different: Distances of different entities.
 
     Returns:
-        The fit, and whether outliers convince.
+        The fit, and whether there is sufficient evidence of outliers.
     """
     y, of_different = np.log(np.square(distance)), different.log_pdf(distance)
 

@@ -1,4 +1,4 @@
-"""How surely codes name the entity of a sample: what models of entities are compared by."""
+"""How surely codes identify the entity of a sample, a score to compare models by."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SLOPES = 13
 
 
 def identification_loss(codes: Tensor, entity: Tensor) -> Tensor:
-    r"""Mean log loss, in bits, of naming the sample that is of the same entity among those of all others.
+    r"""Mean log loss, in bits, of identifying the sample of the same entity among those of all others.
 
     .. math:: p(x' \mid x) = d(x, x')^{-2β} / \left(d(x, x')^{-2β} + \sum_{y \text{ of others}} d(x, y)^{-2β}\right)
 
-    with d the distance of codes and the β that is best. 0 names every one, and a guess among n others loses about
-    log2 n. Unlike recall@1, it tells sure answers from lucky ones.
+    with d the distance of codes and the best β. 0 means that every answer is right and certain; a guess among n others
+    costs about log2 n. Unlike recall@1, it distinguishes certain answers from lucky ones.
 
     Args:
         codes: Of N samples by each replica, ``(R, N, C)``.

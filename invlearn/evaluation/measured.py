@@ -1,4 +1,4 @@
-"""An encoder on held-out data: everything that metrics are computed from, computed once, when it is asked for."""
+"""An encoder on held-out data: the inputs of metrics, each computed once, on demand."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from invlearn.losses.functional import code_distance
 __all__ = ["HELD_OUT_ROWS", "HeldOut", "Measured", "encode_stack"]
 
 HELD_OUT_ROWS = 32_768
-"""Rows of all replicas together that a network is given at a time where no gradient is needed."""
+"""Rows of all replicas together per call of the network, when no gradient is needed."""
 
 
 class HeldOut:
-    """Examples of a split to measure on, drawn when they are asked for.
+    """Examples of a split to measure on, drawn on demand.
 
     Args:
-        draws: What they are drawn from.
-        loss: Says what it is validated on.
+        draws: Source of the examples.
+        loss: The loss, which chooses its validation examples.
         split: The split.
-        batch_size: Entities that a loss on batches of entities compares with each other.
+        batch_size: Entities per batch, for a loss on batches of entities.
     """
 
     def __init__(self, draws: Draws, loss: Loss, split: Split, batch_size: int):
@@ -37,7 +37,7 @@ class HeldOut:
 
     @cached_property
     def measures_loss(self) -> bool:
-        """Whether the dataset has what the loss is validated on; if it has not, pairs are measured all the same."""
+        """Whether the dataset has what the loss is validated on; otherwise pairs are measured."""
         try:
             self.loss.validation.check(self.draws.dataset)
         except ValueError:
@@ -70,7 +70,7 @@ class Measured:
     Args:
         held_out: The examples.
         encoder: The stack.
-        statistics: What is known of the training examples.
+        statistics: Statistics of the training examples.
     """
 
     def __init__(self, held_out: HeldOut, encoder: InvariantEncoder, statistics: Statistics):
@@ -107,7 +107,7 @@ class Measured:
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """Blocks of a code that is known in advance, in order."""
+        """Blocks of a supervised code, in order."""
         sampler = self.loss.validation if self.held_out.measures_loss else None
         return BLOCKS[sampler.code] if isinstance(sampler, FourierCodes) else ()
 
@@ -200,7 +200,7 @@ def _split(examples: Batch, rows: int, replicas: int) -> list[Batch]:
 
 @contextmanager
 def evaluating(encoder: InvariantEncoder) -> Iterator[None]:
-    """Dropout and the like switched off, for as long as nothing is trained."""
+    """Evaluation mode: dropout and the like are switched off."""
     training = encoder.training
     encoder.eval()
     try:

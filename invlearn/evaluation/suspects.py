@@ -14,27 +14,27 @@ from invlearn.losses.agreement import distance_to_entity, is_far
 __all__ = ["Suspects", "find_suspects", "tells_apart", "wrong_labels"]
 
 COMPARED = 3 * 10**8
-"""Distances between samples at most that are computed; beyond that others are sought among a part of the entities."""
+"""Maximal number of distances between samples; beyond it, a part of the entities is searched."""
 
 NEIGHBOURS = 8
-"""Nearest samples whose entities are looked at."""
+"""Number of nearest samples whose entities are compared."""
 
 MEMBERS = 32
-"""Samples at most of another entity that are looked at."""
+"""Maximal number of samples to use of another entity."""
 
 BLOCK = 2**23
 """Numbers that are computed at a time."""
 
 TOLD = 2_048
-"""Samples at most that are looked at to see whether codes tell entities apart."""
+"""Maximal number of samples to test whether codes separate entities."""
 
 
 @dataclass(frozen=True)
 class Suspects:
-    """Some samples, the most suspicious first; n of them.
+    """n samples, the most suspicious first.
 
     Args:
-        index: Of the samples, ``(n,)``.
+        index: Index of each sample, ``(n,)``.
         distance: Of each to its entity, ``(n,)``.
         nearest: Number of the nearest other entity, ``(n,)``.
         nearest_distance: The distance to that, ``(n,)``.
@@ -51,15 +51,15 @@ class Suspects:
 def find_suspects(codes: Tensor, entity: Tensor, *, every: bool = False, seed: int = 0) -> Suspects:
     """Find the samples that do not fit their entity.
 
-    The distance of a code to its entity is its mean distance to the nearest half of the entity's others. A sample does
-    not fit if that is more than twice the median, and if another entity is nearer. The larger the ratio of both
-    distances, the more suspicious it is.
+    The distance of a code to its entity is its mean distance to the nearest half of the entity's other codes. A sample
+    does not fit if that is more than twice the median, and if another entity is nearer. Samples are ranked by the ratio
+    of the two distances.
 
     Args:
         codes: Of samples, ``(N, C)``.
         entity: Number of the entity of each, from 0, ``(N,)``.
-        every: Whether all samples are given, not only those that do not fit; but none that is alone of its entity.
-        seed: Of the part of the entities that are compared where there are too many.
+        every: Whether to return all samples, not only those that do not fit; single samples of an entity are left out.
+        seed: Seed of the random part of the entities, if there are too many.
     """
     entity, order = entity.sort(stable=True)
     codes = codes[order] - codes.mean(0)
@@ -78,16 +78,16 @@ def find_suspects(codes: Tensor, entity: Tensor, *, every: bool = False, seed: i
 
 
 def wrong_labels(codes: Tensor, entity: Tensor, others: Tensor, model: DistanceModel) -> Tensor:
-    """Which samples are of another entity than their label says, ``(n,)``: far from their own, and near that one.
+    """Which samples have a wrong label, ``(n,)``: far from their own entity, and close to another one.
 
-    The nearest sample of another entity must be of the same entity more probably than not, among as many as there are.
-    So none is found where codes tell too little.
+    The nearest sample of another entity must be more likely than not of the same entity, given the number of samples.
+    So none is found if codes are too uncertain.
 
     Args:
-        codes: Of samples, those of an entity beside each other, ``(n, C)``.
+        codes: Codes of samples, sorted by entity, ``(n, C)``.
         entity: Number of the entity of each, ``(n,)``.
         others: Codes of samples of other entities, ``(m, C)``.
-        model: What distances say; it may rest on these samples, wrong labels and all.
+        model: Model of distances; it may be fitted to these samples, including wrong labels.
     """
     wrong = is_far(distance_to_entity(codes, entity))
     far = wrong.nonzero()[:, 0]
@@ -101,13 +101,13 @@ def wrong_labels(codes: Tensor, entity: Tensor, others: Tensor, model: DistanceM
 
 
 def tells_apart(codes: Tensor, entity: Tensor) -> bool:
-    """Whether samples of an entity are nearer to each other than to those of others, beyond chance.
+    """Whether samples of an entity are closer to each other than to those of other entities, beyond chance.
 
-    Of each sample the share of other entities' samples is taken that are further than its own entity's, and of each
-    entity the mean of these. It must lie two standard errors over entities above a half.
+    For each sample, this computes the share of other entities' samples that are further than its own entity's, averaged
+    over each entity. The mean must lie two standard errors over entities above a half.
 
     Args:
-        codes: Of samples that were not trained on, ``(N, C)``; the first 2,048 are looked at.
+        codes: Codes of held-out samples, ``(N, C)``; the first 2,048 are used.
         entity: Number of the entity of each, ``(N,)``.
     """
     entity, order = entity.sort(stable=True)
@@ -134,7 +134,7 @@ def _nearest_other(codes: Tensor, entity: Tensor, index: Tensor, seed: int) -> t
     place = torch.arange(min(MEMBERS, int(counts.max())), device=codes.device)
     neighbours = min(NEIGHBOURS, len(others))
     numbers_found, distances = [entity[:0]], [codes.new_empty(0)]
-    # A block holds its distances to the gallery, then the members of the entities that were found.
+    # A block holds its distances to the gallery, then the members of the entities found.
     width = max(len(others), neighbours * len(place) * codes.shape[1])
     for part in index.split(max(1, BLOCK // width)):
         squared = gallery.square().sum(1) - 2 * codes[part] @ gallery.T

@@ -139,7 +139,7 @@ class Matcher:
         self.gallery_size = len(self._gallery.rows)
         others = max(0, self.gallery_size - (b is None))
         if b is None and self.gallery_size == 1:
-            raise UserError(f"{among}: a single row has nothing to match; add rows, or a second file")
+            raise UserError(f"{among}: its 1 row has no other row to match; add rows, or a second file")
         if others < k:
             raise UserError(f"{among}: {others} rows to choose from, fewer than the {k} asked for with -k")
         self._search = NearestCodes(self._gallery.invariant)

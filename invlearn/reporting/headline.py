@@ -33,7 +33,7 @@ def lead_of(context: Context) -> str:
     }
     told = words.get(found.kind, "Finds more unseen entities than raw samples")
     return (
-        f"{told}: of {len(hits):,} the nearest code finds {int(hits.sum()):,}, the nearest raw sample "
+        f"{told}: of {len(hits):,}, the nearest code finds {int(hits.sum()):,} and the nearest raw sample "
         f"{int(raw.sum()):,}."
     )
 

@@ -133,5 +133,5 @@ def test_configs_hold_no_tags_and_no_endless_numbers(text: bytes) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"1e999", b'{"a": 1e999}', b'{"a": 1' + b"0" * 400 + b"}", b"[" * 10**5])
 def test_records_hold_no_endless_numbers(text: bytes) -> None:
-    with pytest.raises(ValueError, match=r"empty|beyond|integer|deep"):
+    with pytest.raises(ValueError, match=r"empty|too large|integer|deep"):
         parse_record(text)

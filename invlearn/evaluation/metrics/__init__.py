@@ -1,6 +1,6 @@
-"""The metrics: each module here declares some, in a list ``METRICS``; all of them are found by themselves.
+"""The metrics: each module here declares some in a list ``METRICS``, which is found automatically.
 
-The modules import torch where they compute, not before: a table of many runs needs their names alone.
+The modules import torch only when they compute: a table of many runs needs only their names.
 """
 
 from importlib import import_module

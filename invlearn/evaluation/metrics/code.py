@@ -1,4 +1,4 @@
-"""How well a code that is known in advance is learned (Section 3)."""
+"""How well a supervised code is learned (Section 3)."""
 
 from __future__ import annotations
 

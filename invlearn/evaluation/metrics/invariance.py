@@ -1,4 +1,4 @@
-"""How well code distances follow true ones: equation (2) on held-out pairs, and what does not depend on its α."""
+"""How well code distances follow true ones: equation (2) on held-out pairs, and metrics independent of its α."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _per_pair_of_root(measured: Measured) -> Tensor:
 
 
 def _per_pair_of_constant(measured: Measured) -> Tensor:
-    """What the best single d̂ gets, ``(R, N)``."""
+    """The same for the best constant d̂, ``(R, N)``."""
     from invlearn.losses.functional import closeness
 
     mean = measured.statistics["mean_closeness"][:, None]

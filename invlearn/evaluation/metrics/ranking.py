@@ -1,4 +1,4 @@
-"""How well code distances tell the same from different, and near from far."""
+"""How well code distances separate same from different pairs, and near from far."""
 
 from __future__ import annotations
 
