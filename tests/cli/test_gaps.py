@@ -63,7 +63,7 @@ def test_every_command_fills_gaps_and_says_so(samples: Path, tmp_path: Path, cap
     for words, rows in (
         (["embed", str(run), str(new), "-o", str(tmp_path / "z.csv")], 80),
         (["match", str(run), str(new), "-o", str(tmp_path / "m.csv")], 80),
-        (["embed", str(run), str(new), "-o", str(tmp_path / "z.csv"), "--drop-missing"], 36),
+        (["embed", str(run), str(new), "-o", str(tmp_path / "kept.csv"), "--drop-missing"], 36),
     ):
         assert main(words) == 0
         err = capsys.readouterr().err
