@@ -27,6 +27,9 @@ SPHERED: dict[Normalization, float] = {"none": 0.0, "sphere": 1.0, "standardise"
 MOST_FEATURES = {1: 2_048, 2: 2_144, 3: 1_329}
 """Largest lift of each degree, in features, that is tried by default; the time grows with their cube."""
 
+MOST_OF_RANK = 6_000
+"""The same where the rank is given and the degree is not: a few minutes, and some gigabytes."""
+
 CHEAP = 600
 """Largest lift, in features, that is tried with every normalisation and ridge; larger ones use the best so far."""
 
@@ -108,7 +111,8 @@ def lifts_of(settings: ClosedForm, dim: int) -> list[LiftSize]:
     if not dim:  # nothing varies
         return []
     if settings.rank != "auto":
-        return [LiftSize(degree, min(settings.rank, dim)) for degree in degrees]
+        first, *others = [LiftSize(degree, min(settings.rank, dim)) for degree in degrees]
+        return [first, *(size for size in others if size.features <= MOST_OF_RANK)]
     ranks = sorted({*(rank for rank in RANKS if rank < dim), dim})
     sizes = [LiftSize(degree, rank) for degree in degrees for rank in ranks]
     return [size for size in sizes if size.features <= MOST_FEATURES[size.degree]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import fields, replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from invlearn.closed_form import (
     stacked,
 )
 from invlearn.closed_form import concentrate as concentrating
+from invlearn.closed_form.candidates import lifts_of
 from invlearn.closed_form.eigen import Eigenproblem
 from invlearn.closed_form.frames import find_frame, nearest_invariant
 from invlearn.closed_form.moments import Moments, moments
@@ -259,6 +261,14 @@ def test_noisy_lengths_tell_more_than_squares() -> None:
     assert fitted(dataset, refit=0).frame
     by = {degree: fitted(dataset, degree=degree, refit=0).best.valid_loss for degree in ("auto", 3)}
     assert by["auto"] < by[3]
+
+
+@pytest.mark.parametrize(("degree", "degrees"), [("auto", [1, 2]), (3, [3])])
+def test_a_rank_that_is_given_leaves_out_degrees_that_no_machine_holds(
+    degree: Literal["auto", 3], degrees: list[int]
+) -> None:
+    sizes = lifts_of(Polynomial(degree=degree, rank=96), 784)
+    assert [(size.degree, size.rank) for size in sizes] == [(each, 96) for each in degrees]
 
 
 def test_linear_lifts_do_where_the_distortion_is_added() -> None:
