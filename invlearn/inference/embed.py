@@ -39,7 +39,7 @@ def embed(
         replica: Replica that encodes; by default the one with the lowest validation loss.
 
     Returns:
-        One row per sample, with the columns that are not features, then the codes ``z_0``, ``z_1``, ... (and ``v_0``, ...).
+        A row per sample, with the columns that are not features, then the codes ``z_0``, ... (and ``v_0``, ...).
 
     Raises:
         UserError: The table cannot be used; the message names file, row and column.
