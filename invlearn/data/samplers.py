@@ -69,7 +69,7 @@ class EntityBatches(Sampler):
             ValueError: It is one.
         """
         if not isinstance(dataset, HasEntities):
-            raise ValueError("this dataset has pairs instead of entities; try loss.pairs=drawn")
+            raise ValueError("pairs=batch needs entities, which this dataset does not have; try loss.pairs=drawn")
         dataset.check_entities()
 
     def per_epoch(self, dataset: Dataset) -> int:
