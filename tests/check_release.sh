@@ -20,11 +20,14 @@ rm -rf dist
     --wheel-dir "$folder/again" dist/invlearn-*.tar.gz
 cmp "$folder"/again/invlearn-*.whl dist/invlearn-*.whl
 python3 -m venv "$tools"
-"$tools/bin/python" -m pip install --quiet --disable-pip-version-check twine cyclonedx-bom click docopt requests \
+"$tools/bin/python" -m pip install --quiet --disable-pip-version-check twine cyclonedx-bom
+# cffconvert asks for a reader of YAML that no longer builds; with a newer one it works.
+python3 -m venv "$tools/cff"
+"$tools/cff/bin/python" -m pip install --quiet --disable-pip-version-check click docopt python-dateutil requests \
     ruamel.yaml 'jsonschema<4'
-"$tools/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps cffconvert pykwalify  # pin old readers of YAML
+"$tools/cff/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps cffconvert pykwalify
 "$tools/bin/twine" check --strict dist/invlearn-*
-"$tools/bin/cffconvert" --validate --infile CITATION.cff
+"$tools/cff/bin/cffconvert" --validate --infile CITATION.cff
 version=$(.venv/bin/python -c "import tomllib; print(tomllib.load(open('pyproject.toml', 'rb'))['project']['version'])")
 grep -q "^version: $version\$" CITATION.cff || { echo "CITATION.cff is of another version than $version"; exit 1; }
 grep -q "^## \[$version\] - 20" CHANGELOG.md || { echo "CHANGELOG.md has no version $version with its date"; exit 1; }
