@@ -15,15 +15,7 @@ from invlearn.cli import main
 from invlearn.inference import Matcher, Rule
 from invlearn.runs.directory import RunDirectory
 from tests.support.errors import assert_error_line, assert_line, has_line, naming
-from tests.support.own_data import entity_table, pair_table, write
-
-SHORT = [
-    "dataset.size=2560",
-    "dataset.valid_size=500",
-    "dataset.test_size=500",
-    "trainer.epochs=10",
-    "trainer.warmup_steps=20",
-]
+from tests.support.own_data import SHORT, entity_table, pair_table, write
 
 
 def test_matches_are_the_same_entities(folder: Path, tmp_path: Path, capsys) -> None:
