@@ -10,7 +10,7 @@ from functools import partial
 import pandas as pd
 
 from examples.cycle import Amount, modulus, problem
-from examples.methods import METHODS, Method
+from examples.methods import METHODS, Auto, Method
 from examples.pictures import draw_amounts
 from examples.run import compare, parse
 
@@ -24,6 +24,7 @@ VARIED: dict[str, Sequence[float]] = {
 
 COMPARED: dict[str, Method] = {
     "|DFT|, told the cycle": Method(lambda problem, seed, setting: partial(modulus, seed=seed)),
+    "invlearn, model=auto": Method(Auto()),
     **{name: METHODS[name] for name in ("raw", *(name for name in METHODS if name.startswith(("invlearn", "contr"))))},
 }
 

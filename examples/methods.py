@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,13 +19,15 @@ from torch import Tensor
 
 from examples.problem import Problem
 from invlearn.config import as_plain
+from invlearn.config.auto import with_default_model
 from invlearn.config.compose import compose
 from invlearn.data import EntitySamples
 from invlearn.files import Prepared
+from invlearn.runs.train import train
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn
 
-__all__ = ["EXTENDED", "METHODS", "ClosedForm", "Method", "Network", "entities_of"]
+__all__ = ["EXTENDED", "METHODS", "Auto", "ClosedForm", "Method", "Network", "entities_of"]
 
 Codes = Callable[[np.ndarray], np.ndarray]
 Setting = dict[str, float]
@@ -129,6 +133,21 @@ class ClosedForm:
         data, scaled = entities_of(problem, 2, seed, dtype=torch.float64)
         encoder = learn(Experiment.from_config(config, prepared=Prepared(data, data))).encoder
         return lambda samples: encoder.encode(scaled(samples))[0].numpy()
+
+
+class Auto:
+    """A file with the training samples, and ``invlearn train dataset=entities``: nothing else is given."""
+
+    def __call__(self, problem: Problem, seed: int, setting: Setting) -> Codes:
+        """Train the models, and keep the best."""
+        x, entity = problem.train
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "samples.npz"
+            np.savez(path, x=x, id=entity)
+            words = ["dataset=entities", f"dataset.path={path}", "dataset.entity=id", f"seed={seed}"]
+            run = train(with_default_model(words), Path(folder) / "run")
+            run.encoder()  # read from the folder while it is there
+        return lambda samples: run.encode(samples)[0].astype(np.float64)
 
 
 def entities_of(

@@ -18,8 +18,8 @@ __all__ = ["draw_amounts", "draw_scores", "draw_views"]
 
 OURS, OTHERS = "#1f5fbf", "#777777"
 
-COLORS = ("#000000", "#999999", "#009e73", "#d55e00", "#1f5fbf", "#e69f00", "#56b4e9", "#cc79a7")
-MARKERS = "*os^Dv<P"
+COLORS = ("#000000", "#999999", "#009e73", "#d55e00", "#1f5fbf", "#e69f00", "#56b4e9", "#cc79a7", "#7a3db8")
+MARKERS = "*os^Dv<PX"
 
 LABELS = {
     "entities": "entities to learn from",

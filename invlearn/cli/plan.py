@@ -4,20 +4,47 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from invlearn.closed_form import is_sparse, lifts_of, observe
+from invlearn.closed_form import is_sparse, lifts_of, observe, searches
 from invlearn.closed_form.candidates import ROWS_PER_FEATURE
 from invlearn.data import Batch
 from invlearn.nn import StackedLinear
-from invlearn.training.budget import seconds_per_step, within_budget
+from invlearn.runs.record import closing_record
+from invlearn.training.budget import rehearsed
 from invlearn.training.choice import Choice
-from invlearn.training.device import resolve_device
+from invlearn.training.device import resolve_device, torch_set_up
 from invlearn.training.experiment import Experiment
+from invlearn.training.loop import TrainingState
+from invlearn.training.solving import Fitted, solve
 
 __all__ = ["describe_runs"]
+
+QUICK = 10.0
+"""Seconds of a closed form, as estimated from its operations, up to which it is solved to see how long that takes."""
+
+
+@dataclass(frozen=True)
+class Time:
+    """Estimated seconds."""
+
+    least: float
+    """If few labels are wrong."""
+    most: float
+    """If many are."""
+
+    def __add__(self, other: Time) -> Time:
+        return Time(self.least + other.least, self.most + other.most)
+
+    def __mul__(self, times: int) -> Time:
+        return Time(self.least * times, self.most * times)
+
+    def __str__(self) -> str:
+        least, most = (_duration(seconds) for seconds in (self.least, self.most))
+        return f"about {least}" + (f"; {most} if many labels are wrong" if most != least else "")
 
 
 def describe_runs(runs: Sequence[tuple[Path, Experiment | Choice]]) -> str:
@@ -26,45 +53,48 @@ def describe_runs(runs: Sequence[tuple[Path, Experiment | Choice]]) -> str:
     Args:
         runs: Run directories, and what is to be trained there.
     """
-    blocks, total = [], 0.0
+    blocks, total = [], Time(0, 0)
     for folder, experiment in runs:
-        text, seconds = _describe(experiment)
+        text, taken = _describe_choice(experiment) if isinstance(experiment, Choice) else _describe(experiment)
         blocks.append(f"run        {folder}\n{text}")
-        total += seconds
+        total += taken
     if len(runs) > 1:
-        blocks.append(f"all {len(runs)} runs, one after another: about {_duration(total)}")
+        blocks.append(f"all {len(runs)} runs, one after another: {total}")
     return "\n\n".join(blocks)
 
 
-def _describe(experiment: Experiment | Choice, minutes: float | None = None) -> tuple[str, float]:
-    """What an experiment is, in lines, and its seconds.
-
-    Args:
-        experiment: The experiment, or several.
-        minutes: That a network may take, beside ``trainer.minutes``.
-    """
-    if isinstance(experiment, Choice):
-        return _describe_choice(experiment)
-    if experiment.solver:
-        return _describe_solving(experiment)
-    given = [limit for limit in (minutes, experiment.trainer.minutes) if limit is not None]
-    return _describe_training(experiment, min(given, default=None))
-
-
-def _describe_choice(choice: Choice) -> tuple[str, float]:
+def _describe_choice(choice: Choice) -> tuple[str, Time]:
     """Each model that is chosen among, and what they cost together."""
-    blocks, total = list(choice.data.report), 0.0
+    blocks, total = list(choice.data.report), Time(0, 0)
     times = len(choice.named.parts) + bool(choice.named.train_on_all)
-    for name, experiment in choice.divided(None).items():
-        text, seconds = _describe(experiment, minutes=max(choice.named.minutes - total / 60, 1 / 60) / times)
-        total += seconds * times
+    experiments = choice.divided(None)
+    for name, experiment in experiments.items():
+        minutes = max(choice.named.minutes - total.least / 60, 1 / 60) / times
+        # Simple methods are fitted once, beside the best.
+        text, taken = _describe(experiment, minutes, compare=name == next(reversed(experiments)))
+        total += taken * times
         lines = [line for line in text.splitlines() if line not in choice.data.report]
         blocks += [f"\nmodel      {name}", *lines]
-    return "\n".join([*blocks, f"\nall models: about {_duration(total)}"]), total
+    return "\n".join([*blocks, f"\nall models: {total}"]), total
 
 
-def _describe_solving(experiment: Experiment) -> tuple[str, float]:
-    """Features, memory and estimated seconds of a closed form, if all candidates have to be tried."""
+def _describe(experiment: Experiment, minutes: float | None = None, *, compare: bool = True) -> tuple[str, Time]:
+    """What an experiment is, in lines, and how long it takes.
+
+    Args:
+        experiment: The experiment.
+        minutes: That a network may take, beside ``trainer.minutes``.
+        compare: Whether simple methods are fitted too.
+    """
+    with torch_set_up(experiment.settings):
+        if experiment.solver:
+            return _describe_solving(experiment, compare=compare)
+        given = [limit for limit in (minutes, experiment.trainer.minutes) if limit is not None]
+        return _describe_training(experiment, min(given, default=None), compare=compare)
+
+
+def _describe_solving(experiment: Experiment, *, compare: bool) -> tuple[str, Time]:
+    """Features, memory and estimated time of a closed form; where that is quick, it is solved."""
     device = resolve_device(experiment.settings.device)
     solver, draws = experiment.solver, experiment.draws(device)
     assert solver is not None
@@ -75,19 +105,42 @@ def _describe_solving(experiment: Experiment) -> tuple[str, float]:
     # All samples in single precision; of a part of them, and of moments, what solving takes in double precision.
     part = min(rows, ROWS_PER_FEATURE * max(largest, width))
     size = 4 * observed.samples.numel() + 8 * (4 * largest**2 + part * (experiment.spec.dim + width))
-    seconds = len(draws.seeds) * sum(lift.operations(rows) for lift in lifts) / _operations_per_second(device)
+    fits = len(draws.seeds) * (len(experiment.data.folds) or 1)
+    seconds = fits * sum(lift.operations(rows) for lift in lifts) / _operations_per_second(device)
     listed = ", ".join(f"{lift.features:,} (degree {lift.degree}, rank {lift.rank})" for lift in lifts)
     if is_sparse(solver, width):
         listed = f"forms of third order; if the distortion shows no frame, {listed} too"
+    taken = _rehearsed_solving(experiment, device, compare=compare) if seconds < QUICK else None
     lines = [
         *experiment.data.report,
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.spec.dim}, {rows:,} samples"
         + (" for each replica" if len(draws.seeds) > 1 else ""),
         f"features   {listed or 'lengths in a frame alone'}",
         f"memory     {_mib(size)} of moments and samples",
-        f"time       at most about {_duration(seconds)} on {device}; less where a frame, or a small lift, does",
+        f"time       {taken} on {device}"
+        if taken
+        else f"time       at most about {_duration(seconds)} on {device}; less where a frame, or a small lift, does",
     ]
-    return "\n".join(lines), seconds
+    return "\n".join(lines), taken or Time(seconds, seconds)
+
+
+def _rehearsed_solving(experiment: Experiment, device: torch.device, *, compare: bool) -> Time:
+    """How long a closed form takes that has been solved without a search for wrong labels."""
+    assert experiment.solver is not None
+    begin = time.perf_counter()
+    fitted = solve(replace(experiment, solver=replace(experiment.solver, refit=0)), device)
+    solving = time.perf_counter() - begin
+    closing = _closing(experiment, fitted, device, compare=compare)
+    draws = experiment.draws(device)
+    few, many = searches(experiment.solver, fitted.candidate(0), observe(draws.dataset, draws.seeds[0], device))
+    return Time(few * solving + closing, many * solving + closing)
+
+
+def _closing(experiment: Experiment, state: TrainingState | Fitted, device: torch.device, *, compare: bool) -> float:
+    """Seconds for measuring what was learned."""
+    begin = time.perf_counter()
+    closing_record(experiment, state, device, compare=compare)
+    return time.perf_counter() - begin
 
 
 def _operations_per_second(device: torch.device) -> float:
@@ -101,8 +154,8 @@ def _operations_per_second(device: torch.device) -> float:
     return 2 * 512**3 / sorted(times)[2]
 
 
-def _describe_training(experiment: Experiment, minutes: float | None) -> tuple[str, float]:
-    """Shapes, parameters, memory and estimated seconds of an experiment; the seconds come from a few real steps."""
+def _describe_training(experiment: Experiment, minutes: float | None, *, compare: bool) -> tuple[str, Time]:
+    """Shapes, parameters, memory and estimated time of an experiment; the time comes from a few real steps."""
     device = resolve_device(experiment.settings.device)
     network, sampler = experiment.encoder("meta").network, experiment.loss.sampler
     replicas = len(experiment.seeds)
@@ -113,9 +166,11 @@ def _describe_training(experiment: Experiment, minutes: float | None) -> tuple[s
     sizes = [experiment.examples_per_epoch, valid.x.shape[1], test.x.shape[1]]
     held = sum(_numbers(part) * size for part, size in zip((batch, valid, test), sizes, strict=True))
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    torch.set_num_threads(experiment.settings.threads or torch.get_num_threads())
-    experiment = within_budget(experiment, device, minutes)
-    seconds = seconds_per_step(experiment, device, batch) * experiment.total_steps
+    state, pace = rehearsed(experiment, device)
+    if minutes is not None:
+        experiment = experiment.lasting(min(experiment.epochs, pace.epochs(60 * minutes)))
+    state.best_epoch.fill_(1)  # as of a network that has learned something
+    seconds = pace.seconds(experiment.epochs) + _closing(experiment, state, device, compare=compare)
     lines = [
         *experiment.data.report,
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.spec.dim}, "
@@ -134,7 +189,7 @@ def _describe_training(experiment: Experiment, minutes: float | None) -> tuple[s
         f"{_mib(5 * parameters * element)} of parameters, gradients and optimiser",
         f"time       about {_duration(seconds)}",
     ]
-    return "\n".join(lines), seconds
+    return "\n".join(lines), Time(seconds, seconds)
 
 
 def _shapes(network: torch.nn.Module) -> list[str]:

@@ -2,7 +2,7 @@
 
 from invlearn.closed_form.candidates import ROWS_PER_FEATURE, Candidate, lifts_of
 from invlearn.closed_form.convolution import Convolution
-from invlearn.closed_form.fit import fit
+from invlearn.closed_form.fit import fit, searches
 from invlearn.closed_form.folds import Fold, fit_to_all
 from invlearn.closed_form.fourier import Fourier
 from invlearn.closed_form.lift import Monomials
@@ -41,5 +41,6 @@ __all__ = [
     "observe",
     "padded",
     "principal_components",
+    "searches",
     "stacked",
 ]

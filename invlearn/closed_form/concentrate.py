@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from invlearn.closed_form.candidates import flags_of, normalizations_of
+from invlearn.closed_form.candidates import Candidate, flags_of, normalizations_of
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.refit import Search, agreeing, all_of, distances, encode_with, like
 from invlearn.closed_form.score import Scorer
@@ -21,7 +21,7 @@ from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
 from invlearn.system.processes import from_first
 
-__all__ = ["concentrated", "far_pairs"]
+__all__ = ["concentrated", "far_pairs", "searches_beyond"]
 
 FURTHEST = 0.3
 """Share of the samples that a step leaves out."""
@@ -70,10 +70,27 @@ def concentrated(
         scorer: Of the validation pairs.
         rounds: 0 takes no step.
     """
-    is_doubtful = solved.best.rank and solved.best.valid_loss > DOUBTFUL
-    if not rounds or not is_doubtful or len(observed.entity.unique()) < FEWEST:
+    if not rounds or not _may_be_wrong(solved.best, observed):
         return solved
     return _Concentration(settings, observed, search, scorer).beyond(solved)
+
+
+def searches_beyond(settings: ClosedForm, best: Candidate, observed: Observed) -> int:
+    """How many times as long as a search ``concentrated`` takes at most, about.
+
+    Args:
+        settings: The settings.
+        best: The best candidate so far.
+        observed: The training samples.
+    """
+    if not _may_be_wrong(best, observed):
+        return 0
+    return STEPS + ROUNDS + 1  # with each normalisation, and once with all
+
+
+def _may_be_wrong(best: Candidate, observed: Observed) -> bool:
+    """Whether many labels may be wrong: the score is bad, and there are enough entities to find out."""
+    return best.rank > 0 and best.valid_loss > DOUBTFUL and len(observed.entity.unique()) >= FEWEST
 
 
 @dataclass(frozen=True)

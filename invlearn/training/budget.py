@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 import torch
 
-from invlearn.data import Batch
+from invlearn.evaluation.measured import HeldOut
 from invlearn.training.experiment import Experiment
-from invlearn.training.loop import TrainingState, train_step
+from invlearn.training.loop import TrainingState, train_step, validated
 
-__all__ = ["seconds_per_step", "within_budget"]
+__all__ = ["Pace", "rehearsed", "within_budget"]
 
 TIMED_STEPS = 20
 
-STEPS = 0.9
-"""Share of the time that steps take; the rest is validation and checkpoints."""
+MEASURED = 0.9
+"""Share of an epoch that steps and validation take; the rest is drawing examples, and storing checkpoints."""
+
+
+class Pace(NamedTuple):
+    """Seconds that parts of a training take."""
+
+    start: float
+    """Before the first epoch."""
+    epoch: float
+    """Each epoch."""
+
+    def seconds(self, epochs: int) -> float:
+        """Of a training."""
+        return self.start + epochs * self.epoch
+
+    def epochs(self, seconds: float) -> int:
+        """That fit into a budget; one at least."""
+        return max(1, int((seconds - self.start) / self.epoch))
 
 
 def within_budget(experiment: Experiment, device: torch.device, minutes: float | None) -> Experiment:
@@ -28,31 +46,41 @@ def within_budget(experiment: Experiment, device: torch.device, minutes: float |
     """
     if minutes is None or experiment.solver:
         return experiment
-    examples = experiment.draws(device).training(experiment.loss.sampler, split="valid")(0)
-    steps = STEPS * 60 * minutes / seconds_per_step(experiment, device, examples)
-    epochs = max(1, int(steps / experiment.steps_per_epoch))
+    epochs = rehearsed(experiment, device)[1].epochs(60 * minutes)
     return experiment.lasting(epochs) if epochs < experiment.epochs else experiment
 
 
-def seconds_per_step(experiment: Experiment, device: torch.device, examples: Batch) -> float:
-    """Median time of a real step on a throwaway model.
+def rehearsed(experiment: Experiment, device: torch.device) -> tuple[TrainingState, Pace]:
+    """A throwaway model after a few real steps and a validation, and how long they took.
 
     Args:
         experiment: What is to be trained.
         device: Where.
-        examples: Some to take steps on.
     """
+    begin = time.perf_counter()
+    draws, size, replicas = experiment.draws(device), experiment.batch_size, len(experiment.seeds)
+    # Those of validation, because an epoch's training examples may be many.
+    examples = draws.training(experiment.loss.sampler, split="valid")(0)
     state = TrainingState.initial(experiment, examples, device)
-    size = experiment.batch_size
-    replicas = len(experiment.seeds)
+    start = _now(device) - begin
     rows = torch.arange(size) % examples[0].shape[1]
     batch = type(examples)(*(part[:, rows].expand(replicas, *part[0, rows].shape) for part in examples))
     given = experiment.loss.at(0.0, state.statistics)
     times = []
     for _ in range(TIMED_STEPS):
-        start = time.perf_counter()
+        begin = _now(device)
         train_step(state, experiment, batch, given)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
-    return sorted(times)[TIMED_STEPS // 2]
+        times.append(_now(device) - begin)
+    held_out = HeldOut(draws, experiment.loss, "valid", experiment.batch_size)
+    validated(state, held_out)  # draws the examples, once for all epochs
+    begin = _now(device)
+    validated(state, held_out)
+    epoch = _now(device) - begin + experiment.steps_per_epoch * sorted(times)[TIMED_STEPS // 2]
+    return state, Pace(start, epoch / MEASURED)
+
+
+def _now(device: torch.device) -> float:
+    """Seconds on a clock, after all that a GPU has been given to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

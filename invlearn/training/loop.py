@@ -26,7 +26,7 @@ from invlearn.training.internals import take_step
 from invlearn.training.optimizer import make_optimizer, parameter_groups
 from invlearn.training.starting import start_from_data
 
-__all__ = ["TrainingState", "learning_rate_factor", "train_epoch", "train_epochs", "train_step"]
+__all__ = ["TrainingState", "learning_rate_factor", "train_epoch", "train_epochs", "train_step", "validated"]
 
 GATHER = 64
 """Batches taken from the training examples at a time: one indexing operation for many steps."""
@@ -126,19 +126,23 @@ def train_epochs(
         means = train_epoch(state, experiment, train(state.epoch), on_steps)
         last_step = (state.epoch + 1) * experiment.steps_per_epoch - 1
         rate = experiment.config["optimizer"]["lr"] * learning_rate_factor(last_step, experiment.total_steps, trainer)
-        measured = Measured(valid, state.encoder, state.statistics)
-        errors = {**measured.terms, **compute_metrics(measured, every_epoch=True)}
         _close_epoch(
             state,
             active,
             {
                 "lr": torch.full_like(state.best_loss, rate),
                 **{f"train_{name}": value for name, value in means.items()},
-                **{f"valid_{name}": value for name, value in errors.items()},
+                **{f"valid_{name}": value for name, value in validated(state, valid).items()},
             },
             keep_latest=not experiment.holds_out,
         )
         yield state
+
+
+def validated(state: TrainingState, valid: HeldOut) -> dict[str, Tensor]:
+    """Terms of the loss, and the metrics of every epoch, on validation examples, ``(R,)`` each."""
+    measured = Measured(valid, state.encoder, state.statistics)
+    return {**measured.terms, **compute_metrics(measured, every_epoch=True)}
 
 
 def train_epoch(

@@ -63,6 +63,11 @@ class Fitted:
         """The network of the encoder."""
         return self.encoder.network
 
+    def candidate(self, replica: int) -> Candidate:
+        """What was chosen for a replica."""
+        row = int(self.best_epoch[replica]) - 1
+        return Candidate(**{name: self.history[name][row][replica] for name in Candidate._fields})  # type: ignore[arg-type]
+
     def moving(self) -> dict[str, Any]:
         """What a training that goes on would need beside the rest: nothing."""
         return {}
