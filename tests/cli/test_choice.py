@@ -20,6 +20,7 @@ from invlearn.evaluation.identification import identification_loss
 from invlearn.evaluation.metrics import METRICS
 from invlearn.runs import choosing, session
 from invlearn.runs.directory import RunDirectory
+from invlearn.training.budget import Pace
 from tests.support.errors import assert_error_line, assert_line
 from tests.support.own_data import entity_table, pair_table, write
 
@@ -266,13 +267,14 @@ def test_a_budget_is_kept_and_the_same_command_finds_its_run(
     samples: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     run = tmp_path / "run"
-    monkeypatch.setattr("invlearn.training.budget.seconds_per_step", lambda *_: 1.0)
+    pace = Pace(start=1.0, epoch=2.0)
+    monkeypatch.setattr("invlearn.training.budget.rehearsed", lambda *_: (None, pace))
     words = ["model=extended", "trainer.minutes=0.1", "trainer.epochs=50"]
     assert train(samples, run, *words) == 0
     epochs = invlearn.load_run(run).config["trainer"]["epochs"]
-    assert epochs == int(0.9 * 6 / 2)  # steps of a second, two an epoch
+    assert epochs == 2  # five seconds, two each
     assert len(pd.read_csv(run / "metrics.csv")) == epochs
-    monkeypatch.setattr("invlearn.training.budget.seconds_per_step", lambda *_: 0.1)  # an idle machine, this time
+    pace = Pace(start=0.1, epoch=0.2)  # an idle machine, this time
     for words_of in (lambda: train(samples, run, *words), lambda: main(["resume", str(run)])):
         capsys.readouterr()
         assert words_of() == 0

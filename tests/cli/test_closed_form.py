@@ -145,7 +145,9 @@ def test_pairs_are_learned_from(tmp_path: Path) -> None:
 
 def test_a_dry_run_tells_the_features(tmp_path: Path, capsys) -> None:
     assert train(tmp_path / "run", "--dry-run", "model.degree=2") == 0
-    assert has_line(capsys.readouterr().out, "features", 65)
+    shown = capsys.readouterr().out
+    assert has_line(shown, "features", 65)
+    assert has_line(shown, "time", "s on cpu")
     assert not (tmp_path / "run").exists()
 
 

@@ -22,6 +22,7 @@ from invlearn.closed_form import (
     find_start,
     fit,
     observe,
+    searches,
     stacked,
 )
 from invlearn.closed_form import concentrate as concentrating
@@ -319,6 +320,18 @@ def test_noise_alone_is_not_taken_for_wrong_labels(monkeypatch, noise: float) ->
     before = fitted(dataset, degree=2)
     assert solved.candidates == before.candidates
     assert torch.equal(solved.weight, before.weight)
+
+
+@pytest.mark.parametrize(("loss", "many"), [(1e-4, False), (0.05, False), (0.5, True)])
+def test_the_time_of_a_search_for_wrong_labels_is_foreseen(loss: float, many: bool) -> None:
+    """Where codes tell entities apart, there is none; nor where the user wants none."""
+    data = hidden_cycle(100, 4, noise=0.05)
+    observed = observe(data, 0, CPU)
+    best = Candidate(2, 12, 0.0, 0.0, 0.0, 8, loss)
+    few, most = searches(Polynomial(), best, observed)
+    assert (few > 1) == (loss > 0.01)
+    assert (most > 2 * few) == many
+    assert searches(Polynomial(refit=0), best, observed) == (1, 1)
 
 
 def test_what_is_given_is_not_searched() -> None:
