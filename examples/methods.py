@@ -136,7 +136,10 @@ class ClosedForm:
 
 
 class Auto:
-    """A file with the training samples, and ``invlearn train dataset=entities``: nothing else is given."""
+    """A file with the training samples, and ``invlearn train dataset=entities`` with its defaults.
+
+    Without noise many samples are equal, which is refused by default: such rows are left out.
+    """
 
     def __call__(self, problem: Problem, seed: int, setting: Setting) -> Codes:
         """Train the models, and keep the best."""
@@ -144,7 +147,8 @@ class Auto:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "samples.npz"
             np.savez(path, x=x, id=entity)
-            words = ["dataset=entities", f"dataset.path={path}", "dataset.entity=id", f"seed={seed}"]
+            words = ["dataset=entities", f"dataset.path={path}", "dataset.entity=id", "dataset.drop=[duplicates]"]
+            words.append(f"seed={seed}")
             run = train(with_default_model(words), Path(folder) / "run")
             run.encoder()  # read from the folder while it is there
         return lambda samples: run.encode(samples)[0].astype(np.float64)

@@ -6,7 +6,16 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["BusyError", "DamagedError", "Terminated", "UserError", "describe_error", "io_problem", "nearest"]
+__all__ = [
+    "BusyError",
+    "DamagedError",
+    "ExtendedError",
+    "Terminated",
+    "UserError",
+    "describe_error",
+    "io_problem",
+    "nearest",
+]
 
 
 CHOICES = 40
@@ -26,6 +35,10 @@ class BusyError(UserError):
 
 class DamagedError(UserError):
     """A file of a run is missing, damaged, edited, or not what it should be."""
+
+
+class ExtendedError(UserError):
+    """A run that was since trained for more epochs than are asked for."""
 
 
 class Terminated(BaseException):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 from invlearn.cli.arguments import Parser
@@ -19,7 +20,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("overrides", nargs="*", help="other overrides of the runs, such as sweep=mine")
     parser.add_argument("--preset", default="quick", help="preset of the runs: smoke, quick or paper")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="output folder; by default outputs/figures/PRESET"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="output folder; by default outputs/figures/PRESET, with other overrides in its name",
     )
     arguments = parser.parse_intermixed_args(argv)
 
@@ -28,7 +33,9 @@ def main(argv: list[str]) -> int:
 
     if arguments.name not in FIGURES:
         raise UserError(f"figure {arguments.name}: there is no such figure{nearest(arguments.name, FIGURES)}")
-    folder = arguments.output or Path("outputs", "figures", arguments.preset)
+    # Figures of other runs have a folder of their own.
+    runs = ",".join([arguments.preset, *sorted(arguments.overrides)]).replace(os.sep, "_")
+    folder = arguments.output or Path("outputs", "figures", runs)
     check_writable(folder)
     data = read_figure(arguments.name, arguments.preset, arguments.overrides)
     train = " ".join(["invlearn train -m", f"+grid={arguments.name} preset={arguments.preset}", *arguments.overrides])

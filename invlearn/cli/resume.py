@@ -1,4 +1,4 @@
-"""``invlearn resume RUN``: continue an unfinished run with its own config."""
+"""``invlearn resume RUN``: continue an unfinished run, or extend a finished one, with its own config."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ __all__ = ["main"]
 
 def main(argv: list[str]) -> int:
     """Continue the run to its end; say so if there is nothing left to do."""
-    parser = Parser(prog="invlearn resume", description="Continue an unfinished run with its own config.")
+    parser = Parser(
+        prog="invlearn resume", description="Continue an unfinished run, or extend a finished one, with its own config."
+    )
     parser.add_run()
+    parser.add_argument("--epochs", type=int, metavar="N", help="train for N epochs in all, more than before")
     parser.add_argument("--device", help="continue on another device: auto, cpu, cuda or cuda:N")
     arguments = parser.parse_intermixed_args(argv)
     directory = RunDirectory(arguments.run)
@@ -23,6 +26,8 @@ def main(argv: list[str]) -> int:
         config = _config_of(directory)
     if arguments.device is not None:
         config["device"] = arguments.device
+    if arguments.epochs is not None:
+        config["trainer"] = {**config["trainer"], "epochs": arguments.epochs}
 
     from invlearn.cli.train import report
     from invlearn.runs.checking import is_finished

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from invlearn.errors import DamagedError
+from invlearn.errors import DamagedError, ExtendedError
 from invlearn.sweeps.plan import compose_sweep
 from invlearn.system.output import say, show, warn
 
@@ -34,13 +34,15 @@ def sweep(overrides: Sequence[str], *, config_dir: str | None, config_name: str,
         try:
             checked.append(check_run(as_plain(job.config), RunDirectory(job.folder), **options))
             jobs.append(job)
+        except ExtendedError as error:  # it has all that is asked for
+            warn(f"not changed: {error}")
         except DamagedError as error:  # costs the others nothing
             damaged.append(error)
     planned = replace(planned, jobs=jobs)
     for error in damaged:
         warn(f"left out: {error}")
     if not jobs:
-        return 1
+        return 1 if damaged else 0
     if dry_run:
         from invlearn.cli.plan import describe_runs
 

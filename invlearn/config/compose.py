@@ -24,12 +24,15 @@ __all__ = [
     "compose_one",
     "errors_explained",
     "not_installed",
+    "quoted",
+    "readable",
     "searching",
-    "todays_names",
 ]
 
 LAUNCHER_EXTRAS = {"joblib": "parallel", "slurm": "slurm"}
 """Launchers, and the extra of invlearn that installs each."""
+
+FOLDERS, QUOTES = ("hydra.run.dir", "hydra.sweep.dir"), "'\""
 
 
 def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None, config_name: str = "train") -> DictConfig:
@@ -52,17 +55,34 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None, con
 
 def compose_one(overrides: Sequence[str], *, config_dir: str | None = None, config_name: str = "train") -> DictConfig:
     """The same where Hydra is ready already."""
-    overrides = [*searching(config_dir), *with_default_model(todays_names(overrides))]
+    overrides = [*searching(config_dir), *with_default_model(readable(overrides))]
     with errors_explained(overrides, config_dir):
         return compose_config(config_name, overrides)
 
 
-def todays_names(overrides: Sequence[str]) -> list[str]:
-    """Overrides with keys as they are called today; says so where one had an older name."""
+def readable(overrides: Sequence[str]) -> list[str]:
+    """Overrides as Hydra reads them.
+
+    Keys are as they are called today; the user is told where one had an older name. The folder of a sweep's run has
+    the characters of overrides in its name: it is quoted.
+    """
     renamed, notices = renamed_overrides(overrides)
     for notice in notices:
         warn(notice)
-    return renamed
+    return [_with_quotes(override) for override in renamed]
+
+
+def _with_quotes(override: str) -> str:
+    key, _, folder = override.partition("=")
+    if key not in FOLDERS or "=" not in folder or folder[0] in QUOTES:
+        return override
+    return f"{key}={quoted(folder)}"
+
+
+def quoted(value: str) -> str:
+    """A value as Hydra's override grammar takes it literally."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 @contextmanager
@@ -107,9 +127,9 @@ def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None)
     from hydra.errors import OverrideParseException
 
     message = str(error).strip()
-    if isinstance(error, OverrideParseException) and error.override.startswith("dataset."):
-        quoted = """'dataset.path="a=b.csv"', 'dataset.features=["größe"]'"""
-        return f"{error.override} cannot be read; names with special characters need inner quotes: {quoted}"
+    if isinstance(error, OverrideParseException) and "missing EQUAL" not in message:
+        examples = """'dataset.path="a=b.csv"', 'dataset.features=["größe"]'"""
+        return f"{error.override} cannot be read; values with special characters need inner quotes: {examples}"
     groups: dict[str, list[str]] = {}
     for root in (conf_dir(), *([Path(config_dir)] if config_dir else [])):
         for folder in filter(Path.is_dir, root.iterdir()):
@@ -123,23 +143,26 @@ def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None)
         if group in groups and value not in ("null", *groups[group]) and f"'{group}/{value}'" in message:
             return f"{group}={value}: there is no such {group}{nearest(value, groups[group])}"
     if found := re.match("Could not override '([^']+)'", message):
-        if found[1] in groups:
-            return (
-                f"{found[1]} is not part of a run by default; add it, as in +{found[1]}={sorted(groups[found[1]])[0]}"
-            )
-        parent, _, leaf = found[1].rpartition(".")
-        choices = [o for o in overrides if o.partition("=")[0] in groups and "," not in o]
-        composed = OmegaConf.to_container(compose(choices, config_dir=config_dir))  # whatever is still missing in it
-        assert isinstance(composed, dict)
-        chosen = {str(key): value for key, value in composed.items() if key not in ("hydra", "grid")}
-        homes = [key for key in flatten(chosen) if key.rpartition(".")[2] == leaf]
-        if not parent and homes:
-            return f"{leaf}: there is no such key; did you mean '{homes[0]}'?"
-        siblings = OmegaConf.select(OmegaConf.create(chosen), parent) if parent else {**chosen, **groups}
-        if siblings is None:
-            return f"{found[1]}: there is no {parent}{nearest(parent, [key for key in chosen if key in groups])}"
-        if siblings == {}:  # of a closed form
-            model = str(chosen["model"]["_target_"]).rpartition(".")[2]
-            return f"{found[1]}: {model} is a closed form and has no {parent}; leave out {found[1]}"
-        return f"{found[1]}: {_no_such_key(leaf, siblings)}"
+        return _no_place_for(found[1], overrides, groups, config_dir)
     return " ".join(line.strip() for line in message.splitlines() if not line.startswith("See http"))
+
+
+def _no_place_for(name: str, overrides: Sequence[str], groups: Mapping[str, list[str]], config_dir: str | None) -> str:
+    """What is wrong with a key that no config has."""
+    if name in groups:
+        return f"{name} is not part of a run by default; add it, as in +{name}={sorted(groups[name])[0]}"
+    parent, _, leaf = name.rpartition(".")
+    choices = [o for o in overrides if o.partition("=")[0] in groups and "," not in o]
+    composed = OmegaConf.to_container(compose(choices, config_dir=config_dir))  # whatever is still missing in it
+    assert isinstance(composed, dict)
+    chosen = {str(key): value for key, value in composed.items() if key not in ("hydra", "grid")}
+    homes = [key for key in flatten(chosen) if key.rpartition(".")[2] == leaf]
+    if not parent and homes:
+        return f"{leaf}: there is no such key; did you mean '{homes[0]}'?"
+    siblings = OmegaConf.select(OmegaConf.create(chosen), parent) if parent else {**chosen, **groups}
+    if siblings is None:
+        return f"{name}: there is no {parent}{nearest(parent, [key for key in chosen if key in groups])}"
+    if siblings == {}:  # of a closed form
+        model = str(chosen["model"]["_target_"]).rpartition(".")[2]
+        return f"{name}: {model} is a closed form and has no {parent}; leave out {name}"
+    return f"{name}: {_no_such_key(leaf, siblings)}"

@@ -128,7 +128,7 @@ def _grid(rows: int, columns: int, height: float) -> tuple[Figure, list[list[Axe
             panel.set_yscale("log")
     for panel in axes[-1]:
         panel.set_xlabel("depth (hidden layers)")
-        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     return figure, [list(row) for row in axes]
 
 
@@ -152,7 +152,12 @@ def _finish(figure: Figure, panels: list[list[Axes]], *, dims: bool = False) -> 
             if dims:
                 entry.set_linestyle("-")
     if dims:
-        entries |= {f"d = {dim}": Line2D([], [], color="0.3", linestyle=line) for dim, line in _DIM_LINES.items()}
+        drawn = {line.get_linestyle() for row in panels for panel in row for line in panel.get_lines()}
+        entries |= {
+            f"d = {dim}": Line2D([], [], color="0.3", linestyle=line)
+            for dim, line in _DIM_LINES.items()
+            if line in drawn
+        }
     figure.legend(
         list(entries.values()),
         list(entries),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from invlearn.config import GROUPS, SCALE, differences, listed
-from invlearn.errors import DamagedError, UserError
+from invlearn.errors import DamagedError, ExtendedError, UserError
 from invlearn.files import prepare
 from invlearn.runs.checkpoint import load_checkpoint
 from invlearn.runs.directory import RunDirectory
@@ -129,13 +129,17 @@ def refuse_another(experiment: Experiment | Choice, stored: Mapping[str, Any], w
         where: The directory or file that it is from.
 
     Raises:
-        UserError: It names the keys.
+        ExtendedError: The other one differs in more epochs alone.
+        UserError: It differs in other keys, which are named.
     """
     config = experiment.config
     changed = differences(stored, config, experiment.at_default)
     epochs = stored.get("trainer", {}).get("epochs")
-    if isinstance(experiment, Experiment) and isinstance(epochs, int) and epochs < experiment.epochs:
-        changed.pop("trainer.epochs", None)  # a larger number extends the run
+    if isinstance(experiment, Experiment) and isinstance(epochs, int):
+        if changed.keys() == {"trainer.epochs"} and epochs > experiment.epochs:
+            raise ExtendedError(f"{where} was extended to {epochs:,} epochs; {experiment.epochs:,} are asked for")
+        if epochs < experiment.epochs:
+            changed.pop("trainer.epochs", None)  # a larger number extends the run
     path = config["dataset"].get("path")
     if "dataset.fingerprint" in changed and stored["dataset"].get("path") == path:
         raise UserError(f"{path} has changed since the run in {where} was started; choose another hydra.run.dir")

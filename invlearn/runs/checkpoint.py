@@ -73,7 +73,7 @@ def load_checkpoint(directory: PathLike[str], name: str, device: torch.device | 
         _check_archive(path)
         contents = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
-        raise DamagedError(f"{path}: there is no such checkpoint") from error
+        raise DamagedError(f"{path} is missing") from error
     except Exception as error:  # torch raises many kinds for a damaged or a hostile file
         raise DamagedError(f"{path} is damaged, or is not a checkpoint of invlearn") from error
     if not isinstance(contents, dict) or not all(isinstance(key, str) for key in contents):

@@ -241,7 +241,11 @@ def _last_checkpoint(experiment: Experiment, directory: RunDirectory, device: to
         contents = load_checkpoint(directory, LAST, device)
     except DamagedError as error:
         finished = directory.exists and directory.unfinished() is None
-        what = ": the run is finished and cannot be extended" if finished else "; remove it to train from the start"
+        what = (
+            ": the run is finished and cannot be extended"
+            if finished
+            else f"; remove it and {BEST} to train from the start"
+        )
         raise DamagedError(f"{error}{what}") from error
     if started := config_in(contents):
         refuse_another(experiment, migrated(started), str(directory.last_checkpoint))

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from invlearn.config import NOT_COMPARED, as_plain, differences
 from invlearn.config.auto import with_default_model
-from invlearn.config.compose import errors_explained, not_installed, searching, todays_names
+from invlearn.config.compose import errors_explained, not_installed, quoted, readable, searching
 from invlearn.config.hydra import compose_config, hydra_ready, parse_overrides, product
 from invlearn.errors import UserError
 
@@ -86,7 +86,7 @@ def compose_sweep(overrides: Sequence[str], *, config_dir: str | None = None, co
         UserError: An override names no group, option or key, or cannot be parsed, or the launcher is not installed.
     """
     jobs: dict[Path, Job] = {}
-    overrides = todays_names(overrides)
+    overrides = readable(overrides)
     with hydra_ready():
         with errors_explained(overrides, config_dir):
             typed = [o for o in parse_overrides(overrides) if not _is_of_the_sweep(o)]
@@ -103,12 +103,12 @@ def compose_sweep(overrides: Sequence[str], *, config_dir: str | None = None, co
                 given = [*parse_overrides([*params, *shlex.split(line)]), *typed]
                 products = product(_read_by_model(given, config_name, hydra_overrides) if line else given)
             for job_overrides in products:
-                named = [*with_default_model(job_overrides), f"sweep={_quoted(name)}"]
+                named = [*with_default_model(job_overrides), f"sweep={quoted(name)}"]
                 with errors_explained(named, config_dir):
                     config = compose_config(config_name, [*hydra_overrides, *named])
                     subdir = _folder_name(config.hydra.sweep.subdir)
                     folder = Path(config.hydra.sweep.dir, subdir)
-                job = Job([*named, f"hydra.sweep.subdir={_quoted(subdir)}"], config, folder)
+                job = Job([*named, f"hydra.sweep.subdir={quoted(subdir)}"], config, folder)
                 _check_distinct(jobs.setdefault(folder, job), job)
     return Sweep(list(jobs.values()), master)
 
@@ -189,9 +189,3 @@ def _folder_name(subdir: str) -> str:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:12]
     return f"{name.encode()[: LONGEST_NAME - 13].decode(errors='ignore')}-{digest}"
-
-
-def _quoted(value: str) -> str:
-    """A value as Hydra's override grammar takes it literally."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -116,6 +116,8 @@ def _schedule(
         trainer["epochs"] = default_epochs(dim, started=started)
     if trainer["warmup_steps"] == "auto":
         trainer["warmup_steps"] = default_warmup(started=started)
+    if isinstance(rate := optimizer["lr"], int | float) and not rate > 0:
+        raise UserError(f"optimizer.lr must be a number above 0, got {rate}")
     _, optimizer = build("optimizer", optimizer, [nn.Parameter(torch.zeros(1))])
     check_element_wise(optimizer)
     return optimizer, trainer

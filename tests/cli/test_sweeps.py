@@ -88,6 +88,30 @@ def test_a_wrong_value_or_another_config_stops_a_sweep_before_it_starts(
     assert_error_line(capsys.readouterr().err, file="outputs/sweeps/s/same", differs={"seed": (0, 1)})
 
 
+def test_an_extended_run_stays_as_it_is(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has more than the sweep asks for, and keeps no other run from being trained."""
+    assert train("model.depth=1") == 0
+    (run,) = runs_of(here).values()
+    assert main(["resume", str(run), "--epochs", "3"]) == 0
+    before = (run / "run.json").read_bytes()
+    assert json.loads(before)["epochs"] == 3
+    capsys.readouterr()
+    assert train("model.depth=1,2") == 0
+    assert_line(capsys.readouterr().err, run.name, 3, 2)
+    assert len(runs_of(here)) == 2
+    assert (run / "run.json").read_bytes() == before
+
+
+def test_the_folder_of_a_sweeps_run_can_be_typed_as_it_is(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("model.depth=1") == 0
+    (run,) = runs_of(here).values()
+    assert "=" in run.name
+    capsys.readouterr()
+    folder = f"hydra.run.dir={run.relative_to(here)}"
+    assert main(["train", *SMALL, "trainer.epochs=2", "model.depth=1", "sweep=s", folder]) == 0
+    assert_line(capsys.readouterr().out, "finished")
+
+
 def test_two_runs_for_one_folder_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("seed=0,1", "hydra.sweep.subdir=same") == 2
     assert_error_line(capsys.readouterr().err, file="outputs/sweeps/s/same", differs={"seed": (0, 1)})
