@@ -21,7 +21,7 @@ from invlearn.auditing.verified import Finite, Generator, finite_symmetries, ver
 __all__ = ["FAILS", "KINDS", "Audit", "audit_encoder"]
 
 KINDS = {
-    "blind": "a continuous symmetry, or a known distortion, that the data's invariants do not have",
+    "blind": "the code ignores a continuous symmetry or a known distortion that the data do not have",
     "metamers": "more than 1% of attacks succeed",
     "uncalibrated": "the attack could not be calibrated",
     "variant": "the code changes under the data's own distortion as much as between entities",

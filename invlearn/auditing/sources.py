@@ -72,11 +72,11 @@ def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: 
         return Source(_onnx(_content(path), name), name)
     if path.suffix == ".pt2":
         if not {name, path.name} & set(trust):
-            raise UserError(f"{name}: torch reads .pt2 files with pickle, which can run code; --trust {name} lets it")
+            raise UserError(f"{name}: torch reads .pt2 files with pickle, which can run code; --trust {name} allows it")
         return Source(_exported(_content(path), name), name)
     if ":" in name:
         return Source(_in_double(_imported(name, trust)), name)
-    raise UserError(f"{name}: there is no such run; or name an .onnx or .pt2 file, or package.module:function")
+    raise UserError(f"{name}: there is no such run, .onnx or .pt2 file, or package.module:function")
 
 
 def _invariant_part(encoder: InvariantEncoder) -> Function:
@@ -107,7 +107,7 @@ def _onnx(content: bytes, name: str) -> Function:
     try:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     except Exception as error:  # whose classes differ between versions
-        raise UserError(f"{name} is no ONNX model: {describe_error(error)}") from error
+        raise UserError(f"{name} is not an ONNX model: {describe_error(error)}") from error
     entry, output = session.get_inputs()[0], session.get_outputs()[0].name
     dtype = torch.float64 if entry.type == "tensor(double)" else torch.float32
 
@@ -121,22 +121,22 @@ def _exported(content: bytes, name: str) -> Function:
     try:
         module = torch.export.load(io.BytesIO(content)).module()
     except Exception as error:  # whose classes differ between versions
-        raise UserError(f"{name} is no program of torch.export: {describe_error(error)}") from error
+        raise UserError(f"{name} is not a program of torch.export: {describe_error(error)}") from error
     return lambda x: module(x.float())
 
 
 def _imported(name: str, trust: Sequence[str]) -> Callable[[Tensor], Tensor]:
     module, _, attribute = name.partition(":")
     if not any(module == one or module.startswith(f"{one}.") or name == one for one in trust):
-        raise UserError(f"{name} is code of your own; --trust {module} lets it run")
+        raise UserError(f"{name} is code of your own; --trust {module} allows it to run")
     try:
         found = getattr(import_module(module), attribute)
     except ImportError as error:
-        raise UserError(f"{name}: {describe_error(error)}; PYTHONPATH says where your modules lie") from error
+        raise UserError(f"{name}: {describe_error(error)}; add the folder of your module to PYTHONPATH") from error
     except AttributeError as error:
         raise UserError(f"{name}: {module} has no {attribute}") from error
     if not callable(found):
-        raise UserError(f"{name} is no function of tensors, but {type(found).__name__}")
+        raise UserError(f"{name} must be a function of tensors, got {type(found).__name__}")
     return cast(Callable[[Tensor], Tensor], found)
 
 
@@ -164,7 +164,7 @@ def data_of(data: Data, source: Source, *, entity: str | None = None) -> AuditDa
     if len(data) == 1 and "=" not in data[0]:
         return _of_file(data[0], entity, source)
     if files := [one for one in data if "=" not in one]:
-        raise UserError(f"audit: {files[0]} is no override; write key=value, or name one file alone")
+        raise UserError(f"audit: {files[0]} is not an override; write key=value, or name a single file")
     if entity is not None:
         raise UserError("audit: --entity goes with a file; among overrides write dataset.entity=COLUMN")
     config = as_plain(compose(data))

@@ -109,17 +109,17 @@ def _describe_solving(experiment: Experiment, *, compare: bool) -> tuple[str, Ti
     seconds = fits * sum(lift.operations(rows) for lift in lifts) / _operations_per_second(device)
     listed = ", ".join(f"{lift.features:,} (degree {lift.degree}, rank {lift.rank})" for lift in lifts)
     if is_sparse(solver, width):
-        listed = f"forms of third order; if the distortion shows no frame, {listed} too"
+        listed = f"third-order forms; without an exact frame also {listed}"
     taken = _rehearsed_solving(experiment, device, compare=compare) if seconds < QUICK else None
     lines = [
         *experiment.data.report,
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.spec.dim}, {rows:,} samples"
         + (" for each replica" if len(draws.seeds) > 1 else ""),
-        f"features   {listed or 'lengths in a frame alone'}",
+        f"features   {listed or 'lengths in a frame'}",
         f"memory     {_mib(size)} of moments and samples",
         f"time       {taken} on {device}"
         if taken
-        else f"time       at most about {_duration(seconds)} on {device}; less where a frame, or a small lift, does",
+        else f"time       at most about {_duration(seconds)} on {device}; less if a frame or a small lift is enough",
     ]
     return "\n".join(lines), taken or Time(seconds, seconds)
 
@@ -174,7 +174,7 @@ def _describe_training(experiment: Experiment, minutes: float | None, *, compare
     lines = [
         *experiment.data.report,
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.spec.dim}, "
-        f"{sizes[0]:,} {sampler.unit} drawn an epoch, {sizes[1]:,} validation and {sizes[2]:,} test examples"
+        f"{sizes[0]:,} {sampler.unit} per epoch, {sizes[1]:,} validation and {sizes[2]:,} test examples"
         + (" for each replica" if len(draws.seeds) > 1 else ""),
         f"code       {experiment.loss.code_features} features, {experiment.loss.invariant_features} invariant",
         *(

@@ -125,7 +125,7 @@ class SolvedNetwork(AutoEncoder):
         )
         forms = _forms_of(empty)
         if [centre.ndim, mean.ndim, components.ndim, frame.ndim, weight.ndim] != [1, 2, 3, 4, 3]:
-            raise ValueError("the parameters are of no solved network")
+            raise ValueError("the parameters are not those of a solved network")
         lengths = frame.shape[-1] + (forms.features if forms else 0)
         rank, lifted = components.shape[-1], weight.shape[1] - lengths
         degree = next((p for p in (1, 2, 3) if rank and monomial_count(rank, p) == lifted), 1)
@@ -140,5 +140,5 @@ def _forms_of(parameters: Mapping[str, Tensor]) -> Forms | None:
     if frame is None or factors is None or coefficients is None:
         return None
     if [frame.ndim, factors.ndim, coefficients.ndim] != [4, 4, 5]:
-        raise ValueError("the parameters are of no forms")
+        raise ValueError("the parameters are not those of forms")
     return Forms(frame, factors, coefficients)

@@ -49,9 +49,9 @@ class Polynomial(ClosedForm):
         if self.select != "auto" and self.select < 1:
             raise ValueError(f"select must be at least 1, got {self.select}")
         if self.complete and self.degree not in ("auto", 3):
-            raise ValueError(f"degree must be 3 where complete=true, got {self.degree}")
+            raise ValueError(f"degree must be 3 with complete=true, got {self.degree}")
         if self.complete and self.select != "auto":
-            raise ValueError(f"select must be auto where complete=true, got {self.select}")
+            raise ValueError(f"select must be auto with complete=true, got {self.select}")
         if self.complete:
             object.__setattr__(self, "degree", 3)
 

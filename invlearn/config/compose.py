@@ -88,7 +88,7 @@ def searching(config_dir: str | None) -> list[str]:
 
 
 def not_installed(launcher: str) -> str:
-    """What to do about a launcher that is not there."""
+    """How to get a launcher that is not installed."""
     if launcher in LAUNCHER_EXTRAS:
         return f"hydra/launcher={launcher} is not installed: pip install 'invlearn[{LAUNCHER_EXTRAS[launcher]}]'"
     return f"hydra/launcher={launcher}: there is no such launcher{nearest(launcher, ['basic', *LAUNCHER_EXTRAS])}"
@@ -96,7 +96,7 @@ def not_installed(launcher: str) -> str:
 
 def _no_such_key(key: str, siblings: object) -> str:
     if not isinstance(siblings, Mapping | DictConfig):
-        return "what it is of has no keys of its own"
+        return "its parent is a value without keys"
     known = [str(name) for name in siblings if name != "_target_"]
     of_one = " (a key of one model needs that model, as in model=extended)" if "models" in known else ""
     return f"there is no such key{nearest(key, known)}{of_one}"

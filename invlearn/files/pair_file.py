@@ -100,7 +100,7 @@ def prepare_pairs(spec: PairFile, table: Table, gaps: Gaps | None = None) -> Pre
     largest = 2 * len(distance) * min(spec.valid_share, spec.test_share)
     parts = linked if np.bincount(linked).max() <= largest else entity
     if (count := int(parts.max()) + 1) < 6:
-        raise UserError(f"{table}: its pairs link all samples to {count} parts; six are needed, two for each split")
+        raise UserError(f"{table}: its pairs link all samples into {count} groups; six are needed, two for each split")
     division = parse_fold(spec.fold), count, spec.valid_share, spec.test_share, spec.seed
     indices = _rows_within(parts, splits_of(*division))
     if not spec.holds_out:
@@ -161,7 +161,7 @@ def _with_features(spec: PairFile, table: Table) -> PairFile:
     x = choose_columns(table, spec.x, "dataset.x", without=[spec.label, *x_prime])
     if isinstance(spec.x, str) and isinstance(spec.x_prime, str) and len(x) == len(x_prime):
         x_prime = [spec.x_prime + name.removeprefix(spec.x) for name in x]
-        table.require(x_prime, "dataset.x_prime, named as x is; a list takes any")
+        table.require(x_prime, "dataset.x_prime, with the same names as x; a list may differ")
     try:
         return replace(spec, x=x, x_prime=x_prime)
     except ValueError as error:
@@ -229,7 +229,7 @@ def _notes(hashes: np.ndarray, entity: np.ndarray, distance: np.ndarray) -> list
         notes.append(f"note: x equals x' in {equal:,} of {int(same.sum()):,} same pairs, which teach nothing")
     if denied := int((entity[0::2] == entity[1::2])[~same].sum()):
         notes.append(
-            f"note: {denied:,} different pairs join samples that same pairs make one entity; does 0 mean the same?"
+            f"note: {denied:,} different pairs are of samples that same pairs put in one entity; does 0 mean the same?"
         )
     usual = float(np.median(distance[~same]))
     if not NEAR[0] <= usual <= NEAR[1]:

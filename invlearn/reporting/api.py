@@ -92,7 +92,7 @@ def _context(
 
 def _data(run: TrainedRun, table: Source, entity: str | None, drop: Sequence[str]) -> Prepared:
     if not run.experiment.loss.trains_encoder:
-        raise UserError(f"report: {run.directory} trained no encoder, which {table} could measure")
+        raise UserError(f"report: {run.directory} has no trained encoder to measure on {table}")
     gaps = run.stack.gaps
     how = Dropping(drop, "--drop {}", fills=gaps is not None)
     return held_out(run.experiment.spec, open_table(table), entity=entity, drop=how, gaps=gaps)

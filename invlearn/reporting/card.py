@@ -140,7 +140,7 @@ def _limits(run: TrainedRun, record: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "audit/audit.md says what the code ignores and confuses."
         if audited
-        else "Unknown: what the code ignores and confuses. invlearn audit finds out."
+        else "What the code ignores and confuses was not measured; invlearn audit does that."
     )
 
 

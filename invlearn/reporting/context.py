@@ -76,7 +76,7 @@ class Context:
     def evidence(self) -> Evidence | None:
         """What the run does to unseen samples; None where there are none, or nothing was trained to encode."""
         if not self.run.experiment.loss.trains_encoder:
-            self.missing = "the run trained no encoder"
+            self.missing = "the run has no trained encoder"
             return None
         try:
             return Evidence(divisions_of(self.run, self.data))

@@ -225,7 +225,7 @@ class TrainedRun:
         if data is None and not self.experiment.holds_out:
             raise UserError(
                 f"{self.directory} was trained on all entities of its file; measure it on a file of other entities "
-                "(run.json has the metrics on those held out to choose it)"
+                "(run.json has the metrics on the held-out entities of the first training)"
             )
         experiment = self.experiment if data is None else self.experiment.on(data)
         held_out = HeldOut(experiment.draws(self.device), experiment.loss, "test", experiment.batch_size)
@@ -290,7 +290,7 @@ def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()
     def refuse(spec: SampleFile | Dataset) -> Prepared:
         """A trained run needs no file, and a stranger's config opens none."""
         if isinstance(spec, SampleFile):
-            raise UserError(f"{directory}: config.yaml lacks what its data file would settle")
+            raise UserError(f"{directory}: config.yaml lacks values that come from the data file")
         return Prepared(spec, spec)
 
     directory.check_links()

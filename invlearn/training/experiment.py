@@ -305,6 +305,5 @@ class Experiment:
         if batch_size > (count := sampler.per_epoch(data.dataset)):
             raise UserError(
                 f"a step takes trainer.batch_size={batch_size} {sampler.unit}, and an epoch draws only "
-                f"{count:,} with dataset.size={data.dataset.size}: raise that, or lower the "
-                f"batch size"
+                f"{count:,} with dataset.size={data.dataset.size}: raise dataset.size, or lower the batch size"
             )

@@ -1,4 +1,4 @@
-"""What was learned, and from what."""
+"""What the run learned from: data, settings and versions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONG = ("offset", "factor", "features", "x", "x_prime", "fingerprint")
 
 def data(context: Context) -> Section:
     """The data's report, the settings, and where the run comes from."""
-    return Section("What was learned, from what", [*_report(context), *_settings(context), *_origin(context)])
+    return Section("Data and settings", [*_report(context), *_settings(context), *_origin(context)])
 
 
 def _report(context: Context) -> Iterator[Block]:

@@ -22,7 +22,7 @@ MEANINGS = {
     "mse_invariance_different": "the same, pairs of different entities",
     "loss_invariance": "loss of equation (2) at the δ and α of training",
     "invariance_ratio": "mean squared code distance within entities over that between them",
-    "auroc": "chance that a pair of one entity is closer than a pair of two",
+    "auroc": "probability that a pair of one entity is closer than a pair of different entities",
     "recall_at_1": "share of entities whose nearest code is their own",
     "distance_spearman": "rank correlation of code distances with true ones",
 }
