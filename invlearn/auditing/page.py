@@ -1,4 +1,4 @@
-"""An audit as a page: findings first, then what they rest on."""
+"""An audit as a page: the findings, then the evidence."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from invlearn.system.output import printable
 __all__ = ["findings", "page"]
 
 LISTED = 12
-"""Lines of a table."""
+"""Maximal number of rows of a table."""
 
 NAMED = 6
-"""Generators that are named in a sentence."""
+"""Maximal number of generators named in a sentence."""
 
 CYCLE = 24
-"""Features of a cycle that are printed."""
+"""Maximal number of features of a cycle, and of cycles, that are printed."""
 
 
 def findings(audit: Audit) -> list[str]:
-    """What was found, the gravest first, a sentence each."""
+    """The findings, the most serious first, one sentence each."""
     return [*_blindness(audit), *_metamers(audit), *_invariance(audit)] or ["No failure was found."]
 
 

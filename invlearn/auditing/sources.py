@@ -1,4 +1,4 @@
-"""What a user names: an encoder by its run, file or Python name, and data by a run, overrides or a file."""
+"""Open what a user names: an encoder by its run, file or Python name; data by a run, overrides or a file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Data = str | Path | Sequence[str] | Dataset | None
 
 @dataclass(frozen=True)
 class Source:
-    """An encoder as it was named."""
+    """An opened encoder."""
 
     function: Function
     name: str
@@ -46,7 +46,7 @@ class Source:
 
 
 def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: int | None = None) -> Source:
-    """Find the function that an encoder is.
+    """Open an encoder as a function.
 
     Args:
         encoder: The encoder.
@@ -86,7 +86,7 @@ def _invariant_part(encoder: InvariantEncoder) -> Function:
 
 
 def _in_double(function: Callable[[Tensor], Tensor]) -> Function:
-    """A module in float64 and without gradients of its parameters; another function as it is."""
+    """A module in float64, without gradients of its parameters; other functions unchanged."""
     if not isinstance(function, nn.Module):
         return function
     return copy.deepcopy(function).double().requires_grad_(False)
@@ -141,7 +141,7 @@ def _imported(name: str, trust: Sequence[str]) -> Callable[[Tensor], Tensor]:
 
 
 def data_of(data: Data, source: Source, *, entity: str | None = None) -> AuditData:
-    """The data that an audit looks at.
+    """The data of an audit.
 
     Args:
         data: Overrides, a file, a dataset, or None for those of the encoder's run.
@@ -173,7 +173,7 @@ def data_of(data: Data, source: Source, *, entity: str | None = None) -> AuditDa
 
 
 def _of_file(path: str, entity: str | None, source: Source) -> AuditData:
-    """All that a file holds, with the columns of the encoder's run, if it has one."""
+    """All samples of a file, with the columns of the encoder's run, if it has one."""
     if entity is None:
         raise UserError(f"audit: say with --entity which column of {path} names the entity")
     overrides = ["dataset=entities", f"dataset.path={path}", f"dataset.entity={entity}"]
@@ -185,7 +185,7 @@ def _of_file(path: str, entity: str | None, source: Source) -> AuditData:
 
 
 def _of_spec(spec: SampleFile | Dataset, seed: int) -> AuditData:
-    """Data in the units that they come in: an encoder scales them itself."""
+    """Data in their own units: the encoder scales them."""
     if not isinstance(spec, SampleFile):
         return AuditData(spec, _family_name(spec), seed, _numbered(spec.dim))
     prepared: Prepared = prepare(replace(spec, scaling="none", offset=0.0, factor=1.0))
@@ -206,7 +206,7 @@ def load_distortions(path: Path, x: Tensor) -> Mapping[str, Distort]:
 
     Args:
         path: The file.
-        x: Samples ``(n, d)``, some of which it is tried on.
+        x: Samples ``(n, d)``; the function is tried on some of them.
 
     Raises:
         UserError: There is no such file, or it has no such function.
