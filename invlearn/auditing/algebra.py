@@ -120,7 +120,7 @@ def random_mixing(width: int, most: int, seed: int) -> Tensor | None:
 
     Args:
         width: k.
-                most: Largest k'.
+        most: Largest k'.
         seed: Seed of the combinations.
     """
     if width <= most:

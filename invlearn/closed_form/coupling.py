@@ -19,7 +19,7 @@ SOLVED = 2_000
 """Maximal number of pairs that decide which forms of coupled subspaces are invariant."""
 
 COUPLED = 2.5
-"""Standard errors of a cross-moment from which subspaces may be coupled, if there are many; the eigenproblem decides."""
+"""Standard errors of a cross-moment above which many subspaces may be coupled; the eigenproblem decides."""
 
 EXACT, ESTIMATED = 1e-8, 0.5
 """Shares of variance within pairs below which a form counts as invariant, in exact and in estimated subspaces."""
