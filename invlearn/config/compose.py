@@ -1,4 +1,4 @@
-"""Composing the config of a run with Hydra, and errors in one line."""
+"""Compose the config of a run with Hydra, with one-line errors."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None, con
 
 
 def compose_one(overrides: Sequence[str], *, config_dir: str | None = None, config_name: str = "train") -> DictConfig:
-    """The same where Hydra is ready already."""
+    """The same if Hydra is ready already."""
     overrides = [*searching(config_dir), *with_default_model(todays_names(overrides))]
     with errors_explained(overrides, config_dir):
         return compose_config(config_name, overrides)
 
 
 def todays_names(overrides: Sequence[str]) -> list[str]:
-    """Overrides with keys as they are called today; says so where one had an older name."""
+    """Overrides with current key names; prints a notice for each old name."""
     renamed, notices = renamed_overrides(overrides)
     for notice in notices:
         warn(notice)
@@ -79,7 +79,7 @@ def errors_explained(overrides: Sequence[str], config_dir: str | None) -> Iterat
 
 
 def searching(config_dir: str | None) -> list[str]:
-    """What makes Hydra look into a folder of the user's too."""
+    """The override that adds a user's folder to Hydra's search path."""
     if config_dir is None:
         return []
     if not Path(config_dir).is_dir():
@@ -129,7 +129,7 @@ def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None)
             )
         parent, _, leaf = found[1].rpartition(".")
         choices = [o for o in overrides if o.partition("=")[0] in groups and "," not in o]
-        composed = OmegaConf.to_container(compose(choices, config_dir=config_dir))  # whatever is still missing in it
+        composed = OmegaConf.to_container(compose(choices, config_dir=config_dir))  # values may still be missing
         assert isinstance(composed, dict)
         chosen = {str(key): value for key, value in composed.items() if key not in ("hydra", "grid")}
         homes = [key for key in flatten(chosen) if key.rpartition(".")[2] == leaf]
@@ -138,7 +138,7 @@ def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None)
         siblings = OmegaConf.select(OmegaConf.create(chosen), parent) if parent else {**chosen, **groups}
         if siblings is None:
             return f"{found[1]}: there is no {parent}{nearest(parent, [key for key in chosen if key in groups])}"
-        if siblings == {}:  # of a closed form
+        if siblings == {}:  # the group of a closed form is empty
             model = str(chosen["model"]["_target_"]).rpartition(".")[2]
             return f"{found[1]}: {model} is a closed form and has no {parent}; leave out {found[1]}"
         return f"{found[1]}: {_no_such_key(leaf, siblings)}"

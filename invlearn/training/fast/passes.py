@@ -79,7 +79,7 @@ class _Layer(NamedTuple):
 
 
 class _Linear(NamedTuple):
-    """``out = [b W]ᵀ [1 in]``; ``out`` is valid until the next layer has used it, its gradient until the layer below."""
+    """``out = [b W]ᵀ [1 in]``; ``out`` is valid until the next layer has read it; its gradient, the layer below."""
 
     calls: _Layer
     out: Tensor
