@@ -20,7 +20,7 @@ __all__ = ["audit"]
 FOLDER = "audit"
 
 MOST_BYTES = 2**19
-"""Of a picture; larger ones are left out."""
+"""Largest size of a picture; larger ones are left out."""
 
 MOST_JSON = 2**26
 
@@ -39,7 +39,7 @@ def audit(context: Context) -> Section | None:
 
 
 def _findings(page: str) -> list[str]:
-    """The sentences at the head of audit.md, without its emphasis."""
+    """The findings at the head of audit.md, without emphasis."""
     head = page.partition("\n## ")[0]
     return [line.removeprefix("- ").replace("**", "") for line in head.splitlines() if line.startswith("- ")]
 
