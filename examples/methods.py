@@ -96,7 +96,7 @@ class Network:
     """One of invlearn's auto-encoders, at its best epoch by validation loss."""
 
     overrides: Sequence[str]
-    """Of a run's config."""
+    """Overrides of a run's config."""
     distance: Literal["binary", "observed"] = "binary"
     """d* of different entities."""
     trained: bool = True
@@ -124,7 +124,7 @@ class ClosedForm:
     """One of invlearn's closed forms."""
 
     overrides: Sequence[str]
-    """Of a run's config."""
+    """Overrides of a run's config."""
 
     def __call__(self, problem: Problem, seed: int, setting: Setting) -> Codes:
         """Fit it to a problem."""
@@ -135,7 +135,7 @@ class ClosedForm:
 
 
 class Auto:
-    """A file with the training samples, and ``invlearn train dataset=entities``: nothing else is given."""
+    """``invlearn train dataset=entities`` with defaults, on a file of the training samples."""
 
     def __call__(self, problem: Problem, seed: int, setting: Setting) -> Codes:
         """Train the models, and keep the best."""
@@ -145,7 +145,7 @@ class Auto:
             np.savez(path, x=x, id=entity)
             words = ["dataset=entities", f"dataset.path={path}", "dataset.entity=id", f"seed={seed}"]
             run = train(with_default_model(words), Path(folder) / "run")
-            run.encoder()  # read from the folder while it is there
+            run.encoder()  # load it before the folder is removed
         return lambda samples: run.encode(samples)[0].astype(np.float64)
 
 

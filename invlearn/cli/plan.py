@@ -125,7 +125,7 @@ def _describe_solving(experiment: Experiment, *, compare: bool) -> tuple[str, Ti
 
 
 def _rehearsed_solving(experiment: Experiment, device: torch.device, *, compare: bool) -> Time:
-    """How long a closed form takes that has been solved without a search for wrong labels."""
+    """Time of a closed form, estimated by solving it without a search for wrong labels."""
     assert experiment.solver is not None
     begin = time.perf_counter()
     fitted = solve(replace(experiment, solver=replace(experiment.solver, refit=0)), device)
@@ -137,7 +137,7 @@ def _rehearsed_solving(experiment: Experiment, device: torch.device, *, compare:
 
 
 def _closing(experiment: Experiment, state: TrainingState | Fitted, device: torch.device, *, compare: bool) -> float:
-    """Seconds for measuring what was learned."""
+    """Seconds of the final measurements."""
     begin = time.perf_counter()
     closing_record(experiment, state, device, compare=compare)
     return time.perf_counter() - begin
@@ -169,7 +169,7 @@ def _describe_training(experiment: Experiment, minutes: float | None, *, compare
     state, pace = rehearsed(experiment, device)
     if minutes is not None:
         experiment = experiment.lasting(min(experiment.epochs, pace.epochs(60 * minutes)))
-    state.best_epoch.fill_(1)  # as of a network that has learned something
+    state.best_epoch.fill_(1)  # as for a trained network
     seconds = pace.seconds(experiment.epochs) + _closing(experiment, state, device, compare=compare)
     lines = [
         *experiment.data.report,

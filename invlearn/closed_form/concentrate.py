@@ -76,7 +76,7 @@ def concentrated(
 
 
 def searches_beyond(settings: ClosedForm, best: Candidate, observed: Observed) -> int:
-    """How many times as long as a search ``concentrated`` takes at most, about.
+    """Approximate upper limit of the time of ``concentrated``, relative to one search.
 
     Args:
         settings: The settings.
@@ -85,11 +85,11 @@ def searches_beyond(settings: ClosedForm, best: Candidate, observed: Observed) -
     """
     if not _may_be_wrong(best, observed):
         return 0
-    return STEPS + ROUNDS + 1  # with each normalisation, and once with all
+    return STEPS + ROUNDS + 1  # for each normalisation, and once for all
 
 
 def _may_be_wrong(best: Candidate, observed: Observed) -> bool:
-    """Whether many labels may be wrong: the score is bad, and there are enough entities to find out."""
+    """Whether many labels may be wrong: the score is bad, and there are enough entities to tell."""
     return best.rank > 0 and best.valid_loss > DOUBTFUL and len(observed.entity.unique()) >= FEWEST
 
 

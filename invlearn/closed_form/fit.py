@@ -59,7 +59,7 @@ REFITS = 8
 """Maximal number of refits without some samples."""
 
 USUAL = 2
-"""Times that samples usually are."""
+"""Usual number of refits."""
 
 QUADRATIC = Polynomial(degree=2, normalize="none")
 """The model that planes are estimated with."""
@@ -94,7 +94,7 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
 
 
 def searches(settings: ClosedForm, best: Candidate, observed: Observed) -> tuple[float, float]:
-    """How many times as long as its first search ``fit`` takes, about: if few labels are wrong, and if many are.
+    """Approximate time of ``fit`` relative to its first search, if few labels are wrong, and if many are.
 
     Args:
         settings: The settings.
@@ -105,7 +105,7 @@ def searches(settings: ClosedForm, best: Candidate, observed: Observed) -> tuple
     if settings.refit == 0 or not best.rank or best.valid_loss <= (MATCHED if given else LITTLE):
         return 1.0, 1.0
     refits = min(USUAL, REFITS if settings.refit == "auto" else settings.refit)
-    few = 1 + refits / len(normalizations_of(settings))  # each is of one normalisation
+    few = 1 + refits / len(normalizations_of(settings))  # each refit has a single normalisation
     return few, few + (0 if given else searches_beyond(settings, best, observed))
 
 

@@ -51,7 +51,7 @@ def within_budget(experiment: Experiment, device: torch.device, minutes: float |
 
 
 def rehearsed(experiment: Experiment, device: torch.device) -> tuple[TrainingState, Pace]:
-    """A throwaway model after a few real steps and a validation, and how long they took.
+    """A throwaway model after a few real steps and a validation, and their times.
 
     Args:
         experiment: The experiment.
@@ -80,7 +80,7 @@ def rehearsed(experiment: Experiment, device: torch.device) -> tuple[TrainingSta
 
 
 def _now(device: torch.device) -> float:
-    """Seconds on a clock, after all that a GPU has been given to do."""
+    """Wall time in seconds, after all pending work of a GPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -64,7 +64,7 @@ class Fitted:
         return self.encoder.network
 
     def candidate(self, replica: int) -> Candidate:
-        """What was chosen for a replica."""
+        """The chosen candidate of a replica."""
         row = int(self.best_epoch[replica]) - 1
         return Candidate(**{name: self.history[name][row][replica] for name in Candidate._fields})  # type: ignore[arg-type]
 
