@@ -24,7 +24,7 @@ FLOOR = 1e-5
 """Least distance, relative to the median of different entities: closer samples are equal up to rounding."""
 
 SURE = 30.0
-"""Log odds beyond which nothing is more certain."""
+"""Largest log odds."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class DistanceModel:
             pairs: Held-out pairs of both kinds.
 
         Returns:
-            None where there are too few pairs, or codes do not differ.
+            None if there are too few pairs, or codes do not differ.
         """
         strangers, partners = pairs.where(~pairs.same), pairs.where(pairs.same)
         if not len(partners.distance) or not len(strangers.distance):

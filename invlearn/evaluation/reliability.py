@@ -112,7 +112,7 @@ def measure_reliability(calibration: Calibration, queries: Array, gallery: Array
         gallery: Codes of another sample of each, ``(n, C)``.
 
     Returns:
-        None where there is no model of distances, or there are too few entities.
+        None if there is no model of distances, or there are too few entities.
     """
     model, n = calibration.model, len(queries)
     if model is None or n < FEWEST:

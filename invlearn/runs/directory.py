@@ -138,7 +138,7 @@ class RunDirectory:
         return "is being trained, or was killed" if status == "running" else f"was {status}"
 
     def part_hard_links(self) -> None:
-        """Make what Hydra writes in place this run's alone, where a backup shares the files.
+        """Replace hard links by copies for files that Hydra writes in place, because a backup may share them.
 
         Raises:
             UserError: One is a link, or cannot be written.
@@ -148,7 +148,7 @@ class RunDirectory:
 
     def remove_leftovers(self) -> None:
         """Remove temporary files that a killed process left behind."""
-        earlier = {f".{Path(name).name}.tmp" for name in (*FILES, LAST, BEST)}  # how version 0.1 called them
+        earlier = {f".{Path(name).name}.tmp" for name in (*FILES, LAST, BEST)}  # their names in version 0.1
         for folder in (self.path, self.path / "checkpoints"):
             for file in [*folder.glob(f"{PREFIX}*"), *(folder / name for name in earlier)]:
                 if file.is_file():
@@ -160,7 +160,7 @@ class RunDirectory:
         config = self.config()
         classes = (config[group]["_target_"].rpartition(".")[2] for group in ("dataset", "model"))
         data = config["dataset"]
-        own = data.get("features", data.get("x"))  # of a file; families have a dimension
+        own = data.get("features", data.get("x"))  # for a file; families have a dimension
         return f"{', '.join(classes)}, d = {len(own) if own else data.get('dim', '?')}"
 
     def config(self) -> dict[str, Any]:
@@ -168,16 +168,16 @@ class RunDirectory:
 
         Raises:
             DamagedError: It cannot be read, or is not the one that the run was started with.
-            UserError: The folder is no run.
+            UserError: The folder is not a run.
         """
         return self.read()[0]
 
     def read(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The effective config and the record, and that they belong together.
+        """The effective config and the record, after checking that they belong together.
 
         Raises:
             DamagedError: One cannot be read, or the config is not the one that the run was started with.
-            UserError: The folder is no run.
+            UserError: The folder is not a run.
         """
         stored = self.stored_config()
         record = self.record()
@@ -187,11 +187,11 @@ class RunDirectory:
         return migrated(stored), record
 
     def stored_config(self) -> dict[str, Any]:
-        """What config.yaml holds, whatever the record says.
+        """The contents of config.yaml, without checking it against the record.
 
         Raises:
             DamagedError: It cannot be read.
-            UserError: The folder is no run.
+            UserError: The folder is not a run.
         """
         if not self.path.is_dir():
             raise UserError(f"{self.path}: there is no such run")
@@ -223,7 +223,7 @@ class RunDirectory:
             return None
 
     def _what_was_edited(self, stored: Mapping[str, Any]) -> str:
-        from invlearn.runs.checkpoint import config_in, load_checkpoint  # torch, which a run that is whole does without
+        from invlearn.runs.checkpoint import config_in, load_checkpoint  # torch, which an intact run does not need
 
         keys = ""
         for name in (LAST, BEST):
@@ -238,7 +238,7 @@ class RunDirectory:
         """How to rewrite a missing or damaged file, as the end of a message; empty if that is impossible."""
         if name == REQUEST:
             return "; remove it, and the run stays as it is" if self.exists else ""
-        from invlearn.runs.checkpoint import load_checkpoint  # torch, which a run that is whole does without
+        from invlearn.runs.checkpoint import load_checkpoint  # torch, which an intact run does not need
 
         for source in (LAST, BEST) if name == "config.yaml" else (LAST,):
             with suppress(UserError):
@@ -251,7 +251,7 @@ class RunDirectory:
 
         Raises:
             DamagedError: It cannot be read, or is not as invlearn wrote it.
-            UserError: The folder is no run.
+            UserError: The folder is not a run.
         """
         return self._parsed("run.json", _checked_record, MOST_RECORD_BYTES)
 
@@ -284,7 +284,7 @@ class RunDirectory:
         self.write("config.yaml", config_text(config).encode())
 
     def write_record(self, record: Mapping[str, Any]) -> None:
-        """Store run.json as strict JSON; what is not finite becomes null."""
+        """Store run.json as strict JSON; NaN and infinity become null."""
         # Bytes of a name that are not UTF-8 become JSON escapes.
         text = record_text(record).encode(errors="backslashreplace")
         if len(text) > MOST_RECORD_BYTES:

@@ -114,7 +114,7 @@ def _run(
 
     try:
         with signals_deferred():
-            # The record first: from here on the directory is an unfinished run, whatever its config says.
+            # The record first: from here on the directory is an unfinished run, even if its config is old.
             directory.write_record(record)
             directory.write_config(experiment.config)
         with _memory_errors_named("model.rank, model.degree or dataset.size" if experiment.solver else NETWORK):
