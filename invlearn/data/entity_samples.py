@@ -62,7 +62,7 @@ class EntitySamples:
 
     @property
     def entities_per_epoch(self) -> int:
-        """Entities per epoch: in batches of 16 as many steps as ``size`` pairs in batches of 128."""
+        """Entities per epoch, which give as many steps in batches of 16 as ``size`` pairs in batches of 128."""
         return max(1, self.size // 8)
 
     def check_entities(self) -> None:
