@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
 
-# The figures are trained with this preset: smoke (it all runs), quick or paper.
+# Preset of the figures: smoke (only checks that everything runs), quick or paper.
 PRESET ?= quick
 LAUNCHER ?= joblib
 FIGURES := fig1 fig2 fig3 fig4 fig5
@@ -24,8 +24,8 @@ help:
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# Made anew when the dependencies change. With HASHES=1 everything is installed from nothing, and only what the .lock
-# files name; torch is the exception, with what its builds for GPUs bring along: each machine takes a build of its own.
+# Updated when the dependencies change. HASHES=1 installs everything anew, and only what the .lock files name, except
+# torch and the dependencies of its GPU builds, because the build depends on the machine.
 LOCKS := requirements.lock requirements-build.lock
 STAMP := .venv/.installed$(if $(HASHES),-checked)
 $(STAMP): pyproject.toml constraints.txt $(if $(HASHES),$(LOCKS))
@@ -42,7 +42,7 @@ endif
 
 setup: $(STAMP)
 
-# The hashes of what is installed here, of every file that the index has of these versions.
+# The hashes of the installed versions, for all files that the index has of them.
 COMPILE := build/lock/bin/pip-compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	--no-strip-extras --allow-unsafe --generate-hashes --pip-args --no-deps
 lock: setup
@@ -65,13 +65,13 @@ figures: setup
 	for figure in $(FIGURES); do $(MAKE) $$figure || exit; done
 	$(BIN)/invlearn claims --preset $(PRESET)
 
-# sklearn-sfa is installed without what it needs, which is there.
+# sklearn-sfa is installed without its dependencies, which are already there.
 bench: setup
 	$(PIP) --constraint constraints.txt --editable '.[dev,bench]'
 	$(PIP) --constraint constraints.txt --no-deps sklearn-sfa
 	$(BIN)/python -m benchmarks
 
-# aeon, mlxtend and pyts are installed without what they need: only data among their files are read.
+# aeon, mlxtend and pyts are installed without dependencies, because only their data files are read.
 examples: setup
 	$(PIP) --constraint constraints.txt --editable '.[dev,examples]'
 	$(PIP) --constraint constraints.txt --no-deps aeon mlxtend pyts
@@ -98,13 +98,13 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-# Build the wheel, install it where there is no repository, and train with it.
+# Build the wheel, install it outside the repository, and train with it.
 wheel: setup
 	PYTHON=$(PYTHON) sh tests/check_wheel.sh
 
 check: lint types imports wheel
 
-# Both packages, tested in empty environments on every supported Python that is here; PYTHONS="python3.11" picks one.
+# Both packages, tested in empty environments on every installed supported Python; PYTHONS="python3.11" picks one.
 release: setup
 	sh tests/check_release.sh
 

@@ -1,1 +1,1 @@
-"""Speed of invlearn against what people would use instead."""
+"""Speed of invlearn compared with common alternatives."""

@@ -1,4 +1,4 @@
-"""``make bench``: all benchmarks, one after another; an hour on two cores that have nothing else to do."""
+"""``make bench``: all benchmarks, one after another; an hour on two idle cores."""
 
 from __future__ import annotations
 

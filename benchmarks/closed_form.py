@@ -1,8 +1,8 @@
-"""The closed form beside the same computed with scikit-learn: seconds, memory, quality; and what it costs to grow.
+"""The closed form compared with the same in scikit-learn: seconds, memory, quality, and scaling.
 
-Each fit has a process of its own with one thread; the ways take turns, round after round, so that what else the machine
-does falls on all of them. Numbers are medians over rounds; seconds are those of the processor, which on an idle machine
-are those of the clock, and on one with other work leave that out.
+Each fit has a process of its own with one thread; the methods take turns, round after round, so that other work on the
+machine affects all of them. Numbers are medians over rounds; seconds are CPU time, which equals wall time on an idle
+machine.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ AXES: dict[str, list[tuple[int, int, int]]] = {
     "degree 2": [(rank, 2, 2_000) for rank in (24, 32, 40, 48, 64, 80)],
     "degree 3": [(rank, 3, 2_000) for rank in (11, 13, 16, 20)],
 }
-"""What grows: rank, degree and training entities of each point."""
+"""Points of each axis: rank, degree and training entities."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class Task:
     """One fit.
 
     Args:
-        way: Of ``ESTIMATORS``.
-        dim: Features d, all of which are kept.
+        way: Name of a method in ``ESTIMATORS``.
+        dim: Features d; all are kept.
         entities: Training entities of four samples.
-        degree: Of the monomials.
-        seed: Of the data.
+        degree: Degree of the monomials.
+        seed: Seed of the data.
     """
 
     way: str
@@ -63,9 +63,9 @@ class Task:
 
 
 def peak_mib() -> float:
-    """The most memory that this process has taken so far, in MiB."""
+    """Peak memory of this process so far, in MiB."""
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage starts with the size of the process that started this one
+    if status.exists():  # getrusage starts with the size of the parent process
         line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 2**10
     from invlearn.runs.record import peak_memory
@@ -74,7 +74,7 @@ def peak_mib() -> float:
 
 
 def roof(size: int, times: int = 3) -> float:
-    """Billions of operations a second of a matrix product in float64, by numpy or torch, whichever is faster."""
+    """Billions of operations per second of a matrix product in float64, by numpy or torch, whichever is faster."""
     seconds = []
     a = np.random.default_rng(0).standard_normal((size, size))
     b = torch.from_numpy(a)
@@ -87,7 +87,7 @@ def roof(size: int, times: int = 3) -> float:
 
 
 def quality(codes: np.ndarray, samples: int) -> dict[str, float]:
-    """How invariant held-out codes are, and recall@1."""
+    """Invariance ratio and recall@1 of held-out codes."""
     from invlearn.evaluation.metrics.invariance import invariance_ratio
     from invlearn.evaluation.metrics.ranking import recall_at_1
 
@@ -101,14 +101,14 @@ def quality(codes: np.ndarray, samples: int) -> dict[str, float]:
 
 
 def measure(task: Task) -> dict[str, float]:
-    """Fit once in this process: seconds, also of each stage; memory, also above that of data and imports; quality."""
+    """Fit once in this process: seconds, in all and per stage; memory, in all and beyond data and imports; quality."""
     from benchmarks.cycle import SAMPLES, Cycle
     from benchmarks.estimators import ESTIMATORS
     from benchmarks.stages import clocked
 
     torch.set_num_threads(1)
     cycle = Cycle(task.dim, task.entities, seed=task.seed)
-    # A cyclic shift has as many invariants of degree 2 as frequencies.
+    # A circular shift has as many invariants of degree 2 as frequencies.
     fit = ESTIMATORS[task.way](cycle, task.degree, task.dim // 2 + 1)
     before = peak_mib()
     with clocked() as stages:
@@ -131,7 +131,7 @@ def measure_apart(task: Task) -> dict[str, float]:
 
 
 def compare(measured: pd.DataFrame) -> pd.DataFrame:
-    """Of each way: medians over rounds, the spread between quartiles, and how many times it takes what ours does."""
+    """For each method: medians over rounds, the spread between quartiles, and the ratio to invlearn."""
     groups = measured.groupby("way", sort=False)
     table = groups[["seconds", "mib", "mib_process", "invariance_ratio", "recall_at_1"]].median()
     table["spread_seconds"] = (groups["seconds"].quantile(0.75) - groups["seconds"].quantile(0.25)) / table["seconds"]
@@ -141,7 +141,7 @@ def compare(measured: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_stages(measured: pd.DataFrame, rows: int, features: int) -> pd.DataFrame:
-    """Of each stage of both closed forms: median seconds; of the fixed one's its operations and share of the roof.
+    """For each stage of both closed forms: median seconds; for the fixed one also operations and share of the roof.
 
     The roof is the median speed of plain matrix products in the same processes.
     """
@@ -164,7 +164,7 @@ def of_stages(measured: pd.DataFrame, rows: int, features: int) -> pd.DataFrame:
 
 
 def grow(axis: str, rank: int, degree: int, entities: int, rounds: int) -> list[dict[str, object]]:
-    """Costs at one point of an axis, the least of all rounds; over rows those of scikit-learn as well."""
+    """Time and memory at one point of an axis, the minimum over rounds; over rows also those of scikit-learn."""
     from benchmarks.cycle import SAMPLES
     from invlearn.closed_form.lift import monomial_count
 
@@ -181,7 +181,7 @@ def grow(axis: str, rank: int, degree: int, entities: int, rounds: int) -> list[
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure everything, and write tables and pictures."""
+    """Measure everything, and write tables and plots."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
     parser.add_argument("--rounds", type=int, default=5, help="of the comparison; what grows is measured twice at most")

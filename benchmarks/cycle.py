@@ -14,7 +14,7 @@ from invlearn.data import EntitySamples
 __all__ = ["Cycle"]
 
 SAMPLES = 4
-"""Samples of an entity."""
+"""Samples per entity."""
 
 VALID = 500
 """Validation entities."""
@@ -23,7 +23,7 @@ TEST = 1_000
 """Held-out entities."""
 
 BLOCK = 500
-"""Entities that are drawn at a time, so that drawing takes little memory beside the data."""
+"""Entities drawn at a time, so that drawing takes little additional memory."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Cycle:
     Args:
         dim: Features d.
         entities: Training entities.
-        noise: Standard deviation of what is added to each feature; signals have variance 1.
-        seed: Of everything.
+        noise: Standard deviation of the noise of each feature; signals have variance 1.
+        seed: Seed of everything.
     """
 
     dim: int
@@ -51,7 +51,7 @@ class Cycle:
         return np.random.default_rng([self.seed, stream])
 
     def samples(self, split: Literal["train", "valid", "test"]) -> np.ndarray:
-        """Samples of a split, those of an entity next to each other, ``(n, d)``."""
+        """Samples of a split, sorted by entity, ``(n, d)``."""
         stream, count = {"train": (1, self.entities), "valid": (2, VALID), "test": (3, TEST)}[split]
         generator = self._generator(stream)
         x = np.empty((count * SAMPLES, self.dim))
@@ -69,7 +69,7 @@ class Cycle:
         return np.arange(len(x)) // SAMPLES
 
     def dataset(self) -> EntitySamples:
-        """Training and validation entities as invlearn takes them."""
+        """Training and validation entities as a dataset of invlearn."""
         x = np.concatenate([self.samples("train"), self.samples("valid")])
         numbers = torch.arange(self.entities + VALID)
         return EntitySamples(

@@ -1,6 +1,6 @@
-"""Ways to find quadratic invariants of labelled samples.
+"""Methods to find quadratic invariants of labelled samples.
 
-Each function imports what it needs, draws its data, and returns a fit that is to be timed; that returns an encoder.
+Each function imports what it needs, draws its data, and returns the fit to be timed, which returns an encoder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Fit = Callable[[], Encode]
 
 
 class Squares(Polynomial):
-    """Polynomials and no lengths in planes: at fixed settings there is one candidate."""
+    """Polynomials without lengths in planes: with fixed settings there is one candidate."""
 
     linear = False
 
@@ -33,7 +33,7 @@ def invlearn_fixed(cycle: Cycle, degree: int, width: int) -> Fit:
 
 
 def invlearn_default(cycle: Cycle, degree: int, width: int) -> Fit:
-    """``model=polynomial`` as it is: everything is chosen on validation pairs."""
+    """``model=polynomial`` with defaults: everything is chosen on validation pairs."""
     return _closed_form(cycle, Polynomial())
 
 
@@ -63,8 +63,8 @@ def discriminant(cycle: Cycle, degree: int, width: int) -> Fit:
 def slow_features(cycle: Cycle, degree: int, width: int) -> Fit:
     """scikit-learn's monomials and sklearn-sfa, by covariance matrices, the fastest of its solvers.
 
-    Samples are one series. One step in four leads to another entity; that adds the same share of the whole covariance
-    to that of the steps, and changes no direction.
+    Samples are one series. One step in four leads to another entity, which adds a multiple of the whole covariance to
+    that of the steps and does not change the directions.
     """
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import PolynomialFeatures
@@ -82,4 +82,4 @@ ESTIMATORS: dict[str, Callable[[Cycle, int, int], Fit]] = {
     "slow_features": slow_features,
     "invlearn_default": invlearn_default,
 }
-"""By name: from a cycle, the degree of the monomials and the width of the code to a fit."""
+"""Methods by name; each maps a cycle, the degree of the monomials and the width of the code to a fit."""

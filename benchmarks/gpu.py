@@ -1,4 +1,4 @@
-"""Steps on a GPU: 64 replicas as a CUDA graph, beside the eager loop on the same GPU, which trains one run."""
+"""Steps on a GPU: 64 replicas as a CUDA graph, compared with the eager loop on the same GPU, which trains one run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CASES = [
 
 
 def measure(case: Case, device: str, rounds: int) -> list[dict]:
-    """Run-steps per second of each way to train a case on a device, in turn; ratios to the eager loop."""
+    """Run-steps per second of each method on a device, in turn, and ratios to the eager loop."""
     ways = {
         "eager loop, one run": replace(case, device=device, engine="plain"),
         f"eager loop, {REPLICAS} replicas": replace(case, device=device, engine="plain", replicas=REPLICAS),

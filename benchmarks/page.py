@@ -25,7 +25,7 @@ PEERS = {"jax_scan": "JAX", "pytorch_loop": "PyTorch loop", "lightning_trainer":
 
 
 def steps_table(steps: pd.DataFrame) -> str:
-    """Milliseconds of invlearn's step, the peers' as multiples of it, and the roof's share of it."""
+    """Milliseconds per step of invlearn, of its peers as multiples, and the roof's share of it."""
     heads = ["case", "R", "threads", "invlearn, ms", *PEERS.values(), "roof", "GFLOP/s", "MB a step"]
     rows = [
         [
@@ -57,7 +57,7 @@ def recipe_table(recipe: pd.DataFrame) -> str:
 
 
 def whole_table(whole: pd.DataFrame) -> str:
-    """Seconds of whole trainings, and how many times as long JAX takes."""
+    """Seconds of whole trainings, and the ratio of JAX to invlearn."""
     rows = [
         [
             row["case"],
@@ -73,7 +73,7 @@ def whole_table(whole: pd.DataFrame) -> str:
 
 
 def scaling_table(scaling: pd.DataFrame) -> str:
-    """Milliseconds of a step for each value of each setting; memory for the number of pairs."""
+    """Milliseconds per step for each value of each setting; memory for the number of pairs."""
     rows = []
     for axis, points in scaling.groupby("axis", sort=False):
         rows.append([f"`{axis}`", *(f"{value:,}" for value in points["value"])])
@@ -85,7 +85,7 @@ def scaling_table(scaling: pd.DataFrame) -> str:
 
 
 def paths_table(paths: pd.DataFrame) -> str:
-    """Milliseconds of a step of each loss, by hand-derived gradients where there are some, and by autograd."""
+    """Milliseconds per step of each loss, by hand-derived gradients if there are any, and by autograd."""
     rows = [
         [
             f"`{row['loss']}`",
@@ -103,7 +103,7 @@ def paths_table(paths: pd.DataFrame) -> str:
 
 
 def closed_form_table(closed_form: pd.DataFrame) -> str:
-    """Seconds, memory and quality of each way to the same invariants."""
+    """Seconds, memory and quality of each method for the same invariants."""
     rows = [
         [
             WAYS[row["way"]][0],
@@ -122,7 +122,7 @@ def closed_form_table(closed_form: pd.DataFrame) -> str:
 
 
 def stages_table(stages: pd.DataFrame) -> str:
-    """Seconds of each stage of both closed forms; GFLOP/s and share of the roof of the fixed one's."""
+    """Seconds of each stage of both closed forms; GFLOP/s and share of the roof for the fixed one."""
     fixed, default = (stages[stages["way"] == f"invlearn_{name}"] for name in ("fixed", "default"))
     rows = [
         [

@@ -1,4 +1,4 @@
-"""What a step costs on each path: gradients derived by hand, or torch's autograd, which takes any loss and network."""
+"""Time of a step on each path: hand-derived gradients, or autograd, which supports any loss and network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REPLICAS = (1, 8)
 
 
 def measure(loss: str, model: str, replicas: int, *, steps: int, rounds: int) -> dict[str, Any]:
-    """Milliseconds of a step, medians over rounds; both paths take turns, an epoch of so many steps each."""
+    """Milliseconds per step, medians over rounds; both paths take turns, one epoch of so many steps each."""
     words = [*LOSSES[loss], f"model={model}", f"replicas={replicas}", "dataset.valid_size=64", "trainer.epochs=1000"]
     batch = Experiment.from_config(as_plain(compose(words))).batch_size
     states = {}

@@ -1,4 +1,4 @@
-"""What the benchmarks draw."""
+"""Plots of the benchmarks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STAGE_COLORS = ("#cccccc", "#9ecae1", "#1f5fbf", "#6baed6", "#e69f00", "#cc79a7"
 
 
 def draw_steps(table: pd.DataFrame) -> Figure:
-    """Milliseconds a step and replica of each peer, a row for each case."""
+    """Milliseconds per step and replica of each peer, one row per case."""
     with matplotlib.rc_context(style()):
         figure = Figure(figsize=(5.5, 0.7 + 0.19 * len(table)), dpi=200, layout="constrained")
         axes = figure.subplots()
@@ -57,11 +57,11 @@ def draw_steps(table: pd.DataFrame) -> Figure:
 
 
 def draw_scaling(table: pd.DataFrame, powers: Mapping[str, int]) -> Figure:
-    """What a step costs against each setting, with the slope expected through the last point; and memory against pairs.
+    """Time of a step against each setting, with the expected slope through the last point; and memory against pairs.
 
     Args:
         table: Columns ``axis`` (the setting), ``value``, ``ms`` and ``mib``.
-        powers: For each setting, the power of it that a step should cost.
+        powers: Expected exponent of the time of a step, for each setting.
     """
     with matplotlib.rc_context(style()):
         figure = Figure(figsize=(6.6, 3.9), dpi=200, layout="constrained")
@@ -85,7 +85,7 @@ def draw_scaling(table: pd.DataFrame, powers: Mapping[str, int]) -> Figure:
 
 
 def draw_closed_form(table: pd.DataFrame, stages: pd.DataFrame) -> Figure:
-    """Seconds of each way, those of the closed forms by stage, and the memory that each takes.
+    """Seconds of each method, by stage for closed forms, and memory of each.
 
     Args:
         table: Columns ``way``, ``seconds`` and ``mib``.
@@ -127,7 +127,7 @@ def draw_closed_form(table: pd.DataFrame, stages: pd.DataFrame) -> Figure:
 
 
 def draw_growth(table: pd.DataFrame) -> Figure:
-    """Costs of the closed form against rows, rank and monomials, with the slopes expected; and memory against rows.
+    """Time of the closed form against rows, rank and monomials, with the expected slopes; and memory against rows.
 
     Args:
         table: Columns ``axis``, ``way``, ``rows``, ``rank``, ``degree``, ``monomials``, ``seconds``, ``moments``,
@@ -186,6 +186,6 @@ def _expect(axes: Axes, values: pd.Series, last: float, power: int) -> None:
     """Draw a power law that ends in a point."""
     expected = last * (values / values.iloc[-1]) ** power
     axes.loglog(values, expected, ":", color="#555555", lw=1, zorder=1)
-    place = len(values) // 4 if power < 2 else 0  # where there is room
+    place = len(values) // 4 if power < 2 else 0  # where the plot has room
     at = (values.iloc[place], expected.iloc[place])
     axes.annotate(f"slope {power}", at, (6, -7), textcoords="offset points", fontsize=6.5)

@@ -1,4 +1,4 @@
-"""What every peer is given: the same weights, data, batches and schedule, as plain arrays."""
+"""The input of every peer: the same weights, data, batches and schedule, as plain arrays."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Case:
         depth: Hidden layers of encoder and decoder.
         replicas: Runs trained together, R.
         threads: CPU threads.
-        steps: Steps of an epoch, which is what is timed.
-        dtype: Arithmetic.
-        device: Where invlearn trains; its peers are for the CPU.
-        engine: How invlearn computes a step.
+        steps: Steps of a timed epoch.
+        dtype: Floating-point type.
+        device: Device of invlearn; its peers use the CPU.
+        engine: Value of ``engine`` for invlearn.
     """
 
     model: Literal["standard", "extended"]
@@ -59,7 +59,7 @@ class Case:
 
     @property
     def overrides(self) -> list[str]:
-        """What one would type after ``invlearn train``."""
+        """The overrides for ``invlearn train``."""
         return [
             f"model={self.model}",
             f"loss={self.loss}",
@@ -79,13 +79,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Layer:
-    """One affine map of a network and what follows it.
+    """One affine map of a network with its activation.
 
     Args:
         kind: ``linear``, ``selu`` (linear, then SELU) or ``extended``.
         weight: ``(R, in, out)``.
         bias: ``(R, 1, out)``.
-        rate: Its learning rate, relative to the others.
+        rate: Its learning rate relative to the others.
     """
 
     kind: Literal["linear", "selu", "extended"]
@@ -95,7 +95,7 @@ class Layer:
 
 
 class Problem:
-    """A case with its arrays; each property is drawn anew, so that no peer trains another's tensors."""
+    """A case with its arrays; each access draws them anew, so that no peer changes another's tensors."""
 
     def __init__(self, case: Case):
         self.case = case
@@ -113,20 +113,20 @@ class Problem:
         return _layers(model.encoder, rate), _layers(model.decoder, 1.0)
 
     def layers(self) -> list[Layer]:
-        """Those of both networks, the encoder's first."""
+        """Layers of both networks, the encoder's first."""
         return [layer for network in self.networks() for layer in network]
 
     @property
     def rows(self) -> int:
-        """Samples that go through the networks in a step."""
+        """Number of samples in a step."""
         return self.experiment.batch_size * (2 if isinstance(self.experiment.loss, PairwiseLoss) else 1)
 
     @property
     def gigaflops(self) -> float:
         """Floating-point operations of a step's matrix products, in units of 10^9: 2 for each weight, row and product.
 
-        Three products a layer: its output, and the gradients of its weight and of its input, which the encoder's first
-        layer does not need.
+        Each layer has three products: its output, and the gradients of its weight and of its input. The encoder's first
+        layer does not need the last.
         """
         layers = self.layers()
         products = sum(3 * layer.weight.numel() for layer in layers) - layers[0].weight.numel()
@@ -134,10 +134,10 @@ class Problem:
 
     @property
     def megabytes(self) -> float:
-        """Bytes that a step cannot but move, in units of 10^6.
+        """Least number of bytes that a step moves, in units of 10^6.
 
-        Each activation and its gradient once written and twice read; Adam reads parameter, gradient and two means and
-        writes three of them; the gradient is written once.
+        Each activation and its gradient is written once and read twice; Adam reads parameter, gradient and two means
+        and writes three of them; the gradient is written once.
         """
         layers = self.layers()
         parameters = sum(layer.weight.numel() + layer.bias.numel() for layer in layers)

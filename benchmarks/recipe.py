@@ -1,7 +1,7 @@
-"""Whole processes, from their start: what one waits for, with invlearn and with Lightning.
+"""Wall time of whole processes, with invlearn and with Lightning.
 
-Seconds until the validation ``mse_invariance`` of shift at d = 10 is below 1e-4; seconds for eight seeds of it, as a
-stack of eight or as eight processes, two at a time; and what invlearn takes to answer, and to take its first steps.
+Seconds until the validation ``mse_invariance`` of shift at d = 10 is below 1e-4; seconds for eight seeds, as a stack of
+eight or as eight processes, two at a time; and seconds of invlearn's help and of its first steps.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ SEEDS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Case):
-    """What ``invlearn train`` trains when nothing more is said, with a seed and a number of epochs."""
+    """The default training of ``invlearn train``, with a seed and a number of epochs."""
 
     seed: int
     epochs: str
 
     @property
     def overrides(self) -> list[str]:
-        """What one would type after ``invlearn train``."""
+        """The overrides for ``invlearn train``."""
         return [f"seed={self.seed}", f"trainer.epochs={self.epochs}"]
 
 
 def train_with_invlearn(arguments: Sequence[str]) -> None:
-    """Train a stack; with ``until``, only until the target is reached, with ``first``, only the first 64 steps."""
+    """Train a stack; with ``until`` only until the target is reached, with ``first`` only the first 64 steps."""
     from invlearn.config import as_plain
     from invlearn.config.compose import compose
     from invlearn.training.experiment import Experiment
@@ -74,7 +74,7 @@ def train_with_lightning(arguments: Sequence[str]) -> None:
 
 
 def wait_for(*words: str, threads: int = 1) -> float:
-    """Seconds of a process of Python's, from its start to its end."""
+    """Seconds of a Python process, from its start to its end."""
     start = time.perf_counter()
     command = [sys.executable, *words]
     subprocess.run(command, cwd=ROOT, env=environment(threads), check=True, capture_output=True)
@@ -87,7 +87,7 @@ def worker(side: str, *words: str, threads: int = 1) -> float:
 
 
 def eight_of_lightning(epochs: str) -> float:
-    """Seconds for eight seeds, a process each, two at a time."""
+    """Seconds for eight seeds, one process each, two at a time."""
     start = time.perf_counter()
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda seed: worker("lightning", "all", str(seed), epochs), range(SEEDS)))

@@ -1,7 +1,7 @@
 """Steps of invlearn and of its peers, timed in turn: a table and a plot.
 
-Each peer of a case lives in a process of its own and trains an epoch when told to; one after another, round after
-round, so that what else the machine does falls on all of them. Ratios are of medians over rounds.
+Each peer of a case has a process of its own and trains an epoch on request; they take turns, round after round, so that
+other work on the machine affects all of them. Ratios are those of medians over rounds.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CASES += [Case(**{**asdict(case), "threads": 2}) for case in CASES if case.dim =
 
 
 def environment(threads: int) -> dict[str, str]:
-    """The environment of a process that is to use so many threads."""
+    """The environment of a process with so many threads."""
     return {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
 
 
@@ -83,14 +83,14 @@ class Worker:
 
 def serve(peer: str, case: Case) -> None:
     """Train an epoch for each line on stdin; print its seconds."""
-    answer, sys.stdout = sys.stdout, sys.stderr  # whatever a peer prints is no answer
+    answer, sys.stdout = sys.stdout, sys.stderr  # output of a peer must not be read as an answer
     trained = import_module(f"benchmarks.peers.{peer}").Peer(Problem(case))
     for line in sys.stdin:
         print(trained.epoch(int(line))[0], file=answer, flush=True)
 
 
 def measure(case: Case, rounds: int) -> list[dict]:
-    """Seconds of each peer and round, interleaved, after two rounds of warming up."""
+    """Seconds of each peer and round, interleaved, after two warm-up rounds."""
     peers = SINGLE if case.replicas == 1 else STACKED
     problem = Problem(case)
     counts = {"gflop": problem.gigaflops, "megabytes": problem.megabytes}
@@ -108,9 +108,9 @@ def measure(case: Case, rounds: int) -> list[dict]:
 
 
 def compare(table: pd.DataFrame) -> pd.DataFrame:
-    """Of each peer: median milliseconds a step, how many times invlearn's that is, and the spread between quartiles.
+    """For each peer: median milliseconds per step, the ratio to invlearn's, and the spread between quartiles.
 
-    And the share of a step of invlearn's that its matrix products take alone.
+    Also the share of invlearn's step that its matrix products alone would take.
     """
     keys = ["model", "loss", "dim", "depth", "replicas", "threads", "gflop", "megabytes"]
     groups = table.groupby([*keys, "peer"], sort=False)["ms"]

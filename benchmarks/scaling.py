@@ -1,4 +1,4 @@
-"""What a step costs as one size grows (d, depth, width, replicas, pairs), beside the slope expected."""
+"""Time of a step as one size grows (d, depth, width, replicas, pairs), with the expected slope."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ AXES: dict[str, tuple[list[str], list[int], int]] = {
     "replicas": (["model=extended"], [1, 2, 4, 8, 16, 32, 64, 128, 256], 1),
     "dataset.size": (["model=extended"], [10_000, 100_000, 1_000_000, 10_000_000], 0),
 }
-"""For each setting that grows: the rest of the command, its values, and the power of it that a step should cost."""
+"""For each growing setting: the rest of the command, its values, and the expected exponent of the time of a step."""
 
 SECONDS = 4.0
-"""How long steps are timed, about."""
+"""Approximate seconds to time steps for."""
 
 
 def measure(overrides: Sequence[str]) -> dict[str, float]:
-    """Milliseconds of a step, and the most memory that the process took, in MiB."""
+    """Milliseconds per step, and peak memory of the process in MiB."""
     from invlearn.config import as_plain
     from invlearn.config.compose import compose
     from invlearn.runs.record import peak_memory
@@ -43,7 +43,7 @@ def measure(overrides: Sequence[str]) -> dict[str, float]:
     examples = experiment.draws(cpu).examples(experiment.loss.sampler, "train")
     state = TrainingState.initial(experiment, examples, cpu)
     times: list[float] = []
-    while not times or sum(times) < SECONDS:  # whole epochs: shuffling counts
+    while not times or sum(times) < SECONDS:  # whole epochs, so that shuffling is included
         start = time.perf_counter()
         train_epoch(state, experiment, examples)
         times.append(time.perf_counter() - start)
@@ -54,7 +54,7 @@ def measure(overrides: Sequence[str]) -> dict[str, float]:
 def measure_apart(axis: str, value: int) -> dict[str, object]:
     """The same in a process of its own."""
     others, _, _ = AXES[axis]
-    # An epoch of a few steps, but for the pairs themselves.
+    # Epochs of a few steps, except for the axis of pairs.
     size = value if axis == "dataset.size" else 128 * max(2, min(100, 2000 // value))
     overrides = [*others, f"dataset.size={size}", "dataset.valid_size=128", "dataset.test_size=128", f"{axis}={value}"]
     command = [sys.executable, "-m", "benchmarks.scaling", "--worker", *dict.fromkeys(overrides)]

@@ -1,4 +1,4 @@
-"""Where a closed form's time goes: processor seconds of each stage, without those of the stages that it calls."""
+"""A profile of a closed form: CPU seconds of each stage, excluding the stages that it calls."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
 def clocked() -> Iterator[dict[str, float]]:
     """Seconds of each stage within the context; ``rest`` is the remaining time."""
     seconds: dict[str, float] = defaultdict(float)
-    inner = [0.0]  # of each call that is under way, the seconds of stages that it has called
+    inner = [0.0]  # for each running call, the seconds of the stages that it has called
 
     def timed(stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*arguments: Any, **settings: Any) -> Any:
@@ -59,11 +59,11 @@ def clocked() -> Iterator[dict[str, float]]:
 
 
 def gigaflops(rows: int, features: int, samples_per_entity: int) -> dict[str, float]:
-    """Billions of additions and multiplications of the stages that are matrix products, or should be.
+    """Billions of additions and multiplications of the stages that consist of matrix products.
 
-    Two products φᵀφ, of what differs within entities and of their means, half of each because they are symmetric:
-    n m² and n m² over the samples of an entity. The eigenproblem: two Cholesky factors of m³/3, m³ to bring both
-    matrices into one, 4/3 m³ to make that tridiagonal; the few vectors cost little.
+    Two products φᵀφ, of differences within entities and of their means; half of each, because they are symmetric:
+    n m², and n m² divided by the samples per entity. The eigenproblem: two Cholesky factors of m³/3, m³ to combine both
+    matrices, 4/3 m³ to reduce the result to a tridiagonal one; the few vectors cost little.
     """
     rows = min(rows, ROWS_PER_FEATURE * features)  # more are not used
     return {

@@ -1,8 +1,8 @@
-"""Whole trainings, validation after each epoch included: invlearn and JAX in turn.
+"""Whole trainings with validation after each epoch: invlearn and JAX in turn.
 
-invlearn is the command itself, with its checkpoints and ``metrics.csv`` after each epoch, from where it opens the run
-to the last epoch. JAX trains the same steps in one scan an epoch and computes the loss on the same validation
-examples; it writes nothing. Its seconds are given with and without compiling.
+invlearn is the command itself, with checkpoints and ``metrics.csv`` after each epoch, timed from opening the run to the
+last epoch. JAX trains the same steps in one scan per epoch and computes the loss on the same validation examples; it
+writes nothing. Its seconds are given with and without compilation.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ EPOCHS = 20
 
 @dataclass(frozen=True)
 class Whole(Case):
-    """A case on as many examples as a run has by default."""
+    """A case with the default number of examples."""
 
     @property
     def overrides(self) -> list[str]:
-        """What one would type after ``invlearn train``."""
+        """The overrides for ``invlearn train``."""
         own = [f"model={self.model}", f"loss={self.loss}", f"dataset.dim={self.dim}", f"model.depth={self.depth}"]
         return [*own, f"threads={self.threads}", f"trainer.epochs={EPOCHS}"]
 
@@ -51,7 +51,7 @@ def with_invlearn(case: Whole) -> float:
 
 
 def with_jax(case: Whole) -> tuple[float, float]:
-    """Seconds of training from compilation on, and once more when all is compiled."""
+    """Seconds of training with compilation, and again once compiled."""
     words = ["-m", "benchmarks.whole", "--worker", json.dumps(asdict(case))]
     first, again = _python(*words, threads=case.threads).split()[-2:]
     return float(first), float(again)
@@ -78,7 +78,7 @@ def _python(*words: str, threads: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Time all cases, the sides in turn."""
+    """Time all cases, both sides in turn."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("-o", "--output", type=Path, default=OUTPUT)

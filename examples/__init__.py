@@ -1,1 +1,1 @@
-"""Real data: the method beside what people would use instead."""
+"""Real data: invlearn compared with common alternatives."""

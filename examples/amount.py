@@ -1,4 +1,4 @@
-"""How much data does it take? Recall@1 against entities, copies, noise and wrong labels: a table and a picture."""
+"""How much data is needed? Recall@1 against entities, samples, noise and wrong labels: a table and a plot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VARIED: dict[str, Sequence[float]] = {
     "noise": (0.0, 0.05, 0.1, 0.15),
     "wrong": (0.0, 0.1, 0.3),
 }
-"""What is varied, one at a time, from 300 entities with four copies, noise of 0.05 and no wrong label."""
+"""Values to vary, one at a time, from 300 entities with four samples, noise of 0.05 and no wrong labels."""
 
 COMPARED: dict[str, Method] = {
     "|DFT|, told the cycle": Method(lambda problem, seed, setting: partial(modulus, seed=seed)),
@@ -30,7 +30,7 @@ COMPARED: dict[str, Method] = {
 
 
 def amounts(varied: Sequence[str]) -> Iterator[tuple[str, Amount]]:
-    """Each amount once, with what is varied in it; the one that all start from under ``entities``."""
+    """Each amount once, with the part that it varies; the common base counts for ``entities``."""
     seen = set()
     for name in varied:
         for value in VARIED[name]:
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, amount in amounts(options.varied):
         label = f"{name}={getattr(amount, name):g}"
         tables.append(compare(label, partial(problem, amount), options.seeds, methods).assign(**asdict(amount)))
-        table = pd.concat(tables)  # written after each: this takes long
+        table = pd.concat(tables)  # written after each amount, because all take long
         table.to_csv(options.output / "amount.csv", index=False, float_format="%.4g")
     draw_amounts(table, options.varied).savefig(options.output / "amount.png")
 

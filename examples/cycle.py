@@ -1,6 +1,6 @@
-"""Noisy signals whose values move along a hidden cycle of their features: how much of them does it take?
+"""Noisy signals whose values move along a hidden cycle of their features: how many are needed?
 
-Nobody could write down the distortion: the cycle is drawn with the signals, and no method is told.
+No method knows the distortion: the cycle is drawn with the signals.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ DIM = 18
 """Features of a signal."""
 
 VALID, TEST = 200, 1_000
-"""Entities to choose settings by, and to test with, on top of those to learn from."""
+"""Entities for validation and for the test, in addition to the training entities."""
 
 
 @dataclass(frozen=True)
 class Amount:
-    """How much there is to learn from, and how good it is."""
+    """Amount and quality of training data."""
 
     entities: int = 300
     copies: int = 4
-    """Samples of each."""
+    """Samples of each entity."""
     noise: float = 0.05
-    """Standard deviation of what is added to each value; signals are uniform on [-1, 1], so theirs is 0.58."""
+    """Standard deviation of the noise; signals are uniform on [-1, 1], so their deviation is 0.58."""
     wrong: float = 0.0
-    """Share of samples that are said to be of another entity."""
+    """Share of samples with a wrong label."""
 
 
 def problem(amount: Amount, seed: int) -> Problem:
-    """Samples from a seed, which draws the cycle too. Labels are as often wrong in validation, never in the test."""
+    """Samples from a seed, which also draws the cycle. Validation has as many wrong labels, the test none."""
     rng = np.random.default_rng([seed, DIM])
     place = np.argsort(_cycle(rng))
 
@@ -59,10 +59,10 @@ def problem(amount: Amount, seed: int) -> Problem:
 
 
 def modulus(x: np.ndarray, seed: int) -> np.ndarray:
-    """|DFT| along the cycle of ``problem(amount, seed)``, ``(n, 18)`` to ``(n, 10)``: what who knew it would take."""
+    """|DFT| along the cycle of ``problem(amount, seed)``, ``(n, 18)`` to ``(n, 10)``: the known invariant."""
     return np.abs(np.fft.rfft(x[:, _cycle(np.random.default_rng([seed, DIM]))]))
 
 
 def _cycle(rng: np.random.Generator) -> np.ndarray:
-    """Features in the order in which values go through them."""
+    """Features in the order of the cycle."""
     return rng.permutation(DIM)

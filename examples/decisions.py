@@ -1,6 +1,6 @@
 """How well probabilities and stated rates hold on unseen entities: calibrate on some of them, measure on the others.
 
-A closed form is trained once for each problem; then 20 splits of entities that it has not seen calibrate and test it.
+A closed form is trained once for each problem; then it is calibrated and tested on 20 splits of unseen entities.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from invlearn.evaluation.reliability import measure_reliability
 from invlearn.sklearn import InvariantEncoder
 
 SPLITS = 20
-"""Of the unseen entities."""
+"""Splits of the unseen entities."""
 
 TEST = 1_000
-"""Unseen entities at most that are measured on."""
+"""Maximal number of unseen entities to measure on."""
 
 RATE = 0.01
-"""False-match rate that is asked for."""
+"""Requested false-match rate."""
 
 
 class Unseen(NamedTuple):
-    """Codes of entities that an encoder has not seen."""
+    """Codes of unseen entities."""
 
     codes: np.ndarray
     """``(E, k, C)``."""
     calibrated_on: int = 100
     """Entities to calibrate on."""
     wrong: float = 0.0
-    """Share of the samples to calibrate on whose labels are wrong."""
+    """Share of wrong labels among the samples to calibrate on."""
 
 
 def encoded(x: np.ndarray, entity: np.ndarray, unseen: np.ndarray) -> np.ndarray:
-    """Codes of unseen samples ``(E, k, d)`` by a closed form that was trained on others."""
+    """Codes of unseen samples ``(E, k, d)`` by a closed form that was trained on other entities."""
     encoder = InvariantEncoder(model="polynomial", random_state=0).fit(x.reshape(-1, x.shape[-1]), entity)
     codes = encoder.transform(unseen.reshape(-1, unseen.shape[-1]))
     return np.asarray(codes, dtype=float).reshape(*unseen.shape[:2], -1)
@@ -87,7 +87,7 @@ def customers() -> Unseen:
 
 
 def leaf_outlines() -> Unseen:
-    """Outlines that start anywhere; all leaves of the archive's test half are unseen."""
+    """Outlines with arbitrary starting points; all leaves of the archive's test half are unseen."""
     rng = np.random.default_rng(0)
     train, test = (leaves.views(leaves.outlines(part), count, rng) for part, count in (("TRAIN", 8), ("TEST", 4)))
     noise = 1e-4 * rng.standard_normal(train.shape)  # equal views are refused
@@ -115,10 +115,10 @@ PROBLEMS: dict[str, Callable[[], Unseen]] = {
 
 
 def compared(unseen: Unseen, chosen: np.ndarray, rng: np.random.Generator) -> ComparedPairs:
-    """Pairs of the samples of some entities, of which some bear another label, as a run compares them.
+    """Pairs of samples of some entities, some with wrong labels, as a run compares them.
 
-    A wrong label is one of ten times as many entities, as in a file of which a tenth is for validation: most samples
-    that bear a wrong label come from entities that are not among these, and most of theirs leave.
+    Wrong labels come from ten times as many entities, as in a file with a tenth for validation: most samples with a
+    wrong label belong to entities outside validation, and most mislabelled samples of validation entities leave it.
     """
     codes = unseen.codes[chosen]
     entities, samples, width = codes.shape

@@ -1,4 +1,4 @@
-"""What the defaults for one's own data are worth: each changed by itself, few entities or noisy ones. A table."""
+"""The effect of each default for own data: a table of runs that change one of them, with few or noisy entities."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ CHANGED: dict[str, Method] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train each at every amount."""
+    """Train with each change at every amount."""
     options = parse(argparse.ArgumentParser(description=__doc__), arguments, seeds=3)
     tables = [compare(name, partial(problem, amount), options.seeds, CHANGED) for name, amount in AMOUNTS.items()]
     pd.concat(tables).to_csv(options.output / "defaults.csv", index=False, float_format="%.4g")

@@ -1,6 +1,6 @@
-"""Handwritten digits, 8 by 8 pixels, from scikit-learn: which images are one digit mirrored, or its pixels shifted?
+"""Handwritten digits, 8 by 8 pixels, from scikit-learn: which images are one digit, mirrored or with shifted pixels?
 
-Learned on images of the digits 0 to 7; tested on those of 8 and 9, which were not seen in training.
+Trained on images of the digits 0 to 7; tested on those of 8 and 9, which are unseen in training.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from examples.problem import Problem, Samples
 __all__ = ["PROBLEMS"]
 
 COPIES = 8
-"""Shifted samples of each image to learn from; there are only four mirrored ones."""
+"""Shifted training samples of each image; there are only four mirrored ones."""
 
 VALID = 200
-"""Images to choose settings by."""
+"""Number of validation images."""
 
 
 def mirrored(images: np.ndarray) -> np.ndarray:
-    """The four mirror images of each, ``(n, 4, 64)``: as it is, left to right, upside down, both."""
+    """The four mirror images of each, ``(n, 4, 64)``: unchanged, left to right, upside down, both."""
     square = images.reshape(-1, 8, 8)
     views = [square, square[:, :, ::-1], square[:, ::-1], square[:, ::-1, ::-1]]
     return np.stack(views, axis=1).reshape(len(images), 4, 64)
 
 
 def shifted(images: np.ndarray, copies: int, rng: np.random.Generator) -> np.ndarray:
-    """So many circular shifts of the 64 pixels of each, all different, ``(n, copies, 64)``."""
+    """Distinct circular shifts of the 64 pixels of each image, ``(n, copies, 64)``."""
     shifts = rng.permuted(np.tile(np.arange(64), (len(images), 1)), axis=1)[:, :copies, None]
     return np.take_along_axis(images[:, None].repeat(copies, 1), (np.arange(64) - shifts) % 64, axis=2)
 
@@ -57,4 +57,4 @@ PROBLEMS: dict[str, Callable[[int], Problem]] = {
     "digits-mirrored": lambda seed: _problem(seed, lambda images, rng: mirrored(images)),
     "digits-shifted": lambda seed: _problem(seed, lambda images, rng: shifted(images, COPIES, rng)),
 }
-"""Each from a seed, which draws the division and the views."""
+"""Problems by name; the seed draws the split and the views."""

@@ -1,6 +1,6 @@
-"""Outlines of leaves (OSULeaf, from the files that the aeon package holds): where an outline starts is arbitrary.
+"""Outlines of leaves (OSULeaf, from the files in the aeon package) with arbitrary starting points.
 
-Learned on the leaves of the archive's training half; tested on those of its test half.
+Trained on the leaves of the archive's training half; tested on those of its test half.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ POINTS = 32
 """Points to which an outline of 427 is resampled."""
 
 COPIES = 8
-"""Starting points of each leaf to learn from."""
+"""Training samples of each leaf, with different starting points."""
 
 VALID = 40
-"""Leaves to choose settings by."""
+"""Number of validation leaves."""
 
 
 def outlines(part: str) -> np.ndarray:
-    """Distances of an outline from its centre, ``(n, 427)``, as the archive has them: mean 0, variance 1.
+    """Distances of an outline from its centre, ``(n, 427)``, normalised in the archive to mean 0 and variance 1.
 
     Args:
         part: ``TRAIN`` or ``TEST``.
@@ -36,9 +36,9 @@ def outlines(part: str) -> np.ndarray:
 
 
 def views(leaves: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Each outline from so many starting points drawn at random, then resampled, ``(n, count, POINTS)``.
+    """Each outline from ``count`` random starting points, then resampled, ``(n, count, POINTS)``.
 
-    Resampling keeps the lowest frequencies and no others: what lies between two points cannot fold back into them.
+    Resampling keeps only the lowest frequencies, so that higher ones do not alias.
     """
     length = leaves.shape[1]
     starts = rng.integers(length, size=(len(leaves), count, 1))
@@ -63,4 +63,4 @@ def _problem(seed: int) -> Problem:
 
 
 PROBLEMS: dict[str, Callable[[int], Problem]] = {"leaves": _problem}
-"""Each from a seed, which draws the division and the starting points."""
+"""Problems by name; the seed draws the split and the starting points."""

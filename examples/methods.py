@@ -1,6 +1,6 @@
-"""The methods: each learns from a problem and gives a function from samples to codes.
+"""The methods: each is fitted to a problem and returns a function from samples to codes.
 
-Those that are trained choose from the same settings, by recall@1 on validation entities.
+All trained methods choose among the same settings, by recall@1 on validation entities.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ Codes = Callable[[np.ndarray], np.ndarray]
 Setting = dict[str, float]
 
 EPOCHS, STEPS = 20, 150
-"""Of every training: 3,000 steps."""
+"""Epochs and steps per epoch of every training: 3,000 steps."""
 
 COMPONENTS = 16
-"""Of PCA and NCA."""
+"""Components of PCA and NCA."""
 
 NCA_SAMPLES = 1_200
-"""NCA compares all samples with all in each iteration; with so many it takes a minute."""
+"""Samples for NCA, which compares all pairs in each iteration; with so many it takes a minute."""
 
 TUNED: Sequence[Setting] = [
     {"entities": entities, "rate": rate, "decay": decay}
@@ -53,8 +53,7 @@ TUNED: Sequence[Setting] = [
         (64, 1.0, 0.5),
     )
 ]
-"""Entities of a batch, four samples of each; the learning rate, as a multiple of what the network was tuned with; the
-decay of its weights."""
+"""Entities per batch, four samples of each; learning rate, as a multiple of the network's tuned rate; weight decay."""
 
 
 class Method(NamedTuple):
@@ -63,9 +62,9 @@ class Method(NamedTuple):
     fit: Callable[[Problem, int, Setting], Codes]
     """From a problem, a seed and a setting to codes."""
     settings: Sequence[Setting] = ({},)
-    """What to choose from."""
+    """The settings to choose among."""
     seeded: bool = True
-    """Whether a seed changes anything."""
+    """Whether the seed has an effect."""
 
 
 def _raw(problem: Problem, seed: int, setting: Setting) -> Codes:
@@ -94,14 +93,14 @@ def _nca(problem: Problem, seed: int, setting: Setting) -> Codes:
 
 @dataclass(frozen=True)
 class Network:
-    """An auto-encoder of invlearn's, at its best epoch by validation loss."""
+    """One of invlearn's auto-encoders, at its best epoch by validation loss."""
 
     overrides: Sequence[str]
-    """Of a run's config."""
+    """Overrides of a run's config."""
     distance: Literal["binary", "observed"] = "binary"
     """d* of different entities."""
     trained: bool = True
-    """Or as it was initialised."""
+    """Whether to train it, or keep its initial weights."""
 
     def __call__(self, problem: Problem, seed: int, setting: Setting) -> Codes:
         """Train it on a problem."""
@@ -109,10 +108,10 @@ class Network:
         optimizer = ["optimizer=adamw", f"optimizer.weight_decay={setting.get('decay', 0.0)}"]
         schedule = [f"trainer.epochs={EPOCHS}", f"trainer.batch_size={batch}"]
         config = as_plain(compose([*optimizer, *schedule, f"seed={seed}", *self.overrides]))
-        size = STEPS * batch * (1 if config["loss"].get("pairs") == "drawn" else 8)  # of pairs, eight for each entity
+        size = STEPS * batch * (1 if config["loss"].get("pairs") == "drawn" else 8)  # pairs: eight for each entity
         data, scaled = entities_of(problem, size, seed, distance=self.distance)
         prepared = Prepared(data, data)
-        rate = Experiment.from_config(config, prepared=prepared).config["optimizer"]["lr"]  # what "auto" is
+        rate = Experiment.from_config(config, prepared=prepared).config["optimizer"]["lr"]  # the value of "auto"
         config["optimizer"]["lr"] = rate * setting.get("rate", 1.0)
         experiment = Experiment.from_config(config, prepared=prepared)
         torch.set_num_threads(experiment.settings.threads or 1)
@@ -122,13 +121,13 @@ class Network:
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """An encoder of invlearn's that is solved for, not trained."""
+    """One of invlearn's closed forms."""
 
     overrides: Sequence[str]
-    """Of a run's config."""
+    """Overrides of a run's config."""
 
     def __call__(self, problem: Problem, seed: int, setting: Setting) -> Codes:
-        """Solve it for a problem."""
+        """Fit it to a problem."""
         config = as_plain(compose([f"seed={seed}", "dtype=float64", *self.overrides]))
         data, scaled = entities_of(problem, 2, seed, dtype=torch.float64)
         encoder = learn(Experiment.from_config(config, prepared=Prepared(data, data))).encoder
@@ -136,9 +135,9 @@ class ClosedForm:
 
 
 class Auto:
-    """A file with the training samples, and ``invlearn train dataset=entities`` with its defaults.
+    """``invlearn train dataset=entities`` with defaults, on a file of the training samples.
 
-    Without noise many samples are equal, which is refused by default: such rows are left out.
+    Equal samples, as without noise, are refused by default; here they are left out.
     """
 
     def __call__(self, problem: Problem, seed: int, setting: Setting) -> Codes:
@@ -150,7 +149,7 @@ class Auto:
             words = ["dataset=entities", f"dataset.path={path}", "dataset.entity=id", "dataset.drop=[duplicates]"]
             words.append(f"seed={seed}")
             run = train(with_default_model(words), Path(folder) / "run")
-            run.encoder()  # read from the folder while it is there
+            run.encoder()  # load it before the folder is removed
         return lambda samples: run.encode(samples)[0].astype(np.float64)
 
 
@@ -162,7 +161,7 @@ def entities_of(
     distance: Literal["binary", "observed"] = "binary",
     dtype: torch.dtype = torch.float32,
 ) -> tuple[EntitySamples, Callable[[np.ndarray], Tensor]]:
-    """Training and validation entities, scaled, and what scales them."""
+    """Training and validation entities, scaled, and their scaler."""
     (x, entity), (view, view_prime) = problem.train, problem.valid
     offset, factor = x.mean(), x.std()
 
@@ -178,7 +177,7 @@ def entities_of(
         size=size,
         samples_per_entity=4,
         valid_size=4_000,
-        test_size=2,  # the test is made outside
+        test_size=2,  # the test is elsewhere
         seed=seed,
     )
     return data, scaled
@@ -204,4 +203,4 @@ METHODS: dict[str, Method] = {
     "contrastive, ReLU": Method(Network([*RELU, *CONTRASTIVE]), TUNED),
     "contrastive, extended": Method(Network([*EXTENDED, *CONTRASTIVE]), TUNED),
 }
-"""All methods, by the name that tables give them."""
+"""All methods, by their names in tables."""

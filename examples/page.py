@@ -14,7 +14,7 @@ __all__ = ["amounts_table", "defaults_table", "pigs_table", "scores_table"]
 
 
 def scores_table(table: pd.DataFrame) -> str:
-    """Means over seeds of each method's scores, a 95% interval for recall@1, and the setting that was chosen."""
+    """Means over seeds of each method's scores, a 95% interval of recall@1, and the chosen setting."""
     lines = []
     for method, rows in table.groupby("method", sort=False):
         recall = rows["recall_at_1"]
@@ -35,17 +35,17 @@ def scores_table(table: pd.DataFrame) -> str:
 
 
 def amounts_table(table: pd.DataFrame) -> str:
-    """Recall@1 of each method, a column each, with what is varied as a row each."""
+    """Recall@1, one column per method, one row per varied amount."""
     return _recalls_table(table, down="problem", across="method")
 
 
 def defaults_table(table: pd.DataFrame) -> str:
-    """Recall@1 with each setting that is changed, a row each."""
+    """Recall@1, one row per changed setting."""
     return _recalls_table(table, down="method", across="problem")
 
 
 def pigs_table(table: pd.DataFrame) -> str:
-    """Recall@1 of each method with what it was learned of, mean over seeds and range."""
+    """Recall@1 of each method for each training set, mean over seeds and range."""
     lines = []
     for method, rows in table.groupby("method", sort=False):
         shares = rows.groupby("pigs", sort=False)["recall_at_1"]
@@ -55,7 +55,7 @@ def pigs_table(table: pd.DataFrame) -> str:
 
 
 def _recalls_table(table: pd.DataFrame, *, down: str, across: str) -> str:
-    """Mean recall@1 over seeds, and in brackets the lowest."""
+    """Mean recall@1 over seeds, with the lowest in brackets."""
     columns = list(dict.fromkeys(table[across]))
     lines = []
     for name, rows in table.groupby(down, sort=False):

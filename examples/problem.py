@@ -1,4 +1,4 @@
-"""What every method is given: samples with their entities, and two views each of entities that nobody has seen."""
+"""The input of every method: samples with their entities, and two views each of unseen entities."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Samples(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Samples to learn from, samples to choose settings by, and the test; no entity is in two of them."""
+    """Training, validation and test samples; no entity is in two of them."""
 
     train: Samples
     valid: tuple[np.ndarray, np.ndarray]
@@ -36,10 +36,10 @@ class Problem(NamedTuple):
 
 
 def installed(package: str, name: str) -> Path:
-    """A file of this name among those of a package that is installed; the package is not imported.
+    """The file of this name in an installed package, which is not imported.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: There is no such file.
     """
     for file in files(package) or []:
         if file.name == name:
@@ -48,9 +48,9 @@ def installed(package: str, name: str) -> Path:
 
 
 def scores(codes: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
-    """How well codes of two views, ``(m, C)`` twice, tell entities apart.
+    """How well codes of two views, ``(m, C)`` twice, separate entities.
 
-    Different pairs are each first view with the second one of the next entity.
+    A different pair is a first view with the second view of the next entity.
     """
     z, z_prime = (torch.from_numpy(np.asarray(part, dtype=np.float64))[None] for part in codes)
     distance = torch.cat([code_distance(z, z_prime), code_distance(z, z_prime.roll(1, 1))], dim=1)

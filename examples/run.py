@@ -1,4 +1,4 @@
-"""Compare all methods on a problem: a table of scores over seeds, and a picture."""
+"""Compare all methods on a problem: a table of scores over seeds, and a plot."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def chosen_setting(method: Method, problem: Problem) -> dict[str, float]:
 
 
 def compare(name: str, draw: Callable[[int], Problem], seeds: int, methods: Mapping[str, Method]) -> pd.DataFrame:
-    """Scores of each method on test entities, a row for each seed; seed s draws views and weights anew."""
+    """Scores of each method on test entities, one row per seed; each seed draws new views and weights."""
     rows = []
     for method_name, method in methods.items():
         start = time.perf_counter()
@@ -48,7 +48,7 @@ def compare(name: str, draw: Callable[[int], Problem], seeds: int, methods: Mapp
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None, *, seeds: int) -> argparse.Namespace:
-    """What was asked for: ``seeds``, ``output``, a folder that is there, and what the parser knows already."""
+    """The arguments: ``seeds``, ``output``, which is created, and those of the parser."""
     parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
     options = parser.parse_args(arguments)

@@ -34,7 +34,7 @@ def tiny() -> list[str]:
 
 @pytest.fixture
 def invlearn(tmp_path: Path) -> Invlearn:
-    """The command line as its user has it: a process of its own, in an empty folder."""
+    """The command line as users run it: in a process of its own, in an empty folder."""
 
     def call(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "invlearn", *words]

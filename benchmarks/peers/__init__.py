@@ -1,4 +1,4 @@
-"""The same training in invlearn and in what people would use instead, one module each.
+"""The same training in invlearn and in common alternatives, one module each.
 
 Each has a class ``Peer(problem)`` with ``epoch(index)``, which trains one epoch and returns its seconds and the mean
 loss of its steps, ``(R,)``.

@@ -1,4 +1,4 @@
-"""JAX: a jitted scan over the epoch, vmap over replicas, Adam of optax."""
+"""JAX: a jitted scan over the epoch, vmap over replicas, optax's Adam."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Peer:
         return time.perf_counter() - start, torch.from_numpy(losses).mean(1)
 
     def fit(self, epochs: int) -> float:
-        """Train so many epochs, the loss on the validation examples after each; the last one."""
+        """Train so many epochs, with a validation loss after each; the last validation loss."""
         import jax
 
         problem = self.problem
@@ -78,7 +78,7 @@ def _arrays(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _network(layers: list[Layer], eps: float) -> Callable:
-    """From parameters and rows ``(B, in)`` to ``(B, out)``."""
+    """A function from parameters and rows ``(B, in)`` to ``(B, out)``."""
     import jax
     from jax import numpy as jnp
 
@@ -102,7 +102,7 @@ def _network(layers: list[Layer], eps: float) -> Callable:
 
 
 def _objective(problem: Problem, networks: tuple[list[Layer], list[Layer]]) -> Callable:
-    """From parameters, a batch and α to the loss."""
+    """A function from parameters, a batch and α to the loss."""
     from jax import numpy as jnp
 
     loss = problem.experiment.loss
@@ -127,7 +127,7 @@ def _objective(problem: Problem, networks: tuple[list[Layer], list[Layer]]) -> C
 
 
 def _epoch_of_one_run(problem: Problem, networks: tuple[list[Layer], list[Layer]], adam) -> Callable:
-    """From parameters, Adam's state, data, rows, rates and alphas of all steps to what they are after them."""
+    """A function from parameters, Adam's state, data, rows, rates and alphas to the results of an epoch."""
     import jax
     import optax
     from jax import numpy as jnp

@@ -30,7 +30,7 @@ class Peer:
         self.module = _module(lightning, problem)
 
     def epoch(self, index: int) -> tuple[float, Tensor]:
-        """Train one epoch; its seconds, without the start of the Trainer, and mean loss."""
+        """Train one epoch; its seconds, without the Trainer's start-up, and mean loss."""
         order = self.problem.order(index)[0].flatten().tolist()
         loader = DataLoader(examples_of(self.problem), batch_size=128, sampler=order, drop_last=True)
         self.module.losses.clear()
@@ -38,7 +38,7 @@ class Peer:
         return self.module.seconds, torch.stack(self.module.losses).mean(0, keepdim=True)
 
     def fit(self, target: float) -> int:
-        """Train the whole recipe, or until the validation ``mse_invariance`` is below ``target``; epochs it took."""
+        """Train all epochs, or until the validation ``mse_invariance`` is below ``target``; the number of epochs."""
         experiment = self.problem.experiment
         loader = DataLoader(examples_of(self.problem), batch_size=128, shuffle=True, drop_last=True)
         pairs = experiment.draws("cpu").examples(experiment.loss.validation, "valid")

@@ -1,4 +1,4 @@
-"""The roof: a step's matrix products and nothing else, at their shapes, into memory that is there already."""
+"""The roof: only a step's matrix products, at their shapes, into preallocated memory."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ __all__ = ["Network", "Peer", "examples_of", "invariance", "objective", "paramet
 
 
 class Network(nn.Module):
-    """One replica's encoder or decoder, as one would write it in PyTorch."""
+    """One replica's encoder or decoder in plain PyTorch."""
 
     def __init__(self, layers: list[Layer], eps: float, replica: int = 0):
         super().__init__()
@@ -58,7 +58,7 @@ def objective(problem: Problem, encoder: nn.Module, decoder: nn.Module, batch: l
 
 
 def invariance(problem: Problem, z: Tensor, distance: Tensor, delta: float, alpha: float) -> Tensor:
-    """The invariance term of the codes of x, then of x'."""
+    """The invariance term of codes, those of x first, then those of x'."""
     one, other = z[:, : problem.experiment.loss.invariant_features].chunk(2)
     code_distance_sq = (one - other).square().sum(1)
     difference = 1 / (delta + alpha * distance.square()) - 1 / (delta + alpha * code_distance_sq)
@@ -66,7 +66,7 @@ def invariance(problem: Problem, z: Tensor, distance: Tensor, delta: float, alph
 
 
 def parameter_groups(problem: Problem, encoder: Network, decoder: Network) -> list[dict]:
-    """Parameters with their learning rates relative to the schedule's."""
+    """Parameters with their learning rates relative to the schedule."""
     layers = problem.layers()
     linears = [*encoder.linears, *decoder.linears]
     return [

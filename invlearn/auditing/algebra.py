@@ -1,7 +1,7 @@
 r"""The Lie algebra of a code: all continuous linear distortions that it ignores, as the null space of one matrix.
 
-A distortion exp(tX) leaves z unchanged iff J(x) X x = 0 for all x, with J the derivatives of z: linear in X. The least
-eigenvalues of the quadratic form E‖J(x) X x‖² are those of the symmetries.
+A distortion exp(tX) leaves z unchanged iff J(x) X x = 0 for all x, where J has the derivatives of z. This is linear in
+X. The smallest eigenvalues of the quadratic form E‖J(x) X x‖² belong to the symmetries.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from invlearn.data.seeding import seeded_generator
 __all__ = ["Algebra", "Linear", "White", "gap", "random_mixing", "symmetries", "whitened"]
 
 MOST = 64
-"""Principal components at most: r of them have r² unknowns."""
+"""Maximal number of principal components: r of them have r² unknowns."""
 
 FLAT = 1e-10
-"""Share of the largest variance below which samples do not vary in a direction."""
+"""Share of the largest variance below which a direction counts as constant."""
 
 CONSTRAINTS = 3
-"""Equations for each unknown."""
+"""Equations per unknown."""
 
 FEWEST = 256
-"""Samples that an algebra rests on at least, where there are as many."""
+"""Least number of samples for an algebra, if there are as many."""
 
 SMALL = 0.15
-"""Change of the code, relative to that of random moves, up to which a move may be a symmetry."""
+"""Largest change of the code, relative to that of random moves, under a symmetry."""
 
 NOTHING = 1e-3
-"""The same without a larger value to compare with."""
+"""The same if there is no larger value to compare with."""
 
 JUMP = 4.0
-"""Ratio of neighbouring values that is a gap."""
+"""Ratio of neighbouring values that counts as a gap."""
 
 FLOOR = 1e-7
-"""Relative rounding of values: square roots of eigenvalues in float64."""
+"""Relative rounding error of values, which are square roots of eigenvalues in float64."""
 
 RESAMPLES = 100
-"""Resamples of the samples, for an interval."""
+"""Number of resamples for an interval."""
 
 AROUND = 24
 """Values on either side of the gap that are resampled."""
@@ -58,12 +58,12 @@ class White(NamedTuple):
     """``(r, d)``."""
 
     def matrix(self, y: Tensor) -> Tensor:
-        """A map of white coordinates ``(*, r, r)`` as one of samples, ``(*, d, d)``."""
+        """A linear map of white coordinates ``(*, r, r)`` as a map of samples, ``(*, d, d)``."""
         return self.back.T @ y @ self.to.T
 
 
 def whitened(x: Tensor, most: int = MOST) -> White:
-    """White coordinates of samples ``(n, d)``, about the origin, in the principal components that vary."""
+    """White coordinates of samples ``(n, d)``, not centred, in the principal components that vary."""
     values, axes = torch.linalg.eigh(x.T @ x / len(x))
     kept = (values > FLAT * values[-1]).nonzero()[:, 0][-most:]
     roots = values[kept].sqrt()
@@ -71,12 +71,12 @@ def whitened(x: Tensor, most: int = MOST) -> White:
 
 
 class Linear(NamedTuple):
-    """Moves Y y of white samples that a code ignores, y being w or (w, 1)."""
+    """Moves Y y of white samples that a code ignores, where y is w or (w, 1)."""
 
     values: Tensor
     """Change of the code along each move, relative to random moves of the same size, ascending, ``(p,)``."""
     moves: Tensor
-    """Those moves, ``(p, r, q)``; E‖Y y‖² = 1."""
+    """The moves, ``(p, r, q)``, with E‖Y y‖² = 1."""
     dimension: int
     """How many are symmetries."""
     low: int
@@ -95,7 +95,7 @@ class Algebra:
     affine: Linear
     """Moves X x + b."""
     noise: float
-    """Values below are rounding."""
+    """Values below this are rounding errors."""
 
     @property
     def dimension(self) -> int:
@@ -104,7 +104,7 @@ class Algebra:
 
     @property
     def offsets(self) -> int:
-        """How many more there are with an offset."""
+        """Number of additional symmetries with an offset."""
         return max(0, self.affine.dimension - self.linear.dimension)
 
     @property
@@ -114,14 +114,14 @@ class Algebra:
 
 
 def random_mixing(width: int, most: int, seed: int) -> Tensor | None:
-    """Random combinations of codes, ``(k, k')``, where there are more than need be; None where there are not.
+    """Random combinations of the features of a code, ``(k, k')``; None if there are at most ``most`` features.
 
-    As many as a sample has features have the same null space as all of them.
+    As many combinations as a sample has features have the same null space as all features of the code.
 
     Args:
         width: k.
-        most: k' at most.
-        seed: Of the random ones.
+        most: Largest k'.
+        seed: Seed of the combinations.
     """
     if width <= most:
         return None
@@ -133,15 +133,15 @@ def symmetries(encoder: Encoder, x: Tensor, seed: int = 0) -> Algebra:
 
     Args:
         encoder: The encoder.
-        x: Samples ``(n, d)``, at which its derivatives are taken.
-        seed: Of random draws.
+        x: Samples ``(n, d)`` at which derivatives are taken.
+        seed: Seed of random draws.
     """
     white = whitened(x)
     mixing = random_mixing(encoder.width, 2 * len(white.back), seed)
     rank = _rank(encoder.jacobian(x[:8], white.back, mixing))
     r, available = len(white.back), len(x)
     needed = max(FEWEST, math.ceil(CONSTRAINTS * r * (r + 1) / rank))
-    if needed > available:  # as many components as the samples can tell of
+    if needed > available:  # as many components as the samples determine
         r = max(1, min(r, int(math.sqrt(available * rank / CONSTRAINTS)) - 1))
         white, needed = White(white.to[:, -r:], white.back[-r:]), available
     x = x[:needed]
@@ -163,9 +163,9 @@ def _null_moves(slopes: Tensor, y: Tensor, noise: float, seed: int) -> Linear:
 
     Args:
         slopes: Derivatives of codes by white coordinates, ``(n, k, r)``.
-        y: What moves are linear in, ``(n, q)``.
-        noise: Values below are rounding.
-        seed: Of random draws.
+        y: Vectors that the moves are linear in, ``(n, q)``.
+        noise: Values below this are rounding errors.
+        seed: Seed of random draws.
     """
     n, _, r = slopes.shape
     values, axes = torch.linalg.eigh(y.T @ y / n)
@@ -179,7 +179,7 @@ def _null_moves(slopes: Tensor, y: Tensor, noise: float, seed: int) -> Linear:
     form = (form + form.T) / 2
     squared, moves = _smallest(form, min(r * q, q + 16), seed)
     sizes = squared.clamp(min=0).sqrt()
-    if float(sizes[-1]) < SMALL and len(sizes) < r * q:  # more of them than were looked for
+    if float(sizes[-1]) < SMALL and len(sizes) < r * q:  # there may be more symmetries than were computed
         squared, moves = torch.linalg.eigh(form)
         sizes = squared.clamp(min=0).sqrt()
     dimension = gap(sizes, noise)
@@ -192,7 +192,7 @@ def _null_moves(slopes: Tensor, y: Tensor, noise: float, seed: int) -> Linear:
 
 
 def _smallest(form: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """The smallest eigenvalues and their vectors, by inverse iteration where there are many more."""
+    """The smallest eigenvalues and their vectors, by inverse iteration if the matrix is much larger."""
     m = len(form)
     if 3 * count > m:
         return torch.linalg.eigh(form)
@@ -209,7 +209,7 @@ def _smallest(form: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def gap(sizes: Tensor, noise: float) -> int:
-    """How many of ascending values are next to nothing: those below the last jump up from a small value.
+    """Number of nearly zero values among ascending ones: those before the last jump from a small value.
 
     Example:
         >>> gap(torch.tensor([0.0, 1e-9, 0.011, 0.014, 0.6, 0.7]), 1e-7)
@@ -224,12 +224,12 @@ def gap(sizes: Tensor, noise: float) -> int:
 
 
 def _interval(changes: Tensor, noise: float, seed: int) -> tuple[int, int]:
-    """How many moves are symmetries in resamples of the samples, 95% of them.
+    """95% interval of the number of symmetries over resamples of the samples.
 
     Args:
-        changes: Of codes along moves on either side of the gap, ``(n, k, p)``.
-        noise: Values below are rounding.
-        seed: What resamples are drawn from.
+        changes: Changes of codes along moves on either side of the gap, ``(n, k, p)``.
+        noise: Values below this are rounding errors.
+        seed: Seed of the resamples.
     """
     n, _, p = changes.shape
     each = (changes.mT @ changes).flatten(1)

@@ -1,4 +1,4 @@
-"""An audit from Python: what ``invlearn audit`` does, without its words."""
+"""An audit from Python: ``invlearn audit`` without its output."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def audit(
     Args:
         encoder: A run, an ONNX or ``.pt2`` file, ``package.module:name``, or a function of tensors, ``(n, d)`` to
             ``(n, k)``.
-        data: What it is for: overrides such as ``["dataset=shift", "dataset.dim=10"]``, a dataset, a file; by default
-            that of the run.
+        data: The data to audit it on: overrides such as ``["dataset=shift", "dataset.dim=10"]``, a dataset, or a file;
+            by default the data of the run.
         trust: Modules and files of your own whose code may run.
         entity: Column that names the entity of a file's samples.
         replica: Which replica of a run; by default the best by validation loss.
         shape: Rows and columns of an image, or of points, for more distortions.
         candidates: A Python file whose ``candidates(x)`` returns distorted samples by name.
-        attack: Whether to look for metamers.
-        targets: Targets of the attack.
-        starts: Starts for each.
-        tell: Told what is done next.
+        attack: Whether to search for metamers.
+        targets: Number of targets of the attack.
+        starts: Number of starts per target.
+        tell: Called with the name of each step before it starts.
 
     Raises:
         UserError: The encoder or the data cannot be used.

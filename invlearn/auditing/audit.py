@@ -21,7 +21,7 @@ from invlearn.auditing.verified import Finite, Generator, finite_symmetries, ver
 __all__ = ["FAILS", "KINDS", "Audit", "audit_encoder"]
 
 KINDS = {
-    "blind": "a continuous symmetry, or a known distortion, that the data's invariants do not have",
+    "blind": "the code ignores a continuous symmetry or a known distortion that the data do not have",
     "metamers": "more than 1% of attacks succeed",
     "uncalibrated": "the attack could not be calibrated",
     "variant": "the code changes under the data's own distortion as much as between entities",
@@ -29,18 +29,18 @@ KINDS = {
 """Findings that may count as failures."""
 
 FAILS = 0.01
-"""Success of attacks from which on it is a finding."""
+"""Success rate of attacks above which they are a finding."""
 
 TRIED = 256
-"""Samples that tell what a code does not see."""
+"""Number of samples on which directions that a code ignores are found."""
 
 SHOWN = 64
-"""Generators that are described."""
+"""Maximal number of generators that are described."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found."""
+    """The results of an audit."""
 
     encoder: Encoder
     data: AuditData
@@ -48,10 +48,10 @@ class Audit:
     reactions: list[Reaction]
     algebra: Algebra
     unseen: int
-    """Directions that the code does not see at all."""
+    """Number of directions that the code ignores completely."""
     generators: list[Generator]
     blind: int | None
-    """Dimension of the code's linear symmetries that the data's invariants do not have; None where unknown."""
+    """Dimension of the code's linear symmetries that the data's invariants do not have; None if unknown."""
     finite: Finite
     reference: Reference | None
     trial: Trial | None
@@ -135,10 +135,10 @@ def audit_encoder(
         encoder: The encoder.
         data: The data.
         distortions: Candidates for the profile.
-        attack: Whether to look for metamers.
-        targets: Targets of the attack.
-        starts: Starts for each.
-        tell: Told what is done next.
+        attack: Whether to search for metamers.
+        targets: Number of targets of the attack.
+        starts: Number of starts per target.
+        tell: Called with the name of each step before it starts.
     """
     distances = measure_distances(encoder, data)
     tell("the data's invariants")
@@ -177,7 +177,7 @@ def audit_encoder(
 
 
 def _unseen(encoder: Encoder, x: Tensor, white: White) -> Tensor:
-    """White directions along which a code changes nowhere, ``(r, m)``."""
+    """White directions along which a code never changes, ``(r, m)``."""
     slopes = encoder.jacobian(x[:TRIED], white.back)
     values, axes = torch.linalg.eigh((slopes.mT @ slopes).mean(0))
     return axes[:, values <= max(1e-7, encoder.noise) ** 2 * values.mean()]

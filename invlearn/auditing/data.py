@@ -1,4 +1,4 @@
-"""What an audit looks at: held-out samples, which of them are the same, and how far apart others truly are."""
+"""The data of an audit: held-out samples, same and different pairs, and true distances."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from invlearn.data.seeding import seeded_generator
 __all__ = ["AuditData"]
 
 KNOWN = 5_000
-"""Samples at most of entities whose metamers are looked at."""
+"""Maximal number of samples of entities whose metamers are examined."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class AuditData:
 
     Args:
         dataset: A transformation family, or samples or pairs of a file.
-        name: What the audit calls it.
-        seed: What its examples are drawn from.
+        name: Its name in the audit.
+        seed: Seed of its examples.
         features: Names of the features.
     """
 
@@ -39,7 +39,7 @@ class AuditData:
 
     @property
     def family(self) -> TransformationFamily | None:
-        """The family of transformations, where there is one: it knows the true distances of orbits."""
+        """The transformation family, which computes true distances of orbits; None for a file."""
         return self.dataset if isinstance(self.dataset, TransformationFamily) else None
 
     @property
@@ -83,7 +83,7 @@ class AuditData:
 
     @cached_property
     def parts(self) -> list[Tensor]:
-        """Planes and single directions that the data's distortion moves nothing out of, ``(d, w)`` each."""
+        """Planes and single directions that the data's distortion maps to themselves, ``(d, w)`` each."""
         d = self.dim
         same = self.observed.same_pairs(frame_pairs(d))
         exact = find_frame(same.x, same.x_prime, seeded_generator(self.seed, "frame")).parts
@@ -96,7 +96,7 @@ class AuditData:
         return parts if sum(part.shape[1] for part in parts) == d else []
 
     def labelled(self) -> tuple[Tensor, Tensor]:
-        """Held-out samples and numbers of their entities, where no family draws any number of them."""
+        """Held-out samples and numbers of their entities, for a file; a family can draw any number of them."""
         if isinstance(self.dataset, EntitySamples):
             x, entity = self.dataset.labelled("test", self.seed, most=KNOWN)
             return x.double(), entity
@@ -104,7 +104,7 @@ class AuditData:
         return torch.cat([x, x_prime]), torch.arange(len(x)).repeat(2)
 
     def orbit_distance(self, x: Tensor, x_prime: Tensor) -> Tensor | None:
-        """True distance of entities, relative to that of strangers, ``(n,)``; None where it is unknown."""
+        """True distance of entities, relative to that of strangers, ``(n,)``; None if it is unknown."""
         return None if self.family is None else _between_orbits(self.family, x, x_prime) / self._apart
 
     @cached_property

@@ -23,13 +23,13 @@ __all__ = [
 ]
 
 TURNED = 0.3
-"""Largest difference of a matrix from a signed permutation that it is taken for."""
+"""Largest difference of a matrix from the signed permutation that it is rounded to."""
 
 MOST_ELEMENTS = 512
-"""Elements of a group that are listed."""
+"""Maximal number of listed elements of a group."""
 
 EQUAL = 1e-3
-"""Largest difference of entries of two elements that are the same."""
+"""Largest difference of the entries of two equal elements."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,19 @@ class Element:
     matrix: Tensor
     """``(d, d)``."""
     source: str
-    """Where it comes from: ``pairs``, or in words."""
+    """Its origin: ``pairs``, or a description."""
     pairs: int = 0
-    """How many pairs of the data differ by it."""
+    """Number of pairs of the data that differ by it."""
 
     @property
     def permutation(self) -> list[int] | None:
-        """Index that each feature's value moves to, where it is a permutation without signs."""
+        """Index that each feature's value moves to, if it is a permutation without signs."""
         found = signed_permutation(self.matrix, EQUAL)
         return found[0] if found and min(found[1]) > 0 else None
 
     @property
     def order(self) -> int | None:
-        """How often it has to be applied to come back; None beyond a thousand."""
+        """Its order in the group; None above a thousand."""
         power, eye = self.matrix, torch.eye(len(self.matrix), dtype=torch.float64)
         for count in range(1, 1001):
             if float((power - eye).abs().max()) < count * EQUAL:
@@ -111,7 +111,7 @@ def rounded(matrix: Tensor, tolerance: float = TURNED) -> Tensor:
 
 
 def generated(elements: Sequence[Element]) -> list[Element] | None:
-    """The group that elements generate, the identity first; None beyond ``MOST_ELEMENTS``."""
+    """The group that elements generate, the identity first; None if it has more than ``MOST_ELEMENTS``."""
     if not elements:
         return []
     known = _Known()
@@ -124,7 +124,7 @@ def generated(elements: Sequence[Element]) -> list[Element] | None:
         group.append(one)
         generators.append(one)
         index = 0
-        while index < len(group):  # products with the new element are new, and so may be theirs with the others
+        while index < len(group):  # products with the new element are new, and their products with the others may be
             for generator in generators:
                 matrix = rounded(group[index].matrix @ generator.matrix, EQUAL)
                 if known.add(matrix):
@@ -136,7 +136,7 @@ def generated(elements: Sequence[Element]) -> list[Element] | None:
 
 
 def without_repetitions(elements: Sequence[Element]) -> list[Element]:
-    """Elements, each once, without the identity."""
+    """Distinct elements, without the identity."""
     known = _Known()
     if elements:
         known.add(torch.eye(len(elements[0].matrix), dtype=torch.float64))
@@ -150,7 +150,7 @@ class _Known:
         self.kept: dict[tuple[int, ...], list[Tensor]] = {}
 
     def add(self, matrix: Tensor) -> bool:
-        """Whether it is new; then it is kept."""
+        """Keep a matrix; return whether it is new."""
         at = self.kept.setdefault(tuple(matrix.abs().argmax(1).tolist()), [])
         if any(float((one - matrix).abs().max()) < 10 * EQUAL for one in at):
             return False

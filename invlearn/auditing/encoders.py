@@ -1,4 +1,4 @@
-"""Any encoder as one thing: a function of samples with values and derivatives in float64."""
+"""A common interface to all encoders: a function of samples with values and derivatives in float64."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Function = Callable[[Tensor], Tensor]
 """Maps samples ``(n, d)`` to codes ``(n, k)``."""
 
 ROWS = 16_384
-"""Rows that are encoded at a time."""
+"""Rows encoded at a time."""
 
 PROBED = 32
-"""Samples that an encoder is tried on."""
+"""Number of samples on which an encoder is tried."""
 
 REPEATS = 1e-5
 """Change of a code, relative to the spread of codes, up to which two calls agree: float32 and its order of sums."""
@@ -34,10 +34,10 @@ class Encoder:
 
     Args:
         function: The encoder.
-        name: What messages call it.
-        dtype: What it takes.
+        name: Its name in messages.
+        dtype: The dtype of its input.
         derivatives: ``forward`` or ``reverse`` differentiation, or central ``differences``.
-        step: Of the differences.
+        step: Step of the differences.
         noise: Noise floor of derivatives, relative to their size.
         width: k.
     """
@@ -51,11 +51,11 @@ class Encoder:
     width: int
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Encode samples ``(n, d)`` to ``(n, k)``, in float64; with gradients, where it has them."""
+        """Encode samples ``(n, d)`` to ``(n, k)``, in float64; with gradients, if the encoder has them."""
         return _called(self.function, x, self.dtype)
 
     def encode(self, x: Tensor) -> Tensor:
-        """The same without gradients, and in pieces."""
+        """The same without gradients, in chunks."""
         with torch.no_grad():
             return torch.cat([self(rows) for rows in x.split(ROWS)])
 
@@ -64,8 +64,8 @@ class Encoder:
 
         Args:
             x: Samples ``(n, d)``.
-            axes: Directions that they are taken along, ``(r, d)``; by default those of the features.
-            mixing: Takes those of combinations of codes instead, ``(k, k')``.
+            axes: Directions of the derivatives, ``(r, d)``; by default the features.
+            mixing: Linear combinations of the code to differentiate instead, ``(k, k')``.
         """
         axes = torch.eye(x.shape[1], dtype=torch.float64) if axes is None else axes
         rows = max(1, ROWS // len(axes))
@@ -97,7 +97,7 @@ def _called(function: Function, x: Tensor, dtype: torch.dtype) -> Tensor:
 def _forward(function: Function, x: Tensor, along: Tensor, dtype: torch.dtype) -> Tensor:
     """Derivatives along a direction for each sample, ``(n, k)``, by forward differentiation."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of torch about itself, on first use
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch warns about its own code, on first use
         with torch.no_grad(), forward_ad.dual_level():
             z = _called(function, forward_ad.make_dual(x, along), dtype)
             slopes = forward_ad.unpack_dual(z).tangent
@@ -111,11 +111,11 @@ def probe(function: Function, x: Tensor, name: str = "the encoder") -> Encoder:
 
     Args:
         function: The encoder.
-        x: Samples, ``(n, d)``, some dozens at least.
-        name: What messages call it.
+        x: Samples, ``(n, d)``, at least some dozens.
+        name: Its name in messages.
 
     Raises:
-        UserError: It does not take such samples, its codes have no width of their own, are not finite, are random or
+        UserError: It does not take such samples; or its codes have no fixed width, are not finite, are random or
             constant, depend on the other samples of a batch, or do not change with small changes of a sample.
     """
     x = x[:PROBED]
@@ -145,13 +145,13 @@ def probe(function: Function, x: Tensor, name: str = "the encoder") -> Encoder:
 
 
 def _median_change(slopes: Tensor, others: Tensor) -> float:
-    """Difference of derivatives at a sample, relative to their size, the median over samples."""
+    """Median over samples of the difference of derivatives, relative to their size."""
     change = (slopes - others).flatten(1).norm(dim=1) / others.flatten(1).norm(dim=1).clamp(min=1e-300)
     return float(change.median())
 
 
 def _first_call(function: Function, x: Tensor, name: str) -> tuple[torch.dtype, Tensor]:
-    """What it takes, float64 if it can, and what comes out."""
+    """The dtype of the input, float64 if possible, and the codes."""
     problem: Exception | None = None
     for dtype in (torch.float64, torch.float32):
         try:
@@ -196,7 +196,7 @@ def _listed(widths: set[torch.Size]) -> str:
 
 
 def _precision(z: Tensor, function: Function, x: Tensor, dtype: torch.dtype) -> torch.dtype:
-    """float32 where an encoder computes in it, whatever it takes: its codes then come in that precision."""
+    """float32 if the encoder computes in it, which the precision of its codes shows, even if it takes float64."""
     if isinstance(function, nn.Module) and any(part.dtype == torch.float32 for part in function.parameters()):
         return torch.float32
     return torch.float32 if torch.float32 in (z.dtype, dtype) or bool((z == z.float().double()).all()) else z.dtype

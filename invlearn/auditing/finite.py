@@ -14,29 +14,29 @@ from invlearn.auditing.elements import EQUAL, Element, as_matrix, cycles_of, rou
 __all__ = ["SWAP", "elements_of_pairs", "variations"]
 
 SWAP = "swap of two features"
-"""Where an element comes from."""
+"""Origin of such elements."""
 
 SHARP = 1e-3
-"""Root mean square difference of two elements, of entries of size 1, that are the same without noise."""
+"""Largest root mean square difference of two equal elements without noise; entries are of size 1."""
 
 BLURRED = 0.5
-"""The same with any noise at most."""
+"""The same with any noise."""
 
 LEFT = 0.25
-"""Distance of a sample from the moved one, relative to its length, below which an element explains the pair."""
+"""Distance from the moved sample, relative to its length, below which an element explains a pair."""
 
 MOSTLY = 0.5
-"""Share of pairs that show elements at least, or they agree by chance."""
+"""Least share of pairs with elements; below it, pairs agree by chance."""
 
 OFTEN, RARE = 3, 0.2
-"""Pairs that show an element at least, and their share of those that show the most frequent one: noise shows others."""
+"""Least number of pairs with an element, and their least share of those with the most frequent one: rarer is noise."""
 
 
 def elements_of_pairs(x: Tensor, x_prime: Tensor, parts: Sequence[Tensor]) -> tuple[list[Element], float]:
     """The elements by which samples of the same entity differ, if they are few.
 
-    A pair turns each plane by an angle, or reflects it; single directions keep or change their sign. Elements that
-    several pairs share are averaged over these, and what is nearly a signed permutation is made one.
+    A pair rotates each plane by an angle, or reflects it; single directions keep or change their sign. Elements that
+    several pairs share are averaged over these, and rounded if they are nearly signed permutations.
 
     Args:
         x: Samples ``(n, d)``.
@@ -44,8 +44,8 @@ def elements_of_pairs(x: Tensor, x_prime: Tensor, parts: Sequence[Tensor]) -> tu
         parts: Planes and single directions in which the lengths of a pair agree, ``(d, w)`` each.
 
     Returns:
-        The elements, the most frequent first, and the share of pairs that one of them, or none at all, explains; no
-        elements where parts are larger than planes, or they do not recur.
+        The elements, the most frequent first, and the share of pairs that one of them, or the identity, explains; no
+        elements if parts are larger than planes, or if elements do not recur.
     """
     if not parts or any(part.shape[1] > 2 for part in parts):
         return [], 0.0
@@ -67,13 +67,13 @@ def elements_of_pairs(x: Tensor, x_prime: Tensor, parts: Sequence[Tensor]) -> tu
             left = (x_prime[members] - x[members] @ matrix.T).norm(dim=1) / x_prime[members].norm(dim=1)
             shown[members], explained[members] = True, left < LEFT
             elements.append(Element(matrix, "pairs", len(members)))
-    if float(shown.double().mean()) < MOSTLY:  # by chance a few pairs may agree
+    if float(shown.double().mean()) < MOSTLY:  # a few pairs may agree by chance
         return [], 0.0
     return without_repetitions(elements), float(explained.double().mean())
 
 
 def _turns(before: Tensor, after: Tensor, widths: list[int], is_reflected: bool) -> tuple[Tensor, float]:
-    """Cosine and sine of the angle in each plane, and the sign in each direction, ``(n, m)``, and their noise."""
+    """Cosine and sine of the angle in each plane, the sign in each direction, ``(n, m)``, and their noise."""
     turns, noise, start = [], [], 0
     for width in widths:
         u, v = before[:, start : start + width], after[:, start : start + width]
@@ -109,7 +109,7 @@ def _block_diagonal(turns: Tensor, widths: list[int], is_reflected: bool) -> Ten
 
 
 def _clusters(turns: Tensor, tolerance: float) -> list[Tensor]:
-    """Indices of rows that agree, the rows of each cluster ``(k,)``, as far as there are several."""
+    """Indices of rows that agree, ``(k,)`` for each cluster of several rows."""
     free, clusters = torch.ones(len(turns), dtype=torch.bool), []
     for index in range(len(turns)):
         if not free[index]:
@@ -123,11 +123,11 @@ def _clusters(turns: Tensor, tolerance: float) -> list[Tensor]:
 
 
 def variations(elements: Sequence[Element], singles: Sequence[Tensor], d: int) -> Iterator[Element]:
-    """Other elements that a code may ignore: signs, swaps of features, reversals, along a cycle too.
+    """Other elements that a code may ignore: signs, swaps of features, and reversals, also along a cycle.
 
     Args:
-        elements: Those that pairs of the data show.
-        singles: Single directions, each with the form that reads it, ``(d, 2)``.
+        elements: Elements found from pairs of the data.
+        singles: Single directions, each with the linear form that gives its coordinate, ``(d, 2)``.
         d: Features of a sample.
     """
     eye = torch.eye(d, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Generators that a person recognises: an algebra's basis turned to planes or to few features, and described."""
+"""Readable generators: an algebra's basis, rotated to planes or to few features, and described in words."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from invlearn.data.seeding import seeded_generator
 __all__ = ["describe", "readable_basis", "without_unseen"]
 
 ALIKE = 0.05
-"""Share of the square of a generator by which it may differ from what it is called."""
+"""Share of a generator's squared norm by which it may differ from its description."""
 
 MOST_TURNED = 128
-"""Generators at most whose basis is turned."""
+"""Maximal number of generators whose basis is rotated."""
 
 COMBINATIONS = 200
-"""Random combinations of generators, of which the one is taken that tells planes apart best."""
+"""Number of random combinations of generators; the one that separates planes best is taken."""
 
 ROUNDS = 60
-"""Steps of the rotation to few features."""
+"""Steps of varimax."""
 
 
 def without_unseen(basis: Tensor, unseen: Tensor) -> Tensor:
-    """The symmetries that remain when directions that a code does not see are left out of it.
+    """A basis of the symmetries outside the directions that the code ignores.
 
     Args:
         basis: Orthonormal moves in white coordinates, ``(K, r, r)``.
-        unseen: Orthonormal directions that the code does not see, ``(r, m)``; moves along them are no news.
+        unseen: Orthonormal directions that the code ignores, ``(r, m)``.
     """
     if not unseen.shape[1]:
         return basis
@@ -45,12 +45,12 @@ def without_unseen(basis: Tensor, unseen: Tensor) -> Tensor:
 def readable_basis(basis: Tensor, white: White, seed: int = 0) -> Tensor:
     """Another basis of an algebra, in samples' coordinates ``(K, d, d)``, of length 1 each.
 
-    A torus is turned to the planes that it turns; another algebra to matrices of few features, by varimax.
+    A torus gets one generator for each plane that it rotates; another algebra gets sparse matrices, by varimax.
 
     Args:
         basis: Orthonormal moves in white coordinates, ``(K, r, r)``.
         white: These coordinates.
-        seed: Of a random combination.
+        seed: Seed of random combinations.
     """
     if not 1 < len(basis) <= MOST_TURNED:
         turned = white.matrix(basis)
@@ -61,7 +61,7 @@ def readable_basis(basis: Tensor, white: White, seed: int = 0) -> Tensor:
 
 
 def _planes(basis: Tensor, seed: int) -> Tensor | None:
-    """One rotation for each plane that commuting generators turn, and the rest of them; None without a plane."""
+    """A rotation for each plane that commuting generators rotate, and the rest of the basis; None without a plane."""
     count = len(basis)
     commutators = torch.stack([one @ other - other @ one for one, other in pairwise([*basis, basis[0]])])
     if float(commutators.flatten(1).norm(dim=1).max()) > ALIKE:
@@ -69,7 +69,7 @@ def _planes(basis: Tensor, seed: int) -> Tensor | None:
     factors = torch.randn(COMBINATIONS, count, generator=seeded_generator(seed, "planes"), dtype=torch.float64)
     combinations = torch.einsum("ck,kij->cij", factors / factors.norm(dim=1, keepdim=True), basis)
     speeds = torch.linalg.eigvals(combinations).imag.sort(dim=1, descending=True).values[:, : count + 1]
-    best = int((speeds[:, :-1] - speeds[:, 1:]).amin(1).argmax())  # planes that turn at different speeds are told apart
+    best = int((speeds[:, :-1] - speeds[:, 1:]).amin(1).argmax())  # separates planes by their speeds
     values, vectors = torch.linalg.eig(combinations[best])
     inverse = torch.linalg.pinv(vectors)
     turning = values.imag > 1e-3 * values.abs().max()
@@ -86,7 +86,7 @@ def _planes(basis: Tensor, seed: int) -> Tensor | None:
 
 
 def _sparse(basis: Tensor) -> Tensor:
-    """Varimax: the rotation of a basis that makes its entries large or nothing."""
+    """Varimax: the rotation of a basis that makes its entries large or nearly 0."""
     rows = torch.linalg.qr(basis.flatten(1).T).Q
     count = rows.shape[1]
     rotation = torch.linalg.qr(torch.randn(count, count, generator=seeded_generator(0, "varimax"), dtype=rows.dtype)).Q
@@ -103,8 +103,8 @@ def describe(matrix: Tensor, names: Sequence[str], cycle: Sequence[int] | None =
 
     Args:
         matrix: ``(d, d)``, of length 1.
-        names: Of the features.
-        cycle: Features in the order of a cycle that a permutation moves them along, if one was found.
+        names: Names of the features.
+        cycle: Features in the order of a cycle along which a permutation moves them, if one was found.
     """
     d = len(matrix)
     kind = _scale(matrix)

@@ -1,4 +1,4 @@
-"""Metamers: samples that are made to have another one's code, found by minimising the difference of codes."""
+"""Metamers: samples with the code of another sample, found by minimising the difference of codes."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ ADAM_STEPS, RATE = 150, 0.05
 """Steps of Adam, and their size relative to the spread of samples."""
 
 STEPS = 60
-"""Steps of Levenberg and Marquardt at most."""
+"""Maximal number of Levenberg-Marquardt steps."""
 
 CONVERGED = 1e-3
-"""Share of ``ENDS`` below which a code is hit."""
+"""Share of ``ENDS`` below which an attack has converged."""
 
 
 @dataclass(frozen=True)
 class Metamers:
-    """Where attacks ended."""
+    """The ends of attacks."""
 
     x: Tensor
     """``(m, d)``."""
     distance: Tensor
-    """Distance of their codes from that of their target, relative to that of strangers, ``(m,)``."""
+    """Distances of their codes from those of their targets, relative to that of strangers, ``(m,)``."""
 
     @property
     def ended(self) -> Tensor:
@@ -40,12 +40,12 @@ class Metamers:
 
 
 def attack(encoder: Encoder, codes: Tensor, starts: Tensor, *, strangers: float, scale: Tensor) -> Metamers:
-    """Move samples until their code is a given one.
+    """Move samples until they have a given code.
 
     Args:
         encoder: The encoder.
-        codes: Of the targets, ``(m, k)``.
-        starts: Where each attack starts, ``(m, d)``.
+        codes: Codes of the targets, ``(m, k)``.
+        starts: Start of each attack, ``(m, d)``.
         strangers: Median distance of the codes of different entities.
         scale: Spread of each feature, ``(d,)``.
     """
@@ -71,7 +71,7 @@ def _by_adam(encoder: Encoder, codes: Tensor, x: Tensor, scale: Tensor) -> Tenso
 def _by_least_squares(
     encoder: Encoder, codes: Tensor, x: Tensor, strangers: float, scale: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Levenberg and Marquardt's method, for each attack by itself: a code is a sum of squares to be made 0."""
+    """The Levenberg-Marquardt method for each attack separately: the squared code distance is a sum of squares."""
     axes, eye = torch.diag(scale), torch.eye(len(scale), dtype=torch.float64)
     left = encoder.encode(x) - codes
     loss = left.square().sum(1)

@@ -1,4 +1,4 @@
-"""Codes whose audit is known, for shifts of any number of features: what an attack is calibrated on."""
+"""Codes with a known audit, for shifts of any number of features; they calibrate the attack."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from invlearn.auditing.encoders import Function
 __all__ = ["ORACLES", "Oracle", "bispectrum", "modulus"]
 
 PRODUCTS = 256
-"""Products of the bispectrum, about; one frequency coupled with all others would do where none is near 0."""
+"""Approximate number of products of the bispectrum; one frequency with all others would suffice if none were near 0."""
 
 
 def identity(x: Tensor) -> Tensor:
-    """The sample itself: it tells everything apart, samples of one entity too."""
+    """The sample itself: it separates all samples, even those of one entity."""
     return x
 
 
@@ -27,7 +27,7 @@ def modulus(x: Tensor) -> Tensor:
 
 
 def bispectrum(x: Tensor) -> Tensor:
-    r"""The power spectrum and the bispectrum of samples ``(n, d)``: generic samples that share it differ by a shift.
+    r"""The power spectrum and bispectrum of samples ``(n, d)``: generic samples that share them differ by a shift.
 
     .. math:: u_j u_k \bar u_{j+k}, \quad 0 \le j \le J, \quad u = \mathrm{DFT}(x) / \sqrt d
 
@@ -42,12 +42,12 @@ def bispectrum(x: Tensor) -> Tensor:
 
 
 class Oracle(NamedTuple):
-    """A code and what an attack on it must show."""
+    """A code and the known answer of an attack on it."""
 
     name: str
     function: Function
     is_complete: bool
-    """Whether samples that share a code are of one entity."""
+    """Whether only samples of one entity share a code."""
 
 
 ORACLES = (
@@ -55,4 +55,4 @@ ORACLES = (
     Oracle("modulus of the DFT", modulus, False),
     Oracle("bispectrum", bispectrum, True),
 )
-"""The oracles of every dimension."""
+"""The oracles for any dimension."""

@@ -1,4 +1,4 @@
-"""An audit as a page: findings first, then what they rest on."""
+"""An audit as a page: the findings, then the evidence."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from invlearn.system.output import printable
 __all__ = ["findings", "page"]
 
 LISTED = 12
-"""Lines of a table."""
+"""Maximal number of rows of a table."""
 
 NAMED = 6
-"""Generators that are named in a sentence."""
+"""Maximal number of generators named in a sentence."""
 
 CYCLE = 24
-"""Features of a cycle that are printed."""
+"""Maximal number of features of a cycle, and of cycles, that are printed."""
 
 
 def findings(audit: Audit) -> list[str]:
-    """What was found, the gravest first, a sentence each."""
-    return [*_blindness(audit), *_metamers(audit), *_invariance(audit)] or ["Nothing was found that speaks against it."]
+    """The findings, the most serious first, one sentence each."""
+    return [*_blindness(audit), *_metamers(audit), *_invariance(audit)] or ["No failure was found."]
 
 
 def _blindness(audit: Audit) -> Iterator[str]:
@@ -38,14 +38,14 @@ def _blindness(audit: Audit) -> Iterator[str]:
     named = {one.distortion for one in blind}
     for one in audit.finite.elements:
         if one.blind and one.element.source in ("mirror image along the cycle",) and "mirror image" not in named:
-            yield f"**Blind** to the {one.element.source} of the features that the data move along."
+            yield f"**Blind** to the {one.element.source} that the features move along."
     if audit.blind:
         names = [one.description for one in audit.generators if one.blind is not False]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         listed = f": {', '.join(names[:NAMED])}{more}" if names else ""
-        yield f"**Blind** in {_count(audit.blind, 'continuous direction')}{listed}. The data tell them apart."
+        yield f"**Blind** in {_count(audit.blind, 'continuous direction')}{listed}. The data do not have these."
     if audit.unseen:
-        yield f"The code does not see {_count(audit.unseen, 'direction')} of the samples at all."
+        yield f"The code ignores {_count(audit.unseen, 'direction')} of the samples completely."
 
 
 def _metamers(audit: Audit) -> Iterator[str]:
@@ -55,11 +55,11 @@ def _metamers(audit: Audit) -> Iterator[str]:
     attacks, outcome = len(trial.targets), trial.outcome
     if not trial.is_calibrated:
         failed = ", ".join(one.oracle for one in trial.oracles if not one.passed)
-        yield f"**Not calibrated**: the attack gives a wrong answer on {failed}; what it finds means nothing."
+        yield f"**Not calibrated**: the attack gives a wrong answer on {failed}, so its results mean nothing."
     elif outcome.success is None:
         yield (
-            f"{outcome.ended:.0%} of {attacks:,} attacks end on the code. Whether their metamers are other entities, "
-            "no family tells: look at them."
+            f"{outcome.ended:.0%} of {attacks:,} attacks end on the code. Whether their metamers are other "
+            "entities is unknown without a family: look at them."
         )
     elif outcome.success > FAILS:
         yield (
@@ -68,8 +68,8 @@ def _metamers(audit: Audit) -> Iterator[str]:
         )
     else:
         yield (
-            f"Complete as far as {attacks:,} attacks tell: {outcome.ended:.1%} end on the code, and "
-            f"{outcome.success:.1%} of them all on another entity."
+            f"No sign of incompleteness in {attacks:,} attacks: {outcome.ended:.1%} end on the code, and "
+            f"{outcome.success:.1%} of all attacks on another entity."
         )
 
 
@@ -141,7 +141,7 @@ def _finite(audit: Audit) -> Iterator[str]:
     closed = "closed" if finite.closed else "not closed; their products are symmetries too"
     yield (
         f"{_count(len(finite.elements), 'element')} beside the identity ({closed}); they generate a group of {order}. "
-        f"{finite.explained:.0%} of the data's same pairs differ by one of those that pairs show.\n"
+        f"{finite.explained:.0%} of the data's same pairs differ by an element found from pairs.\n"
     )
     d = audit.data.dim
     if finite.swaps == d * (d - 1) // 2:
@@ -166,7 +166,7 @@ def _attack(audit: Audit) -> Iterator[str]:
     yield "## Metamers\n"
     outcome = trial.outcome
     rows = [
-        (one.oracle, f"{one.ended:.3f}", f"{one.success:.3f}", "" if one.passed else "not as it must")
+        (one.oracle, f"{one.ended:.3f}", f"{one.success:.3f}", "" if one.passed else "wrong answer")
         for one in trial.oracles
     ]
     success = "unknown" if outcome.success is None else f"{outcome.success:.3f}"

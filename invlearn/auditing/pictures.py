@@ -1,4 +1,4 @@
-"""Pictures of an audit: its profile, the spectrum with its gap, generators, and metamers beside their targets."""
+"""Plots of an audit: the profile, the spectrum with its gap, generators, and metamers beside their targets."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from invlearn.display.plots import COLORS, style
 __all__ = ["pictures"]
 
 SHOWN = 12
-"""Generators or metamers that are drawn."""
+"""Maximal number of generators or metamers that are drawn."""
 
 SMALLEST = 1e-8
-"""Where the logarithmic axes begin; below it is rounding."""
+"""Start of the logarithmic axes; values below are rounding errors."""
 
 VERDICTS = {"ignored": "#1f5fbf", "taken for the same": "#e69f00", "told apart": "#777777"}
 """Colour of each verdict."""
 
 
 def pictures(audit: Audit) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each picture."""
+    """Name and content of each plot."""
     with matplotlib.rc_context(style()):
         yield "profile.png", _png(_profile(audit))
         yield "spectrum.png", _png(_spectrum(audit))

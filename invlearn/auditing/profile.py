@@ -1,4 +1,4 @@
-"""A profile: how strongly a code reacts to distortions that people know."""
+"""A profile: how strongly a code reacts to well-known distortions."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from invlearn.evaluation.calibration import Calibration
 __all__ = ["Distances", "Reaction", "candidates", "measure_distances", "profile"]
 
 JUDGED = 1_000
-"""Samples that each distortion is tried on."""
+"""Number of samples on which each distortion is tried."""
 
 RESAMPLES = 200
-"""Of an interval."""
+"""Number of resamples for an interval."""
 
 NOTHING = 0.02
-"""Strength up to which a distortion is ignored in any case."""
+"""Strength up to which a distortion always counts as ignored."""
 
 RATE = 0.01
-"""Share of strangers that are closer than the threshold of the same entity."""
+"""Share of strangers that are closer than the threshold for the same entity."""
 
 VARIES = 0.5
-"""Median distance within entities, relative to that of strangers, from which on a code varies within them."""
+"""Median distance within entities, relative to that of strangers, from which a code counts as variant."""
 
 Distort = Callable[[Tensor, torch.Generator], Tensor]
 """Samples ``(n, d)`` to distorted ones."""
@@ -38,25 +38,25 @@ Distort = Callable[[Tensor, torch.Generator], Tensor]
 
 @dataclass(frozen=True)
 class Distances:
-    """What distances of a code mean."""
+    """Reference distances of a code."""
 
     strangers: float
     """Median distance of different entities."""
     same: float
-    """Median distance of the same ones, relative to that."""
+    """Median distance of same entities, relative to that."""
     same_most: float
-    """Distance that 95% of the same ones do not exceed, relative to that of strangers."""
+    """95% quantile of the distance of same entities, relative to that of strangers."""
     threshold: float
-    """Distance below which two samples count as the same entity, relative to that of strangers: 1% of strangers do."""
+    """Distance below which two samples count as the same entity (1% of strangers do), relative to that of strangers."""
 
     @property
     def vary(self) -> bool:
-        """Whether the code changes under the data's own distortion, nearly as it does between strangers."""
+        """Whether the code changes under the data's own distortion at least half as much as between strangers."""
         return self.same > VARIES
 
 
 def measure_distances(encoder: Encoder, data: AuditData) -> Distances:
-    """Distances of codes of held-out pairs."""
+    """Measure distances of codes of held-out pairs."""
 
     def distances(pair: tuple[Tensor, Tensor]) -> Tensor:
         return (encoder.encode(pair[0]) - encoder.encode(pair[1])).norm(dim=1)
@@ -85,15 +85,15 @@ class Reaction:
     high: float
     """Upper end."""
     verdict: Literal["ignored", "taken for the same", "told apart"]
-    """``ignored`` as the data's own distortions are; closer than strangers may be; or neither."""
+    """``ignored`` like the data's own distortions; ``taken for the same``: closer than the threshold; or neither."""
     invariants: float | None
-    """The same strength for the finest reliable invariants of the data; None where there are none."""
+    """The same strength for the finest reliable invariants of the data; None if there are none."""
     orbit: float | None
-    """True distance, relative to that of strangers; None where it is unknown."""
+    """True distance, relative to that of strangers; None if it is unknown."""
 
     @property
     def is_blind(self) -> bool:
-        """Whether a code ignores what the data tell apart."""
+        """Whether the code ignores a distortion that the data do not have."""
         known = self.orbit if self.orbit is not None else self.invariants
         return self.verdict == "ignored" and known is not None and known > 0.1
 
@@ -144,8 +144,8 @@ def candidates(x: Tensor, shape: tuple[int, int] | None = None) -> dict[str, Dis
     """Distortions that any samples can have, and those of images or points.
 
     Args:
-        x: Samples ``(n, d)``: they tell how large offsets and noise are.
-        shape: Rows and columns of an image; 2 or 3 of one of them are the coordinates of points.
+        x: Samples ``(n, d)``, which set the size of offsets and noise.
+        shape: Rows and columns of an image; if one of them is 2 or 3, samples may be points with so many coordinates.
     """
     return dict(_of_features(x)) | ({} if shape is None else dict(_of_shape(x, shape)))
 

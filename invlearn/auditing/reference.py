@@ -1,4 +1,4 @@
-"""The finest reliable invariants of the data: what an encoder could tell apart."""
+"""The finest reliable invariants of the data: what an encoder could separate."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from invlearn.errors import UserError
 __all__ = ["Reference", "blind_moves", "find_reference"]
 
 MOST_CUBIC = 20
-"""Features up to which all monomials of degree 3 are used."""
+"""Largest number of features for which all monomials of degree 3 are used."""
 
 MOST_FORMS = 48
-"""Features up to which forms of third order in a few subspaces take their place; more of them take too long."""
+"""Largest number of features for which third-order forms in a few subspaces replace them; more take too long."""
 
 RELIABLE = 0.1
-"""Share of the variance of an invariant that lies within entities, at most."""
+"""Largest share of the variance of a reliable invariant that lies within entities."""
 
 JUDGED = 2_000
-"""Pairs that tell which are reliable."""
+"""Number of pairs that decide which invariants are reliable."""
 
 TOLD_APART = 0.1
-"""Change of the invariants, relative to random moves, or to strangers, from which on they tell two samples apart."""
+"""Change of the invariants, relative to random moves or to strangers, from which they separate two samples."""
 
 MOVED = 128
-"""Samples that symmetries are tried on."""
+"""Number of samples on which symmetries are tried."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Reference:
 
     Args:
         encoder: Computes them, each of spread 1.
-        degree: Of the polynomials.
+        degree: Degree of the polynomials.
         strangers: Median distance of different entities.
-        same: Median distance of the same ones, relative to that.
+        same: Median distance of same entities, relative to that.
     """
 
     encoder: Encoder
@@ -57,15 +57,14 @@ class Reference:
 
     @property
     def threshold(self) -> float:
-        """Change from which on they tell samples apart."""
+        """Change from which they separate samples."""
         return max(TOLD_APART, 3 * self.same)
 
 
 def find_reference(data: AuditData) -> Reference | None:
-    """Fit polynomials to the training samples; None where nothing reliable is found.
+    """Fit polynomials to the training samples; None if nothing reliable is found.
 
-    The degree is 3 where all monomials fit, or forms in the subspaces that the distortion keeps. Which normalisation
-    the data want is found at degree 2.
+    The degree is 3 if all monomials fit, or forms in invariant subspaces. The normalisation is chosen at degree 2.
     """
     observed = data.observed
     try:
@@ -107,7 +106,7 @@ def _reliable(function: Function, degree: int, data: AuditData) -> Reference | N
 
 
 def blind_moves(reference: Reference, basis: Tensor, white: White, x: Tensor) -> int:
-    """How many of a code's symmetries the data's invariants do not have: the code confuses what these tell apart.
+    """Number of a code's symmetries that the data's invariants do not have.
 
     Args:
         reference: The invariants.

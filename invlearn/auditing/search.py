@@ -1,4 +1,4 @@
-"""Finite symmetries of a code that no pair of the data shows: angles of planes at which the code comes back."""
+"""Finite symmetries of a code that pairs of the data do not show: angles of planes at which the code is unchanged."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from invlearn.data.seeding import seeded_generator
 __all__ = ["searched_elements"]
 
 MOST_PLANES, MOST_SINGLES = 6, 4
-"""Planes and single directions at most: with more angles, random starts end in local minima."""
+"""Maximal numbers of planes and single directions: with more angles, random starts end in local minima."""
 
 STARTS = 40
-"""Starts for each choice of signs."""
+"""Number of starts for each choice of signs."""
 
 SAMPLES = 6
-"""Samples whose codes must come back together."""
+"""Number of samples whose codes must all be unchanged."""
 
 APART = 1e-2
-"""Difference of angles, in radians, from which on they are two solutions."""
+"""Difference of angles, in radians, from which they are two solutions."""
 
 
 def searched_elements(
     encoder: Encoder, x: Tensor, parts: Sequence[Tensor], *, strangers: float, seed: int = 0
 ) -> list[Element]:
-    """Turn every plane by an angle, keep or change the sign of every single direction, and look where codes come back.
+    """Rotate planes and flip single directions, and search for angles and signs that leave codes unchanged.
 
     Args:
-        encoder: An encoder without continuous symmetries, or solutions are no points.
+        encoder: An encoder without continuous symmetries, so that solutions are isolated.
         x: Samples ``(n, d)``.
         parts: Planes and single directions, ``(d, w)`` each.
         strangers: Median distance of the codes of different entities.
-        seed: Of the starts.
+        seed: Seed of the starts.
 
     Returns:
-        The elements; none where there are more planes than random starts can search.
+        The elements; none if there are more planes than random starts can search.
     """
     planes = [part for part in parts if part.shape[1] == 2]
     singles = [part for part in parts if part.shape[1] == 1]

@@ -1,4 +1,4 @@
-"""What a user names: an encoder by its run, file or Python name, and data by a run, overrides or a file."""
+"""Open what a user names: an encoder by its run, file or Python name; data by a run, overrides or a file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Data = str | Path | Sequence[str] | Dataset | None
 
 @dataclass(frozen=True)
 class Source:
-    """An encoder as it was named."""
+    """An opened encoder."""
 
     function: Function
     name: str
@@ -46,7 +46,7 @@ class Source:
 
 
 def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: int | None = None) -> Source:
-    """Find the function that an encoder is.
+    """Open an encoder as a function.
 
     Args:
         encoder: The encoder.
@@ -72,11 +72,11 @@ def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: 
         return Source(_onnx(_content(path), name), name)
     if path.suffix == ".pt2":
         if not {name, path.name} & set(trust):
-            raise UserError(f"{name}: torch reads .pt2 files with pickle, which can run code; --trust {name} lets it")
+            raise UserError(f"{name}: torch reads .pt2 files with pickle, which can run code; --trust {name} allows it")
         return Source(_exported(_content(path), name), name)
     if ":" in name:
         return Source(_in_double(_imported(name, trust)), name)
-    raise UserError(f"{name}: there is no such run; or name an .onnx or .pt2 file, or package.module:function")
+    raise UserError(f"{name}: there is no such run, .onnx or .pt2 file, or package.module:function")
 
 
 def _invariant_part(encoder: InvariantEncoder) -> Function:
@@ -86,7 +86,7 @@ def _invariant_part(encoder: InvariantEncoder) -> Function:
 
 
 def _in_double(function: Callable[[Tensor], Tensor]) -> Function:
-    """A module in float64 and without gradients of its parameters; another function as it is."""
+    """A module in float64, without gradients of its parameters; other functions unchanged."""
     if not isinstance(function, nn.Module):
         return function
     return copy.deepcopy(function).double().requires_grad_(False)
@@ -107,7 +107,7 @@ def _onnx(content: bytes, name: str) -> Function:
     try:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     except Exception as error:  # whose classes differ between versions
-        raise UserError(f"{name} is no ONNX model: {describe_error(error)}") from error
+        raise UserError(f"{name} is not an ONNX model: {describe_error(error)}") from error
     entry, output = session.get_inputs()[0], session.get_outputs()[0].name
     dtype = torch.float64 if entry.type == "tensor(double)" else torch.float32
 
@@ -121,27 +121,27 @@ def _exported(content: bytes, name: str) -> Function:
     try:
         module = torch.export.load(io.BytesIO(content)).module()
     except Exception as error:  # whose classes differ between versions
-        raise UserError(f"{name} is no program of torch.export: {describe_error(error)}") from error
+        raise UserError(f"{name} is not a program of torch.export: {describe_error(error)}") from error
     return lambda x: module(x.float())
 
 
 def _imported(name: str, trust: Sequence[str]) -> Callable[[Tensor], Tensor]:
     module, _, attribute = name.partition(":")
     if not any(module == one or module.startswith(f"{one}.") or name == one for one in trust):
-        raise UserError(f"{name} is code of your own; --trust {module} lets it run")
+        raise UserError(f"{name} is code of your own; --trust {module} allows it to run")
     try:
         found = getattr(import_module(module), attribute)
     except ImportError as error:
-        raise UserError(f"{name}: {describe_error(error)}; PYTHONPATH says where your modules lie") from error
+        raise UserError(f"{name}: {describe_error(error)}; add the folder of your module to PYTHONPATH") from error
     except AttributeError as error:
         raise UserError(f"{name}: {module} has no {attribute}") from error
     if not callable(found):
-        raise UserError(f"{name} is no function of tensors, but {type(found).__name__}")
+        raise UserError(f"{name} must be a function of tensors, got {type(found).__name__}")
     return cast(Callable[[Tensor], Tensor], found)
 
 
 def data_of(data: Data, source: Source, *, entity: str | None = None) -> AuditData:
-    """The data that an audit looks at.
+    """The data of an audit.
 
     Args:
         data: Overrides, a file, a dataset, or None for those of the encoder's run.
@@ -164,7 +164,7 @@ def data_of(data: Data, source: Source, *, entity: str | None = None) -> AuditDa
     if len(data) == 1 and "=" not in data[0]:
         return _of_file(data[0], entity, source)
     if files := [one for one in data if "=" not in one]:
-        raise UserError(f"audit: {files[0]} is no override; write key=value, or name one file alone")
+        raise UserError(f"audit: {files[0]} is not an override; write key=value, or name a single file")
     if entity is not None:
         raise UserError("audit: --entity goes with a file; among overrides write dataset.entity=COLUMN")
     config = as_plain(compose(data))
@@ -173,7 +173,7 @@ def data_of(data: Data, source: Source, *, entity: str | None = None) -> AuditDa
 
 
 def _of_file(path: str, entity: str | None, source: Source) -> AuditData:
-    """All that a file holds, with the columns of the encoder's run, if it has one."""
+    """All samples of a file, with the columns of the encoder's run, if it has one."""
     if entity is None:
         raise UserError(f"audit: say with --entity which column of {path} names the entity")
     overrides = ["dataset=entities", f"dataset.path={path}", f"dataset.entity={entity}"]
@@ -185,7 +185,7 @@ def _of_file(path: str, entity: str | None, source: Source) -> AuditData:
 
 
 def _of_spec(spec: SampleFile | Dataset, seed: int) -> AuditData:
-    """Data in the units that they come in: an encoder scales them itself."""
+    """Data in their own units: the encoder scales them."""
     if not isinstance(spec, SampleFile):
         return AuditData(spec, _family_name(spec), seed, _numbered(spec.dim))
     prepared: Prepared = prepare(replace(spec, scaling="none", offset=0.0, factor=1.0))
@@ -206,7 +206,7 @@ def load_distortions(path: Path, x: Tensor) -> Mapping[str, Distort]:
 
     Args:
         path: The file.
-        x: Samples ``(n, d)``, some of which it is tried on.
+        x: Samples ``(n, d)``; the function is tried on some of them.
 
     Raises:
         UserError: There is no such file, or it has no such function.

@@ -1,4 +1,4 @@
-"""The metamer attack as a trial: targets and starts, oracles that calibrate it, and what its outcome means."""
+"""The metamer attack as a trial: targets and starts, oracles that calibrate it, and its outcome."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from invlearn.data.seeding import seeded_generator
 __all__ = ["Calibrated", "Outcome", "Trial", "calibrate", "run_trial"]
 
 FAR = 0.1
-"""True distance, relative to that of strangers, from which on a metamer is of another entity."""
+"""True distance, relative to that of strangers, from which a metamer is of another entity."""
 
 CONVICTED, ACQUITTED, ENDING = 0.99, 0.01, 0.8
-"""Success of attacks on an incomplete oracle at least, on a complete one at most, and the share that must end."""
+"""Least success of attacks on an incomplete oracle, largest on a complete one, and least share that must end."""
 
 BY_CHANCE = 3.0
-"""Standard deviations by which the conviction of an oracle may fall short of what chance metamers allow."""
+"""Standard deviations by which success on an incomplete oracle may fall short of its expected value."""
 
 SIGNALS = 2_000
-"""Signals that tell how far strangers are apart."""
+"""Number of signals that measure the distance of strangers."""
 
 
 class Outcome(NamedTuple):
     """Shares of attacks."""
 
     ended: float
-    """That ended on the code."""
+    """Share that ended on the code."""
     success: float | None
-    """That ended there, and are of another entity; None where the truth is unknown."""
+    """Share that ended there and are of another entity; None if the truth is unknown."""
     matched: float | None = None
-    """That ended below the threshold of the same entity."""
+    """Share that ended below the threshold for the same entity."""
 
 
 class Calibrated(NamedTuple):
-    """What the attack makes of an oracle."""
+    """The result of the attack on an oracle."""
 
     oracle: str
     ended: float
@@ -66,12 +66,12 @@ class Trial:
     apart: Tensor | None
     """True distance of each metamer from its target, relative to that of strangers, ``(m,)``."""
     from_known: Tensor | None
-    """Where that is unknown, distance from the nearest known sample of the target's entity, relative to the distances
-    within entities, ``(m,)``."""
+    """If that is unknown: distance from the nearest known sample of the target's entity, relative to distances within
+    entities, ``(m,)``."""
 
     @property
     def most_telling(self) -> Tensor:
-        """Indices of attacks that ended on the code, those farthest from their target first, one for each target."""
+        """Indices of attacks that ended on the code, one for each target, those farthest from their target first."""
         far = self.apart if self.apart is not None else self.from_known
         assert far is not None
         order = torch.where(self.found.ended, far, -1.0).argsort(descending=True)
@@ -83,7 +83,7 @@ class Trial:
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether all oracles come out as they must."""
+        """Whether all oracles give the known answer."""
         return all(one.passed for one in self.oracles)
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,13 +97,13 @@ class Trial:
 
 
 def calibrate(dim: int, targets: int, starts: int, seed: int) -> list[Calibrated]:
-    """Attack codes whose answer is known: of signals of as many features, under shifts.
+    """Attack codes with a known answer: of signals with the same number of features, under shifts.
 
     Args:
         dim: Features d.
-        targets: Targets.
-        starts: Starts for each.
-        seed: What signals are drawn from.
+        targets: Number of targets.
+        starts: Number of starts per target.
+        seed: Seed of the signals.
     """
     family = Shift(dim=dim)
     generator = seeded_generator(seed, "calibration")
@@ -112,7 +112,7 @@ def calibrate(dim: int, targets: int, starts: int, seed: int) -> list[Calibrated
     chosen, begins = _targets_and_starts(x, targets, starts, generator)
     far = float((family.orbit_distance(chosen, _of_equal_modulus(chosen, generator)) > FAR * apart).double().mean())
     short = BY_CHANCE * math.sqrt(far * (1 - far) / len(chosen))
-    convicted = min(CONVICTED, far - short)  # in few dimensions metamers lie near the orbit by chance
+    convicted = min(CONVICTED, far - short)  # in few dimensions some metamers lie near the orbit by chance
     results = []
     for oracle in ORACLES:
         encoder = probe(oracle.function, x, oracle.name)
@@ -134,13 +134,13 @@ def _distance_to(target: Tensor, family: TransformationFamily) -> Function:
 
 
 def _judged(name: str, found: Metamers, distance: Tensor, convicted: float | None = None) -> Calibrated:
-    """What attacks make of an oracle.
+    """The result of attacks on an oracle.
 
     Args:
-        name: The oracle's.
-        found: Where attacks ended.
+        name: The oracle's name.
+        found: The ends of attacks.
         distance: True distances there, relative to that of strangers.
-        convicted: Success that an incomplete oracle must reach; a complete one must have none.
+        convicted: Success that attacks on an incomplete oracle must reach; on a complete one it must be near 0.
     """
     far = distance > FAR
     ended, success = float(found.ended.double().mean()), float((found.ended & far).double().mean())
@@ -163,11 +163,11 @@ def run_trial(
     Args:
         encoder: The encoder.
         data: Samples, and their true distances where these are known.
-        distances: What distances of the code mean.
-        algebra: Of the code: symmetries move some of the starts.
-        targets: Targets.
-        starts: Starts for each.
-        tell: Told what is done next.
+        distances: Reference distances of the code.
+        algebra: The code's symmetries, which move some of the starts.
+        targets: Number of targets.
+        starts: Number of starts per target.
+        tell: Called with the name of each step before it starts.
     """
     tell("calibrating the attack")
     oracles = calibrate(data.dim, targets, starts, data.seed)
@@ -199,9 +199,9 @@ def _from_known(metamers: Tensor, x: Tensor, entity: Tensor, starts: int) -> Ten
 def _targets_and_starts(
     x: Tensor, targets: int, starts: int, generator: torch.Generator, algebra: Algebra | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Targets, each as often as it has starts, and those: other samples, mirror images, and equal spectra.
+    """Targets, repeated for each of their starts, and the starts: other samples, mirror images, and equal spectra.
 
-    Where a code has symmetries, targets that these have moved are starts too.
+    If a code has symmetries, targets moved by them are starts too.
     """
     targets = min(targets, len(x))
     chosen = x[:targets].repeat_interleave(starts, dim=0)

@@ -1,4 +1,4 @@
-"""Symmetries that are verified: samples are moved by them, and the code stays."""
+"""Verify symmetries: samples that they move must keep their code."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from invlearn.auditing.search import searched_elements
 __all__ = ["Finite", "Generator", "Known", "finite_symmetries", "verified_generators"]
 
 TRIED = 256
-"""Samples that a symmetry is verified on."""
+"""Number of samples on which a symmetry is verified."""
 
 FEW = 16
-"""Samples on which most candidates for one fail."""
+"""Number of samples of a first test, which most candidates fail."""
 
 TIMES = (0.25, 1.0)
-"""How far a generator moves samples, each of size 1 at time 1."""
+"""Times for which generators of norm 1 move samples."""
 
 KEPT = 0.02
-"""Change of a code, relative to strangers, up to which it is unchanged, or twice that of the same entities if more."""
+"""Largest change of an unchanged code, relative to strangers; or twice that of same entities, if larger."""
 
 PAIRS = 2_000
-"""Same pairs that show elements of a group."""
+"""Number of same pairs from which elements of a group are found."""
 
 EXPLAINED = 0.8
-"""Share of the pairs that a finite group must explain to be the data's."""
+"""Least share of the pairs that the data's finite group explains."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Generator:
     change: float
     """Largest change of the code as exp(tX) moves samples, relative to strangers."""
     verified: bool
-    """Whether it stays next to nothing."""
+    """Whether that is nearly 0."""
     blind: bool | None
-    """Whether the data's invariants change; None where there are none."""
+    """Whether the data's invariants change; None if there are none."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Known:
     change: float
     """Median change of the code, relative to strangers."""
     blind: bool | None
-    """Whether it is none of the data's; None where that is unknown."""
+    """Whether it is not a symmetry of the data; None if unknown."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -82,27 +82,27 @@ class Finite:
 
     elements: list[Known]
     order: int | None
-    """Of the group that they generate; None beyond some hundreds."""
+    """Order of the group that they generate; None above some hundreds."""
     closed: bool
-    """Whether products of those that were found are among them."""
+    """Whether products of the elements are among them."""
     explained: float
-    """Share of the data's same pairs that differ by one of the elements that pairs show."""
+    """Share of the data's same pairs that differ by one of the elements found from pairs."""
     swaps: int
     """Swaps of two features that the code ignores; all d (d - 1) / 2 of them are the symmetric group."""
 
     @property
     def is_of_data(self) -> bool:
-        """Whether the data's distortion is a finite group: nothing continuous is of the data then."""
+        """Whether the data's distortion is a finite group, so that the data have no continuous symmetry."""
         return self.explained > EXPLAINED
 
     @property
     def permutations(self) -> list[Known]:
-        """Those that are permutations of features, swaps of two aside."""
+        """The permutations of features, except swaps of two."""
         return [one for one in self.elements if one.element.permutation is not None]
 
 
 def _kept(distances: Distances) -> float:
-    if distances.vary:  # then distances within entities say nothing of how exact the code is
+    if distances.vary:  # then distances within entities do not measure how exact the code is
         return KEPT
     return max(KEPT, min(0.1, 2 * distances.same))
 
@@ -126,11 +126,11 @@ def verified_generators(
     Args:
         encoder: The encoder.
         data: The data.
-        distances: What distances of the code mean.
+        distances: Reference distances of the code.
         matrices: The generators, ``(K, d, d)``.
         reference: The data's invariants.
-        cycle: Features in the order in which the data's distortion moves them, if it does.
-        is_finite: Whether the data's distortion is a finite group, so that all that is continuous is blind.
+        cycle: Features in the order of the cycle along which the data's distortion moves them, if it does.
+        is_finite: Whether the data's distortion is a finite group, so that every continuous symmetry is blind.
     """
     x, found = data.x[:TRIED], []
     for matrix in matrices:
@@ -154,9 +154,10 @@ def finite_symmetries(
     Args:
         encoder: The encoder.
         data: The data.
-        distances: What distances of the code mean.
+        distances: Reference distances of the code.
         reference: The data's invariants.
-        search: Whether to look for others than pairs show: where no continuous ones lie around them.
+        search: Whether to search for elements beyond those from pairs; they must be isolated, so the code must have no
+            continuous symmetries.
     """
     x = data.x[:TRIED]
     same = data.observed.same_pairs(PAIRS)
@@ -193,7 +194,7 @@ def _is_full_cycle(element: Element, dim: int) -> bool:
 
 
 def _singles(parts: Sequence[Tensor]) -> list[Tensor]:
-    """Single directions, each with the form that reads it, ``(d, 2)``."""
+    """Single directions, each with the linear form that gives its coordinate, ``(d, 2)``."""
     if not parts:
         return []
     whole = torch.cat(list(parts), dim=1)

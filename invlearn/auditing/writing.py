@@ -16,7 +16,7 @@ __all__ = ["write_audit"]
 
 
 def write_audit(audit: Audit, folder: Path) -> list[str]:
-    """Write ``audit.json``, ``audit.md``, pictures, and ``metamers.csv``; each whole, over an earlier one.
+    """Write ``audit.json``, ``audit.md``, plots and ``metamers.csv``; each replaces an earlier one atomically.
 
     Returns:
         Names of the files.

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 2 for user errors and system errors, after one line on stderr; 128 plus the number of a signal that ended it.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments is None:  # or they are those of a program that calls us
+    if arguments is None:  # else they are those of a calling program
         open_streams()
     try:
         with signals_raise():
@@ -69,11 +69,11 @@ NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad
 """Messages of libraries, in errors without a class of their own, when the machine has no memory or processes left."""
 
 OURS = frozenset({errno.EBADF, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST})
-"""System errors that only a bug of ours explains."""
+"""System errors that can only be bugs of invlearn."""
 
 
 def _of_the_machine(error: Exception) -> str | None:
-    """What is wrong with the machine, in one line; None for a bug."""
+    """A problem of the machine, in one line; None for a bug."""
     if isinstance(error, UnicodeEncodeError):
         return (
             f"a name cannot be written in the encoding {error.encoding} of this terminal; PYTHONUTF8=1 makes it UTF-8"

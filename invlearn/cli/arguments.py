@@ -23,7 +23,7 @@ __all__ = ["Parser", "names_or_prefix", "output_table", "replacing", "rule_of", 
 
 
 def names_or_prefix(value: str) -> str | list[str]:
-    """What ``--features`` chooses: comma-separated names, or a prefix."""
+    """The value of ``--features``: comma-separated names, or a prefix."""
     return value.split(",") if "," in value else value
 
 
@@ -36,7 +36,7 @@ def shape(value: str) -> tuple[int, int]:
 
 
 def rule_of(arguments: Namespace) -> Rule:
-    """What the options of ``add_rule`` say."""
+    """The rule given by the options of ``add_rule``."""
     from invlearn.inference import Rule
 
     return Rule(arguments.fpr, arguments.fnr, arguments.cost, arguments.threshold, arguments.prior)
@@ -49,7 +49,7 @@ class Parser(ArgumentParser):
         super().__init__(prog=prog, description=description, allow_abbrev=False)
 
     def add_run(self) -> None:
-        """Add the run that a command works on, and whose code its config may name."""
+        """Add the run that a command uses, and the option to trust code that its config names."""
         self.add_argument("run", type=Path, metavar="RUN", help="a run directory, as in outputs/runs/...")
         self.add_argument(
             "--trust",
@@ -60,7 +60,7 @@ class Parser(ArgumentParser):
         )
 
     def add_encoding(self) -> None:
-        """Add the options of everything that encodes files."""
+        """Add the options of commands that encode files."""
         self.add_argument(
             "--features",
             type=names_or_prefix,
@@ -78,7 +78,7 @@ class Parser(ArgumentParser):
         self.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
 
     def add_output(self) -> None:
-        """Add the options of what is written as a table."""
+        """Add the options of commands that write a table."""
         self.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CSV or Parquet")
         self.add_argument(
             "--escape-formulas",
@@ -90,7 +90,7 @@ class Parser(ArgumentParser):
         """Add the options that say when two rows count as the same entity.
 
         Args:
-            rows: What the rows are called.
+            rows: Word for the rows.
             fpr: Default of ``--fpr``.
         """
         rule = self.add_mutually_exclusive_group()
@@ -111,7 +111,7 @@ class Parser(ArgumentParser):
 
     def load(self, arguments: Namespace) -> TrainedRun:
         """The run of parsed arguments."""
-        RunDirectory(arguments.run).config()  # says what is wrong before torch is loaded
+        RunDirectory(arguments.run).config()  # reports errors before torch is loaded
 
         from invlearn.runs.trained import load_run
         from invlearn.training.internals import optimise_without_compiler
@@ -123,11 +123,11 @@ class Parser(ArgumentParser):
         return run
 
     def print_help(self, file: object = None) -> None:
-        """Print the help as all else is printed."""
+        """Print the help like all other output."""
         show(self.format_help())
 
     def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage and leaving.
+        """Raise instead of printing the usage and exiting.
 
         Raises:
             UserError: Always.
@@ -140,7 +140,7 @@ class Parser(ArgumentParser):
 
 @contextmanager
 def replacing(output: Path) -> Iterator[None]:
-    """Say so, once it is done, where a file that was there is replaced."""
+    """Print a line at the end if an existing file was replaced."""
     was_there = output.exists()
     yield
     if was_there:

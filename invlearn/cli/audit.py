@@ -14,7 +14,7 @@ KINDS = ("blind", "metamers", "uncalibrated", "variant")
 
 
 def main(argv: list[str]) -> int:
-    """Audit, write the files, print the page; 1 where something was found that must fail."""
+    """Audit, write the files, print the page; 1 if a finding named by ``--fail-on`` was made."""
     arguments = _parser().parse_intermixed_args(argv)
     is_run = Path(arguments.encoder).is_dir()
     folder = arguments.output or (Path(arguments.encoder) / "audit" if is_run else Path("audit"))

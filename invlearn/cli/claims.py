@@ -1,4 +1,4 @@
-"""``invlearn claims``: the paper's claims beside our numbers."""
+"""``invlearn claims``: the paper's claims and our numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["main"]
 
 
 def main(argv: list[str]) -> int:
-    """Print a row for each claim of the paper: what it says, what finished runs show, whether it holds."""
+    """Print one row per claim of the paper: the claim, the numbers of finished runs, whether it holds."""
     parser = Parser(prog="invlearn claims", description="Check the paper's claims against finished runs.")
     parser.add_argument("--preset", default="quick", help="preset of the runs: smoke, quick or paper")
     parser.add_argument(

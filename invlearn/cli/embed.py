@@ -12,7 +12,7 @@ __all__ = ["main"]
 
 
 def main(argv: list[str]) -> int:
-    """Write the columns that are no features, then the codes, in the order of the rows, whatever the file's size."""
+    """Write the columns that are not features, then the codes, in the order of the rows, for a file of any size."""
     parser = Parser(prog="invlearn embed", description="Encode the rows of a file.")
     parser.add_run()
     parser.add_argument("file", type=Path, metavar="FILE", help="CSV, Parquet, NPZ or NPY")

@@ -1,4 +1,4 @@
-"""``invlearn evaluate RUN [DATA]``: measure a trained run anew."""
+"""``invlearn evaluate RUN [FILE]``: measure a trained run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``invlearn export RUN``: the encoder in one file, to be used without invlearn."""
+"""``invlearn export RUN``: the encoder in one file that works without invlearn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
 
 
 def main(argv: list[str]) -> int:
-    """Write the file, check it, and say how it is used."""
+    """Write the file, check it, and print how to use it."""
     parser = Parser(prog="invlearn export", description="Write the encoder to a file that works without invlearn.")
     parser.add_run()
     parser.add_argument("--format", choices=ENDINGS, default="onnx", help="onnx, or torch for torch.export's .pt2")

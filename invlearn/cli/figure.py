@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     for name, figure in draw(arguments.name, data.table).items():
         for kind in ("png", "pdf"):
             image = io.BytesIO()
-            # no date in it: the same numbers give the same file
+            # without a date, so that the same numbers give the same file
             figure.savefig(image, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
             write_atomically(folder / f"{name}.{kind}", image.getvalue())
         say([str(folder / f"{name}.png")])

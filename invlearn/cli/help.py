@@ -14,7 +14,7 @@ __all__ = ["train_help"]
 
 
 def train_help() -> str:
-    """Every group with its options, and every key with its default and its comment, a line each."""
+    """Every group with its options, and every key with its default and comment, one per line."""
     sections = [
         "usage: invlearn train [group=option] [key=value] [--dry-run] [-m] [--cfg job] [--config-dir DIR]\n\n"
         "Trains a run in outputs/runs/<time>; hydra.run.dir=DIR sets the folder. The same command continues an\n"
@@ -47,7 +47,7 @@ def _defaults() -> dict[str, str]:
 
 
 def _chosen_by(dataset: str) -> list[str]:
-    """What a dataset chooses of other groups, a line each."""
+    """The options of other groups that a dataset chooses, one per line."""
     file = conf_dir() / "dataset" / f"{dataset}.yaml"
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     chosen = [f"{group}={option}" for group, option in re.findall(r"override /(\w+)@\S+ (\w+)", text)]

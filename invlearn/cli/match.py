@@ -25,7 +25,7 @@ WITHOUT = "the run has too few validation pairs, or is from an earlier version; 
 
 
 def main(argv: list[str]) -> int:
-    """Write a row for each row of A and each of its nearest rows of B; or for each row of A, which holds a pair."""
+    """Write one row for each row of A and each of its nearest rows of B, or for each row of A that is a pair."""
     parser = Parser(
         prog="invlearn match",
         description="Find the nearest rows of B for each row of A, and say which are the same entity. "
@@ -96,7 +96,7 @@ def _search(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
 
 
 def _compare(run: TrainedRun, arguments: Namespace) -> Iterator[str]:
-    """Write how far apart the two samples of each row are, and report."""
+    """Write the distance of the two samples of each row, and report."""
     from invlearn.inference import PairMatcher
 
     options = {"why": arguments.why, "drop_missing": arguments.drop_missing, "replica": arguments.replica}
@@ -114,7 +114,7 @@ def _write(chunks: Iterable[pd.DataFrame], arguments: Namespace) -> None:
 
 
 def _what_it_does(decision: Decision, arguments: Namespace, all_of: str, strangers: str) -> Iterator[str]:
-    """What a threshold does, by what validation pairs say."""
+    """The expected results of a threshold, from validation pairs."""
     chosen, among = decision.chosen, decision.among
     which = strangers.format(f"{decision.among:,}")
     if expected := decision.expected:

@@ -1,4 +1,4 @@
-"""``invlearn train --dry-run``: what a command would do, and what it would cost."""
+"""``invlearn train --dry-run``: what a command would do, and its time and memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from invlearn.training.solving import Fitted, solve
 __all__ = ["describe_runs"]
 
 QUICK = 10.0
-"""Seconds of a closed form, as estimated from its operations, up to which it is solved to see how long that takes."""
+"""Largest estimated time in seconds of a closed form that is solved to measure its time."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Time:
     least: float
     """If few labels are wrong."""
     most: float
-    """If many are."""
+    """If many labels are wrong."""
 
     def __add__(self, other: Time) -> Time:
         return Time(self.least + other.least, self.most + other.most)
@@ -48,10 +48,10 @@ class Time:
 
 
 def describe_runs(runs: Sequence[tuple[Path, Experiment | Choice]]) -> str:
-    """What each run is and would cost, and what all would cost together.
+    """Describe each run with its time and memory, and the total time.
 
     Args:
-        runs: Run directories, and what is to be trained there.
+        runs: Run directories, and their experiments.
     """
     blocks, total = [], Time(0, 0)
     for folder, experiment in runs:
@@ -64,13 +64,13 @@ def describe_runs(runs: Sequence[tuple[Path, Experiment | Choice]]) -> str:
 
 
 def _describe_choice(choice: Choice) -> tuple[str, Time]:
-    """Each model that is chosen among, and what they cost together."""
+    """A description of each candidate of a choice, and their total time."""
     blocks, total = list(choice.data.report), Time(0, 0)
     times = len(choice.named.parts) + bool(choice.named.train_on_all)
     experiments = choice.divided(None)
     for name, experiment in experiments.items():
         minutes = max(choice.named.minutes - total.least / 60, 1 / 60) / times
-        # Simple methods are fitted once, beside the best.
+        # Simple methods are fitted once, for the best model.
         text, taken = _describe(experiment, minutes, compare=name == next(reversed(experiments)))
         total += taken * times
         lines = [line for line in text.splitlines() if line not in choice.data.report]
@@ -79,12 +79,12 @@ def _describe_choice(choice: Choice) -> tuple[str, Time]:
 
 
 def _describe(experiment: Experiment, minutes: float | None = None, *, compare: bool = True) -> tuple[str, Time]:
-    """What an experiment is, in lines, and how long it takes.
+    """A description of an experiment in lines, and its time.
 
     Args:
         experiment: The experiment.
-        minutes: That a network may take, beside ``trainer.minutes``.
-        compare: Whether simple methods are fitted too.
+        minutes: A time limit for a network, in addition to ``trainer.minutes``.
+        compare: Whether to include simple methods.
     """
     with torch_set_up(experiment.settings):
         if experiment.solver:
@@ -94,7 +94,7 @@ def _describe(experiment: Experiment, minutes: float | None = None, *, compare: 
 
 
 def _describe_solving(experiment: Experiment, *, compare: bool) -> tuple[str, Time]:
-    """Features, memory and estimated time of a closed form; where that is quick, it is solved."""
+    """Features, memory and estimated time of a closed form; a quick one is solved."""
     device = resolve_device(experiment.settings.device)
     solver, draws = experiment.solver, experiment.draws(device)
     assert solver is not None
@@ -102,30 +102,30 @@ def _describe_solving(experiment: Experiment, *, compare: bool) -> tuple[str, Ti
     rows, width = len(observed), solver.feature_count(experiment.spec.dim)
     lifts = lifts_of(solver, min(width, rows - 1))
     largest = max((lift.features for lift in lifts), default=0)
-    # All samples in single precision; of a part of them, and of moments, what solving takes in double precision.
+    # All samples in single precision; a part of them, and moments, in double precision.
     part = min(rows, ROWS_PER_FEATURE * max(largest, width))
     size = 4 * observed.samples.numel() + 8 * (4 * largest**2 + part * (experiment.spec.dim + width))
     fits = len(draws.seeds) * (len(experiment.data.folds) or 1)
     seconds = fits * sum(lift.operations(rows) for lift in lifts) / _operations_per_second(device)
     listed = ", ".join(f"{lift.features:,} (degree {lift.degree}, rank {lift.rank})" for lift in lifts)
     if is_sparse(solver, width):
-        listed = f"forms of third order; if the distortion shows no frame, {listed} too"
+        listed = f"third-order forms; without an exact frame also {listed}"
     taken = _rehearsed_solving(experiment, device, compare=compare) if seconds < QUICK else None
     lines = [
         *experiment.data.report,
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.spec.dim}, {rows:,} samples"
         + (" for each replica" if len(draws.seeds) > 1 else ""),
-        f"features   {listed or 'lengths in a frame alone'}",
+        f"features   {listed or 'lengths in a frame'}",
         f"memory     {_mib(size)} of moments and samples",
         f"time       {taken} on {device}"
         if taken
-        else f"time       at most about {_duration(seconds)} on {device}; less where a frame, or a small lift, does",
+        else f"time       at most about {_duration(seconds)} on {device}; less if a frame or a small lift is enough",
     ]
     return "\n".join(lines), taken or Time(seconds, seconds)
 
 
 def _rehearsed_solving(experiment: Experiment, device: torch.device, *, compare: bool) -> Time:
-    """How long a closed form takes that has been solved without a search for wrong labels."""
+    """Time of a closed form, estimated by solving it without a search for wrong labels."""
     assert experiment.solver is not None
     begin = time.perf_counter()
     fitted = solve(replace(experiment, solver=replace(experiment.solver, refit=0)), device)
@@ -137,14 +137,14 @@ def _rehearsed_solving(experiment: Experiment, device: torch.device, *, compare:
 
 
 def _closing(experiment: Experiment, state: TrainingState | Fitted, device: torch.device, *, compare: bool) -> float:
-    """Seconds for measuring what was learned."""
+    """Seconds of the final measurements."""
     begin = time.perf_counter()
     closing_record(experiment, state, device, compare=compare)
     return time.perf_counter() - begin
 
 
 def _operations_per_second(device: torch.device) -> float:
-    """Of matrix products in float64, measured on a small one."""
+    """Operations per second of matrix products in float64, measured on a small one."""
     matrix = torch.ones(512, 512, dtype=torch.float64, device=device)
     times = []
     for _ in range(5):
@@ -169,12 +169,12 @@ def _describe_training(experiment: Experiment, minutes: float | None, *, compare
     state, pace = rehearsed(experiment, device)
     if minutes is not None:
         experiment = experiment.lasting(min(experiment.epochs, pace.epochs(60 * minutes)))
-    state.best_epoch.fill_(1)  # as of a network that has learned something
+    state.best_epoch.fill_(1)  # as for a trained network
     seconds = pace.seconds(experiment.epochs) + _closing(experiment, state, device, compare=compare)
     lines = [
         *experiment.data.report,
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.spec.dim}, "
-        f"{sizes[0]:,} {sampler.unit} drawn an epoch, {sizes[1]:,} validation and {sizes[2]:,} test examples"
+        f"{sizes[0]:,} {sampler.unit} per epoch, {sizes[1]:,} validation and {sizes[2]:,} test examples"
         + (" for each replica" if len(draws.seeds) > 1 else ""),
         f"code       {experiment.loss.code_features} features, {experiment.loss.invariant_features} invariant",
         *(
@@ -202,7 +202,7 @@ def _count(network: torch.nn.Module) -> int:
 
 
 def _numbers(examples: Batch) -> int:
-    """How many numbers an example is."""
+    """Number of values of an example."""
     return sum(part[0, 0].numel() for part in examples)
 
 

@@ -16,15 +16,15 @@ UNIT = 2**20
 
 
 def main(argv: list[str]) -> int:
-    """Write the page; say where it is and how large."""
+    """Write the page; print its path and size."""
     arguments = _parser().parse_intermixed_args(argv)
     if arguments.output.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"-o {arguments.output}: the page is HTML; name a file that ends in .html")
     paths = [Path(path) for path in arguments.paths]
-    # Whatever is no run can only be the file, which comes last.
+    # An argument that is not a run can only be the file, which comes last.
     table = paths.pop() if len(paths) > 1 and not RunDirectory(paths[-1]).exists else None
     for path in paths:
-        RunDirectory(path).config()  # says what is wrong before torch is loaded
+        RunDirectory(path).config()  # reports errors before torch is loaded
     check_output(arguments.output, table)
 
     from invlearn.reporting.api import report

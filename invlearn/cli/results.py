@@ -1,4 +1,4 @@
-"""``invlearn results DIR...``: the results of many runs, in one table for each data."""
+"""``invlearn results DIR...``: the results of many runs, one table per dataset."""
 
 from __future__ import annotations
 

@@ -45,9 +45,9 @@ def main(argv: list[str]) -> int:
 
 
 def _config_of(directory: RunDirectory) -> dict[str, Any]:
-    """The config of a run, which is mended first; of a choice that lost its record, that of the choice."""
+    """The config of a run, after mending its files; for a choice without a record, the config of the choice."""
     if not directory.has_checkpoint:
-        directory.config()  # says what is wrong before torch is loaded
+        directory.config()  # reports errors before torch is loaded
 
     from invlearn.runs.mending import mend, reopen
 

@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 
 def main(argv: list[str]) -> int:
-    """Write a queue of pairs; or, with answers, the rows whose labels are wrong."""
+    """Write a queue of pairs or, with answers, the rows with wrong labels."""
     parser = Parser(
         prog="invlearn review",
         description="Write the pairs of rows whose answers are most informative, both rows side by side. With "

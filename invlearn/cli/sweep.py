@@ -1,4 +1,4 @@
-"""``invlearn train -m``: check every run of a sweep, then train what is not yet finished."""
+"""``invlearn train -m``: check every run of a sweep, then train the unfinished ones."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def sweep(overrides: Sequence[str], *, config_dir: str | None, config_name: str,
         try:
             checked.append(check_run(as_plain(job.config), RunDirectory(job.folder), **options))
             jobs.append(job)
-        except ExtendedError as error:  # it has all that is asked for
+        except ExtendedError as error:  # it has more epochs than the sweep asks for
             warn(f"not changed: {error}")
-        except DamagedError as error:  # costs the others nothing
+        except DamagedError as error:  # does not affect the others
             damaged.append(error)
     planned = replace(planned, jobs=jobs)
     for error in damaged:
@@ -57,7 +57,7 @@ def sweep(overrides: Sequence[str], *, config_dir: str | None, config_name: str,
 
 
 def _remembering(prepare: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Opens a file again only after another one: runs of a sweep are often on the same."""
+    """Keep the last file open, because consecutive runs of a sweep often use the same."""
     last: list[tuple[Any, Any]] = []
 
     def prepared(spec: Any) -> Any:

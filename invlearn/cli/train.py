@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from invlearn.training.choice import Choice
     from invlearn.training.experiment import Experiment
 
-# torch is imported where it is used: help and completion must answer at once.
+# torch is imported where it is used, because help and completion must be fast.
 
 __all__ = ["main", "report"]
 
@@ -75,14 +75,14 @@ def _train(config: DictConfig, *, dry_run: bool) -> int:
 
 
 def _follow() -> int:
-    """What a process does that is not the first: part of the computation, and nothing else."""
+    """The work of every process but the first: only its part of the computation."""
     from invlearn.files import prepare
     from invlearn.training.device import resolve_device
     from invlearn.training.experiment import Experiment
     from invlearn.training.learner import learn
 
     def prepared(task: tuple[Mapping[str, Any], Gaps | None]) -> Callable[[], object]:
-        config, gaps = task  # as the first process has settled and learned them
+        config, gaps = task  # as resolved and fitted by the first process
         experiment = Experiment.from_config(config)
         resolve_device(experiment.settings.device)
         return partial(learn, experiment.on(prepare(experiment.spec, gaps=gaps)))
@@ -112,7 +112,7 @@ def _lead(config: DictConfig, *, dry_run: bool) -> int:
 
     if finished:
         say([f"{directory} is finished; nothing to do"])
-        train_experiment(experiment, directory)  # draws the curves, should they be missing
+        train_experiment(experiment, directory)  # draws missing curves
     else:
         say(experiment.data.report)
         say([_what_starts(directory)])
@@ -123,7 +123,7 @@ def _lead(config: DictConfig, *, dry_run: bool) -> int:
 
 
 def report(directory: RunDirectory) -> None:
-    """Print what came out of a finished run."""
+    """Print the results of a finished run."""
     from invlearn.runs.summary import summary
 
     say([summary(directory)])
@@ -137,7 +137,7 @@ def _folder(config: DictConfig) -> Path:
 
 
 def _what_starts(directory: RunDirectory) -> str:
-    """That a run is trained, or from where it goes on."""
+    """A line that a run starts, or from where it continues."""
     from invlearn.runs.checkpoint import load_checkpoint
     from invlearn.runs.layout import LAST
 

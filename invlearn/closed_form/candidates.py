@@ -28,7 +28,7 @@ MOST_FEATURES = {1: 2_048, 2: 2_144, 3: 1_329}
 """Largest lift of each degree, in features, that is tried by default; the time grows with their cube."""
 
 MOST_OF_RANK = 6_000
-"""The same where the rank is given and the degree is not: a few minutes, and some gigabytes."""
+"""The same if the rank is given but the degree is not: a few minutes, and some gigabytes."""
 
 CHEAP = 600
 """Largest lift, in features, that is tried with every normalisation and ridge; larger ones use the best so far."""
@@ -47,18 +47,18 @@ ROWS_PER_FEATURE = 25
 
 
 class Candidate(NamedTuple):
-    """One that was tried, as a row of metrics.csv."""
+    """A candidate that was tried, a row of metrics.csv."""
 
     degree: int
-    """Of the monomials; 0 for lengths in a frame."""
+    """Degree of the monomials; 0 for lengths in a frame."""
     rank: int
-    """Of the projection."""
+    """Rank of the projection."""
     centred: float
     """Whether the mean of each sample is removed."""
     sphered: float
-    """Whether its length is."""
+    """Whether the length of each sample is removed."""
     ridge: float
-    """ρ."""
+    """The ridge ρ."""
     components: int
     """Width of the code."""
     valid_loss: float
@@ -66,18 +66,18 @@ class Candidate(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What singles out one fit."""
+    """What identifies a fit."""
 
     candidate: Candidate
     """The candidate."""
     quadratic: Candidate
-    """That of degree 2 whose code points at the planes, where it is lengths in estimated planes; else it, too."""
+    """For lengths in estimated planes, the candidate of degree 2 that the planes come from; else the same candidate."""
     draw: int
-    """Number of its features among those that are drawn."""
+    """Index of its features among the drawn ones."""
 
 
 class LiftSize(NamedTuple):
-    """Monomials that are tried."""
+    """The size of a lift by monomials."""
 
     degree: int
     rank: int
@@ -89,14 +89,14 @@ class LiftSize(NamedTuple):
 
     @property
     def is_cheap(self) -> bool:
-        """Whether they are tried with every normalisation and ridge."""
+        """Whether the lift is tried with every normalisation and ridge."""
         return self.features <= CHEAP
 
     def operations(self, rows: int) -> float:
         """Approximate number of operations for their moments and eigenproblems."""
         m = self.features
         normalizations, ridges = (len(CENTRED), len(RIDGES)) if self.is_cheap else (1, 1)
-        # An eigenproblem takes as long as ten matrix products of its size.
+        # An eigenproblem takes as long as ten matrix products of the same size.
         return normalizations * (2.0 * min(rows, ROWS_PER_FEATURE * m) * m**2 + (1 + ridges) * 20.0 * m**3)
 
 
@@ -105,7 +105,7 @@ def lifts_of(settings: ClosedForm, dim: int) -> list[LiftSize]:
 
     Args:
         settings: The settings.
-        dim: Features of a sample, or principal components of them that vary.
+        dim: Number of features of a sample, or of its principal components with variance above 0.
     """
     degrees = (1, 2, 3) if settings.degree == "auto" else (settings.degree,)
     if not dim:  # nothing varies
@@ -119,7 +119,7 @@ def lifts_of(settings: ClosedForm, dim: int) -> list[LiftSize]:
 
 
 def flags_of(normalization: Normalization) -> tuple[float, float]:
-    """Whether a normalisation removes the mean and the length of each sample, 0 or 1, as candidates have it."""
+    """Whether a normalisation removes the mean and the length of each sample, 0 or 1, as in ``Candidate``."""
     return CENTRED[normalization], SPHERED[normalization]
 
 

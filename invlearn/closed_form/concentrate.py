@@ -30,7 +30,7 @@ NARROW = 10
 """Width of the code in these steps: so narrow that a few wrong labels do not distort it."""
 
 STEPS = 7
-"""Steps at most."""
+"""Maximal number of steps."""
 
 ROUNDS = 3
 """Number of times that samples and validation pairs that disagree are left out afterwards."""
@@ -39,16 +39,16 @@ DOUBTFUL = 0.1
 """Score in bits above which validation pairs may have wrong labels."""
 
 PROBED = 5
-"""Step after which some samples must disagree: with wrong labels they do, with noise alone they do not."""
+"""Step after which some samples must disagree, as they do with wrong labels but not with noise alone."""
 
 SOME = 0.02
-"""Share of the samples that these are at least."""
+"""Least share of samples that must disagree."""
 
 FEWEST = 50
 """Least number of entities for these steps: with fewer, validation has too few."""
 
 NEAR = 0.005
-"""Share of the different pairs that are nearer than a same pair whose labels are believed."""
+"""Share of the different pairs that may be nearer than a same pair whose labels are trusted."""
 
 
 def concentrated(
@@ -67,8 +67,8 @@ def concentrated(
         solved: The best so far.
         observed: The training samples.
         search: Solves candidates anew.
-        scorer: Of the validation pairs.
-        rounds: 0 takes no step.
+        scorer: Scorer of the validation pairs.
+        rounds: 0 takes no steps.
     """
     if not rounds or not _may_be_wrong(solved.best, observed):
         return solved
@@ -76,7 +76,7 @@ def concentrated(
 
 
 def searches_beyond(settings: ClosedForm, best: Candidate, observed: Observed) -> int:
-    """How many times as long as a search ``concentrated`` takes at most, about.
+    """Approximate upper limit of the time of ``concentrated``, relative to one search.
 
     Args:
         settings: The settings.
@@ -85,17 +85,17 @@ def searches_beyond(settings: ClosedForm, best: Candidate, observed: Observed) -
     """
     if not _may_be_wrong(best, observed):
         return 0
-    return STEPS + ROUNDS + 1  # with each normalisation, and once with all
+    return STEPS + ROUNDS + 1  # for each normalisation, and once for all
 
 
 def _may_be_wrong(best: Candidate, observed: Observed) -> bool:
-    """Whether many labels may be wrong: the score is bad, and there are enough entities to find out."""
+    """Whether many labels may be wrong: the score is bad, and there are enough entities to tell."""
     return best.rank > 0 and best.valid_loss > DOUBTFUL and len(observed.entity.unique()) >= FEWEST
 
 
 @dataclass(frozen=True)
 class _Concentration:
-    """What all steps share; as the arguments of ``concentrated``."""
+    """The arguments of ``concentrated`` that all steps share."""
 
     settings: ClosedForm
     observed: Observed
@@ -110,7 +110,7 @@ class _Concentration:
             if start is not None:
                 found += self._cleaned(start, narrow.degree)
                 last.append(found[-1])
-            elif not found:  # of the best normalisation
+            elif not found:  # the best normalisation comes first
                 return solved
         clean = self.scorer.only(~_most([self._far(one) for one in last]))
         whole = self._without(_most([self._agreeing(one) for one in last]), self.settings, clean)
@@ -121,12 +121,12 @@ class _Concentration:
         of_all = self._score(best, self.scorer)
         if least >= self._score(solved, clean) or not self.scorer.is_equal(of_all, solved.best.valid_loss):
             return solved
-        # Scores on other pairs are not comparable: of what was tried on these, the best is kept.
+        # Scores on other pairs are not comparable, so the best score on these pairs decides.
         row = best.best._replace(valid_loss=of_all)
         return replace(best, candidates=[*solved.candidates, row], chosen=len(solved.candidates))
 
     def _stepped(self, narrow: ClosedForm) -> Solved | None:
-        """The best of the steps; None if too little is left, or nothing disagrees."""
+        """The best of the steps; None if too few samples are left, or too few disagree."""
         kept, best = all_of(self.observed), None
         for step in range(STEPS):
             found = self._without(kept, narrow, self.scorer)
@@ -142,7 +142,7 @@ class _Concentration:
         return best if best is not None and self._shows_some(best) else None
 
     def _cleaned(self, start: Solved, degree: Literal["auto", 1, 2, 3]) -> list[Solved]:
-        """A start, and what is found without what disagrees with the one before, samples and validation pairs."""
+        """A start, then refits, each without the samples and validation pairs that disagree with the fit before."""
         found = [start]
         for _ in range(ROUNDS):
             kept, clean = self._agreeing(found[-1]), self.scorer.only(~self._far(found[-1]))
@@ -163,7 +163,7 @@ class _Concentration:
         return float((~self._agreeing(solved)).double().mean()) >= SOME
 
     def _nearest(self, solved: Solved) -> Tensor:
-        """All samples but the share that is furthest from its entity, ``(n,)``."""
+        """A mask of all samples except the share that is furthest from its entity, ``(n,)``."""
 
         def nearest() -> Tensor:
             distance = distances(self.settings, solved, self.observed)
@@ -186,7 +186,7 @@ class _Concentration:
 
 
 def far_pairs(settings: ClosedForm, solved: Solved, scorer: Scorer) -> Tensor:
-    """Same pairs that are further apart than some different ones, as those with a wrong label, ``(N,)``."""
+    """Same pairs that are further apart than some different ones, like pairs with a wrong label, ``(N,)``."""
 
     def far() -> Tensor:
         squared = _squared(settings, solved, scorer)
@@ -196,7 +196,7 @@ def far_pairs(settings: ClosedForm, solved: Solved, scorer: Scorer) -> Tensor:
 
 
 def _squared(settings: ClosedForm, solved: Solved, scorer: Scorer) -> Tensor:
-    """Code distances of pairs, squared, ``(N,)``."""
+    """Squared code distances of pairs, ``(N,)``."""
     x, first, second = scorer.compared
     codes = encode_with(settings, solved, x.device)(x)
     return (codes[first] - codes[second]).square().sum(1)
@@ -205,7 +205,7 @@ def _squared(settings: ClosedForm, solved: Solved, scorer: Scorer) -> Tensor:
 def _starts(settings: ClosedForm, solved: Solved) -> Iterator[ClosedForm]:
     """A narrow code of degree 2 for each normalisation, that of the best candidate first.
 
-    Degree 1 shows too little where many labels are wrong, though a fit without others may take it; 3 bends to them.
+    With many wrong labels, codes of degree 1 separate too little, and those of degree 3 fit the wrong labels.
     """
     small = [one for one in solved.candidates if one.rank and one.degree in (0, 2)] or [solved.best]
     width = NARROW if settings.components == "auto" else settings.components

@@ -17,26 +17,26 @@ from invlearn.closed_form.settings import ClosedForm
 __all__ = ["Convolution", "Convolutions"]
 
 LENGTH = 9
-"""Points that a kernel sees."""
+"""Points of a kernel."""
 
 BOUNDS = 4
 """Bounds of each kernel; each gives one feature."""
 
 BLOCK = 2**14
-"""Numbers of series at a time."""
+"""Numbers of series processed at a time."""
 
 SOFTNESS = 0.05
-"""Width of a bound, relative to the deviation of what is compared with it, so that rounding does not decide."""
+"""Width of a bound, relative to the deviation of responses, so that rounding errors hardly matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Convolution(ClosedForm):
-    """Shares of a series that random kernels respond to, regardless of the position in the series.
+    """How often random kernels respond in a series, regardless of the position.
 
     Args:
         degree: Largest degree of a monomial of the features, 1 to 3.
         kernels: Number of kernels, at least 1; each gives four features.
-        channels: Series that a sample consists of, one after the other, at least 1.
+        channels: Number of series in a sample, one after the other, at least 1.
 
     Reference:
         Dempster, Petitjean and Webb, "ROCKET" (2020) and "MiniRocket" (2021).
@@ -53,7 +53,7 @@ class Convolution(ClosedForm):
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     def check(self, dim: int) -> None:
-        """Refuse series that are too short for a kernel, or of which there is a part.
+        """Refuse samples whose series are too short for a kernel, or not whole.
 
         Raises:
             ValueError: It says why.
@@ -64,15 +64,15 @@ class Convolution(ClosedForm):
             raise ValueError(f"series must have at least {LENGTH} points, got {dim // self.channels}")
 
     def feature_count(self, dim: int) -> int:
-        """How many features a sample has."""
+        """Number of features of a sample."""
         return BOUNDS * self.kernels
 
     def draw(self, x: Tensor, entity: Tensor, generator: torch.Generator) -> Iterable[nn.Module]:
-        """One set of kernels, their bounds taken from what they make of training samples."""
+        """One set of kernels; their bounds are quantiles of the responses of training samples."""
         new = {"generator": generator, "dtype": torch.float64}
         kernels = torch.randn(self.kernels, self.channels, LENGTH, **new)
         kernels = kernels - kernels.mean(-1, keepdim=True)
-        # A kernel sees some of the channels, as likely few as many.
+        # A kernel uses some of the channels; every number of them is equally likely.
         most = torch.rand(self.kernels, 1, **new)
         order = torch.rand(self.kernels, self.channels, **new).argsort(1).argsort(1)
         kernels = kernels * (order < self.channels**most)[:, :, None]
@@ -92,7 +92,7 @@ class Convolution(ClosedForm):
         return [Convolutions(kernels[None], bounds[None], softness[None])]
 
     def restore(self, parameters: Mapping[str, Tensor]) -> nn.Module:
-        """The convolutions that have these parameters."""
+        """The convolutions with these parameters."""
         return Convolutions(*(parameters[name] for name in ("kernels", "bounds", "softness")))
 
 
@@ -101,8 +101,7 @@ class Convolutions(nn.Module):
 
     .. math:: f_{kb}(x) = \overline{h((w_k *_δ x - β_{kb}) / σ_k)}, \quad h(t) = \min(\max(t + 1/2, 0), 1)
 
-    The first kernels see 9 neighbouring points, the next ones every second, and so on by powers of 2 up to the whole
-    series.
+    The first kernels have dilation 1, the next ones 2, and so on by powers of 2 up to the whole series.
 
     Args:
         kernels: w, ``(R, K, C, 9)``.
@@ -118,7 +117,7 @@ class Convolutions(nn.Module):
         """Map ``(R, B, C L)`` to ``(R, B, 4 K)``."""
         if torch.compiler.is_exporting():
             return self.shares(x)
-        # Pairs hold a series many times; and what is computed of few fits into the processor's cache.
+        # Pairs contain a series many times, and a few series at a time fit into the processor's cache.
         distinct, index = torch.unique(x, dim=1, return_inverse=True)
         rows = max(1, BLOCK // (len(x) * x.shape[2]))
         return torch.cat([self.shares(part) for part in distinct.split(rows, dim=1)], dim=1)[:, index]
@@ -143,7 +142,7 @@ class Convolutions(nn.Module):
 
 
 def convolved(series: Tensor, kernels: Tensor, dilation: int) -> Tensor:
-    """Responses of series ``(R, B, C, L)``, continued by zeros, to kernels ``(R, K, C, 9)``, ``(R, B, K, L)``."""
+    """Responses of zero-padded series ``(R, B, C, L)`` to kernels ``(R, K, C, 9)``, ``(R, B, K, L)``."""
     replicas, rows, channels, length = series.shape
     stacked = series.transpose(0, 1).reshape(rows, replicas * channels, length)
     padding = LENGTH // 2 * dilation
@@ -152,7 +151,7 @@ def convolved(series: Tensor, kernels: Tensor, dilation: int) -> Tensor:
 
 
 def _dilations(kernels: int, length: int) -> list[tuple[int, slice]]:
-    """Distances between the points that kernels see, and which kernels those are."""
+    """Dilations, and the kernels of each."""
     count = min(kernels, int(math.log2((length - 1) / (LENGTH - 1))) + 1)
     ends = [kernels * (power + 1) // count for power in range(count)]
     return [(2**power, slice(start, end)) for power, (start, end) in enumerate(pairwise([0, *ends]))]

@@ -1,4 +1,4 @@
-"""What couples the subspaces of a frame: invariants of first to third order, found without all monomials."""
+"""Invariants of first to third order that couple the subspaces of a frame, found without all monomials."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from torch import Tensor
 __all__ = ["ESTIMATED", "TESTED", "Coupling", "couplings"]
 
 TESTED = 5_000
-"""Pairs at most that tell which subspaces are coupled."""
+"""Maximal number of pairs that decide which subspaces are coupled."""
 
 SOLVED = 2_000
-"""Pairs at most that tell which forms of coupled subspaces are invariant."""
+"""Maximal number of pairs that decide which forms of coupled subspaces are invariant."""
 
 COUPLED = 2.5
-"""Standard errors of a cross-moment above which subspaces may be coupled, of many; the eigenproblem decides."""
+"""Standard errors of a cross-moment above which many subspaces may be coupled; the eigenproblem decides."""
 
 EXACT, ESTIMATED = 1e-8, 0.5
-"""Shares of variance within pairs below which a form is taken for an invariant, of exact subspaces and of others."""
+"""Shares of variance within pairs below which a form counts as invariant, in exact and in estimated subspaces."""
 
 CONSTANT = 1e-10
-"""Share of the largest variance below which a product, or a combination of them, is constant."""
+"""Share of the largest variance below which a product, or a combination of products, counts as constant."""
 
 MOST = 1_000
-"""Sets of subspaces at most whose eigenproblems are solved."""
+"""Maximal number of sets of subspaces whose eigenproblems are solved."""
 
 BLOCK = 2**23
-"""Numbers of products that are held at a time."""
+"""Maximal size of the products in memory, in numbers."""
 
 
 class Coupling(NamedTuple):
     """Invariant forms of a frame."""
 
     places: Tensor
-    """Indices of the three subspaces of each, from 1; 0 stands for the constant 1; ``(J, 3)``."""
+    """Indices of the three subspaces of each form, from 1; 0 stands for the constant 1; ``(J, 3)``."""
     coefficients: Tensor
-    """Such that the variance of a form is 1, ``(J, W, W, W)``."""
+    """Coefficients of each form, scaled to variance 1, ``(J, W, W, W)``."""
     within: Tensor
-    """Share of each one's variance that lies within pairs, ``(J,)``."""
+    """Share of the variance of each form that lies within pairs, ``(J,)``."""
 
 
 def couplings(parts: Sequence[Tensor], x: Tensor, x_prime: Tensor, *, exact: bool) -> Coupling:
@@ -52,16 +52,16 @@ def couplings(parts: Sequence[Tensor], x: Tensor, x_prime: Tensor, *, exact: boo
 
     .. math:: (y_a \cdot y'_a)(y_b \cdot y'_b)(y_c \cdot y'_c)
 
-    is the part of :math:`y_a \otimes y_b \otimes y_c` that the distortion does not change, squared: it is positive
-    where there is an invariant, and 0 elsewhere. So a product of matrices finds the sets that are coupled; for a hidden
-    shift they are the frequencies with ±j ± k ± l = 0. A small eigenproblem for each, of variance within pairs and
-    over all, then finds its forms.
+    is the squared size of the invariant part of :math:`y_a \otimes y_b \otimes y_c`: it is positive if there is an
+    invariant, and 0 otherwise. So a product of matrices finds the coupled sets; for a hidden shift they are the
+    frequencies with ±j ± k ± l = 0. A small eigenproblem for each set, of the variance within pairs and over all, then
+    finds its forms.
 
     Args:
-        parts: Vectors that span each subspace, ``(d, w)``, orthonormal for a form that the distortion keeps.
+        parts: Vectors that span each subspace, ``(d, w)``, orthonormal for an invariant form.
         x: Samples ``(n, d)``.
         x_prime: Samples of the same entities.
-        exact: Whether the distortion moves nothing at all out of the subspaces.
+        exact: Whether the distortion maps the subspaces exactly to themselves.
     """
     width = max(part.shape[1] for part in parts)
     frame = x.new_zeros(x.shape[1], width, 1 + len(parts))
@@ -79,15 +79,15 @@ def couplings(parts: Sequence[Tensor], x: Tensor, x_prime: Tensor, *, exact: boo
 
 
 def _coupled(p: Tensor, is_fixed: Tensor) -> Tensor:
-    """Sets of two and of three subspaces: all where these are few, else those whose cross-moments are above 0.
+    """Sets of two and of three subspaces: all if these are few, else those with cross-moments above 0.
 
     Args:
         p: Products y·y' in each subspace, the constant first, ``(n, 1 + K)``.
-        is_fixed: Whether the distortion changes nothing there, so that its products with others tell nothing new.
+        is_fixed: Whether a subspace is fixed by the distortion, so that its products with others give nothing new.
 
     Returns:
-        Indices in ascending order, ``(T, 3)``; that of the constant, 0, makes it two. Each subspace is coupled with
-        itself: the square of its length does not change.
+        Indices in ascending order, ``(T, 3)``; a set of two subspaces also has the constant, 0. Each subspace is
+        coupled with itself, because the square of its length is invariant.
     """
     n, count = p.shape
     p = p / p.square().mean(0).sqrt().clamp(min=1e-300)
@@ -110,7 +110,7 @@ def _coupled(p: Tensor, is_fixed: Tensor) -> Tensor:
 
 
 def _surest(places: Tensor, scores: Tensor, count: int) -> Tensor:
-    """At most so many sets: of each subspace the one with the highest score, then the second of each, and so on."""
+    """At most ``MOST`` sets: the best of each subspace by score, then the second best of each, and so on."""
     order = scores.argsort(descending=True, stable=True)
     places = places[order]
     if len(places) <= MOST:
@@ -123,7 +123,7 @@ def _surest(places: Tensor, scores: Tensor, count: int) -> Tensor:
 
 
 def _solved(places: Tensor, y: Tensor, y_prime: Tensor, most: float) -> Coupling:
-    """The forms of each set that have at most some share of variance within pairs; ``y`` is ``(n, 1 + K, W)``."""
+    """The forms of each set with a share of variance within pairs below ``most``; ``y`` is ``(n, 1 + K, W)``."""
     n, _, width = y.shape
     found = []
     for some in places.split(max(1, BLOCK // (n * width**3))):
@@ -145,9 +145,9 @@ def _products(y: Tensor, places: Tensor) -> Tensor:
 
 
 def _eigenproblems(within: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Shares of variance within pairs ``(T, m)``, and directions of variance 1, ``(T, m, m)``, one a column.
+    """Shares of variance within pairs ``(T, m)``, and directions of variance 1, ``(T, m, m)``, one per column.
 
-    Products of a subspace with itself are equal, and others are constant: such directions get the share 2.
+    Some products are equal or constant; the directions that this leaves without variance get the share 2.
     """
     variances, axes = torch.linalg.eigh(covariance)
     kept = variances > CONSTANT * variances[:, -1:].clamp(min=1e-300)

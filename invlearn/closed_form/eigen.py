@@ -16,11 +16,11 @@ CONSTANT = 1e-10
 """Share of the largest variance below which a direction counts as constant: its variance is only rounding."""
 
 EXACT = 1e-10
-"""Share of variance within entities that is taken for 0: rounding lies below it, and what is exact weighs alike."""
+"""Share of variance within entities that counts as 0: smaller ones are rounding errors, so all get the same weight."""
 
 
 DEFINITE = 1e-6
-"""Reciprocal condition of a covariance of features of variance 1 from which on its Cholesky factor is accurate."""
+"""Least reciprocal condition at which the Cholesky factor of a covariance of standardised features is accurate."""
 
 
 FEW = 0.4
@@ -28,7 +28,7 @@ FEW = 0.4
 
 
 def shrunk(within: Tensor, covariance: Tensor, unit: Tensor, entities: float) -> Tensor:
-    r"""Covariance of all samples, with that between entities shrunk where there are few of them.
+    r"""Covariance of all samples, with that between entities shrunk if there are few entities.
 
     E entities differ in at most E - 1 directions. Other directions with little variance within entities may still
     separate other entities, so the covariance between entities is shrunk by :math:`\max(0, 1 - E / 2m)` towards an
@@ -37,8 +37,8 @@ def shrunk(within: Tensor, covariance: Tensor, unit: Tensor, entities: float) ->
     Args:
         within: Covariance within entities, ``(m, m)``.
         covariance: Covariance of all samples, ``(m, m)``.
-        unit: Size of each feature, squared, relative to which directions are equal, ``(m,)``.
-        entities: Their number E.
+        unit: Squared unit of each feature, in which the isotropic covariance is meant, ``(m,)``.
+        entities: Number of entities E.
 
     Reference:
         Friedman, "Regularized discriminant analysis" (1989).
@@ -55,16 +55,16 @@ class Solution(NamedTuple):
     """Directions, the most invariant first."""
 
     vectors: Tensor
-    """With variance 1 over all samples, ``(m, k)``."""
+    """Directions of variance 1 over all samples, ``(m, k)``."""
     within: Tensor
-    """Share of each one's variance that lies within entities, ``(k,)``, 0 to about 1."""
+    """Share of the variance of each direction that lies within entities, ``(k,)``, 0 to about 1."""
 
     @property
     def weights(self) -> Tensor:
         r"""Scale of each direction in the code, ``(k,)``.
 
-        With λ the variance between entities over that within, a direction is in units of its standard deviation
-        within entities, times :math:`\sqrt{λ/(1 + λ)}`, so that a noisy direction counts less.
+        λ is the variance between entities over that within. A direction is in units of its standard deviation within
+        entities, times :math:`\sqrt{λ/(1 + λ)}`, so that a noisy direction counts less.
         """
         share = self.within.clamp(min=0, max=1) + EXACT
         return ((1 - share).clamp(min=0) / share).sqrt()
@@ -73,7 +73,7 @@ class Solution(NamedTuple):
 class Eigenproblem:
     r"""Directions v by their share μ of variance within entities, :math:`S_w v = μ S_t v`, and λ = (1 - μ) / μ.
 
-    This is Fisher's discriminant of lifted features, and slow feature analysis where entities are neighbours in time.
+    This is Fisher's discriminant of lifted features, and slow feature analysis if entities are neighbours in time.
 
     Args:
         within: Covariance within entities S_w, ``(m, m)``.
@@ -89,12 +89,12 @@ class Eigenproblem:
         self.mean = mean
         size = covariance.diagonal().clamp(min=0).sqrt()
         self._size = torch.where(size > 0, size, 1.0)
-        # What a ridge of 1 adds, like all below of features that are scaled to variance 1.
+        # What a ridge of 1 adds. From here on, features are scaled to variance 1.
         self._added = (unit * within.diagonal()).mean() / (unit * self._size.square())
         self._within, self._covariance = self._scaled(within), self._scaled(covariance)
 
     def solve(self, ridge: float = 0.0, most: int | None = None) -> Solution:
-        """Solve it.
+        """Solve the problem.
 
         Args:
             ridge: ρ, added to the variance of every feature, as a share of the mean variance within entities, in
@@ -112,7 +112,7 @@ class Eigenproblem:
         else:
             shares, rotation = torch.linalg.eigh(self._white.T @ within @ self._white)
             vectors = self._white @ rotation[:, :most]
-        # Libraries differ in the signs of eigenvectors: the largest entry is to be positive.
+        # Libraries differ in the signs of eigenvectors, so the largest entry is made positive.
         signs = vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
         return Solution(vectors * signs / self._size[:, None], shares[: vectors.shape[1]])
 
@@ -135,7 +135,7 @@ class Eigenproblem:
 
     @cached_property
     def _white(self) -> Tensor:
-        """Directions of variance 1 that do not covary, without those that are constant, ``(m, k)``."""
+        """Uncorrelated directions of variance 1, without constant ones, ``(m, k)``."""
         variances, directions = torch.linalg.eigh(self._covariance)
         kept = variances > CONSTANT * variances[-1].clamp(min=1e-300)
         return directions[:, kept] / variances[kept].sqrt()

@@ -24,11 +24,11 @@ def estimate_planes(forms: Tensor, x: Tensor, entity: Tensor, generator: torch.G
 
     A random combination of invariant forms has equal eigenvalues on each plane. Noise separates them, so a single
     combination does not show which neighbours are a pair. Many combinations are drawn, and the planes with the most
-    invariant lengths are chosen, the best first; a plane that another one covers is left out.
+    invariant lengths are chosen, the best first; a plane that overlaps a better one is left out.
 
     Args:
         forms: Symmetric matrices that are nearly invariant, ``(k, r, r)``.
-        x: Samples, ``(n, r)``; those of an entity lie next to each other.
+        x: Samples, ``(n, r)``; those of an entity are neighbours.
         entity: Their entities, ``(n,)``.
         generator: The combinations are drawn from it.
 
@@ -65,7 +65,7 @@ def shares_within(values: Tensor, entity: Tensor) -> Tensor:
 
 
 def _paired(values: list[float]) -> list[tuple[int, ...]]:
-    """Neighbouring eigenvalues in pairs, the nearest first, and those that are left alone."""
+    """Pairs of neighbouring eigenvalues, the nearest first, and the unpaired ones."""
     gaps = [(after - before, index) for index, (before, after) in enumerate(pairwise(values))]
     mean = (values[-1] - values[0]) / max(1, len(gaps))
     left = set(range(len(values)))

@@ -53,19 +53,19 @@ from invlearn.system.processes import from_first
 __all__ = ["QUADRATIC", "estimated_frame", "estimates", "fit", "search", "searches", "solve_like"]
 
 DRAWN_FROM = 10_000
-"""Training samples at most that features are drawn from."""
+"""Maximal number of training samples that features are drawn from."""
 
 REFITS = 8
-"""Times at most that samples are left out."""
+"""Maximal number of refits without some samples."""
 
 USUAL = 2
-"""Times that samples usually are."""
+"""Usual number of refits."""
 
 QUADRATIC = Polynomial(degree=2, normalize="none")
-"""What planes are estimated by."""
+"""The model that planes are estimated with."""
 
 WIDTHS = 4
-"""Features of a code of third order for each of a sample; 2d + 1 generic ones tell all orbits apart."""
+"""Features of a third-order code per feature of a sample; 2d + 1 generic ones separate all orbits."""
 
 
 def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> Solved:
@@ -94,7 +94,7 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
 
 
 def searches(settings: ClosedForm, best: Candidate, observed: Observed) -> tuple[float, float]:
-    """How many times as long as its first search ``fit`` takes, about: if few labels are wrong, and if many are.
+    """Approximate time of ``fit`` relative to its first search, if few labels are wrong, and if many are.
 
     Args:
         settings: The settings.
@@ -105,7 +105,7 @@ def searches(settings: ClosedForm, best: Candidate, observed: Observed) -> tuple
     if settings.refit == 0 or not best.rank or best.valid_loss <= (MATCHED if given else LITTLE):
         return 1.0, 1.0
     refits = min(USUAL, REFITS if settings.refit == "auto" else settings.refit)
-    few = 1 + refits / len(normalizations_of(settings))  # each is of one normalisation
+    few = 1 + refits / len(normalizations_of(settings))  # each refit has a single normalisation
     return few, few + (0 if given else searches_beyond(settings, best, observed))
 
 
@@ -166,7 +166,7 @@ def search(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) 
 
 
 def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
-    """The best of each lift: of every view the linear one, frames, and what is cheap; then the rest of the best one."""
+    """The best of each lift: of every view linear and cheap lifts and frames, of the best view all others too."""
     if is_sparse(settings, observed.dim):
         exact = _in_exact_forms(settings, observed, scorer, seed)
         if exact is not None:
@@ -176,7 +176,7 @@ def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: i
         if estimated is not None:
             yield estimated
     best: tuple[View, Candidate] | None = None
-    views: list[View] = []  # the first one alone: each holds all samples
+    views: list[View] = []  # one at a time, because each holds all samples
     count = 0
     for view in _views(settings, observed, scorer, seed):
         count, views = count + 1, views or [view]
@@ -206,16 +206,16 @@ def _cheap_solutions(
 
 
 def _in_exact_forms(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:
-    """The code of third order in the subspaces that the distortion keeps, if it shows any."""
+    """The third-order code in exactly invariant subspaces, if there are any."""
     subspaces = from_first(partial(exact_subspaces, settings, observed, seed), observed.entity.device)
     if subspaces is None:
         return None
-    # What this code tells apart, given distances may not: they do not choose its width.
+    # Given distances may not separate all that this code separates, so they do not choose its width.
     return _in_forms(settings, subspaces, observed, Scorer(scorer.pairs, given=False), seed)
 
 
 def _in_estimated_forms(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:
-    """The code of third order in planes that codes of degree 2 point at."""
+    """The third-order code in planes estimated from codes of degree 2."""
     kind = normalizations_of(settings)[0]
     samples = normalized(observed.samples, kind)
     x, x_prime = (normalized(part, kind) for part in scorer.pairs[:2])
@@ -226,7 +226,7 @@ def _in_estimated_forms(settings: ClosedForm, observed: Observed, scorer: Scorer
 def _in_forms(
     settings: ClosedForm, subspaces: Subspaces, observed: Observed, scorer: Scorer, seed: int
 ) -> Solved | None:
-    """The code of all invariant forms of some subspaces, if there are any; its rank counts as 0."""
+    """The code of all invariant forms of some subspaces, if there are any, with rank 0."""
     view = next(_views(replace(settings, normalize=subspaces.normalization), observed, scorer, seed))
     view = view.uncentred()  # as for lengths in planes
     forms = from_first(partial(forms_of, subspaces, view), view.x.device)
@@ -242,7 +242,7 @@ def _in_forms(
 
 
 def _views(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Iterator[View]:
-    """What the eigenproblem is tried on: features of samples after each normalisation."""
+    """The inputs of the eigenproblem: features of samples after each normalisation."""
     some = observed.part(DRAWN_FROM, seed)
     for normalization in normalizations_of(settings):
         x = normalized(some.x, normalization)
@@ -252,7 +252,7 @@ def _views(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) 
 
 
 def _in_a_frame(view: View, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
-    """Lengths in the subspaces that the distortion keeps, if it shows any."""
+    """Lengths in exactly invariant subspaces, if there are any."""
     d, normalization = observed.dim, view.normalization
     if observed.same < fewest_pairs(d):
         return
@@ -314,7 +314,7 @@ def _problems(view: View, degree: int, ranks: list[int], seed: int) -> Iterator[
     largest = Monomials(ranks[-1], degree).to(view.mean.device)
     sums = view.moments(largest, seed)
     mean, entities, (within, covariance) = sums.mean, sums.count - sums.freedom, sums.covariances()
-    del sums  # matrices of many features are the memory that this takes
+    del sums  # matrices of many features take most of the memory
     units = view.variances / view.variances[0]
 
     def of(within: Tensor, covariance: Tensor, mean: Tensor, unit: Tensor) -> Eigenproblem:
@@ -338,7 +338,7 @@ def estimated_frame(observed: Observed, valid: Pairs, seed: int) -> list[Tensor]
 
 
 def estimates(observed: Observed, valid: Pairs, seed: int) -> list[Solved]:
-    """The best code of degree 2 of each rank, and that of lengths in the planes that it points at."""
+    """The best code of degree 2 of each rank, and that of lengths in planes estimated from it."""
     scorer = Scorer(valid, given=False)
     view = View(QUADRATIC, "none", nn.Identity(), observed, scorer.compared, seed=seed)
     return list(_of_lifts(QUADRATIC, view, scorer, lifts_of(QUADRATIC, view.axes.shape[1]), seed))
@@ -351,8 +351,8 @@ def _may_be_lengths(settings: ClosedForm) -> bool:
 def _in_estimated_planes(
     settings: ClosedForm, view: View, scorer: Scorer, quadratic: Solved, seed: int
 ) -> Solved | None:
-    """Lengths in planes that a code of degree 2 points at: noise moves them less than it moves squares."""
-    # Where a distortion turns a plane, the mean over its orbits is 0 there; that of some samples is not quite.
+    """Lengths in planes estimated from a code of degree 2; noise changes them less than squares."""
+    # If a distortion rotates a plane, the mean over an orbit is 0 there; that of a few samples is not.
     view = view.uncentred()
     rank = quadratic.projection.shape[1]
     rows, columns = torch.triu_indices(rank, rank)
@@ -374,7 +374,7 @@ def _in_estimated_planes(
 
 
 def _best_cut(settings: ClosedForm, view: View, scorer: Scorer, lift: Lift, problem: Eigenproblem) -> Solved | None:
-    """The best ridge and width of the code of a lift; None if nothing in it varies between entities."""
+    """The best ridge and width of the code of a lift; None if no feature varies between entities."""
     values: Tensor | None = None
     best, tried = None, []
     widest = max(COMPONENTS[-1], WIDTHS * lift.rank if lift.degree == 3 else 0)
@@ -392,7 +392,7 @@ def _best_cut(settings: ClosedForm, view: View, scorer: Scorer, lift: Lift, prob
         scores = scorer.scores(squared)
         tried += [view.candidate(lift.degree, lift.rank, ridge, k, float(s)) for k, s in zip(cuts, scores, strict=True)]
         least = float(scores.min())
-        # Of widths that are as good the largest: what random pairs do not need tells others apart.
+        # The largest of equally good widths: directions that random pairs do not need may separate other entities.
         cut = max(index for index, score in enumerate(scores) if scorer.is_equal(float(score), least))
         if best is None or float(scores[cut]) < best.best.valid_loss:
             weight = vectors[:, : cuts[cut]] * scorer.scale(squared[[cut]]).sqrt()

@@ -32,10 +32,10 @@ SPLITS: tuple[Split, Split] = ("train", "valid")
 
 
 class Fold(NamedTuple):
-    """A part of the data to fit, and another to choose settings on."""
+    """One part of the data to fit, and another to choose settings on."""
 
     observed: Observed
-    """Samples of the entities that it is fitted to."""
+    """Samples of the entities to fit."""
     train: Pairs
     """Pairs of these entities."""
     valid: Pairs
@@ -47,8 +47,8 @@ class Fold(NamedTuple):
 
         Args:
             dataset: Entities or pairs.
-            seed: What pairs are drawn from.
-            device: Where they are to be.
+            seed: Seed of the pairs.
+            device: Device of the samples.
         """
         train, valid = (Pairs(*(part[:SCORED].to(device) for part in dataset.pairs(split, seed))) for split in SPLITS)
         return cls(observe(dataset, seed, device), train, valid)
@@ -57,8 +57,8 @@ class Fold(NamedTuple):
 def fit_to_all(settings: ClosedForm, observed: Observed, folds: Sequence[Fold], seed: int) -> Solved:
     """Choose settings by cross-validation, and fit them to all samples.
 
-    Scores are means over the folds. Samples that most of the folds' codes find far from their entity are left out.
-    Codes are scaled as those of the folds are on entities that they have not seen.
+    Scores are means over the folds. Samples that are far from their entity in most of the folds' codes are left out.
+    Codes are scaled like those of the folds on unseen entities.
 
     Args:
         settings: The settings; those that are ``auto`` are chosen.
@@ -85,7 +85,7 @@ def fit_to_all(settings: ClosedForm, observed: Observed, folds: Sequence[Fold], 
     solved = solve_like(settings, Chosen(chosen, quadratic, draw), observed.only(kept), pairs, seed)
     if solved is None:
         raise UserError("model: no feature varies between entities, so the entities cannot be told apart")
-    # Entities that were fitted lie further apart than others, by a factor that the folds show.
+    # Fitted entities are further apart than others, by a factor that the folds measure.
     spread = fmean(_spread(settings, one, fold) for one, fold in zip(found, folds, strict=True))
     scale = (spread / _spread(settings, solved, Fold(observed, pairs, pairs))) ** 0.5
     return replace(
@@ -121,15 +121,15 @@ def _cleaned(settings: ClosedForm, number: int, found: Sequence[Solved], fold: F
 
 
 def _most_agree(settings: ClosedForm, found: Sequence[Solved], observed: Observed) -> Tensor:
-    """Samples that at least half of the codes find near to their entity, ``(n,)``."""
+    """Samples that are near to their entity in at least half of the codes, ``(n,)``."""
     return torch.stack([agreeing(settings, one, observed) for one in found]).double().mean(0) >= 0.5
 
 
 def _pooled(tried: Sequence[Sequence[Candidate]]) -> list[Candidate]:
-    """Candidates that as many folds as any have tried, each with its mean score."""
+    """The candidates that the most folds have tried, each with its mean score."""
     scores: dict[Candidate, list[float]] = {}
     for candidates in tried:
-        best: dict[Candidate, float] = {}  # of the fits with all samples, and without some
+        best: dict[Candidate, float] = {}  # the better of the fits with all samples and without some
         for one in candidates:
             key = one._replace(valid_loss=0.0)
             best[key] = min(one.valid_loss, best.get(key, one.valid_loss))
@@ -150,19 +150,19 @@ def _best(pooled: Sequence[Candidate], scorer: Scorer) -> Candidate:
 
 
 def _widest(best: Candidate, pooled: Sequence[Candidate], scorer: Scorer) -> Candidate:
-    """The widest code of the same lift that is as good."""
+    """The widest equally good code of the same lift."""
     alike = [one for one in pooled if one[:5] == best[:5] and scorer.is_equal(one.valid_loss, best.valid_loss)]
     return max(alike, key=lambda one: one.components)
 
 
 def _quadratic_for(chosen: Candidate, pooled: Sequence[Candidate], scorer: Scorer) -> Candidate:
-    """The code of degree 2 that pointed at the planes of a candidate, where it is one of lengths in such."""
+    """For a candidate of lengths in estimated planes, the code of degree 2 that the planes come from."""
     like = [one for one in pooled if one.degree == 2 and one[1:4] == chosen[1:4]]
     return chosen if chosen.degree or not like else _best(like, scorer)
 
 
 def _spread(settings: ClosedForm, solved: Solved, fold: Fold) -> float:
-    """Mean squared distance of codes of different entities that were fitted, over the true one."""
+    """Mean squared code distance of different fitted entities, over the true one."""
     x, x_prime, distance = fold.train
     encode = stacked(settings, [solved]).requires_grad_(False).encode
     is_different = distance > 0

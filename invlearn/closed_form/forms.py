@@ -1,4 +1,4 @@
-"""Forms of up to third order in the subspaces of a frame: a lift that is sparse where monomials would be too many."""
+"""Forms of up to third order in the subspaces of a frame: a sparse lift in place of too many monomials."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ __all__ = ["Forms", "stacked_forms"]
 
 
 class Forms(nn.Module):
-    r"""Trilinear forms, each of the coordinates of a sample in three subspaces; one of these may be the constant 1.
+    r"""Trilinear forms of a sample's coordinates in three subspaces, some of which may be the constant 1.
 
     .. math:: φ_j(x) = \sum_{pqs} c_{pqsj} \, y_{p,a_j} y_{q,b_j} y_{s,c_j}, \quad
         y_{w0} = δ_{w0}, \quad y_{wk} = x \cdot e_{wk}
 
     Args:
-        frame: Vectors that span each subspace, ``(R, r, W, K)``; one of fewer than W dimensions ends in zeros.
-        factors: Which three subspaces a form is of, 1 at its own and 0 elsewhere, ``(R, 3, 1 + K, J)``; the first is
-            the constant.
+        frame: Vectors that span each subspace, ``(R, r, W, K)``, padded with zeros to W dimensions.
+        factors: One-hot indices of the three subspaces of each form, ``(R, 3, 1 + K, J)``; index 0 is the constant.
         coefficients: ``(R, W, W, W, J)``.
 
     Example:
@@ -31,7 +30,7 @@ class Forms(nn.Module):
     """
 
     degree = 3
-    """As a lift."""
+    """Degree of the lift."""
 
     def __init__(self, frame: Tensor, factors: Tensor, coefficients: Tensor):
         super().__init__()
@@ -57,7 +56,7 @@ class Forms(nn.Module):
 
     @property
     def features(self) -> int:
-        """Their number J."""
+        """Number of forms J."""
         return self.coefficients.shape[-1]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,11 +72,11 @@ class Forms(nn.Module):
 
 
 def stacked_forms(forms: Sequence[Forms | None], like: Tensor) -> Forms | None:
-    """Forms of different sizes as one stack, padded with zeros; None where there are none.
+    """Stack forms of different sizes, padded with zeros; None if there are none.
 
     Args:
         forms: Stacks of one.
-        like: Gives type and device, and the features r that they are of, ``(r,)``.
+        like: A tensor ``(r,)`` of the same dtype, device and number of features r.
     """
     found = [one for one in forms if one is not None]
     if not found:

@@ -15,10 +15,10 @@ from invlearn.closed_form.settings import ClosedForm
 __all__ = ["Fourier", "Waves"]
 
 WIDTHS = (0.5, 1.0, 2.0, 4.0)
-"""Widths that are tried, times the median distance of samples."""
+"""Widths to try, relative to the median distance of samples."""
 
 COMPARED = 1_000
-"""Samples of which that median is taken."""
+"""Number of samples for that median."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Fourier(ClosedForm):
             raise ValueError(f"width must be above 0, got {self.width}")
 
     def feature_count(self, dim: int) -> int:
-        """How many features a sample has."""
+        """Number of features of a sample."""
         return self.features
 
     def draw(self, x: Tensor, entity: Tensor, generator: torch.Generator) -> Iterable[nn.Module]:
@@ -63,7 +63,7 @@ class Fourier(ClosedForm):
         return [Waves(frequencies / width, phases) for width in widths]
 
     def restore(self, parameters: Mapping[str, Tensor]) -> nn.Module:
-        """The waves that have these parameters."""
+        """The waves with these parameters."""
         return Waves(parameters["frequencies"], parameters["phases"])
 
 

@@ -1,4 +1,4 @@
-"""Frames: the planes that an orthogonal, or any compact linear, action turns, from pairs alone and free of matrices."""
+"""Frames: the planes that a compact linear action rotates, from pairs alone and without large matrices."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from torch import Tensor
 __all__ = ["Frame", "fewest_pairs", "find_frame", "frame_pairs", "nearest_invariant"]
 
 REFINEMENTS = 100
-"""Corrections at most; four reach rounding. Each must halve the squared residual, which none does on noisy samples."""
+"""Maximal number of corrections; four reach rounding. Each must halve the squared residual; on noise none does."""
 
 STEPS = 60
-"""Steps of conjugate gradients for a correction at most; thirty suffice where samples are white and clean."""
+"""Maximal number of conjugate gradient steps per correction; thirty suffice for white, clean samples."""
 
 ROWS = 8_192
-"""Pairs at a time, so that what is computed of them stays in the processor's cache."""
+"""Pairs processed at a time, so that intermediate results stay in the processor's cache."""
 
 CONVERGED = 1e-15
-"""Share of its first length to which the gradient falls."""
+"""Share of its initial norm to which the gradient must fall."""
 
 CORRECTED = 1e-6
-"""The same for one correction, which is found in single precision."""
+"""The same for one correction, which is computed in single precision."""
 
 SINGULAR = 1e10
-"""Condition of the samples' second moments above which they do not fill their space."""
+"""Condition number of the samples' second moments above which they count as singular."""
 
 TESTED = 1_000
-"""Pairs that tell whether a product is invariant."""
+"""Number of pairs that decide whether a product is invariant."""
 
 COUPLED = 1e-9
-"""Mean squared change of a product of two directions, relative to its square, at which it is invariant."""
+"""Mean squared change of a product of two directions, relative to its square, below which it is invariant."""
 
 INEXACT = 1e-12
-"""Share of the variance of an invariant form within pairs above which nothing is invariant."""
+"""Share of a form's variance within pairs above which the form is not invariant."""
 
 PAIRED = 1e-8
-"""Difference of two eigenvalues, relative to their range, below which they are equal."""
+"""Difference of two eigenvalues, relative to the range of all, below which they are equal."""
 
 
 def nearest_invariant(form: Tensor, x: Tensor, x_prime: Tensor) -> Tensor:
-    """The quadratic form nearest to a given one that does not tell the samples of a pair apart.
+    """The quadratic form nearest to a given one that is equal for both samples of every pair.
 
     Args:
         form: A symmetric matrix, ``(d, d)``.
@@ -51,9 +51,9 @@ def nearest_invariant(form: Tensor, x: Tensor, x_prime: Tensor) -> Tensor:
         x_prime: Samples of the same entities, ``(n, d)``.
 
     Returns:
-        A with x'ᵀAx' = xᵀAx for every pair, if there is one, else as nearly as it can be. Conjugate gradients on the
-        least-squares problem stay in the span of the pairs' own constraints, so that what they find is nearest to
-        where they start: to single precision, while x'ᵀAx' = xᵀAx holds in double precision.
+        A with x'ᵀAx' = xᵀAx for every pair, or as nearly as possible. Conjugate gradients on the least-squares problem
+        stay in the span of the constraints, so their solution is the one nearest to the start. It is nearest in single
+        precision, while x'ᵀAx' = xᵀAx holds in double precision.
     """
     change, both = x - x_prime, x + x_prime
     residual = -_changes(form, change, both)
@@ -75,7 +75,7 @@ def nearest_invariant(form: Tensor, x: Tensor, x_prime: Tensor) -> Tensor:
 def _correction(gradient: Tensor, change: Tensor, both: Tensor, goal: float) -> Tensor:
     """The form whose changes have this gradient, by conjugate gradients in the gradient's precision.
 
-    Products of single precision take half the time, and the caller corrects what rounding leaves.
+    Products in single precision take half the time, and the caller corrects rounding errors.
     """
     form, direction = torch.zeros_like(gradient), gradient
     first = square = gradient.square().sum()
@@ -92,7 +92,7 @@ def _correction(gradient: Tensor, change: Tensor, both: Tensor, goal: float) -> 
 
 
 def _changes(form: Tensor, change: Tensor, both: Tensor) -> Tensor:
-    """What a form tells apart within each pair: xᵀAx - x'ᵀAx' = (x - x')ᵀA(x + x'), a single product."""
+    """The difference of a form within each pair, xᵀAx - x'ᵀAx' = (x - x')ᵀA(x + x'), by a single product."""
     return torch.cat(
         [(u.to(form) @ form).mul_(v.to(form)).sum(1) for u, v in zip(change.split(ROWS), both.split(ROWS), strict=True)]
     )
@@ -111,34 +111,34 @@ class Frame(NamedTuple):
     """Subspaces whose projections keep their length under the distortion."""
 
     parts: list[Tensor]
-    """Vectors that span each, ``(d, w)``."""
+    """Vectors that span each subspace, ``(d, w)``."""
     alike: list[list[int]]
-    """Sets of indices of single directions that may be turned into each other and stay as invariant."""
+    """Sets of indices of single directions that stay invariant when rotated into each other."""
 
 
 def frame_pairs(dim: int) -> int:
-    """Pairs that tell a frame of d features: somewhat more than twice as many as a symmetric form has numbers."""
+    """Number of pairs to find a frame of d features: somewhat more than twice the parameters of a symmetric form."""
     return int(1.2 * dim**2) + 2_000
 
 
 def fewest_pairs(dim: int) -> int:
-    """Pairs that it takes at least: with no more than a form has numbers, some forms are invariant by chance."""
+    """Least number of pairs: with fewer than a form has parameters, some forms are invariant by chance."""
     return dim * (dim + 3) // 2
 
 
 def find_frame(x: Tensor, x_prime: Tensor, generator: torch.Generator) -> Frame:
-    """The subspaces that a compact linear action moves nothing out of.
+    """The smallest invariant subspaces of a compact linear action.
 
-    A random invariant form A and a positive one P have P⁻¹A commute with every distortion, so that the eigenspaces
-    of one are such subspaces: planes and single directions where the action is abelian.
+    For a random invariant form A and a positive definite one P, P⁻¹A commutes with every distortion, so its eigenspaces
+    are invariant: planes and single directions if the action is abelian.
 
     Args:
         x: Samples ``(n, d)``.
         x_prime: Samples of the same entities.
-        generator: A is drawn from it.
+        generator: Source of A.
 
     Returns:
-        The frame; without parts where no positive form is found.
+        The frame; without parts if no positive definite form is found.
 
     Reference:
         Cohen and Welling, "Learning the irreducible representations of commutative Lie groups" (2014).
@@ -146,7 +146,7 @@ def find_frame(x: Tensor, x_prime: Tensor, generator: torch.Generator) -> Frame:
     d = x.shape[1]
     if len(x) < fewest_pairs(d):
         return Frame([], [])
-    # On white samples conjugate gradients take some dozens of steps, whatever the distortion lies behind.
+    # On white samples conjugate gradients take a few dozen steps, whatever the mixing.
     both = torch.cat([x, x_prime])
     spread, axes = torch.linalg.eigh(both.T @ both / len(both))
     if not float(spread[-1]) < SINGULAR * float(spread[0]):
@@ -171,7 +171,7 @@ def find_frame(x: Tensor, x_prime: Tensor, generator: torch.Generator) -> Frame:
 
 
 def _alike(parts: list[Tensor], singles: list[int], x: Tensor, x_prime: Tensor) -> list[list[int]]:
-    """Sets of single directions whose products with each other are invariant too: they turn by the same sign."""
+    """Sets of single directions whose products with each other are invariant too: their signs change together."""
     if len(singles) < 2:
         return []
     directions = torch.cat([parts[index] for index in singles], dim=1)

@@ -12,7 +12,7 @@ __all__ = ["Lengths", "Monomials", "monomial_count"]
 
 
 def monomial_count(rank: int, degree: int) -> int:
-    """How many monomials of degree 1 to p there are in r variables, C(r + p, p) - 1.
+    """Number of monomials of degree 1 to p in r variables, C(r + p, p) - 1.
 
     Example:
         >>> monomial_count(18, 2), monomial_count(18, 3)
@@ -22,9 +22,9 @@ def monomial_count(rank: int, degree: int) -> int:
 
 
 class Monomials(nn.Module):
-    """All monomials of degree 1 to p of r variables; it has no parameters.
+    """All monomials of degree 1 to p of r variables, without parameters.
 
-    They come by degree, and within a degree in lexicographic order of the indices of their variables.
+    They are sorted by degree, then lexicographically by the indices of their variables.
 
     Args:
         rank: Variables r.
@@ -38,7 +38,7 @@ class Monomials(nn.Module):
     def __init__(self, rank: int, degree: int):
         super().__init__()
         self.rank, self.degree = rank, degree
-        # A monomial is one of the degree below times a variable; its variables are in ascending order.
+        # A monomial is one of the next lower degree times a variable; its variables are in ascending order.
         below: dict[tuple[int, ...], int] = {(index,): index for index in range(rank)}
         for power in range(2, degree + 1):
             indices = list(combinations_with_replacement(range(rank), power))
@@ -48,7 +48,7 @@ class Monomials(nn.Module):
 
     @property
     def features(self) -> int:
-        """Their number m."""
+        """Number of monomials m."""
         return monomial_count(self.rank, self.degree)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class Monomials(nn.Module):
         return torch.cat(parts, dim=-1)
 
     def within(self, rank: int, degree: int) -> Tensor:
-        """Which of them are those of ``Monomials(rank, degree)``, in the same order, as indices ``(m',)``."""
+        """Indices of the monomials of ``Monomials(rank, degree)`` among these, in the same order, ``(m',)``."""
         chosen = []
         start = 0
         for power in range(1, degree + 1):
@@ -80,11 +80,11 @@ class Lengths(nn.Module):
     .. math:: φ_k(x) = \sqrt{\sum_w (x \cdot e_{wk})^2}
 
     Args:
-        frame: Vectors that span each subspace, ``(R, r, W, K)``; one of fewer than W dimensions ends in zeros.
+        frame: Vectors that span each subspace, ``(R, r, W, K)``, padded with zeros to W dimensions.
     """
 
     degree = 0
-    """As a lift it has none."""
+    """Lengths have no degree; candidates store 0."""
 
     def __init__(self, frame: Tensor):
         super().__init__()
@@ -97,7 +97,7 @@ class Lengths(nn.Module):
 
     @property
     def features(self) -> int:
-        """Their number K."""
+        """Number of lengths K."""
         return self.frame.shape[-1]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,22 +11,22 @@ from torch import Tensor
 __all__ = ["Moments", "moments"]
 
 CHUNK = 2**22
-"""Numbers of lifted samples that are held at a time."""
+"""Maximal size of the lifted samples in memory, in numbers."""
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over samples, in float64: those of parts of the data add up.
+    """Sums over samples, in float64; sums of parts of the data can be added.
 
     Legend: m features.
     """
 
     count: float
-    """Samples."""
+    """Number of samples."""
     total: Tensor
-    """Sum of them, ``(m,)``."""
+    """Sum of the samples, ``(m,)``."""
     freedom: float
-    """Samples less entities: degrees of freedom of the scatter within."""
+    """Number of samples minus entities: degrees of freedom of the scatter within entities."""
     within: Tensor
     """Sum of (φ - mean of its entity)(φ - mean of its entity)ᵀ, ``(m, m)``."""
     between: Tensor
@@ -38,7 +38,7 @@ class Moments:
         return self.total / self.count
 
     def covariances(self) -> tuple[Tensor, Tensor]:
-        """Covariance within entities and in all, ``(m, m)`` each; zeros where no entity has two samples."""
+        """Covariance within entities and of all samples, ``(m, m)`` each; zeros if no entity has two samples."""
         covariance = (self.within + self.between) / self.count
         covariance -= torch.outer(self.mean, self.mean)
         return self.within / max(self.freedom, 1.0), covariance
@@ -51,7 +51,7 @@ def moments(chunks: Iterable[tuple[Tensor, Tensor]], features: int, device: torc
         chunks: Lifted samples ``(n, m)`` in float64 and the number of each one's entity ``(n,)``, in ascending order;
             all samples of an entity are in one chunk.
         features: m.
-        device: Where the chunks lie.
+        device: Device of the chunks.
     """
     new = {"dtype": torch.float64, "device": device}
     count, freedom = 0, 0

@@ -16,7 +16,7 @@ __all__ = ["Normalize", "SolvedEncoder", "SolvedNetwork"]
 
 
 class Normalize(nn.Module):
-    r"""Remove the mean, or the length, of each sample, or both; one without length stays 0.
+    r"""Remove the mean, the length, or both of each sample; a sample of length 0 stays 0.
 
     .. math:: x \mapsto (x - c\,\bar x) / \lVert x - c\,\bar x \rVert^s
 
@@ -43,15 +43,15 @@ class SolvedEncoder(nn.Module):
         y = f(\hat x) - μ
 
     Args:
-        normalize: Makes x̂ of x.
+        normalize: Maps x to x̂.
         features: f, ``(R, B, d)`` to ``(R, B, D)``.
         mean: μ, ``(R, D)``.
         components: P, ``(R, D, r)``; with r = 0 there are no monomials.
-        degree: Of the monomials.
-        frame: Of the lengths, ``(R, D, W, K)``; with K = 0 there are none.
+        degree: Degree of the monomials.
+        frame: Frame of the lengths, ``(R, D, W, K)``; with K = 0 there are none.
         weight: W, ``(R, m + K + J, k)``.
         bias: b, ``(R, k)``.
-        forms: J of them, or none.
+        forms: The J forms, or None.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class SolvedEncoder(nn.Module):
 
 
 class SolvedNetwork(AutoEncoder):
-    """An auto-encoder without a decoder: what a closed form finds."""
+    """The network of a closed form: an auto-encoder without a decoder."""
 
     def __init__(self, encoder: SolvedEncoder):
         super().__init__(encoder, nn.Identity())
@@ -106,11 +106,11 @@ class SolvedNetwork(AutoEncoder):
 
     @classmethod
     def like(cls, settings: ClosedForm, parameters: Mapping[str, Tensor]) -> SolvedNetwork:
-        """One of the shapes of stored parameters, on ``meta``.
+        """A network with the shapes of stored parameters, on ``meta``.
 
         Args:
-            settings: Those that it was found with.
-            parameters: By name.
+            settings: The settings of the fit.
+            parameters: The parameters by name.
 
         Raises:
             KeyError: One is missing, or none is there.
@@ -125,7 +125,7 @@ class SolvedNetwork(AutoEncoder):
         )
         forms = _forms_of(empty)
         if [centre.ndim, mean.ndim, components.ndim, frame.ndim, weight.ndim] != [1, 2, 3, 4, 3]:
-            raise ValueError("the parameters are of no solved network")
+            raise ValueError("the parameters are not those of a solved network")
         lengths = frame.shape[-1] + (forms.features if forms else 0)
         rank, lifted = components.shape[-1], weight.shape[1] - lengths
         degree = next((p for p in (1, 2, 3) if rank and monomial_count(rank, p) == lifted), 1)
@@ -134,11 +134,11 @@ class SolvedNetwork(AutoEncoder):
 
 
 def _forms_of(parameters: Mapping[str, Tensor]) -> Forms | None:
-    """The forms among stored parameters; None where there are none, as in those of earlier versions."""
+    """The forms among stored parameters; None if there are none, as in earlier versions."""
     found = [parameters.get(f"encoder.forms.{name}") for name in ("frame", "factors", "coefficients")]
     frame, factors, coefficients = found
     if frame is None or factors is None or coefficients is None:
         return None
     if [frame.ndim, factors.ndim, coefficients.ndim] != [4, 4, 5]:
-        raise ValueError("the parameters are of no forms")
+        raise ValueError("the parameters are not those of forms")
     return Forms(frame, factors, coefficients)

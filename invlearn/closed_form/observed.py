@@ -16,13 +16,13 @@ __all__ = ["Observed", "observe"]
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """Training samples; they are copied only as they are needed, since they may be most of the memory.
+    """Training samples, which are copied only when needed, since they may take most of the memory.
 
     Args:
         samples: ``(N, d)``, of any precision.
-        entity: Number of the entity of each sample that counts, in ascending order, ``(n,)``.
-        different: Pairs of different entities with their distances, where those tell more than that they differ.
-        rows: Which samples count, in the order of ``entity``, ``(n,)``; None for all, in their order.
+        entity: Number of the entity of each sample in use, in ascending order, ``(n,)``.
+        different: Pairs of different entities with their distances, if these are not all equal.
+        rows: Indices of the samples in use, in the order of ``entity``, ``(n,)``; None for all, in their order.
     """
 
     samples: Tensor
@@ -40,27 +40,27 @@ class Observed:
 
     @property
     def x(self) -> Tensor:
-        """``(n, d)``; the samples of an entity lie next to each other."""
+        """``(n, d)``; the samples of an entity are neighbours."""
         return self.samples if self.rows is None else self.samples[self.rows]
 
     def only(self, chosen: Tensor) -> Observed:
-        """Some of them, by a mask or by indices in ascending order."""
+        """Some of the samples, by a mask or by indices in ascending order."""
         rows = chosen.nonzero()[:, 0] if chosen.dtype == torch.bool else chosen
         return replace(self, entity=self.entity[rows], rows=rows if self.rows is None else self.rows[rows])
 
     def split(self, size: int) -> Iterator[Tensor]:
-        """The samples, so many at a time."""
+        """The samples in chunks."""
         for start in range(0, len(self), size):
             cut = slice(start, start + size)
             yield self.samples[cut] if self.rows is None else self.samples[self.rows[cut]]
 
     @property
     def same(self) -> int:
-        """Pairs of samples of one entity that lie next to each other."""
+        """Pairs of neighbouring samples of one entity."""
         return int((self.entity[1:] == self.entity[:-1]).sum())
 
     def same_pairs(self, most: int) -> Pairs:
-        """Up to so many pairs of samples of one entity that lie next to each other."""
+        """At most so many pairs of neighbouring samples of one entity."""
         first = (self.entity[1:] == self.entity[:-1]).nonzero()[:most, 0]
         x, x_prime = self.only(first).x.double(), self.only(first + 1).x.double()
         return Pairs(x, x_prime, x.new_zeros(len(first)))
@@ -82,8 +82,8 @@ def observe(dataset: Dataset, seed: int, device: torch.device | str) -> Observed
 
     Args:
         dataset: Entities, pairs or a transformation family.
-        seed: What the pairs of a family are drawn from.
-        device: Where they are to be.
+        seed: Seed of the pairs of a family.
+        device: Device of the samples.
     """
     if isinstance(dataset, EntitySamples):
         rows, entity = (part.to(device) for part in dataset.every_row("train"))

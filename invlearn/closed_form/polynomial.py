@@ -15,7 +15,7 @@ from invlearn.closed_form.settings import ClosedForm
 __all__ = ["Polynomial"]
 
 FEW = 64
-"""Features of a sample up to which all are used by default."""
+"""Largest number of features of a sample that are all used by default."""
 
 COUNTS = (32, 128, 512)
 """Numbers of features to choose, from at least four times as many."""
@@ -25,12 +25,11 @@ COUNTS = (32, 128, 512)
 class Polynomial(ClosedForm):
     """Polynomials of a sample: complete for distortions that act linearly, such as shifts, rotations and permutations.
 
-    If the true distances of different entities are given, lengths in the subspaces that the distortion keeps are
-    fitted to them too.
+    If the true distances of different entities are given, lengths in invariant subspaces are fitted to them too.
 
     Args:
-        complete: Whether to separate all samples that no distortion makes equal, including mirror images. This needs
-            degree 3, and does not fit distances of different entities.
+        complete: Whether to separate all samples that are not distorted versions of each other, including mirror
+            images. This needs degree 3, and does not fit distances of different entities.
         select: Number of features of a sample to use, at least 1: those with the largest variance between entities
             relative to within. ``auto`` tries 32, 128, 512 and all if there are more than 64.
         degree: As in ``ClosedForm``, like the other arguments.
@@ -49,18 +48,18 @@ class Polynomial(ClosedForm):
         if self.select != "auto" and self.select < 1:
             raise ValueError(f"select must be at least 1, got {self.select}")
         if self.complete and self.degree not in ("auto", 3):
-            raise ValueError(f"degree must be 3 where complete=true, got {self.degree}")
+            raise ValueError(f"degree must be 3 with complete=true, got {self.degree}")
         if self.complete and self.select != "auto":
-            raise ValueError(f"select must be auto where complete=true, got {self.select}")
+            raise ValueError(f"select must be auto with complete=true, got {self.select}")
         if self.complete:
             object.__setattr__(self, "degree", 3)
 
     def feature_count(self, dim: int) -> int:
-        """How many features a sample has."""
+        """Number of features of a sample."""
         return dim
 
     def draw(self, x: Tensor, entity: Tensor, generator: torch.Generator) -> Iterable[nn.Module]:
-        """The sample as it is, then some of its features."""
+        """The whole sample, then some of its features."""
         dim = x.shape[1]
         if dim <= FEW and self.select == "auto":
             return [nn.Identity()]
@@ -69,5 +68,5 @@ class Polynomial(ClosedForm):
         return [Selected((place < count).to(x)[None]) for count in counts]
 
     def restore(self, parameters: Mapping[str, Tensor]) -> nn.Module:
-        """The sample as it is, or its chosen features."""
+        """The whole sample, or its chosen features."""
         return Selected(parameters["mask"]) if parameters else nn.Identity()

@@ -1,4 +1,4 @@
-"""Principal components of samples, of any number of features."""
+"""Principal components of samples with any number of features."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from invlearn.data.seeding import derived_seed
 __all__ = ["NO_VARIANCE", "principal_components"]
 
 WIDE = 4_096
-"""Features, and samples, above which principal components come from a random projection."""
+"""Numbers of features and of samples above which principal components come from a random projection."""
 
 SPARE = 16
-"""Dimensions of that projection beyond those that are wanted."""
+"""Additional dimensions of that projection."""
 
 NO_VARIANCE = 1e-12
-"""Share of the largest variance below which a principal component is constant."""
+"""Share of the largest variance below which a principal component counts as constant."""
 
 
 def principal_components(x: Tensor, most: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Principal components of centred samples, those of the largest variance first, and their variances.
+    """Principal components of centred samples, the largest variance first, and their variances.
 
     Args:
         x: ``(n, d)``.
-        most: How many are wanted; where all come at once, all are returned.
-        seed: Of a random projection, which there is beyond 4,096 features and as many samples (Halko et al. 2011).
+        most: Number of components needed; more are returned if they are computed anyway.
+        seed: Seed of a random projection, used above 4,096 features and samples (Halko et al. 2011).
 
     Returns:
         Orthonormal columns ``(d, k)`` and variances above 0, ``(k,)``.

@@ -19,13 +19,13 @@ FITTED = 20_000
 """Maximal number of pairs that weights are fitted to."""
 
 SEARCHED = 2_000
-"""Pairs at most that a rotation is searched with."""
+"""Maximal number of pairs to search for a rotation with."""
 
 STARTS = 8
-"""Random starts of that search at most."""
+"""Maximal number of random starts of that search."""
 
 EXACT = 1e-20
-"""Share of squared error below which nothing is left to find."""
+"""Relative squared error below which the search stops."""
 
 
 def lengths(x: Tensor, frame: Sequence[Tensor]) -> Tensor:
@@ -34,7 +34,7 @@ def lengths(x: Tensor, frame: Sequence[Tensor]) -> Tensor:
 
 
 def fit_distances(frame: Frame, different: Pairs, seed: int) -> tuple[list[Tensor], Tensor]:
-    """A frame in which weighted lengths fit given distances best, and those weights ``(K,)``.
+    """The frame in which weighted lengths fit given distances best, and the weights ``(K,)``.
 
     Args:
         frame: The subspaces; equivalent single directions may be rotated into each other.
@@ -72,9 +72,9 @@ def _turn_singles(frame: list[Tensor], alike: Sequence[Sequence[int]], different
 
     Args:
         frame: Subspaces.
-        alike: Sets of indices of single directions that may be turned into each other.
+        alike: Sets of indices of single directions that may be rotated into each other.
         different: Pairs of different entities with their distances.
-        seed: Of the random starts.
+        seed: Seed of the random starts.
     """
     x, x_prime, distance = (part[:SEARCHED].cpu() for part in different)
     target = distance.square().numpy()

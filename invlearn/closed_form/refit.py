@@ -20,16 +20,16 @@ from invlearn.system.processes import from_first
 __all__ = ["Search", "agreeing", "all_of", "distances", "encode_with", "like", "refitted"]
 
 BLOCK = 8_192
-"""Samples that are encoded at a time."""
+"""Samples encoded at a time."""
 
 Search = Callable[[ClosedForm, Observed, Scorer], Solved | None]
 """Finds the best of all candidates on a scorer's pairs; None if nothing varies between entities."""
 
 
 def agreeing(settings: ClosedForm, solved: Solved, observed: Observed) -> Tensor:
-    """Whether the code of each sample is near to those of the nearest half of its entity's others, ``(n,)``.
+    """Whether each sample's code is near to those of the nearest half of its entity's other samples, ``(n,)``.
 
-    Samples that are alone of their entity agree.
+    The only sample of an entity agrees.
     """
     return from_first(lambda: ~is_far(distances(settings, solved, observed)), observed.entity.device)
 
@@ -37,17 +37,17 @@ def agreeing(settings: ClosedForm, solved: Solved, observed: Observed) -> Tensor
 def refitted(
     settings: ClosedForm, solved: Solved, observed: Observed, search: Search, scorer: Scorer, *, rounds: int
 ) -> Solved:
-    """Leave out samples that do not agree with their entity, as long as validation pairs gain.
+    """Leave out samples that do not agree with their entity, as long as the validation score improves.
 
     Args:
-        settings: What is given.
+        settings: The settings.
         solved: The best of all candidates.
         observed: The training samples.
         search: Solves candidates anew.
-        scorer: Of the validation pairs.
-        rounds: Times at most.
+        scorer: Scorer of the validation pairs.
+        rounds: Maximal number of refits.
     """
-    if not solved.best.rank:  # a frame is exact: nothing disagrees
+    if not solved.best.rank:  # a frame is exact, so nothing disagrees
         return solved
     given = like(settings, solved.best)
     kept = all_of(observed)
@@ -58,7 +58,7 @@ def refitted(
         if bool((kept == before).all()):
             break
         found = search(given, observed.only(kept), scorer)
-        if found is None:  # too little is left
+        if found is None:  # too few samples are left
             break
         latest = replace(found, candidates=[*tried, *found.candidates], chosen=len(tried) + found.chosen)
         tried = latest.candidates
@@ -69,7 +69,7 @@ def refitted(
 
 
 def like(settings: ClosedForm, chosen: Candidate) -> ClosedForm:
-    """The same with the lift and the normalisation of a candidate."""
+    """The same settings with the lift and the normalisation of a candidate."""
     normalization = next(n for n in normalizations_of(settings) if flags_of(n) == chosen[2:4])
     return replace(settings, degree=chosen.degree or 2, rank=chosen.rank, normalize=normalization)
 
@@ -80,12 +80,12 @@ def all_of(observed: Observed) -> Tensor:
 
 
 def encode_with(settings: ClosedForm, solved: Solved, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """From samples ``(n, d)`` to codes ``(n, k)``."""
+    """The map from samples ``(n, d)`` to codes ``(n, k)``."""
     encode = stacked(settings, [solved]).to(device).requires_grad_(False).encode
     return lambda x: torch.cat([encode(part[None].double())[0] for part in x.split(BLOCK)])
 
 
 def distances(settings: ClosedForm, solved: Solved, observed: Observed) -> Tensor:
-    """Of the code of each sample to its entity, ``(n,)``."""
+    """Distance of the code of each sample to its entity, ``(n,)``."""
     encode = encode_with(settings, solved, observed.entity.device)
     return distance_to_entity(torch.cat([encode(part) for part in observed.split(BLOCK)]), observed.entity)

@@ -33,14 +33,14 @@ WORSE = 1.05
 """Factor within which scores count as equal."""
 
 STEPS = 12
-"""Of Newton's method."""
+"""Steps of Newton's method."""
 
 FLOOR = 1e-24
-"""Least squared distance, relative to the mean, that logarithms tell from 0."""
+"""Least squared distance, relative to the mean; smaller ones are raised to it before the logarithm."""
 
 
 def log_loss(squared: Tensor, same: Tensor) -> Tensor:
-    """Mean log loss, in bits, of a logistic fit on the logarithms of code distances; same and different weigh alike.
+    """Mean log loss, in bits, of a logistic fit on logarithms of code distances; same and different have equal weight.
 
     1 is a coin toss, 0 a perfect separation. Targets are smoothed by one pair each, as in Platt scaling, so that the
     fit exists even for a perfect separation; the cost of the smoothing is subtracted.
@@ -93,16 +93,16 @@ class Scorer:
 
     @cached_property
     def compared(self) -> Compared:
-        """The pairs, with each sample once."""
+        """The pairs; each sample is kept once."""
         return Compared.of(*self.pairs[:2])
 
     @classmethod
     def of(cls, dataset: Dataset, seed: int) -> Scorer:
-        """Of the validation pairs of a dataset, by which models of any kind are compared.
+        """The scorer of a dataset's validation pairs, which compares models of any kind.
 
         Args:
-            dataset: Entities or pairs; distances count where those of different entities differ, as a user gave them.
-            seed: What pairs are drawn from.
+            dataset: Entities or pairs; distances are fitted if the user gave different ones.
+            seed: Seed of the pairs.
         """
         pairs = dataset.pairs("valid", seed)
         different = pairs.distance[pairs.distance > 0]
@@ -110,18 +110,18 @@ class Scorer:
         return cls(pairs, given=given)
 
     def only(self, chosen: Tensor) -> Scorer:
-        """The same on some of the pairs, by a mask ``(N,)``."""
+        """The scorer of some of the pairs, by a mask ``(N,)``."""
         return Scorer(Pairs(*(part[chosen] for part in self.pairs)), given=self.given)
 
     def scale(self, squared: Tensor) -> Tensor:
-        """What squared code distances ``(C, N)`` of different pairs must be multiplied by to be true ones, ``(C,)``."""
+        """Factor from squared code distances ``(C, N)`` of different pairs to true ones, ``(C,)``."""
         of_code, true = squared[:, ~self.same], self.pairs.distance[~self.same].square()
         if self.given:  # least squares
             return (of_code @ true) / of_code.square().sum(1).clamp(min=1e-300)
         return true.mean() / of_code.mean(1).clamp(min=1e-300)
 
     def scores(self, squared: Tensor) -> Tensor:
-        """Of squared code distances ``(C, N)``; less is better."""
+        """Scores of squared code distances ``(C, N)``; lower is better."""
         if not self.given:
             return log_loss(squared, self.same)
         squared = squared * self.scale(squared)[:, None]
@@ -130,12 +130,12 @@ class Scorer:
 
     @property
     def floor(self) -> float:
-        """The score at which there is nothing to gain."""
+        """The score that cannot be improved."""
         return MATCHED if self.given else PERFECT
 
     @property
     def little(self) -> float:
-        """The score below which no samples are left out: that would gain too little."""
+        """The score below which no samples are left out, because it would improve too little."""
         return MATCHED if self.given else LITTLE
 
     def is_equal(self, score: float, least: float) -> bool:

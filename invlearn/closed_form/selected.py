@@ -9,7 +9,7 @@ __all__ = ["Selected", "variance_ratio"]
 
 
 class Selected(nn.Module):
-    r"""Samples without the features that were not chosen, which become 0.
+    r"""Samples in which the features that were not chosen are 0.
 
     .. math:: f(x) = x \odot m
 
@@ -32,7 +32,7 @@ class Selected(nn.Module):
 
 
 def variance_ratio(x: Tensor, entity: Tensor) -> Tensor:
-    """F of each feature, its variance between entities over that within them, ``(d,)``; infinite where that is 0.
+    """F of each feature: its variance between entities over that within them, ``(d,)``; infinite if that is 0.
 
     Args:
         x: ``(n, d)``.

@@ -21,8 +21,9 @@ class ClosedForm(ABC):
 
     .. math:: z = W φ(P (f(x) - μ)), \quad S_w v = μ S_t v
 
-    with f the features of a sample, P their principal components, φ all monomials up to ``degree``, S_w their
-    covariance within entities and S_t that of all samples. Each ``auto`` is chosen on validation pairs.
+    f are the features of a sample, P their principal components, φ all monomials up to
+    ``degree``, S_w their covariance within entities and S_t that of all samples. Each ``auto`` is chosen on validation
+    pairs.
 
     To add features, write a subclass, and a module ``(R, B, d)`` to ``(R, B, D)`` whose parameters are stacks.
 
@@ -69,7 +70,7 @@ class ClosedForm(ABC):
 
     @abstractmethod
     def feature_count(self, dim: int) -> int:
-        """How many features a sample ``(d,)`` has."""
+        """Number of features of a sample ``(d,)``."""
 
     @abstractmethod
     def draw(self, x: Tensor, entity: Tensor, generator: torch.Generator) -> Iterable[nn.Module]:
@@ -83,7 +84,7 @@ class ClosedForm(ABC):
 
     @abstractmethod
     def restore(self, parameters: Mapping[str, Tensor]) -> nn.Module:
-        """The features that have these parameters.
+        """The features with these parameters.
 
         Args:
             parameters: By name, as ``state_dict`` gives them.

@@ -1,4 +1,4 @@
-"""What one replica found."""
+"""The solution of one replica."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class Solved:
     """The solution of one replica."""
 
     candidates: list[Candidate]
-    """All that were tried."""
+    """All candidates that were tried."""
     chosen: int
-    """Index of the best."""
+    """Index of the best candidate."""
     shares: Tensor
-    """Share of variance within entities of the directions that the best one was cut from, ascending, ``(K,)``."""
+    """Share of variance within entities of all directions, the first of which are the code, ascending, ``(K,)``."""
     features: nn.Module
-    """What they are directions of, a stack of one."""
+    """The features of samples, a stack of one."""
     mean: Tensor
-    """Of those features, ``(D,)``."""
+    """Mean of those features, ``(D,)``."""
     projection: Tensor
-    """``(D, r)``; r is 0 where the code is of a frame."""
+    """``(D, r)``; r is 0 if the code uses a frame."""
     frame: list[Tensor]
     """Subspaces, ``(D, w)`` each."""
     weight: Tensor
@@ -35,13 +35,13 @@ class Solved:
     bias: Tensor
     """``(k,)``."""
     draw: int = 0
-    """Which of the features that were drawn."""
+    """Index of the features among the drawn ones."""
     forms: Forms | None = None
-    """Of the frame's subspaces, where the code is made of such; then there are no projection and no lengths."""
+    """Forms of subspaces, if the code consists of them; then there are no projection and no lengths."""
     left_out: int = 0
-    """Training samples that it was found without, since they do not agree with their entity."""
+    """Number of training samples left out because they do not agree with their entity."""
 
     @property
     def best(self) -> Candidate:
-        """The candidate that was chosen."""
+        """The chosen candidate."""
         return self.candidates[self.chosen]

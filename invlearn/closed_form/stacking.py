@@ -17,14 +17,14 @@ __all__ = ["padded", "stacked"]
 
 
 def padded(tensor: Tensor, shape: Sequence[int], *, fill: float = 0.0) -> Tensor:
-    """A tensor in the first corner of a larger one."""
+    """A tensor, padded with zeros at the end of each axis."""
     padded = tensor.new_full(tuple(shape), fill)
     padded[tuple(slice(size) for size in tensor.shape)] = tensor
     return padded
 
 
 def stacked(settings: ClosedForm, solved: Sequence[Solved]) -> SolvedNetwork:
-    """Networks of different widths as one: what one of them lacks has the weight 0."""
+    """Stack networks of different widths, padded with zeros."""
     features = [one.features.state_dict() for one in solved]
     rank = max(one.projection.shape[1] for one in solved)
     degree = max((one.best.degree for one in solved if one.projection.shape[1]), default=1)

@@ -1,4 +1,4 @@
-"""Planes that the distortion keeps, as a start for networks."""
+"""Invariant planes, as a start for networks."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ MEASURED = 2_000
 
 
 class Start(NamedTuple):
-    """Planes in which the distortion rotates samples, and single directions that it keeps up to their sign."""
+    """Planes in which the distortion rotates samples, and single directions whose sign it may change."""
 
     planes: Tensor
-    """Two vectors for each, such that the mean squared length of samples in it is 1, ``(K, 2, d)``; the second of a
-    single direction is 0."""
+    """Two vectors for each plane, scaled so that the mean squared length of samples in it is 1, ``(K, 2, d)``; the
+    second vector of a single direction is 0."""
     weights: Tensor | None
-    """c, where d*² of different samples is given: about the sum of c (l - l')², with l these lengths, ``(K,)``."""
+    """If distances are given: c such that d*² is about the sum of c (l - l')² over these lengths l, ``(K,)``."""
 
 
 def find_start(observed: Observed, valid: Pairs, seed: int, folds: Sequence[Fold] = ()) -> Start:
@@ -42,8 +42,8 @@ def find_start(observed: Observed, valid: Pairs, seed: int, folds: Sequence[Fold
     Args:
         observed: Training samples.
         valid: Validation pairs.
-        seed: Of random draws.
-        folds: Parts of the data that settings are chosen on, in place of the validation pairs.
+        seed: Seed of random draws.
+        folds: Folds of the data on which settings are chosen, in place of the validation pairs.
     """
     may_be_exact = observed.same >= fewest_pairs(observed.dim)
     same = observed.same_pairs(frame_pairs(observed.dim) if may_be_exact else MEASURED)
@@ -59,7 +59,7 @@ def find_start(observed: Observed, valid: Pairs, seed: int, folds: Sequence[Fold
         if exact is None:
             exact = frame_of_all(observed, folds, seed) if folds else estimated_frame(observed, valid, seed)
         parts, weights = exact, None
-    # A larger subspace has no planes of its own.
+    # A larger subspace has no distinguished planes.
     planes = [plane for part in parts for plane in part.split(2, dim=1)]
     sizes = same.x.new_tensor([float((same.x @ plane).square().sum(1).mean().sqrt()) for plane in planes])
     whole = same.x.new_zeros(len(planes), 2, same.x.shape[1])

@@ -1,4 +1,4 @@
-"""Third order without all cubic monomials: forms of the subspaces that the distortion keeps."""
+"""Third order without all cubic monomials: forms in invariant subspaces."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ __all__ = [
 ]
 
 WIDEST = 5
-"""Dimensions of a subspace at most: three of them have 125 products."""
+"""Maximal dimension of a subspace: three of them have 125 products."""
 
 
 MEASURED = 10_000
 """Number of samples to test whether lengths and means separate entities."""
 
 PAIRS_PER_PRODUCT = 4
-"""Pairs at least for each product of three coordinates: with few, some combination is invariant by chance."""
+"""Least number of pairs per product of three coordinates: with fewer, some combination is invariant by chance."""
 
 
 class Subspaces(NamedTuple):
-    """What forms are of."""
+    """The subspaces of forms."""
 
     normalization: Normalization
-    """What is removed of each sample first."""
+    """Normalisation of each sample."""
     parts: list[Tensor]
-    """Vectors that span each, ``(d, w)``."""
+    """Vectors that span each subspace, ``(d, w)``."""
     exact: bool
-    """Whether the distortion moves nothing at all out of them."""
+    """Whether the distortion maps them exactly to themselves."""
 
 
 def _is_complete(settings: ClosedForm) -> bool:
-    """Whether the code is to tell everything apart, rather than to meet given distances."""
+    """Whether the code must be complete, rather than fit given distances."""
     return isinstance(settings, Polynomial) and settings.complete
 
 
 def is_given(settings: ClosedForm, observed: Observed) -> bool:
-    """Whether there are distances of different entities that the code is to meet."""
+    """Whether the code is fitted to given distances of different entities."""
     return observed.different is not None and not _is_complete(settings)
 
 
@@ -75,7 +75,7 @@ def removing_nothing_told(settings: ClosedForm, observed: Observed, seed: int) -
 
 
 def is_sparse(settings: ClosedForm, dim: int) -> bool:
-    """Whether forms are tried: degree 3 is asked for, and its monomials are too many, or completeness is wanted."""
+    """Whether forms are tried: for a complete code, or if degree 3 is set and has too many monomials."""
     if (
         not isinstance(settings, Polynomial)
         or settings.degree != 3
@@ -86,7 +86,7 @@ def is_sparse(settings: ClosedForm, dim: int) -> bool:
 
 
 def exact_subspaces(settings: ClosedForm, observed: Observed, seed: int) -> Subspaces | None:
-    """Those that the distortion moves nothing out of, perhaps of normalised samples; None where there are none."""
+    """Exactly invariant subspaces, perhaps of normalised samples; None if there are none."""
     d = observed.dim
     if observed.same < fewest_pairs(d):
         return None
@@ -100,8 +100,8 @@ def exact_subspaces(settings: ClosedForm, observed: Observed, seed: int) -> Subs
 
 
 def forms_of(subspaces: Subspaces, view: View) -> Forms | None:
-    """The invariant forms of some subspaces, as a lift of a view that is not centred; None if it shows none."""
-    # Of a vector e in the samples' space, that in the view's: x·e = (x·axes)·(variances · axesᵀe).
+    """The invariant forms of some subspaces, as a lift of an uncentred view; None if there are none."""
+    # A vector e of the samples' space in the view's coordinates: x·e = (x·axes)·(variances · axesᵀe).
     parts = [view.variances[:, None] * (view.axes.T @ part) for part in subspaces.parts]
     frame = view.x.new_zeros(view.x.shape[1], max(part.shape[1] for part in parts), len(parts))
     for index, part in enumerate(parts):
@@ -116,6 +116,6 @@ def forms_of(subspaces: Subspaces, view: View) -> Forms | None:
 
 
 def of_samples(forms: Forms, view: View) -> Forms:
-    """Forms of a view as those of its samples."""
+    """Forms of a view as forms of its samples."""
     frame = torch.einsum("dr,nrwk->ndwk", view.axes, forms.frame)
     return Forms(frame, forms.factors, forms.coefficients).requires_grad_(False)

@@ -26,7 +26,7 @@ __all__ = ["Lift", "View", "normalized"]
 Lift = Monomials | Lengths | Forms
 
 BLOCK = 2**22
-"""Numbers of samples of which features are made at a time."""
+"""Maximal size of the samples whose features are computed at a time, in numbers."""
 
 
 def normalized(x: Tensor, normalization: Normalization) -> Tensor:
@@ -94,7 +94,7 @@ class View:
         return torch.cat(parts)
 
     def candidate(self, degree: int, rank: int, ridge: float, components: int, score: float) -> Candidate:
-        """A row of what was tried."""
+        """A row of metrics.csv."""
         return Candidate(degree, rank, *flags_of(self.normalization), ridge, components, score)
 
     def _lifted(self, lift: Lift, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -108,7 +108,7 @@ class View:
                 start, number = end, number + 1
 
     def moments(self, lift: Lift, seed: int) -> Moments:
-        """Moments of lifted training samples; several processes share the work, and each gets all of the result."""
+        """Moments of lifted training samples; several processes share the work, and each gets the whole result."""
         part = moments(self._lifted(lift, seed), lift.features, self.x.device)
         counts = torch.tensor([part.count, part.freedom], dtype=torch.float64, device=self.x.device)
         processes.add_up([counts, part.total, part.within, part.between])

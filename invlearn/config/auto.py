@@ -1,4 +1,4 @@
-"""What ``auto`` stands for where no constructor can know: the rules of conf/auto.yaml."""
+"""Values of ``auto`` that depend on several config groups: the rules of conf/auto.yaml."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _rules() -> dict[str, Any]:
 
 
 def with_default_model(overrides: Sequence[str]) -> list[str]:
-    """Overrides with the model that the dataset among them chooses, where neither they nor their preset choose one.
+    """Overrides with the dataset's default model, if neither they nor their preset choose a model.
 
     Example:
         >>> with_default_model(["dataset=entities", "seed=1"])
@@ -33,7 +33,7 @@ def with_default_model(overrides: Sequence[str]) -> list[str]:
 
 
 def _chooses_model(preset: str | None) -> bool:
-    """Whether it is a preset of ours that brings a model."""
+    """Whether it is one of our presets that sets a model."""
     path = conf_dir() / "preset" / f"{preset}.yaml"
     if preset is None or not path.is_file():
         return False
@@ -42,11 +42,11 @@ def _chooses_model(preset: str | None) -> bool:
 
 
 def by_kind(group: str, node: Mapping[str, Any], kind: str, dim: int) -> dict[str, Any]:
-    """A config group with each ``auto`` replaced that depends on the kind of the dataset and its features.
+    """A config group with each ``auto`` resolved that depends on the kind of the dataset and its features.
 
     Args:
         group: ``model`` or ``loss``.
-        node: Its config. Where no rule is for this kind, the key is left to the constructor's default.
+        node: Its config. If no rule applies to this kind, the key is left to the constructor's default.
         kind: ``family``, ``entities`` or ``pairs``.
         dim: Features d.
     """
@@ -63,7 +63,7 @@ def by_kind(group: str, node: Mapping[str, Any], kind: str, dim: int) -> dict[st
 
 
 def default_batch_size(kind: str) -> int:
-    """Examples of a step, by the kind of batches that the loss is given."""
+    """Examples per step, by the kind of batch that the loss gets."""
     return _rules()["trainer.batch_size"][kind]
 
 
@@ -93,13 +93,13 @@ def default_rates(model: Sequence[str], optimizer: str, dim: int, activation: st
     """Peak learning rate, and how many times faster the first layer learns.
 
     Args:
-        model: The classes of invlearn's that the auto-encoder is one of, nearest first; none for others.
+        model: The auto-encoder's classes in invlearn, most specific first; none for other networks.
         optimizer: Class of the optimiser.
         dim: Features d.
-        activation: Of the auto-encoder, if it has one.
+        activation: Activation of the auto-encoder, if it has one.
 
     Raises:
-        UserError: Nothing is known of this optimiser.
+        UserError: There are no rates for this optimiser.
     """
     rules = _rules()["optimizer.lr"]
     known = next((name for name in model if name in rules), "any other")

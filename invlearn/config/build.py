@@ -1,4 +1,4 @@
-"""Building objects from the config: the one place where ``_target_`` is followed."""
+"""Build objects from the config; only this module imports ``_target_``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OWN = {
 
 
 def _bases(group: str) -> tuple[type, ...]:
-    """What those classes must be: to make an object of another kind may do anything, such as write a file."""
+    """Base classes of these, because the constructor of any other class may do anything, such as write a file."""
     import torch
 
     from invlearn.closed_form import ClosedForm
@@ -56,9 +56,9 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tupl
         given: Keyword arguments that come from elsewhere.
 
     Returns:
-        The object, and its *effective* node: complete with the constructor's defaults (for constructors of invlearn's
-        own), and with each ``auto`` replaced by what the object made of it, under the same name. What depends on the
-        training examples rather than on their width (α) stays ``auto``.
+        The object, and its *effective* node: complete with the constructor's defaults (for invlearn's own
+        constructors), and with each ``auto`` replaced by the object's attribute of the same name. Values that depend on
+        the training examples rather than on their width (α) stay ``auto``.
 
     Raises:
         UserError: The target does not exist, a key is unknown or missing, or a value has the wrong type or range.
@@ -87,14 +87,14 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tupl
         built = target(*args, **given, **values)
     except (ValueError, TypeError, RuntimeError) as error:
         message = (str(error).strip() or type(error).__name__).splitlines()[0]
-        # Constructors here open their messages with the name of the argument.
+        # Constructors here start their messages with the name of the argument.
         named = message.partition(" ")[0] in settable
         raise UserError(_dotted(group, message) if named else f"{group}: {message}") from error
     return built, effective({"_target_": node["_target_"], **values}, built)
 
 
 def effective(node: Mapping[str, Any], built: Any) -> dict[str, Any]:
-    """A group's config with each ``auto`` replaced by what its object made of it, under the same name."""
+    """A group's config with each ``auto`` replaced by the object's attribute of the same name."""
     return {key: value if key == "_target_" else _settled(key, value, built) for key, value in node.items()}
 
 
@@ -104,7 +104,7 @@ def hints_of(target: Any) -> dict[str, Any]:
         return typing.get_type_hints(
             target.__init__ if inspect.isclass(target) and not dataclasses.is_dataclass(target) else target
         )
-    except NameError:  # of somebody's own, for type checkers alone
+    except NameError:  # a custom class with imports for type checkers only
         return {}
 
 
@@ -117,14 +117,14 @@ def defaults_of(target: Any) -> dict[str, Any]:
 
 
 def check_trusted(config: Mapping[str, Any], trust: Sequence[str]) -> None:
-    """Refuse a config from elsewhere that names anything but classes made for it: a name can run code.
+    """Refuse a config from elsewhere that names other classes than the group allows, because a name can run code.
 
     Args:
         config: A stored config.
-        trust: Other classes that may be named, or modules and packages that hold them.
+        trust: Other classes that it may name, or modules and packages that contain them.
 
     Raises:
-        UserError: It names something else.
+        UserError: It names another class.
     """
     for group, packages in OWN.items():
         if not config[group]:  # a closed form reads no loss, optimiser or trainer
@@ -145,7 +145,7 @@ def check_trusted(config: Mapping[str, Any], trust: Sequence[str]) -> None:
 
 
 def _is_class(path: str, bases: tuple[type, ...], homes: Sequence[str]) -> bool:
-    """Whether a dotted name is that of a class of some kind, at home where it is named or in some packages."""
+    """Whether a dotted name is a class of some kind, defined in that module or in some packages."""
     module, _, name = path.rpartition(".")
     try:
         found = getattr(import_module(module), name, None)
@@ -157,7 +157,7 @@ def _is_class(path: str, bases: tuple[type, ...], homes: Sequence[str]) -> bool:
 
 
 def _is_dataset(found: type, bases: tuple[type, ...]) -> bool:
-    """Whether a class of the user's own, which need be no subclass of ours, draws examples."""
+    """Whether a user's class draws examples; it need not be a subclass of ours."""
     from invlearn.data import TransformationFamily
 
     return TransformationFamily in bases and all(hasattr(found, name) for name in ("pairs", "query_and_gallery"))
@@ -167,7 +167,7 @@ def locate(group: str, path: object) -> Any:
     """The class or function that a group's ``_target_`` names.
 
     Raises:
-        UserError: There is none.
+        UserError: It does not exist.
     """
     module, _, name = path.rpartition(".") if isinstance(path, str) else ("", "", "")
     if not module:
@@ -193,7 +193,7 @@ def _dotted(group: str, rest: str) -> str:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a plain config value is of an annotated type; a bool is no number, an int is a float, NaN is neither."""
+    """Whether a plain config value has an annotated type; bools are not numbers, ints are floats, NaN is refused."""
     origin = get_origin(hint)
     if origin in (Union, UnionType):
         return any(_fits(value, option) for option in get_args(hint))
@@ -214,7 +214,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, hint)
     if hint in (None, type(None)):
         return value is None
-    # What is not known here is the constructor's own affair.
+    # Other types are left to the constructor.
     return isinstance(value, hint) if inspect.isclass(hint) else True
 
 

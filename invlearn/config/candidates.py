@@ -1,4 +1,4 @@
-"""Models of which the best is kept: ``model=auto``."""
+"""The candidates of ``model=auto``; the best one is kept."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any, Literal
 __all__ = ["Candidates"]
 
 FEW = 150
-"""Entities below which models are compared on folds: a tenth of them tells too little."""
+"""With fewer entities models are compared on folds, because a tenth of them is too few."""
 
 SOME = 1_000
-"""Entities below which the held-out ones are missed in training."""
+"""With fewer entities the best model is trained again on all of them."""
 
 FOLDS = (3, 8)
 """Fewest and most folds."""
 
 PER_FOLD = 4
-"""Entities that each fold should have, to tell one from the others."""
+"""Entities that each fold should have, so that finding one of them is not trivial."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """What is tried, and for how long.
+    """The models to try, and their time budget.
 
     Args:
-        minutes: Of computing on this machine, for all models together. A network is trained for as many epochs as the
-            time that is left allows; a closed form takes what it needs.
-        folds: How many folds models are compared on, at least 3; 1 compares them on one division of the entities.
-            ``auto`` is 3 to 8 where there are fewer than 150 entities.
-        train_on_all: Whether the best model is trained once more on all entities in the end. What is measured is of
-            the models that held some out. ``auto`` does so where there are fewer than 1,000 entities.
-        models: The config of each model by its name, the quickest first.
+        minutes: Time on this machine for all models together. A network is trained for as many epochs as the remaining
+            time allows; a closed form takes the time it needs.
+        folds: Number of folds to compare models on, at least 3; 1 compares them on a single split of the entities.
+            ``auto`` is 3 to 8 for fewer than 150 entities.
+        train_on_all: Whether to train the best model once more on all entities at the end. The metrics are those of
+            the models that held some out. ``auto`` does so for fewer than 1,000 entities.
+        models: The config of each model by name, the fastest first.
 
     Raises:
         ValueError: There is no time, or no model, or 2 folds.
@@ -53,20 +53,20 @@ class Candidates:
         for name, model in self.models.items():
             if not isinstance(model, Mapping):
                 raise ValueError(f"models must hold a config with _target_ for {name}, got {model!r}")
-            if not name.isidentifier():  # names a folder
+            if not name.isidentifier():  # it becomes the name of a folder
                 raise ValueError(f"models must have names of letters, digits and _, got {name!r}")
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is left to be worked out from the data."""
+        """Whether no ``auto`` is left to resolve from the data."""
         return "auto" not in (self.folds, self.train_on_all)
 
     def settled(self, entities: int, *, into_folds: bool) -> Candidates:
-        """The same with each ``auto`` replaced.
+        """The same with each ``auto`` resolved.
 
         Args:
-            entities: How many can be divided; 0 where the config divides them itself, and for a family.
-            into_folds: Whether each fold is sure to have what is needed.
+            entities: Number of entities that can be divided; 0 if the config sets the division, and for a family.
+            into_folds: Whether every fold is usable.
         """
         few = min(FOLDS[1], max(FOLDS[0], entities // PER_FOLD)) if into_folds and 0 < entities < FEW else 1
         return replace(
@@ -77,13 +77,13 @@ class Candidates:
 
     @property
     def parts(self) -> list[str | None]:
-        """``dataset.fold`` of what the models are compared on."""
+        """``dataset.fold`` of the divisions on which models are compared."""
         assert self.folds != "auto"
         return [None] if self.folds == 1 else [f"{number}/{self.folds}" for number in range(1, self.folds + 1)]
 
     @property
     def whole(self) -> str | None:
-        """``dataset.fold`` of the last training; None where there is none."""
+        """``dataset.fold`` of the final training; None if there is none."""
         if not self.train_on_all:
             return None
         return "all" if self.folds == 1 else f"all/{self.folds}"

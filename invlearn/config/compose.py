@@ -1,4 +1,4 @@
-"""Composing the config of a run with Hydra, and errors in one line."""
+"""Compose the config of a run with Hydra, with one-line errors."""
 
 from __future__ import annotations
 
@@ -54,17 +54,16 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | None = None, con
 
 
 def compose_one(overrides: Sequence[str], *, config_dir: str | None = None, config_name: str = "train") -> DictConfig:
-    """The same where Hydra is ready already."""
+    """The same if Hydra is ready already."""
     overrides = [*searching(config_dir), *with_default_model(readable(overrides))]
     with errors_explained(overrides, config_dir):
         return compose_config(config_name, overrides)
 
 
 def readable(overrides: Sequence[str]) -> list[str]:
-    """Overrides as Hydra reads them.
+    """Overrides with current key names, and with quotes around a folder whose name has ``=`` in it.
 
-    Keys are as they are called today; the user is told where one had an older name. The folder of a sweep's run has
-    the characters of overrides in its name: it is quoted.
+    Prints a notice for each old name.
     """
     renamed, notices = renamed_overrides(overrides)
     for notice in notices:
@@ -99,7 +98,7 @@ def errors_explained(overrides: Sequence[str], config_dir: str | None) -> Iterat
 
 
 def searching(config_dir: str | None) -> list[str]:
-    """What makes Hydra look into a folder of the user's too."""
+    """The override that adds a user's folder to Hydra's search path."""
     if config_dir is None:
         return []
     if not Path(config_dir).is_dir():
@@ -108,7 +107,7 @@ def searching(config_dir: str | None) -> list[str]:
 
 
 def not_installed(launcher: str) -> str:
-    """What to do about a launcher that is not there."""
+    """How to get a launcher that is not installed."""
     if launcher in LAUNCHER_EXTRAS:
         return f"hydra/launcher={launcher} is not installed: pip install 'invlearn[{LAUNCHER_EXTRAS[launcher]}]'"
     return f"hydra/launcher={launcher}: there is no such launcher{nearest(launcher, ['basic', *LAUNCHER_EXTRAS])}"
@@ -116,7 +115,7 @@ def not_installed(launcher: str) -> str:
 
 def _no_such_key(key: str, siblings: object) -> str:
     if not isinstance(siblings, Mapping | DictConfig):
-        return "what it is of has no keys of its own"
+        return "its parent is a value without keys"
     known = [str(name) for name in siblings if name != "_target_"]
     of_one = " (a key of one model needs that model, as in model=extended)" if "models" in known else ""
     return f"there is no such key{nearest(key, known)}{of_one}"
@@ -153,7 +152,7 @@ def _no_place_for(name: str, overrides: Sequence[str], groups: Mapping[str, list
         return f"{name} is not part of a run by default; add it, as in +{name}={sorted(groups[name])[0]}"
     parent, _, leaf = name.rpartition(".")
     choices = [o for o in overrides if o.partition("=")[0] in groups and "," not in o]
-    composed = OmegaConf.to_container(compose(choices, config_dir=config_dir))  # whatever is still missing in it
+    composed = OmegaConf.to_container(compose(choices, config_dir=config_dir))  # values may still be missing
     assert isinstance(composed, dict)
     chosen = {str(key): value for key, value in composed.items() if key not in ("hydra", "grid")}
     homes = [key for key in flatten(chosen) if key.rpartition(".")[2] == leaf]
@@ -162,7 +161,7 @@ def _no_place_for(name: str, overrides: Sequence[str], groups: Mapping[str, list
     siblings = OmegaConf.select(OmegaConf.create(chosen), parent) if parent else {**chosen, **groups}
     if siblings is None:
         return f"{name}: there is no {parent}{nearest(parent, [key for key in chosen if key in groups])}"
-    if siblings == {}:  # of a closed form
+    if siblings == {}:  # the group of a closed form is empty
         model = str(chosen["model"]["_target_"]).rpartition(".")[2]
         return f"{name}: {model} is a closed form and has no {parent}; leave out {name}"
     return f"{name}: {_no_such_key(leaf, siblings)}"

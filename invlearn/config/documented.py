@@ -1,4 +1,4 @@
-"""What the YAML files of ``conf/`` say of themselves: their first comment, and their keys. Imports no torch."""
+"""The documentation in the YAML files of ``conf/``: their first comment, and their keys. Imports no torch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def keys_of(file: Path) -> Iterator[Key]:
 
 
 def remark_of(file: Path) -> list[str]:
-    """The lines of the first comment of a file, which often begins with a command."""
+    """The lines of a file's first comment, which often starts with a command."""
     lines = file.read_text(encoding="utf-8").removeprefix("# @package _global_\n").splitlines()
     first_other = next((index for index, line in enumerate(lines) if not line.startswith("#")), len(lines))
     return [line.removeprefix("#").strip() for line in lines[:first_other]]

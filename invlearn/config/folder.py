@@ -1,4 +1,4 @@
-"""Where the YAML files are."""
+"""The folder of the YAML files."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Everything that invlearn asks of Hydra, its internals included.
+"""All uses of Hydra, including its internals.
 
 Hydra's public interface is a decorator that composes, creates folders, and ends the process on an error. Here a command
-composes once, checks everything, and only then lets Hydra create a folder. That takes parts of ``hydra._internal``:
-the argument parser (so that Hydra's flags keep their names), ``Callbacks`` (which ``run_job`` and launchers want), and
-the splitting of sweeps. Whatever breaks with a new version of Hydra breaks here.
+composes once, checks everything, and only then lets Hydra create a folder. This needs parts of ``hydra._internal``:
+the argument parser (so that Hydra's flags keep their names), ``Callbacks`` (which ``run_job`` and launchers need), and
+the splitting of sweeps. A new version of Hydra can break invlearn only here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
     "show_hydra",
 ]
 
-# Hydra is imported where it is used: help and completion of our own subcommands need not load it.
+# Hydra is imported where it is used, because help and completion of our own subcommands do not need it.
 
 Task = Callable[[DictConfig], object]
 
@@ -47,7 +47,7 @@ def argument_parser() -> ArgumentParser:
 
 @contextmanager
 def hydra_ready() -> Iterator[None]:
-    """Hydra ready to compose from ``conf_dir()``; a Hydra application around us finds its own state again."""
+    """Make Hydra ready to compose from ``conf_dir()``, and restore the state of a surrounding Hydra application."""
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
@@ -90,7 +90,7 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
 
 
 def product(overrides: Sequence[Override]) -> Iterator[list[str]]:
-    """The jobs of a product, the later of two overrides of one key replacing the earlier."""
+    """The jobs of a product; the later of two overrides of one key wins."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
     last = {override.key_or_group: override for override in overrides}
@@ -119,18 +119,18 @@ def run_in_folder(config: DictConfig, task: Callable[[], object]) -> None:
     )
     callbacks.on_run_end(config=config, config_name=name, job_return=result)
     error = result._return_value  # pyright: ignore[reportPrivateUsage]
-    if isinstance(error, UserError):  # Hydra would announce it, and a user's error is one line
+    if isinstance(error, UserError):  # Hydra would print it, but a user error is one line
         raise error
-    _ = result.return_value  # announces and raises anything else
+    _ = result.return_value  # prints and raises any other error
 
 
 def launch_jobs(config: DictConfig, jobs: Sequence[list[str]], task: Task) -> None:
     """Run jobs of a sweep with the launcher that its config chooses; Hydra must be ready.
 
     Args:
-        config: The sweep's.
-        jobs: The overrides of each.
-        task: What to do with each job's config, in this process or, pickled, in another.
+        config: The sweep's config.
+        jobs: The overrides of each job.
+        task: Called with each job's config, in this process or, pickled, in another.
     """
     from hydra._internal.callbacks import Callbacks
     from hydra.core.plugins import Plugins
@@ -145,7 +145,7 @@ def launch_jobs(config: DictConfig, jobs: Sequence[list[str]], task: Task) -> No
 
 
 def show_hydra(arguments: Namespace, parser: ArgumentParser, config_name: str, overrides: Sequence[str]) -> None:
-    """Print what ``--cfg``, ``--info``, ``--hydra-help`` or completion ask for; Hydra must be ready."""
+    """Print the output of ``--cfg``, ``--info``, ``--hydra-help`` or completion; Hydra must be ready."""
     hydra, overrides = _hydra(), list(overrides)
     if arguments.cfg:
         hydra.show_cfg(config_name, overrides, arguments.cfg, arguments.package, arguments.resolve)

@@ -1,4 +1,4 @@
-"""Names of earlier versions: keys that were typed, and configs that were stored."""
+"""Names of earlier versions, in overrides and in stored configs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ TARGETS = {
 """Classes that have moved."""
 
 KEYS = {"model.smoothing": "model.eps", "dataset.copies": "dataset.samples_per_entity"}
-"""Keys that have another name; the old one is accepted, with a notice, until version 0.3."""
+"""Renamed keys; old names are accepted, with a notice, until version 0.3."""
 
 
 def migrated(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored config in the names of today."""
+    """A stored config with current names."""
     return {group: _group(group, value) if isinstance(value, Mapping) else value for group, value in config.items()}
 
 
@@ -27,14 +27,14 @@ def _group(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
     if "_target_" in renamed:
         renamed["_target_"] = TARGETS.get(str(renamed["_target_"]), renamed["_target_"])
     if str(renamed.get("_target_")).startswith("invlearn.data."):
-        renamed.setdefault("mixing", "none")  # of families, which knew none
+        renamed.setdefault("mixing", "none")  # earlier families had no mixing
     if group == "dataset" and renamed.get("fingerprint", "auto") != "auto":
-        renamed.setdefault("most_rows", None)  # of runs that were started when every row was read
+        renamed.setdefault("most_rows", None)  # earlier versions read every row
     return renamed
 
 
 def renamed_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Overrides in the names of today, and a line for each that was renamed.
+    """Overrides with current names, and a line for each renamed one.
 
     Example:
         >>> renamed_overrides(["+model.smoothing=1", "seed=2"])

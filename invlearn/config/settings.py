@@ -1,4 +1,4 @@
-"""The keys that all runs share, and plain configs."""
+"""The keys of all runs, and plain configs."""
 
 from __future__ import annotations
 
@@ -27,44 +27,43 @@ __all__ = [
 ]
 
 GROUPS = ("dataset", "model", "loss", "optimizer", "trainer")
-"""Config groups that stand in every run's config."""
+"""Config groups of every run's config."""
 
 SCALE = ("dataset.offset", "dataset.factor")
-"""Keys that follow from the content of a file, but for the last digits, where nobody types them."""
+"""Keys that follow from the content of a file, except for their last digits, unless they are overridden."""
 
 PATHS = ("dataset.path", "dataset.leave_out")
-"""Where files lie; what is in them is compared by ``dataset.fingerprint`` and ``dataset.left_out``."""
+"""Paths of files; their contents are compared by ``dataset.fingerprint`` and ``dataset.left_out``."""
 
 NOT_COMPARED = ("device", "threads", "engine", "sweep", "on_error", "hydra")
-"""Keys that say where and how a run is computed, not what: they do not change which run it is."""
+"""Keys that say where and how a run is computed, not what: they do not identify the run."""
 
 
 LONGEST_LISTED = 100
-"""Characters of two values that a message shows."""
+"""Maximal number of characters of two values in a message."""
 
 MAX_REPLICAS = 16_384
-"""Far beyond what trains together."""
+"""Far more than can train together."""
 
 MAX_THREADS = 1024
-"""Far beyond what helps; a system that cannot start as many as asked for ends the process without a word."""
+"""Far more than helps; a system that cannot start so many threads ends the process without a message."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The top-level keys beside the groups.
+    """The top-level keys outside the groups.
 
     Args:
         seed: Seed of replica 0; replica r has ``seed + r``.
         replicas: Runs trained together as one stack, 1 to 16,384.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: Arithmetic of training.
+        dtype: Floating-point type of training.
         tf32: Whether a GPU may round the factors of float32 matrix products to 10 bits.
         threads: CPU threads of torch; ``None`` is torch's own choice.
-        engine: How training steps are computed: ``auto`` takes hand-derived gradients where it knows the model
-            and the loss, ``plain`` is torch's autograd everywhere, ``graph`` replays those of ``auto`` as a
-            CUDA graph.
+        engine: How training steps are computed: ``auto`` uses hand-derived gradients if it supports the model and the
+            loss, ``plain`` always uses torch's autograd, ``graph`` replays the steps of ``auto`` as a CUDA graph.
         sweep: Name of a sweep's folder; read by ``hydra.sweep.dir`` in ``conf/train.yaml``.
-        on_error: What a sweep does when a run fails: go on with the others, or start no more.
+        on_error: Whether a sweep continues with the other runs when one fails, or starts no more.
 
     Raises:
         ValueError: A setting is out of range.
@@ -93,20 +92,21 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer:
-    """How long and in what steps to train.
+    """Epochs, batches and schedule of training.
 
     Args:
         epochs: Passes over the training examples, at least 1; ``auto`` grows with d.
-        batch_size: Examples of a step, at least 1; ``auto`` is what the loss works best with. An epoch's last, smaller
-            batch is left out.
+        batch_size: Examples per step, at least 1; ``auto`` is the size that suits the loss best. An epoch's last,
+            smaller batch is left out.
         clip: Largest gradient norm of each replica; ``None`` does not clip.
-        warmup_steps: Steps over which the learning rate rises linearly from 0; ``auto`` is fewer where few are taken.
+        warmup_steps: Steps over which the learning rate rises linearly from 0; ``auto`` takes fewer in a short
+            training.
         schedule: ``cosine`` falls to 0 at the last step; ``constant`` stays.
-        input_lr_factor: How many times faster the encoder's first layer learns, above 0; ``auto`` is what the model was
-            tuned with.
+        input_lr_factor: Factor on the learning rate of the encoder's first layer, above 0; ``auto`` is the tuned value
+            of the model.
         patience: Stop a replica after this many epochs without a better validation loss; ``None`` never does.
-        minutes: Train for about so long, above 0: ``epochs`` is lowered to what fits, by the time that steps take on
-            this machine when the run is started. ``None`` sets no limit.
+        minutes: Approximate time limit, above 0: ``epochs`` is lowered accordingly, by the time of a step on this
+            machine at the start of the run. ``None`` sets no limit.
 
     Raises:
         ValueError: A setting is out of range.
@@ -171,17 +171,17 @@ def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """Sixteen hexadecimal digits of what a plain config computes, whatever the device, launcher and paths."""
+    """Hash of a plain config in sixteen hexadecimal digits, independent of device, launcher and paths."""
     return hashlib.sha256(json.dumps(_compared(config), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def listed(changed: Mapping[str, tuple[Any, Any]], old: str, new: str) -> str:
-    """Keys with their old and new values in one line; of long values the key alone.
+    """Keys with their old and new values in one line; long values are omitted.
 
     Args:
         changed: As from ``differences``.
         old: A word for where, or when, the old values hold.
-        new: One for the new values.
+        new: The word for the new values.
 
     Example:
         >>> listed({"model.depth": (2, 3)}, "there", "here")
@@ -206,8 +206,8 @@ def differences(
 
     Args:
         old: A stored config, perhaps of an earlier version.
-        new: A config of today.
-        at_default: Keys of ``new`` at their defaults: where ``old`` does not know them, they are equal.
+        new: A current config.
+        at_default: Keys of ``new`` at their defaults; if ``old`` lacks one, it counts as equal.
     """
     old, new = _compared(old), _compared(new)
     return {

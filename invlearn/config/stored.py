@@ -1,4 +1,4 @@
-"""Configs and records as text. Input is untrusted, and parsed as plain data."""
+"""Configs and records as text; input is untrusted, and parsed as plain data."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ __all__ = [
 ]
 
 MOST_CONFIG_BYTES = 2**23
-"""Size of a config that is parsed at all; one with the scales of 10,000 features has a million."""
+"""Largest size of a config; one with the scales of 10,000 features has a million bytes."""
 
 MOST_RECORD_BYTES = 2**27
-"""Size of a record that is parsed at all; one of 16,384 replicas with their thresholds has half of it."""
+"""Largest size of a record; one of 16,384 replicas with thresholds has half of it."""
 
 MOST_EVENTS = 200_000
-"""Values and brackets in a config."""
+"""Maximal number of values and brackets in a config."""
 
 MOST_KEYS = 2_000
-"""Keys in a config."""
+"""Maximal number of keys in a config."""
 
 DEEPEST = 32
-"""Brackets within brackets."""
+"""Maximal nesting depth."""
 
 LARGEST_INTEGER = 2**64
-"""Beyond every seed; larger ones are no numbers that arithmetic knows."""
+"""Above every seed; arithmetic cannot use larger integers."""
 
 _ODD = re.compile("[\x85\u2028\u2029\ufeff]")
-"""Characters that YAML takes for line breaks, or leaves out, where they are not escaped."""
+"""Characters that YAML reads as line breaks, or drops, unless they are escaped."""
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, if libyaml is installed
 
 
 class _Dumper(yaml.SafeDumper):
@@ -55,10 +55,10 @@ class _Dumper(yaml.SafeDumper):
 
 
 def check_storable(config: Mapping[str, Any]) -> None:
-    """Refuse a config that could not be read once it is written.
+    """Refuse a config that could not be read again after writing.
 
     Raises:
-        UserError: It names the key.
+        UserError: A value is unsuitable; it names the key.
     """
     total = 0
     for key, value in flatten(config).items():
@@ -86,10 +86,10 @@ def config_text(config: Mapping[str, Any]) -> str:
 
 
 def parse_config(text: bytes) -> dict[str, Any]:
-    """Read a config from YAML of plain values. Nothing in it is interpolated, and nothing is made but plain values.
+    """Read a config from YAML of plain values. Nothing is interpolated, and only plain values are created.
 
     Raises:
-        ValueError: It is no YAML, no mapping, holds aliases or other than plain values, or is nested too deeply.
+        ValueError: It is not YAML or not a mapping, has aliases or values that are not plain, or is nested too deeply.
     """
     try:
         _check_events(text)
@@ -106,7 +106,7 @@ def parse_config(text: bytes) -> dict[str, Any]:
 
 
 def parse_json_config(text: str) -> dict[str, Any]:
-    """Read a config from JSON of plain values, as checkpoints hold it.
+    """Read a config from JSON of plain values, as stored in checkpoints.
 
     Raises:
         ValueError: As for ``parse_config``.
@@ -123,7 +123,7 @@ def parse_json_config(text: str) -> dict[str, Any]:
 
 
 def _check_events(text: bytes) -> None:
-    """Refuse what would take long, or a deep stack, to build: aliases, many values, deep nesting."""
+    """Refuse configs that take long, or a deep stack, to build: aliases, many values, deep nesting."""
     depth = 0
     for count, event in enumerate(yaml.parse(text, _LOADER)):
         if isinstance(event, yaml.AliasEvent):
@@ -138,10 +138,10 @@ def _check_events(text: bytes) -> None:
 
 
 def _check_plain(value: object, depth: int = 0) -> int:
-    """Refuse what is no plain value.
+    """Refuse anything but plain values.
 
     Returns:
-        How many keys there are.
+        Number of keys.
     """
     if depth > DEEPEST:
         raise ValueError(f"it is nested more than {DEEPEST} levels deep")
@@ -160,7 +160,7 @@ def _check_plain(value: object, depth: int = 0) -> int:
 
 
 def record_text(record: Mapping[str, Any]) -> str:
-    """A record as strict JSON, with a digest of its content; what is not finite becomes null."""
+    """A record as strict JSON, with a digest of its content; NaN and infinity become null."""
     plain = _without_nan({key: value for key, value in record.items() if key != "digest"})
     return json.dumps({**plain, "digest": _digest(plain)}, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
@@ -169,7 +169,7 @@ def parse_record(text: bytes) -> dict[str, Any]:
     """Read a record from JSON.
 
     Raises:
-        ValueError: It is no JSON of an object, or its digest is that of another content.
+        ValueError: It is not a JSON object, or its digest does not match its content.
     """
     if not text.strip():
         raise ValueError("it is empty")

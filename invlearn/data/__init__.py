@@ -1,4 +1,4 @@
-"""Where examples come from: transformation families, samples of entities, given pairs, and what is drawn from them."""
+"""Sources of examples: transformation families, samples of entities, given pairs, and draws from them."""
 
 from invlearn.data.batches import Batch, EntityBatch, Pairs, Spectra, Targets
 from invlearn.data.dataset import (

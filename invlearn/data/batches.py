@@ -1,4 +1,4 @@
-"""What a loss is given: examples of one kind, in one draw or in a stack of replicas.
+"""The inputs of a loss: examples of one kind, in one draw or in a stack of replicas.
 
 Leading dimensions ``*`` are ``(n,)`` for one draw and ``(R, n)`` or ``(1, n)`` for a stack; x always comes first.
 """
@@ -21,39 +21,39 @@ class Pairs(NamedTuple):
     x_prime: Tensor
     """Second samples, ``(*, d)``."""
     distance: Tensor
-    """True distance d* >= 0 of each pair, ``(*,)``; exactly 0 where both are the same entity."""
+    """True distance d* >= 0 of each pair, ``(*,)``; exactly 0 if both are the same entity."""
 
     def samples(self) -> Tensor:
         """All samples, ``(R, 2n, d)``."""
         return torch.cat([self.x, self.x_prime], dim=1)
 
     def arrange(self, values: Tensor) -> Tensor:
-        """What was computed of ``samples()``, ``(R, 2n, C)``, as ``(R, n, 2, C)``."""
+        """Results for ``samples()``, ``(R, 2n, C)``, as ``(R, n, 2, C)``."""
         return torch.stack(values.chunk(2, dim=1), dim=2)
 
 
 class EntityBatch(NamedTuple):
-    """Entities with k samples each; a batch of them holds all the pairs of their samples."""
+    """Entities with k samples each; a batch contains all pairs of their samples."""
 
     x: Tensor
     """Samples, ``(*, k, d)``."""
     entity: Tensor
     """The entity's number, ``(*,)``: a batch may hold an entity twice."""
     reference: Tensor
-    """What tells how far entities are apart, ``(*, q, D)``: d* is the smallest distance between rows of both.
+    """Reference points of each entity, ``(*, q, D)``: d* is the smallest distance between those of two entities.
 
-    D = 0 says that all different entities are 1 apart."""
+    D = 0 means that d* is 1 for all different entities."""
 
     def samples(self) -> Tensor:
         """All samples, ``(R, n k, d)``."""
         return self.x.flatten(1, 2)
 
     def arrange(self, values: Tensor) -> Tensor:
-        """What was computed of ``samples()``, ``(R, n k, C)``, as ``(R, n, k, C)``."""
+        """Results for ``samples()``, ``(R, n k, C)``, as ``(R, n, k, C)``."""
         return values.unflatten(1, self.x.shape[1:3])
 
     def same_pairs(self) -> Tensor:
-        """Whether two samples are of one entity, ``(R, n k, n k)``; a sample and itself are no pair."""
+        """Whether two samples are of one entity, ``(R, n k, n k)``; false on the diagonal."""
         same = ~self.different_pairs()
         same.diagonal(dim1=1, dim2=2).zero_()
         return same
@@ -65,7 +65,7 @@ class EntityBatch(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """Signals with the code that is known for them (Section 3)."""
+    """Signals with their known code (Section 3)."""
 
     x: Tensor
     """Signals, ``(*, d)``."""
@@ -77,7 +77,7 @@ class Targets(NamedTuple):
         return self.x
 
     def arrange(self, values: Tensor) -> Tensor:
-        """What was computed of ``samples()``, ``(R, n, C)``, as ``(R, n, 1, C)``."""
+        """Results for ``samples()``, ``(R, n, C)``, as ``(R, n, 1, C)``."""
         return values[:, :, None]
 
 
@@ -85,7 +85,7 @@ Batch = Pairs | EntityBatch | Targets
 
 
 class Spectra(NamedTuple):
-    """Signals with the spectrum that a supervised code is made of (Section 3)."""
+    """Signals with the spectrum that a supervised code is computed from (Section 3)."""
 
     x: Tensor
     """Signals, ``(*, d)``."""

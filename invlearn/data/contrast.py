@@ -31,7 +31,7 @@ class Contrast(TransformationFamily):
         max_offset: Largest b, at least 0; the smallest is ``-max_offset``.
 
     Raises:
-        ValueError: A range is empty, or a factor not positive.
+        ValueError: A range is empty, or a factor is not positive.
     """
 
     distance: Literal["spectral", "orbit", "binary"] = "binary"
@@ -69,7 +69,7 @@ class Contrast(TransformationFamily):
     def orbit_distance(self, x: Tensor, x_prime: Tensor) -> Tensor:
         """Distance of the signals at mean 0 and norm √d, ``(n,)``.
 
-        Over the factor itself the minimum would shrink with it, so signals are compared at one mean and norm.
+        The minimum over the factor would shrink with the factor, so signals are compared at equal mean and norm.
         """
         return torch.linalg.vector_norm(self.invariant(x) - self.invariant(x_prime), dim=-1)
 

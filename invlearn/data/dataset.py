@@ -1,4 +1,4 @@
-"""What training sees of any source of examples: a transformation family, or samples from a user's file."""
+"""The interface of all sources of examples: transformation families and users' samples."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Dataset(Protocol):
 
     @property
     def size(self) -> int:
-        """Number of pairs or signals to train on, an epoch."""
+        """Number of pairs or signals to train on per epoch."""
         ...
 
     @property
     def seed(self) -> int | None:
-        """What examples are drawn from; None lets each replica draw its own, from its own seed."""
+        """Seed of the examples; None lets each replica draw its own, from its own seed."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class Dataset(Protocol):
         ...
 
     def on(self, device: torch.device | str) -> Dataset:
-        """The same examples, drawn on a device as far as that saves moving them there."""
+        """The same examples, drawn on a device if that avoids moving them there."""
         ...
 
     def pairs(self, split: Split, seed: int) -> Pairs:
@@ -56,7 +56,7 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class HasSpectra(Protocol):
-    """A dataset that knows the spectra which a supervised code is made of: a ``SpectralFamily``."""
+    """A dataset with the spectra that a supervised code is computed from: a ``SpectralFamily``."""
 
     def spectra(self, split: Split, seed: int) -> Spectra:
         """Signals and spectra of a split, drawn from ``seed``."""
@@ -65,12 +65,12 @@ class HasSpectra(Protocol):
 
 @runtime_checkable
 class HasCompleteInvariant(Protocol):
-    """A transformation family that knows a code which two signals share exactly if they lie on one orbit."""
+    """A transformation family with a code that two signals share exactly if they lie on one orbit."""
 
     def complete_invariant(self, x: Tensor) -> Tensor:
         """The code of signals ``(*, d)``, ``(*, K)``, differentiable almost everywhere.
 
-        It may fail to tell orbits apart on a set of measure zero, which the family names.
+        It may fail to separate orbits on a set of measure zero, which the family names.
         """
         ...
 
@@ -81,14 +81,14 @@ class HasEntities(Protocol):
 
     @property
     def entities_per_epoch(self) -> int:
-        """Number of entities to train on, an epoch."""
+        """Number of entities to train on per epoch."""
         ...
 
     def check_entities(self) -> None:
-        """Refuse settings with which entities cannot be compared all with all.
+        """Refuse settings that do not allow comparing all entities of a batch.
 
         Raises:
-            ValueError: It names the setting.
+            ValueError: A setting is unsuitable; it names the setting.
         """
         ...
 
@@ -99,14 +99,14 @@ class HasEntities(Protocol):
 
 @runtime_checkable
 class HasLabels(Protocol):
-    """A dataset that knows which of many samples are of one entity."""
+    """A dataset with samples whose entities are known."""
 
     def labelled(self, split: Split, seed: int, *, most: int) -> tuple[Tensor, Tensor]:
         """Samples of a split ``(n, d)`` and the numbers of their entities ``(n,)``, drawn from ``seed``.
 
         Args:
             split: The split.
-            seed: What they are drawn from, where there are more than ``most``.
-            most: How many samples at most.
+            seed: Seed of the draw, if there are more than ``most``.
+            most: Maximal number of samples.
         """
         ...

@@ -16,7 +16,7 @@ __all__ = ["Dihedral"]
 
 
 class MirrorAndShift(NamedTuple):
-    """Whether a signal is mirrored, and by how much it is shifted then, ``(n,)`` each."""
+    """Whether a signal is mirrored, and by how much it is then shifted, ``(n,)`` each."""
 
     mirrored: Tensor
     shift: Tensor

@@ -1,4 +1,4 @@
-"""What the replicas of a run draw from a dataset, stacked."""
+"""The draws of a run's replicas from a dataset, stacked."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Parts = TypeVar("Parts", bound=tuple[Tensor, ...])
 
 @dataclass(frozen=True)
 class Draws:
-    """Draws of R replicas, tensors ``(R, N, ...)``, or ``(1, N, ...)`` where the dataset's seed makes all share one.
+    """Draws of R replicas, tensors ``(R, N, ...)``, or ``(1, N, ...)`` if all share one through the dataset's seed.
 
     Args:
-        dataset: What is drawn from.
+        dataset: The source of examples.
         replica_seeds: A seed for each replica.
-        dtype: Of what holds real numbers.
-        device: Where it is to be.
+        dtype: Type of real numbers.
+        device: Device of the draws.
     """
 
     dataset: Dataset
@@ -42,15 +42,15 @@ class Draws:
         return self.replica_seeds if self.dataset.seed is None else [self.dataset.seed]
 
     def examples(self, sampler: Sampler, split: Split) -> Batch:
-        """Examples of a split, to be measured on."""
+        """Examples of a split, for measurements."""
         return self._stack(lambda dataset, seed: sampler.draw(dataset, split, seed))
 
     def training(self, sampler: Sampler, *, split: Split = "train") -> Callable[[int], Batch]:
-        """What to train on in an epoch, from 0 on: the same examples always, or new ones where the dataset redraws.
+        """Training examples of an epoch, from 0: always the same ones, or new ones if the dataset redraws.
 
         Args:
-            sampler: Draws them.
-            split: The split they are drawn from.
+            sampler: Draws the examples.
+            split: The split to draw from.
         """
         if self.dataset.redraws:
             return lambda epoch: self._stack(
@@ -64,7 +64,7 @@ class Draws:
         return self._stack(lambda dataset, seed: dataset.query_and_gallery(seed))
 
     def labelled(self, split: Split, *, most: int) -> tuple[Tensor, Tensor]:
-        """Up to so many samples of a split and their entities."""
+        """At most so many samples of a split, and their entities."""
 
         def draw(dataset: Dataset, seed: int) -> tuple[Tensor, Tensor]:
             assert isinstance(dataset, HasLabels)
@@ -87,5 +87,5 @@ class Draws:
 
 
 def _like(batch: Parts, parts: Iterable[Tensor]) -> Parts:
-    """Other tensors in a tuple of the same kind."""
+    """A tuple of the same kind with other tensors."""
     return type(batch)._make(parts) if hasattr(batch, "_make") else type(batch)(parts)  # pyright: ignore

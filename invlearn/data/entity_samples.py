@@ -1,4 +1,4 @@
-"""Samples of known entities: pairs and batches are drawn as training goes on."""
+"""Samples of known entities: pairs and batches are drawn during training."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from invlearn.data.seeding import seeded_generator
 __all__ = ["EntitySamples", "observed_distance"]
 
 ELEMENTS = 2**24
-"""Numbers at most in what is compared at a time."""
+"""Maximal size of an intermediate result of comparisons, in numbers."""
 
 CLOSEST = 1e-6
-"""Least d* of different entities: 0 is for the same one."""
+"""Least d* of different entities, because 0 means the same entity."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EntitySamples:
-    """Samples with known entities; those of one entity are one orbit. The distortion is unknown.
+    """Samples with known entities. Those of one entity lie on one orbit; the distortion is unknown.
 
     Args:
         samples: ``(n, d)``.
         entity: The entity of each, ``(n,)``, numbered from 0.
         splits: Entities of each split; those of different splits need not be disjoint, but should be.
-        distance: d* of different entities. ``binary``: 1. ``observed``: the smallest distance between samples of theirs
-            (ours), of ``samples_per_entity`` samples each where they have more.
-        samples_per_entity: Samples of an entity that are looked at together, at least 2.
-        size: Training pairs of an epoch, drawn anew for each; an eighth as many entities.
+        distance: d* of different entities. ``binary``: 1. ``observed``: the smallest distance between their samples
+            (ours), of at most ``samples_per_entity`` samples each.
+        samples_per_entity: Samples of an entity in a batch, at least 2.
+        size: Training pairs per epoch, drawn anew each time; an eighth as many entities.
         valid_size: Validation pairs.
         test_size: Test pairs.
-        seed: What pairs are drawn from.
+        seed: Seed of the pairs.
 
     Raises:
         ValueError: A setting is out of range, or a split has fewer than two entities.
@@ -62,7 +62,7 @@ class EntitySamples:
 
     @property
     def entities_per_epoch(self) -> int:
-        """In batches of 16, as many steps as ``size`` pairs in batches of 128."""
+        """Entities per epoch, which give as many steps in batches of 16 as ``size`` pairs in batches of 128."""
         return max(1, self.size // 8)
 
     def check_entities(self) -> None:
@@ -80,7 +80,7 @@ class EntitySamples:
         return self.samples.shape[1]
 
     def on(self, device: torch.device | str) -> EntitySamples:
-        """The same, with the samples on a device: which are drawn is decided on the CPU, the rest happens there."""
+        """The same with the samples on a device; the CPU decides which are drawn, the device does the rest."""
         return replace(self, samples=self.samples.to(device))
 
     @cached_property
@@ -95,15 +95,15 @@ class EntitySamples:
 
     @cached_property
     def _by_entity(self) -> Tensor:
-        """Rows of the samples, those of an entity next to each other, ``(n,)``."""
+        """Rows of the samples, sorted by entity, ``(n,)``."""
         return self.entity.argsort(stable=True)
 
     def pairs(self, split: Split, seed: int) -> Pairs:
-        """Pairs of a split, the same and different entities in turn, each entity about as often as any other.
+        """Pairs of a split, same and different entities in turn, each entity about equally often.
 
         Args:
             split: The split.
-            seed: What they are drawn from.
+            seed: Seed of the draw.
 
         Returns:
             ``(size, d)`` each.
@@ -126,7 +126,7 @@ class EntitySamples:
         return Pairs(x, x_prime, distance)
 
     def entities(self, split: Split, seed: int) -> EntityBatch:
-        """Entities of a split with ``samples_per_entity`` samples each; those that have fewer repeat theirs."""
+        """Entities of a split with ``samples_per_entity`` samples each; entities with fewer repeat theirs."""
         n = {"train": self.entities_per_epoch, "valid": self.valid_size, "test": self.test_size}[split]
         generator = seeded_generator(seed, "groups", split)
         entity = _cycled(self.splits[split], n, generator)
@@ -134,17 +134,17 @@ class EntitySamples:
         return EntityBatch(x, entity.to(x.device), x if self.distance == "observed" else x[..., :0])
 
     def every_row(self, split: Split) -> tuple[Tensor, Tensor]:
-        """Rows of all samples of a split, those of an entity next to each other, and their entities, ``(n,)`` each."""
+        """Rows of all samples of a split, sorted by entity, and their entities, ``(n,)`` each."""
         rows = self._by_entity[torch.isin(self.entity[self._by_entity], self.splits[split])]
         return rows, self.entity[rows]
 
     def labelled(self, split: Split, seed: int, *, most: int) -> tuple[Tensor, Tensor]:
-        """Up to ``samples_per_entity`` samples each of entities of a split, ``(n, d)``, and their entities ``(n,)``.
+        """At most ``samples_per_entity`` samples each of entities of a split, ``(n, d)``, and their entities ``(n,)``.
 
         Args:
             split: The split.
-            seed: What is drawn from, where there are more.
-            most: How many samples at most, 4 or more.
+            seed: Seed of the draw, if there are more.
+            most: Maximal number of samples, at least 4.
         """
         generator = seeded_generator(seed, "labelled", split)
         k = min(self._drawn_per_entity, most // 2)
@@ -166,7 +166,7 @@ class EntitySamples:
         return self.samples[rows[:, 0]], self.samples[rows[:, 1]]
 
     def _with_two(self, entities: Tensor) -> Tensor:
-        """Those that have two samples; where none has, all, and what is compared is equal."""
+        """The entities with two samples; if there are none, all entities, whose query and gallery are then equal."""
         several = entities[self._counts[entities] > 1]
         return several if len(several) else entities
 
@@ -176,12 +176,12 @@ class EntitySamples:
         return max(2, min(self.samples_per_entity, int(counts.max())))
 
     def _draw(self, entity: Tensor, k: int, generator: torch.Generator) -> Tensor:
-        """Rows of k samples of each entity, ``(N, k)``, different ones as far as it has them, then those again."""
+        """Rows of k samples of each entity, ``(N, k)``; distinct ones as far as possible, then repeated."""
         counts = self._counts[entity]
         chosen: list[Tensor] = []
         for index in range(k):
             pick = (torch.rand(len(entity), generator=generator, dtype=torch.float64) * (counts - index)).long()
-            # The pick-th of those not chosen yet: step over each that was, the smallest first.
+            # The pick-th of those not chosen yet: skip each chosen one, the smallest first.
             if chosen:
                 for taken in torch.stack(chosen).sort(0).values:
                     pick += (pick >= taken).long()
@@ -192,7 +192,7 @@ class EntitySamples:
         return self._by_entity[self._starts[entity][:, None] + torch.stack(chosen, dim=1)]
 
     def _distance(self, rows: Tensor, rows_prime: Tensor) -> Tensor:
-        """d* of different entities, from the rows of samples of both, ``(N, k)`` each."""
+        """d* of different entities, from rows of samples of both, ``(N, k)`` each."""
         if self.distance == "binary":
             return self.samples.new_ones(len(rows))
         chunks = max(1, rows.shape[1] * rows_prime.shape[1] * self.dim * len(rows) // ELEMENTS)
@@ -204,19 +204,19 @@ def observed_distance(x: Tensor, x_prime: Tensor) -> Tensor:
     """Smallest distance between samples of two entities.
 
     Args:
-        x: Samples of the one, ``(*, k, d)``.
+        x: Samples of one entity, ``(*, k, d)``.
         x_prime: Samples of the other, ``(*, k', d)``.
 
     Returns:
-        ``(*,)``, above 0, also where two samples are equal: 0 would say that the entities are the same.
+        ``(*,)``, above 0 even for equal samples, because 0 would mean the same entity.
     """
-    # The default's faster formula leaves noise where distances are small.
+    # The default's faster formula is inaccurate for small distances.
     distances = torch.cdist(x, x_prime, compute_mode="donot_use_mm_for_euclid_dist")
     return distances.flatten(-2).amin(-1).clamp(min=CLOSEST)
 
 
 def _cycled(values: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """``n`` of the values, all of them in a random order before any comes again."""
+    """``n`` of the values in random order; each comes once before any is repeated."""
     rounds = -(-n // len(values))
     order = [torch.randperm(len(values), generator=generator) for _ in range(rounds)]
     return values[torch.cat(order)[:n]] if order else values[:0]

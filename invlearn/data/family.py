@@ -26,25 +26,26 @@ class TransformationFamily(ABC):
     r"""A group G acting on signals of R^d, named by an invariant m(x) that G never changes.
 
     Signals have features drawn independently and uniformly from [-1, 1]. Half of the pairs (x, x') are the same entity,
-    x' = g·x; half are different entities, x' = g·y. g acts on those too, or the norm of x' could give the label away.
+    x' = g·x; half are different entities, x' = g·y. g acts on both kinds, because otherwise the norm of x' could reveal
+    the label.
 
-    What is drawn are *samples*: signals as they are, or behind a hidden linear map (``mixing``). The methods that a
-    subclass writes (``sample``, ``act``, ``invariant``, ``orbit_distance``) are about signals and know of no mixing; a
-    sample goes through ``unmix`` first. A family that knows an invariant which no two orbits share has a
-    ``complete_invariant`` too (``invlearn.data.HasCompleteInvariant``). All are batched, and those of one or two
-    signals are differentiable almost everywhere.
+    A family draws *samples*: plain signals, or signals behind a hidden linear map (``mixing``). The methods that a
+    subclass defines (``sample``, ``act``, ``invariant``, ``orbit_distance``) take signals; ``unmix`` converts samples
+    to signals. A family with a complete invariant also has ``complete_invariant``
+    (``invlearn.data.HasCompleteInvariant``). All methods are batched, and those of one or two signals are
+    differentiable almost everywhere.
 
     Args:
         dim: Number of features d of a signal, at least 2.
-        distance: What d* is for different entities. ``spectral``: ‖m(x) - m(x')‖, the paper's (Section 5.1).
-            ``orbit``: the smallest ‖x - g·x'‖ over the group (ours), 0 on the same orbit only, whereas a mirrored
-            signal has the same \|DFT\|. ``binary``: 1 (ours).
+        distance: d* of different entities. ``spectral``: ‖m(x) - m(x')‖, the paper's (Section 5.1). ``orbit``: the
+            smallest ‖x - g·x'‖ over the group (ours), which is 0 only on the same orbit; a mirrored signal has the same
+            \|DFT\|. ``binary``: 1 (ours).
         size: Training examples.
         valid_size: Validation examples.
         test_size: Test examples.
-        seed: ``None`` lets each replica draw data of its own, from its own seed; a number gives all the same draw.
-        mixing: ``random`` hides signals behind one invertible linear map, drawn from ``seed`` (from 0 where that is
-            ``None``); all replicas share the map. Distances d* are those before it.
+        seed: ``None`` lets each replica draw its own data from its own seed; with a number all replicas share one draw.
+        mixing: ``random`` hides signals behind one invertible linear map, drawn from ``seed`` (from 0 if that is
+            ``None``); all replicas share the map. Distances d* are measured before the map.
 
     Raises:
         ValueError: A setting is out of range.
@@ -83,7 +84,7 @@ class TransformationFamily(ABC):
 
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator) -> Any:
-        """Draw ``n`` elements of the group, uniformly; what they are is the family's own affair."""
+        """Draw ``n`` elements of the group, uniformly; each family chooses their type."""
 
     @abstractmethod
     def act(self, g: Any, x: Tensor) -> Tensor:
@@ -91,7 +92,7 @@ class TransformationFamily(ABC):
 
     @abstractmethod
     def invariant(self, x: Tensor) -> Tensor:
-        """The invariant m(x) of signals ``(*, d)``, ``(*, D)``; it need not tell all orbits apart."""
+        """The invariant m(x) of signals ``(*, d)``, ``(*, D)``; it need not separate all orbits."""
 
     @abstractmethod
     def orbit_distance(self, x: Tensor, x_prime: Tensor) -> Tensor:
@@ -99,7 +100,7 @@ class TransformationFamily(ABC):
 
     @cached_property
     def mixing_matrix(self) -> Tensor | None:
-        """A of the samples A s of signals s, ``(d, d)`` in float64; None where there is no mixing."""
+        """The matrix A that maps signals to samples, ``(d, d)`` in float64; None without a mixing."""
         if self.mixing == "none":
             return None
         return random_mixing(self.dim, seeded_generator(self.seed or 0, "mixing"))
@@ -123,7 +124,7 @@ class TransformationFamily(ABC):
         return self.signals(len(x), generator)
 
     def true_distance(self, x: Tensor, x_prime: Tensor) -> Tensor:
-        """Distance d* between different entities, ``(n,)``, as ``distance`` says."""
+        """Distance d* between different entities, ``(n,)``, as set by ``distance``."""
         if self.distance == "spectral":
             return torch.linalg.vector_norm(self.invariant(x) - self.invariant(x_prime), dim=-1)
         if self.distance == "orbit":
@@ -136,7 +137,7 @@ class TransformationFamily(ABC):
         y = x.clone()
         y[1::2] = self.others(x[1::2], generator)
         x_prime = self.act(self.sample(n, generator), y)
-        distance = torch.zeros(n, dtype=x.dtype)  # exactly 0 on an orbit, where a formula leaves rounding noise
+        distance = torch.zeros(n, dtype=x.dtype)  # exactly 0 on an orbit, without the rounding errors of a formula
         distance[1::2] = self.true_distance(x[1::2], x_prime[1::2])
         return Pairs(x, x_prime, distance)
 
@@ -146,7 +147,7 @@ class TransformationFamily(ABC):
         return Pairs(self.mix(x), self.mix(x_prime), distance)
 
     def check_entities(self) -> None:
-        """Refuse a distance that reference points of entities cannot tell.
+        """Refuse a distance that cannot be computed from reference points of entities.
 
         Raises:
             ValueError: ``distance`` is ``orbit``.
@@ -188,8 +189,8 @@ def roll_rows(x: Tensor, shift: Tensor) -> Tensor:
 def shift_distance(x: Tensor, x_prime: Tensor) -> Tensor:
     """Smallest ‖x - roll(x', s)‖ over all shifts s, ``(n,)``, in O(n d log d).
 
-    The best shift is the peak of the circular cross-correlation; the distance there is then taken directly, since the
-    correlation itself would leave rounding noise where the distance is 0.
+    The best shift is the peak of the circular cross-correlation. The distance at this shift is computed directly,
+    because the correlation would leave rounding errors in distances of 0.
     """
     correlation = torch.fft.irfft(torch.fft.rfft(x) * torch.fft.rfft(x_prime).conj(), n=x.shape[-1])
     return torch.linalg.vector_norm(x - roll_rows(x_prime, correlation.argmax(-1)), dim=-1)

@@ -18,14 +18,14 @@ __all__ = ["LabelledPairs"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledPairs:
-    """Pairs (x, x', d*) as they were given (Section 5), and nothing else.
+    """Given pairs (x, x', d*) (Section 5).
 
     Args:
-        given: All pairs, ``(n, d)``; ``distance`` is 0 where both are the same entity.
+        given: All pairs, ``(n, d)``; ``distance`` is 0 if both are the same entity.
         splits: Rows of each split.
-        entity: What ``recall_at_1`` takes for one entity: a number for each pair, ``(n,)``.
-        size: Training examples of an epoch, drawn anew for each.
-        seed: What their order is drawn from.
+        entity: Entity of each pair for ``recall_at_1``, a number, ``(n,)``.
+        size: Training examples per epoch, drawn anew each time.
+        seed: Seed of their order.
 
     Raises:
         ValueError: A split has no pair of the same, or of different entities.
@@ -60,7 +60,7 @@ class LabelledPairs:
         return self.given.x.shape[1]
 
     def pairs(self, split: Split, seed: int) -> Pairs:
-        """For training ``size`` pairs, all in a random order before any comes again; else those of the split."""
+        """For training ``size`` pairs in random order, each once before any is repeated; else those of the split."""
         rows = self.splits[split]
         if split == "train":
             generator = seeded_generator(seed, "pairs", split)

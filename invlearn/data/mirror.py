@@ -32,7 +32,7 @@ class Mirror(TransformationFamily):
         return torch.rand(n, generator=generator) < 0.5
 
     def act(self, g: Tensor, x: Tensor) -> Tensor:
-        """Mirror those of ``(n, d)`` that ``g`` says, ``(n,)``."""
+        """Mirror the signals of ``(n, d)`` where ``g``, ``(n,)``, is true."""
         return torch.where(g[:, None], x.flip(-1), x)
 
     def invariant(self, x: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class Mirror(TransformationFamily):
         return torch.cat([even, up_to_sign(odd)], dim=-1)
 
     def _parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Coordinates that mirroring keeps, and those of which it changes the sign."""
+        """Coordinates that mirroring keeps, and coordinates whose sign it changes."""
         half = self.dim // 2
         left, right = x[..., :half], x.flip(-1)[..., :half]
         middle = x[..., half : self.dim - half]

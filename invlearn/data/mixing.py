@@ -1,4 +1,4 @@
-"""A hidden linear map between signals and what is observed of them."""
+"""A hidden linear map from signals to samples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def random_mixing(dim: int, generator: torch.Generator) -> Tensor:
 
     Args:
         dim: d, at least 2.
-        generator: What it is drawn from.
+        generator: Source of randomness.
     """
     left, right = (_orthogonal(dim, generator) for _ in range(2))
     singular = CONDITION ** torch.linspace(-0.5, 0.5, dim, dtype=torch.float64)

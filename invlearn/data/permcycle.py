@@ -22,8 +22,8 @@ class PermutationCycle(SpectralFamily):
     """Values move a random number of steps along one fixed d-cycle; the invariant is the modulus of the DFT along it.
 
     Args:
-        cycle_seed: What the cycle is drawn from. All replicas share the cycle.
-        cycle: The cycle itself, a permutation of 0 to d-1; ``auto`` draws it. A run stores the one it used here.
+        cycle_seed: Seed of the cycle, which all replicas share.
+        cycle: The cycle itself, a permutation of 0 to d-1; ``auto`` draws it. A run stores the cycle that it used.
             As an attribute it is a tensor, ``(d,)``.
 
     Raises:
@@ -46,7 +46,7 @@ class PermutationCycle(SpectralFamily):
     @property
     def order(self) -> Tensor:
         """The features in the order of the cycle, ``(d,)``."""
-        assert isinstance(self.cycle, Tensor)  # __post_init__ has seen to it
+        assert isinstance(self.cycle, Tensor)  # set by __post_init__
         return self.cycle
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:

@@ -22,10 +22,10 @@ class Permutation(TransformationFamily):
     A signal holds the coordinates of the first point, then those of the second, and so on.
 
     Args:
-        coordinates: Of a point; with 1 a signal is a set of numbers.
+        coordinates: Coordinates of a point; with 1 a signal is a set of numbers.
 
     Raises:
-        ValueError: ``dim`` is no multiple of ``coordinates``, or a signal has a single point.
+        ValueError: ``dim`` is not a multiple of ``coordinates``, or a signal has a single point.
     """
 
     dim: int = 18
@@ -39,16 +39,16 @@ class Permutation(TransformationFamily):
 
     @property
     def count(self) -> int:
-        """Points of a signal."""
+        """Number of points of a signal."""
         return self.dim // self.coordinates
 
     @cached_property
     def directions(self) -> Tensor:
         """Unit vectors that points are projected onto, always the same, ``(coordinates, K)``.
 
-        For n points of p coordinates, K = n (p - 1) + 1 make sorted projections complete. A point of one signal has in
-        each direction the projection of some point of the other, so there is one that agrees with it in p directions,
-        which determine a point. Take both away, and go on with the others.
+        For n points of p coordinates, sorted projections onto K = n (p - 1) + 1 directions are complete. In each
+        direction, a point of one signal has the projection of some point of the other signal. So one of these points
+        agrees with it in p directions, which determine a point. Remove both points, and repeat with the others.
         """
         p = self.coordinates
         return _unit_vectors(p, self.count * (p - 1) + 1)
@@ -62,12 +62,12 @@ class Permutation(TransformationFamily):
         return self._points(x).gather(-2, g[..., None].expand(-1, -1, self.coordinates)).flatten(-2)
 
     def invariant(self, x: Tensor) -> Tensor:
-        """Sorted projections, ``(*, K count)``, such that the mean square of random ones is that of the points."""
+        """Sorted projections, ``(*, K count)``, scaled so that the mean square of random ones is that of the points."""
         return self._sorted(x, self.directions)
 
     def orbit_distance(self, x: Tensor, x_prime: Tensor) -> Tensor:
         """Smallest distance over all orders, ``(n,)``: an assignment problem for each pair."""
-        from scipy.optimize import linear_sum_assignment  # takes a third of a second to import
+        from scipy.optimize import linear_sum_assignment  # its import takes a third of a second
 
         costs = torch.cdist(self._points(x.detach()), self._points(x_prime.detach())).square().cpu().numpy()
         orders = torch.tensor([linear_sum_assignment(cost)[1].tolist() for cost in costs], dtype=torch.long)
@@ -77,7 +77,8 @@ class Permutation(TransformationFamily):
     def complete_invariant(self, x: Tensor) -> Tensor:
         """Sorted projections onto sixteen times as many directions, ``(*, 16 K count)``; complete.
 
-        So are the fewer of the invariant. With more of them descent from one set to another seldom gets stuck.
+        The fewer projections of the invariant are complete too. With more of them, descent from one set to another
+        rarely gets stuck.
 
         Reference:
             Rényi, "On projections of probability distributions" (1952); Balan, Haghani and Singh, "Permutation

@@ -1,4 +1,4 @@
-"""Rotations of a body: n points in space, turned together."""
+"""Rotations of a body: n points in space, rotated together."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Rotation3D"]
 
 @dataclass(frozen=True, kw_only=True)
 class Rotation3D(TransformationFamily):
-    """``dim / 3`` points in space, rotated about the origin; the invariant is all distances, those to the origin too.
+    """``dim / 3`` points in space, rotated about the origin; the invariant is all distances, also from the origin.
 
     A signal holds x, y and z of the first point, then those of the second, and so on. Distances are the same for a
     mirror image.
 
     Raises:
-        ValueError: ``dim`` is no multiple of 3.
+        ValueError: ``dim`` is not a multiple of 3.
     """
 
     dim: int = 18
@@ -68,11 +68,11 @@ class Rotation3D(TransformationFamily):
     def complete_invariant(self, x: Tensor) -> Tensor:
         """Inner products of all points, and determinants of three points in a row, ``(*, n (n + 1) / 2 + n)``.
 
-        Inner products tell all but mirror images apart, and the determinants those, unless each three points in a row
-        (cyclically) lie in a plane with the origin.
+        Inner products separate all signals except mirror images. Determinants separate these, unless every three
+        consecutive points (cyclically) lie in a plane with the origin.
 
         Reference:
-            Weyl, "The classical groups" (1946): these are all polynomial invariants there are.
+            Weyl, "The classical groups" (1946): these generate all polynomial invariants.
         """
         points = _points(x)
         first, second = torch.triu_indices(points.shape[-2], points.shape[-2], device=x.device)

@@ -1,4 +1,4 @@
-"""Samplers: what a loss is trained on, drawn from a dataset."""
+"""Samplers, which draw the training examples of a loss from a dataset."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class Sampler(ABC):
     """Draws the examples of an epoch."""
 
     kind: ClassVar[Literal["pairs", "entities", "targets"]]
-    """Of its batches; ``trainer.batch_size=auto`` depends on it."""
+    """Kind of its batches; ``trainer.batch_size=auto`` depends on it."""
     unit: ClassVar[str]
-    """What it draws, in the plural."""
+    """Word for its examples, in the plural."""
     smallest_batch: ClassVar[int] = 1
-    """Examples from which something can be learned."""
+    """Least number of examples that a batch needs."""
 
     def check(self, dataset: Dataset) -> None:
-        """Refuse a dataset without what is drawn here.
+        """Refuse a dataset that lacks these examples.
 
         Raises:
-            ValueError: It says what is missing.
+            ValueError: They are missing; it says what is.
         """
         return
 
     def per_epoch(self, dataset: Dataset) -> int:
-        """How many examples of a dataset an epoch goes through."""
+        """Number of examples of a dataset in an epoch."""
         return dataset.size
 
     @abstractmethod
@@ -56,17 +56,17 @@ class DrawnPairs(Sampler):
 
 @dataclass(frozen=True)
 class EntityBatches(Sampler):
-    """Entities with a few samples each: a batch of B samples holds B² pairs."""
+    """Entities with a few samples each: a batch of B samples has B² pairs."""
 
     kind = "entities"
     unit = "entities"
     smallest_batch = 2
 
     def check(self, dataset: Dataset) -> None:
-        """Refuse a dataset that knows pairs alone, or cannot say how far its entities are apart.
+        """Refuse a dataset without entities, or without distances between them.
 
         Raises:
-            ValueError: It is one.
+            ValueError: It lacks them.
         """
         if not isinstance(dataset, HasEntities):
             raise ValueError("pairs=batch needs entities, which this dataset does not have; try loss.pairs=drawn")
@@ -85,10 +85,10 @@ class EntityBatches(Sampler):
 
 @dataclass(frozen=True)
 class FourierCodes(Sampler):
-    """Signals with the code z* that is to be learned.
+    """Signals with their target code z*.
 
     Args:
-        code: Which blocks it is made of.
+        code: The blocks of the code.
     """
 
     kind = "targets"
@@ -96,10 +96,10 @@ class FourierCodes(Sampler):
     code: Code
 
     def check(self, dataset: Dataset) -> None:
-        """Refuse samples whose spectra nobody knows.
+        """Refuse samples without known spectra.
 
         Raises:
-            ValueError: The dataset is no transformation family.
+            ValueError: The dataset is not a transformation family with spectra.
         """
         if not isinstance(dataset, HasSpectra):
             raise ValueError("supervised_dft needs known spectra, which this dataset does not have; try loss=pairwise")

@@ -1,4 +1,4 @@
-"""Random generators that belong to one purpose and to nothing else."""
+"""Random generators, one for each purpose."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["derived_seed", "seeded_generator"]
 
 
 def seeded_generator(seed: int, *purpose: str | int) -> torch.Generator:
-    """Return a CPU generator that depends on ``seed`` and ``purpose`` alone.
+    """Return a CPU generator that depends only on ``seed`` and ``purpose``.
 
-    Every draw of invlearn names what it is for (``"train"`` data, ``"order"`` of epoch 7, ``"weights"``), so no draw
-    can shift another, a resumed run needs no stored generator state, and CPU and GPU runs see the same numbers.
+    Every draw of invlearn names its purpose (``"train"`` data, ``"order"`` of epoch 7, ``"weights"``), so no draw can
+    shift another, a resumed run needs no stored generator state, and CPU and GPU runs see the same numbers.
 
     Args:
         seed: Any integer.
@@ -28,6 +28,6 @@ def seeded_generator(seed: int, *purpose: str | int) -> torch.Generator:
 
 
 def derived_seed(seed: int, *purpose: str | int) -> int:
-    """A seed, 64 bits with a sign, that depends on ``seed`` and ``purpose`` alone."""
+    """A seed, 64 bits with a sign, that depends only on ``seed`` and ``purpose``."""
     digest = hashlib.sha256("/".join(map(str, (seed, *purpose))).encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)

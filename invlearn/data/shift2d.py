@@ -21,7 +21,7 @@ class Shift2D(SpectralFamily):
         rows: Rows of an image, which is stored row by row; it has ``dim / rows`` columns.
 
     Raises:
-        ValueError: ``dim`` is no multiple of ``rows``.
+        ValueError: ``dim`` is not a multiple of ``rows``.
     """
 
     dim: int = 16

@@ -28,7 +28,7 @@ class ShiftScale(SpectralFamily):
     r"""A circular shift, times a log-uniform scalar; the invariant is √d \|DFT(x)\| / ‖DFT(x)‖.
 
     Args:
-        min_scale: Smallest factor, above 0 (the range is ours; the paper names none).
+        min_scale: Smallest factor, above 0 (the range is ours; the paper does not give one).
         max_scale: Largest factor.
         sign_flips: Whether half of the factors are negative.
 
@@ -67,7 +67,7 @@ class ShiftScale(SpectralFamily):
     def orbit_distance(self, x: Tensor, x_prime: Tensor) -> Tensor:
         """Smallest distance over all shifts (and signs, if they flip), ``(n,)``, of signals scaled to norm √d.
 
-        Over the scale itself the minimum would shrink with it, so signals are compared at one norm.
+        The minimum over the scale would shrink with the scale, so signals are compared at equal norm.
         """
         x, x_prime = self._at_one_norm(x), self._at_one_norm(x_prime)
         distance = shift_distance(x, x_prime)
@@ -76,12 +76,12 @@ class ShiftScale(SpectralFamily):
     def complete_invariant(self, x: Tensor) -> Tensor:
         """Mean, power spectrum and bispectrum of signals scaled to norm √d, ``(*, K)``.
 
-        Complete where no bin of the DFT is 0. With sign flips mean and bispectrum count up to their common sign.
+        Complete where no bin of the DFT is 0. With sign flips, mean and bispectrum are defined up to a common sign.
         """
         values = bispectrum(self._at_one_norm(x))
         if not self.sign_flips:
             return real_parts(values)
-        power = values[..., 1 : self.dim].real  # alone keeps its sign
+        power = values[..., 1 : self.dim].real  # only the power keeps its sign
         odd = torch.cat([values[..., :1].real, real_parts(values[..., self.dim :])], dim=-1)
         return torch.cat([power, up_to_sign(odd)], dim=-1)
 

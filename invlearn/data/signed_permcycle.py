@@ -18,20 +18,20 @@ __all__ = ["SignedPermutationCycle"]
 
 @dataclass(frozen=True, kw_only=True)
 class SignedPermutationCycle(PermutationCycle):
-    r"""Values move along a hidden d-cycle, and some steps change their sign, an odd number of steps in all.
+    r"""Values move along a hidden d-cycle; some of its steps change their sign, an odd number in all.
 
-    Once around the cycle a signal comes back negated, twice around as it was: the group has 2d elements. (With an even
-    number it would be ``permcycle`` with some features negated.) Up to hidden signs, a signal followed by its negative
-    is a signal of length 2d that moves circularly; the invariant is the modulus of that one's DFT, which has odd
-    frequencies only. As -x lies on the orbit of x, invariants of odd degree vanish: cubic ones say nothing here.
+    After one round a signal is negated, after two rounds it is restored, so the group has 2d elements. (With an even
+    number of sign changes it would be ``permcycle`` with some features negated.) Up to hidden signs, a signal followed
+    by its negative is a signal of length 2d that shifts circularly; the invariant is the modulus of its DFT, which has
+    odd frequencies only. -x lies on the orbit of x, so invariants of odd degree vanish, in particular cubic ones.
 
     Args:
-        cycle_seed: What cycle and signs are drawn from. All replicas share them.
+        cycle_seed: Seed of the cycle and the signs, which all replicas share.
     """
 
     @cached_property
     def signs(self) -> Tensor:
-        """Signs of the features in the order of the cycle, ``(d,)``, that make them a signal that moves as said."""
+        """Hidden signs of the features in the order of the cycle, ``(d,)``."""
         return 1 - 2 * torch.randint(2, (self.dim,), generator=seeded_generator(self.cycle_seed, "signs"))
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
@@ -57,7 +57,7 @@ class SignedPermutationCycle(PermutationCycle):
 
         .. math:: |X_k|^2, \quad X_{k-j} \bar X_k^2 X_{k+j} \ \text{for odd k and even j up to d}
 
-        j = 2 alone is complete. With it alone two signals far apart can be nearly equal.
+        j = 2 alone is complete, but with it two distant signals can have nearly equal values.
         """
         spectrum = self.spectrum(x)
         squared = spectrum.conj().square()

@@ -19,7 +19,7 @@ __all__ = ["SpectralFamily"]
 class SpectralFamily(TransformationFamily):
     """A family with a complex spectrum of d values, whose modulus G never changes; by default the DFT of a signal.
 
-    Such a spectrum is what a supervised code is made of (Section 3).
+    A supervised code is computed from such a spectrum (Section 3).
     """
 
     def spectrum(self, x: Tensor) -> Tensor:

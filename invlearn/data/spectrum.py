@@ -1,4 +1,4 @@
-"""The discrete Fourier transform, free of rounding noise where its value is known."""
+"""The discrete Fourier transform, without rounding errors where its value is known."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["BLOCKS", "Code", "bispectrum", "code_of", "dft", "real_parts", "up_t
 
 
 def dft(x: Tensor, shape: tuple[int, ...] = ()) -> Tensor:
-    r"""Discrete Fourier transform of real signals, with the phases that mathematics gives.
+    r"""Discrete Fourier transform of real signals, with exact phases of real and of zero bins.
 
     .. math:: \mathrm{DFT}(x)_k = \sum_{j=0}^{d-1} x_j e^{-2\pi i jk/d}
 
-    Bins 0 and d/2 of a real signal are real, and an absent frequency is zero; rounding would turn their phases into
-    noise (-π for π, or anything at all). Both are set right, so their phases are 0 or π.
+    Bins 0 and d/2 of a real signal are real, and an absent frequency is zero; rounding errors would change their phases
+    (-π for π, or any value). Both are corrected, so their phases are 0 or π.
 
     Args:
         x: Real signals, ``(*, d)``.
-        shape: Lengths of the axes that a signal has, with product d, where it has several.
+        shape: Lengths of the axes of a signal, with product d; by default one axis.
 
     Returns:
         Complex spectra, ``(*, d)``.
@@ -33,7 +33,7 @@ def dft(x: Tensor, shape: tuple[int, ...] = ()) -> Tensor:
     """
     shape = shape or (x.shape[-1],)
     axes = tuple(range(-len(shape), 0))
-    # One axis has its own routine, whose rounding differs for some lengths.
+    # One axis has its own routine, which rounds differently for some lengths.
     spectrum = torch.fft.fft(x) if len(shape) == 1 else torch.fft.fftn(x.unflatten(-1, shape), dim=axes)
     real_bins = [torch.tensor([0, size // 2] if size % 2 == 0 else [0]) for size in shape]
     spectrum.imag[(..., *torch.meshgrid(*real_bins, indexing="ij"))] = 0.0
@@ -69,16 +69,16 @@ def bispectrum(x: Tensor, shape: tuple[int, ...] = ()) -> Tensor:
 
     .. math:: X_0, \quad |X_k|^2, \quad X_j X_k X_l \ \text{for} \ j + k + l = 0
 
-    with X the discrete Fourier transform. Signals without a zero among X have the same values only if one is a shift of
-    the other.
+    with X the discrete Fourier transform. If no bin of X is zero, two signals have the same values only if one is a
+    shift of the other.
 
     Args:
         x: Real signals, ``(*, d)``.
         shape: Lengths of the axes along which they are shifted, with product d; by default one axis.
 
     Returns:
-        Complex values, ``(*, d + T)``, T about d²/12: of triples that differ by their order or by the sign of all three
-        frequencies, one. The first d values are real.
+        Complex values, ``(*, d + T)``, T about d²/12: one for all triples that differ only in order or in the sign of
+        all three frequencies. The first d values are real.
 
     Reference:
         Kakarala, "The bispectrum as a source of phase-sensitive invariants for Fourier descriptors" (2012).

@@ -18,8 +18,8 @@ __all__ = ["TwoPart"]
 class TwoPart(SpectralFamily):
     """Both halves of a signal shifted independently; the invariant is each half's modulus of the DFT.
 
-    Half of the different pairs agree in one part only, left or right evenly, so that learning one part does not pass
-    for learning both.
+    Half of the different pairs agree in exactly one part, left or right equally often, so that learning one part is not
+    enough.
 
     Raises:
         ValueError: ``dim`` is odd.

@@ -1,4 +1,4 @@
-"""The models that were chosen among, in a few lines."""
+"""The candidates of a choice, in a few lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["candidates_table"]
 
 
 def candidates_table(candidates: Sequence[Mapping[str, Any]]) -> str:
-    """What each model got, and which was chosen.
+    """The scores of each candidate, and which one was chosen.
 
     Args:
         candidates: As in run.json.

@@ -11,7 +11,7 @@ __all__ = ["metrics_table"]
 
 
 def metrics_table(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]], best: int) -> str:
-    """Metrics of the best replica by validation loss, the median over replicas, and what a constant gets."""
+    """Metrics of the best replica by validation loss, the median over replicas, and those of a constant."""
     many = len(metrics) > 1
     header = f"{'test':26}{'best' if many else 'run':>10}{'median' if many else '':>10}{'constant':>10}"
     rows = [header]

@@ -22,15 +22,14 @@ LIFTS = {
     2: ("degree 2", "#1f5fbf"),
     3: ("degree 3", "#009e73"),
 }
-"""Names and colours of what a closed form tries, by the degree in metrics.csv."""
+"""Names and colours of a closed form's candidates, by the degree in metrics.csv."""
 
 FLOOR = 1e-34
-"""Share of variance below which rounding is all there is."""
+"""Share of variance below which there are only rounding errors."""
 
 COLORS = {"reconstruction": "#d62728", "invariance": "#1f5fbf", "modulus": "#1f5fbf", "phase": "#e69f00"}
 COLORS |= {"sine": "#009e73", "cosine": "#cc79a7"}
-"""Reconstruction in red and the invariant code in blue, as in the paper; the others are told apart by colour-blind
-readers too."""
+"""Reconstruction in red and the invariant code in blue, as in the paper; the others are colour-blind-safe."""
 
 LABELS = {
     "reconstruction": "reconstruction",
@@ -40,11 +39,11 @@ LABELS = {
     "sine": "sine",
     "cosine": "cosine",
 }
-"""How plots call the parts of the code and the reconstruction."""
+"""Names of the parts of the code and of the reconstruction in plots."""
 
 
 def style() -> dict[Any, Any]:
-    """Settings of every figure: readable when printed one column wide."""
+    """Settings of all figures, readable when printed one column wide."""
     return {
         "font.size": 8,
         "axes.spines.top": False,
@@ -66,12 +65,12 @@ def draw_band(
     """Draw the median of ``y`` over all rows with the same ``x``, and a band from the lowest to the highest.
 
     Args:
-        axes: Where to.
+        axes: The axes.
         table: One row per seed and ``x``.
         x: A column.
         y: A column; infinities are left out.
-        color: Of the line and the band.
-        label: For the legend.
+        color: Colour of the line and the band.
+        label: Label in the legend.
         look: Further settings of the line.
     """
     values = np.asarray(table[y], dtype=float)
@@ -85,13 +84,13 @@ def draw_band(
 
 
 def plot_candidates(table: Columns, shares: np.ndarray, widths: Sequence[int], title: str) -> Figure:
-    """What was tried of a closed form, and the spectrum of what was chosen.
+    """Scores of the candidates of a closed form, and the spectrum of the chosen one.
 
     Args:
         table: The columns of metrics.csv, a row per replica and candidate.
         shares: Share of variance within entities of each direction, ascending, ``(R, K)``.
         widths: Width of each replica's code, ``(R,)``.
-        title: What was solved.
+        title: Title of the figure.
     """
     with matplotlib.rc_context(style()):
         figure = Figure(figsize=(3.5, 4.6), dpi=200, layout="constrained")
@@ -127,7 +126,7 @@ def plot_curves(table: Columns, title: str) -> Figure:
     Args:
         table: The columns of metrics.csv; each ``valid_mse_…`` column of ``COLORS`` is a line, the median over
             replicas, with a band from the lowest to the highest; without any, ``valid_loss`` does.
-        title: What was trained.
+        title: Title of the figure.
     """
     with matplotlib.rc_context(style()):
         figure = Figure(figsize=(3.5, 2.6), dpi=200, layout="constrained")

@@ -1,4 +1,4 @@
-"""The short table of how well probabilities hold."""
+"""The short table of the calibration of probabilities."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["reliability_table"]
 
 
 def reliability_table(found: Reliability) -> str:
-    """Scores of probabilities of unseen pairs, beside those of a constant, and what the threshold at 1% does."""
+    """Scores of probabilities of unseen pairs, those of a constant, and the results of the threshold at 1%."""
     columns = ("error", "by chance", "Brier", "constant", "log loss", "constant")
     rows = [
         "".join((f"{'probabilities':26}", *(f"{name:>10}" for name in columns))),

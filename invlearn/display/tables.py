@@ -15,14 +15,14 @@ from invlearn.system.output import printable
 __all__ = ["markdown", "render", "shortened_value", "with_interval"]
 
 LONGEST = 40
-"""Characters of a key's value that a table shows."""
+"""Maximal number of characters of a key's value in a table."""
 
 WIDTH = 100
-"""Characters of a line from which on the names of columns take two lines."""
+"""Width of a line from which the names of columns take two lines."""
 
 
 def render(table: pd.DataFrame, style: str) -> str:
-    """A table of ``aggregate`` as text. What is missing is empty, and null in JSON.
+    """A table of ``aggregate`` as text. Missing values are empty, and null in JSON.
 
     Args:
         table: The table.
@@ -41,7 +41,7 @@ def render(table: pd.DataFrame, style: str) -> str:
 
 
 def _shown(table: pd.DataFrame) -> dict[str, list[str]]:
-    """Columns of texts: means with their intervals, long values by their ends; nothing that is empty throughout."""
+    """Columns of texts: means with their intervals, shortened values; without empty columns."""
     shown: dict[str, list[str]] = {}
     for name in map(str, table):
         if name == "runs" or name.endswith("_ci95"):
@@ -64,7 +64,7 @@ def _shown(table: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def _runs(table: pd.DataFrame) -> list[str]:
-    """Names of runs, or how many there are; without the overrides that the names of a sweep's runs share."""
+    """Names of runs, or their number, without the overrides that all runs of a sweep share."""
     names = [_plain(name) for name in table["run"]]
     parts = [set(name.split(",")) for name in names if name]
     shared = {part for part in set[str]().union(*parts) if "=" in part and all(part in each for each in parts)}
@@ -77,13 +77,13 @@ def _runs(table: pd.DataFrame) -> list[str]:
 
 
 def _without(name: str, shared: Collection[str]) -> str:
-    """Overrides with ``…`` in place of those that are shared."""
+    """Overrides with ``…`` in place of shared ones."""
     kept = ["…" if part in shared else part for part in name.split(",")]
     return ",".join(part for part, before in zip(kept, ["", *kept], strict=False) if part != "…" or before != "…")
 
 
 def _aligned(columns: dict[str, list[str]], right: Collection[str]) -> str:
-    """Columns beside each other, numbers at the right; wide tables break the names of columns at ``.`` or ``_``."""
+    """Aligned columns, numbers at the right; wide tables break the names of columns at ``.`` or ``_``."""
     heads = {name: ["", printable(name)] for name in columns}
     if sum(max(map(len, [name, *texts])) + 1 for name, texts in columns.items()) - 1 > WIDTH:
         heads = {name: _broken(printable(name), max(map(len, texts))) for name, texts in columns.items()}
@@ -98,7 +98,7 @@ def _aligned(columns: dict[str, list[str]], right: Collection[str]) -> str:
 
 
 def _broken(name: str, width: int) -> list[str]:
-    """The name of a column in two lines, as narrow as can be, where it is wider than what is below it."""
+    """The name of a column in two lines, as narrow as possible, if it is wider than the values."""
     breaks = [index + 1 for index, letter in enumerate(name) if letter in "._" and 0 < index < len(name) - 1]
     if len(name) <= width or not breaks:
         return ["", name]
@@ -107,7 +107,7 @@ def _broken(name: str, width: int) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON knows it; None where it is missing or not finite."""
+    """A value for JSON; None if it is missing or not finite."""
     return None if value is pd.NA or (isinstance(value, float) and not np.isfinite(value)) else value
 
 
@@ -131,12 +131,12 @@ def _short(value: Any) -> str:
 
 
 def _ends(value: str) -> str:
-    """The ends of a long value of a key, a path or a list: they tell it from others."""
+    """The ends of a long value of a key, such as a path or a list, which distinguish it from others."""
     return value if len(value) <= LONGEST else f"{value[: LONGEST // 3]}…{value[-LONGEST * 2 // 3 :]}"
 
 
 def shortened_value(value: Any) -> str:
-    """A value of a config, or its ends where it is long."""
+    """A value of a config, or its ends if it is long."""
     return _ends(_short(value))
 
 

@@ -1,4 +1,4 @@
-"""Simple methods beside a run, and the verdict, in a few lines."""
+"""A run compared with simple methods, and the verdict, in a few lines."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ NAMES = {
 }
 
 HOW = {"fisher": "model=polynomial model.degree=1", "quadratic": "model=polynomial"}
-"""Overrides that train those that can be."""
+"""Overrides that train a simple method, if it is a model."""
 
 
 def references_table(references: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any] | None) -> str:
-    """What simple methods get on the same test entities, and whether the run is better.
+    """Scores of simple methods on the same test entities, and whether the run is better.
 
     Args:
         references: As in run.json.
-        verdict: Likewise; None where there is one test entity.
+        verdict: Likewise; None if there is only one test entity.
     """
     lines = [f"{'simple methods':26}{'recall@1':>10}{'auroc':>10}{'ratio':>10}"]
     for row in references:

@@ -91,7 +91,7 @@ class Calibration:
         """Calibrate on held-out pairs of both kinds.
 
         Returns:
-            None where a distance is not finite.
+            None if a distance is not finite.
         """
         distances, same = torch.from_numpy(pairs.distance), torch.from_numpy(pairs.same)
         counted = cls.count(distances, same, pairs.entity_pairs)
@@ -108,7 +108,7 @@ class Calibration:
             different_entities: Number of pairs of different entities; their samples may form more pairs.
 
         Returns:
-            None where a distance is not finite.
+            None if a distance is not finite.
         """
         if not bool(distances.isfinite().all()):
             return None

@@ -142,7 +142,7 @@ def _all_pairs(codes: Tensor, entity: Tensor) -> ComparedPairs:
 
 
 def _rows(values: dict[str, Tensor], replicas: int) -> list[dict[str, Any]]:
-    """A dict of ``(R,)`` or ``(1,)`` tensors as one dict of numbers per replica, None for what is not finite."""
+    """A dict of ``(R,)`` or ``(1,)`` tensors as one dict of numbers per replica; None for NaN and infinity."""
     columns = {name: value.expand(replicas).tolist() for name, value in values.items()}
     return [
         {name: numbers[replica] if math.isfinite(numbers[replica]) else None for name, numbers in columns.items()}

@@ -26,7 +26,7 @@ CONVINCING = 6.0
 """Least gain in log likelihood, doubled and per pair of entities, that counts as evidence of wrong labels."""
 
 ROUNDS = 50
-"""Of expectation-maximisation, at most."""
+"""Maximal number of rounds of expectation-maximisation."""
 
 UNEQUAL = 0.01
 """Share of pairs of different entities, the nearest ones, that measures the dispersion of samples."""
@@ -41,10 +41,10 @@ FEWEST_OUTLIERS = -14.0
 """Least log odds of an outlier."""
 
 STEP = 1e-3
-"""Of the logarithms of parameters, by which derivatives are taken."""
+"""Step of the logarithms of parameters for derivatives."""
 
 SEARCH = {"maxiter": 2_000, "xatol": 1e-6, "fatol": 1e-12}
-"""Of Nelder and Mead."""
+"""Settings of Nelder and Mead's method."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class _Tail:
     limit: float
 
     def log_pdf(self, parameters: Array) -> Array:
-        """Of log x, ``(m,)``."""
+        """Log density of log x, ``(m,)``."""
         shape, scale = np.exp(parameters)
         return shape * np.log(self.x / scale) - self.x / scale - scipy.special.gammaln(shape)
 

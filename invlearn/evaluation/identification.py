@@ -13,7 +13,7 @@ FLOOR = 1e-24
 """Least squared distance, relative to the mean, that logarithms tell from 0."""
 
 SLOPES = 13
-"""How many are tried."""
+"""Number of exponents β to try."""
 
 
 def identification_loss(codes: Tensor, entity: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ FLOOR = 1e-5
 """Least distance, relative to the median of different entities: closer samples are equal up to rounding."""
 
 SURE = 30.0
-"""Log odds beyond which nothing is more certain."""
+"""Largest log odds."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class DistanceModel:
             pairs: Held-out pairs of both kinds.
 
         Returns:
-            None where there are too few pairs, or codes do not differ.
+            None if there are too few pairs, or codes do not differ.
         """
         strangers, partners = pairs.where(~pairs.same), pairs.where(pairs.same)
         if not len(partners.distance) or not len(strangers.distance):
@@ -88,7 +88,7 @@ class DistanceModel:
 
     @cached_property
     def _table(self) -> tuple[Array, Array]:
-        # The fit is to the lower tail; from the median on, the ratio stays what it is there.
+        # The fit is to the lower tail; from the median on, the ratio is constant.
         ends = self.different.quantile([1e-12, 0.5])
         low, high = np.log([max(self.floor, min(ends[0], np.exp(self.same.centre / 2) / 100)), ends[1]])
         grid = np.linspace(low, high, GRID)

@@ -13,16 +13,16 @@ from invlearn.evaluation.distances import Array
 __all__ = ["Matching", "Reliability", "Scores", "measure_reliability"]
 
 BINS = 15
-"""Equal intervals of probability in which a calibration error is taken."""
+"""Number of equal intervals of probability for the calibration error."""
 
 SIMULATED = 100
-"""Draws that say how large the calibration error of right probabilities is."""
+"""Number of draws to estimate the calibration error of exact probabilities."""
 
 RATE = 0.01
 """False-match rate at which a threshold is tried."""
 
 FEWEST = 8
-"""Entities with which something is measured."""
+"""Least number of entities."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Scores:
 
     @property
     def shown(self) -> tuple[float, ...]:
-        """In the order of tables, each beside what it compares with."""
+        """Scores in the order of tables, each followed by its comparison."""
         errors = (self.calibration_error, self.chance)
         return (*errors, self.brier, self.constant_brier, self.log_loss, self.constant_log_loss)
 
@@ -112,7 +112,7 @@ def measure_reliability(calibration: Calibration, queries: Array, gallery: Array
         gallery: Codes of another sample of each, ``(n, C)``.
 
     Returns:
-        None where there is no model of distances, or there are too few entities.
+        None if there is no model of distances, or there are too few entities.
     """
     model, n = calibration.model, len(queries)
     if model is None or n < FEWEST:

@@ -101,11 +101,11 @@ def judge(hits: Tensor, others: Mapping[str, Tensor], among: int | None = None) 
 
 
 def share_limits(count: int, of: int) -> tuple[float, float]:
-    """Clopper and Pearson's 95% limits of a probability, from how often it happened.
+    """Clopper and Pearson's 95% limits of a probability, from a number of successes.
 
     Args:
-        count: How often.
-        of: In so many independent trials, at least 1.
+        count: Number of successes.
+        of: Number of independent trials, at least 1.
     """
     tail = (1 - SURE) / 2
     low = float(scipy.special.betaincinv(count, of - count + 1, tail)) if count else 0.0

@@ -1,4 +1,4 @@
-"""The user's own files: opened once, read in chunks, checked, and handed over as data to draw from."""
+"""Users' files: opened once, read in chunks, checked, and turned into datasets."""
 
 from invlearn.files.columns import Missing, checked_chunks, choose_columns
 from invlearn.files.entity_file import EntityFile, leaving_out, validating_without

@@ -1,4 +1,4 @@
-"""Features of a table: which columns they are, and their values, checked."""
+"""Features of a table: their columns, and their checked values."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["Checked", "Choice", "Missing", "checked_chunks", "choose_columns", "
 
 
 Choice = Callable[[Chunk], np.ndarray]
-"""Indices of the rows of a chunk that are to be read, ascending."""
+"""Indices of the rows of a chunk to read, ascending."""
 
 
 Missing = Literal["refuse", "drop", "keep"]
-"""What is done with rows in which a feature is missing; of those kept, each sample has a value at least."""
+"""What to do with rows in which a feature is missing; every sample of a kept row has at least one value."""
 
 
 class Checked(NamedTuple):
@@ -37,16 +37,16 @@ class Checked(NamedTuple):
 
 
 def choose_columns(table: Table, choice: str | Sequence[str], key: str, *, without: Sequence[str] = ()) -> list[str]:
-    """Columns by a list of names, by the prefix that their names share, or, for ``auto``, all that hold numbers.
+    """Columns by a list of names, by a common prefix, or, for ``auto``, all columns of numbers.
 
     Args:
         table: The file.
         choice: The names, the prefix, or ``auto``.
         key: The setting that chooses, for error messages.
-        without: Columns that are no features.
+        without: Columns that are not features.
 
     Raises:
-        UserError: There are none, or one is missing, named twice or no feature.
+        UserError: There are none, or one is missing, named twice or not a feature.
     """
     if not isinstance(choice, str):
         chosen = list(choice)
@@ -80,11 +80,11 @@ def checked_chunks(
     Args:
         table: The file.
         features: Columns that must hold finite numbers.
-        others: Columns to read beside them, as they are written.
+        others: Other columns to read, unchanged.
         missing: What to do with rows in which a feature is missing.
         hint: What a user can do about rows that are refused.
-        samples: How many samples a row has, of equally many features.
-        chosen: Which rows to read, where not all; the others are not checked either.
+        samples: Number of samples in a row, which share its features equally.
+        chosen: Rows to read, by default all; the others are not checked either.
 
     Raises:
         UserError: A feature is missing, text or infinite, or a sample has no value at all; it names file, row and
@@ -119,8 +119,8 @@ def numbers(table: Table, values: pd.Series, rows: np.ndarray) -> np.ndarray:
 
     Args:
         table: The file.
-        values: Some of the column.
-        rows: Their rows of the table, ``(n,)``.
+        values: Some values of the column.
+        rows: Their rows in the table, ``(n,)``.
 
     Raises:
         UserError: A value is text or infinite, or too large for single precision; it names file, row and column.

@@ -1,4 +1,4 @@
-"""Samples of known entities in a file: a row is a sample, a column says of what."""
+"""Samples of known entities in a file: one per row, with a column that names the entity."""
 
 from __future__ import annotations
 
@@ -29,36 +29,36 @@ from invlearn.system.lazy import pd
 __all__ = ["EntityFile", "entities_held_out", "leaving_out", "prepare_entities", "read_entities", "validating_without"]
 
 MOSTLY = 0.5
-"""Share of entities with one row from which on a report has a note."""
+"""Share of entities with one row from which a report has a note."""
 
 FEW = 30
-"""Entities of a split below which a report has a note: a pair of them is a share of one in hundreds."""
+"""Number of entities of a split below which a report has a note: they have only some hundreds of pairs."""
 
 
 CLASSES, MANY_ROWS = 50, 20
-"""Fewer entities, with more samples each, are perhaps classes; a report has a note then."""
+"""Fewer entities, with more samples each, may be classes; a report has a note then."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EntityFile(SampleFile):
-    """A file with one sample a row; those of the same entity are the same thing, distorted.
+    """A file with one sample per row; samples of one entity are distorted versions of the same thing.
 
-    Pairs are drawn as training goes on; the n² pairs are never materialised. No entity is in two splits.
+    Pairs are drawn during training; the n² pairs are never materialised. No entity is in two splits.
 
     Args:
         entity: The column that names the entity.
-        features: The columns of a sample: a list of names, the prefix that their names share, or ``auto``, all that
-            hold numbers but for ``entity``.
-        without: Columns that are no features, where ``features`` is no list.
-        leave_out: A CSV file with a column ``row``, as ``suspects.csv`` of a run: rows of ``path``, from 1, that are
-            left out of training. Those of validation and test stay; offset, factor and what fills gaps are as without
-            it. ``None`` leaves out none.
-        left_out: Of the rows that it lists; ``None`` is that of the file as it is. A run is not continued with others.
-        size: Training pairs of an epoch, drawn anew for each; an eighth as many entities for ``loss.pairs=batch``.
-        distance: d* of different entities: 1 if ``binary``, the smallest distance between samples of theirs if
+        features: The columns of a sample: a list of names, a common prefix, or ``auto``, all columns of numbers except
+            ``entity``.
+        without: Columns that are not features; unused if ``features`` is a list.
+        leave_out: A CSV file with a column ``row``, such as ``suspects.csv`` of a run: rows of ``path``, from 1, to
+            leave out of training. Validation and test rows stay; offset, factor and the parameters that fill gaps do
+            not change. ``None`` leaves out none.
+        left_out: Hash of the rows that it lists; ``None`` takes that of the current file. A run is only continued with
+            the same rows.
+        size: Training pairs per epoch, drawn anew each time; an eighth as many entities for ``loss.pairs=batch``.
+        distance: d* of different entities: 1 if ``binary``, the smallest distance between their samples if
             ``observed``.
-        samples_per_entity: Samples of an entity that are looked at together, at least 2, for ``observed`` distances
-            and in a batch.
+        samples_per_entity: Samples of an entity for ``observed`` distances and in a batch, at least 2.
         valid_size: Validation pairs.
         test_size: Test pairs.
     """
@@ -86,7 +86,7 @@ class EntityFile(SampleFile):
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is left to be worked out from files."""
+        """Whether no ``auto`` is left to resolve from files."""
         return super().is_settled and (self.leave_out is None or self.left_out is not None)
 
     @property
@@ -102,7 +102,7 @@ class EntityFile(SampleFile):
 
 
 def prepare_entities(spec: EntityFile, table: Table, gaps: Gaps | None = None) -> Prepared:
-    """Read the samples of a file, divide them, scale them, fill them.
+    """Read the samples of a file, split, scale and fill them.
 
     Raises:
         UserError: The file cannot be used; it names row and column.
@@ -113,7 +113,7 @@ def prepare_entities(spec: EntityFile, table: Table, gaps: Gaps | None = None) -
         without = [spec.entity, *spec.without]
         names = choose_columns(table, spec.features, "dataset.features", without=without)
         unsuitable = unsuitable_columns(table, names) if spec.features == "auto" else {}
-        # Where nothing else is left, what is wrong with the samples is said once they are read.
+        # If no samples are left, the errors come after reading them.
         spec = replace(spec, features=[name for name in names if name not in unsuitable] or names)
     else:
         unsuitable = {}
@@ -149,7 +149,7 @@ def leaving_out(prepared: Prepared, path: str) -> Prepared:
     """The same data without the training rows that another file lists.
 
     Raises:
-        UserError: That file cannot be used, lists other rows than when a run was started, or nothing is left.
+        UserError: That file cannot be used, lists other rows than at the start of the run, or leaves too little.
     """
     spec, dataset, origin = prepared.spec, prepared.dataset, prepared.origin
     assert isinstance(spec, EntityFile)
@@ -167,10 +167,10 @@ def leaving_out(prepared: Prepared, path: str) -> Prepared:
 
 
 def validating_without(prepared: Prepared, path: str) -> Dataset:
-    """What examples are drawn from, without the validation rows that another file lists.
+    """The dataset without the validation rows that another file lists.
 
     Raises:
-        UserError: That file cannot be used, or nothing is left.
+        UserError: That file cannot be used, or leaves too little.
     """
     assert isinstance(prepared.dataset, EntitySamples)
     assert prepared.origin is not None
@@ -179,7 +179,7 @@ def validating_without(prepared: Prepared, path: str) -> Dataset:
 
 
 def entities_held_out(spec: EntityFile, table: Table, drop: Dropping, gaps: Gaps | None) -> Prepared:
-    """The samples of another file, scaled and filled likewise, all of them to test with.
+    """The samples of another file, scaled and filled likewise, all in the test split.
 
     Raises:
         UserError: The file cannot be used; it names row and column.
@@ -207,31 +207,31 @@ def _entities(spec: EntityFile, samples: Tensor, entity: Tensor, splits: Mapping
 
 
 class ReadEntities(NamedTuple):
-    """Samples that were read, and their entities."""
+    """Samples as read, and their entities."""
 
     rows: Rows
-    """The samples that are left."""
+    """The remaining samples."""
     entity: np.ndarray
     """The number of the entity of each, from 0, ``(n,)``."""
     labels: np.ndarray
-    """What the file calls each entity, ``(E,)``."""
+    """Name of each entity in the file, ``(E,)``."""
     of: int
-    """How many rows the file has."""
+    """Number of rows of the file."""
     report: list[str]
-    """What was found, in lines."""
+    """Lines about what was found."""
     most: int | None
-    """How many rows were to be read, as a number."""
+    """Maximal number of rows to read, with ``auto`` resolved."""
 
     @property
     def origin(self) -> Origin:
-        """Where the samples come from."""
+        """The origin of the samples."""
         return Origin(self.rows.numbers, torch.from_numpy(self.entity), self.labels, self.of)
 
 
 def _with_two_rows(
     rows: Rows, codes: np.ndarray, report: list[str], path: str, entity: str
 ) -> tuple[Rows, np.ndarray, np.ndarray]:
-    """The rows of entities that have two at least, numbered anew, and their old numbers; a report counts the others."""
+    """The rows of entities with at least two, renumbered, and their old numbers; a report counts the others."""
     single = np.bincount(codes, minlength=int(codes.max()) + 1) == 1
     kept = np.flatnonzero(~single[codes])
     if not len(kept):
@@ -252,9 +252,9 @@ def read_entities(
         table: The file.
         entity: The column of entities.
         features: The columns of a sample.
-        drop: What to leave out instead of refusing it.
-        most: How many rows to read at most, of whole entities.
-        seed: What these are drawn from.
+        drop: Rows to leave out instead of refusing them.
+        most: Maximal number of rows to read, as whole entities.
+        seed: Seed of their choice.
 
     Raises:
         UserError: The file cannot be used; it names row and column.

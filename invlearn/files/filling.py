@@ -1,4 +1,4 @@
-"""What missing values are filled with: learned from the training samples, and said in a report."""
+"""Fill missing values, with parameters fitted to the training samples, and report it."""
 
 from __future__ import annotations
 
@@ -17,71 +17,71 @@ from invlearn.nn import Gaps
 __all__ = ["check_gaps", "fill", "fit_gaps", "gap_lines", "told_gaps"]
 
 WIDEST = 1_000
-"""Features beyond which gaps are filled with means alone: a covariance of more takes too long."""
+"""With more features gaps are filled with means, because a covariance takes too long."""
 
 FACTORS = 64
-"""Factors at most, so that what is stored and exported stays small."""
+"""Maximal number of factors, which keeps checkpoints and exports small."""
 
 CELLS = 2**18
-"""Values of training samples that are learned from, at most."""
+"""Maximal number of values of training samples for the fit."""
 
 FEWEST_ROWS = 2_000
-"""Samples that are learned from all the same."""
+"""Least number of samples for the fit, whatever ``CELLS`` says."""
 
 ROUNDS = 7
-"""Times that gaps are filled and the covariance is found anew; each brings it closer by the share that is missing."""
+"""Rounds of filling gaps and estimating the covariance; each reduces the error to the share that is missing."""
 
 AVERAGED = 3
-"""Rounds after that, whose covariances are averaged."""
+"""Further rounds, whose covariances are averaged."""
 
 SHRINKAGES = (0.003, 0.01, 0.03, 0.1, 0.3)
 """Shares of the identity in the correlation, to choose from."""
 
 AT_FIRST = 0.03
-"""The one that is taken until one has been chosen."""
+"""The share that is used until one has been chosen."""
 
 FOLDS = 4
-"""Parts of the entities, each predicted from the others, to choose one."""
+"""Folds of the entities, each predicted from the others, to choose a share."""
 
 WIDE = 256
-"""Features beyond which one part is predicted, and the others are not: that takes seconds."""
+"""With more features only one fold is predicted, which takes seconds."""
 
 MOSTLY = 0.5
-"""Share of a feature's values that are missing, from which on a report has a note."""
+"""Share of a feature's values that are missing from which a report has a note."""
 
 MANY = 0.1
-"""Share of all values that are missing, from which on a report has a note."""
+"""Share of all values that are missing from which a report has a note."""
 
 BLOCK = 8_192
-"""Samples that are filled at a time."""
+"""Samples filled at a time."""
 
 
 def fit_gaps(x: Tensor, entity: Tensor, training: Tensor, seed: int) -> Gaps:
-    """Learn from training samples what to fill gaps with.
+    """Fit the parameters that fill gaps to training samples.
 
-    A Gaussian is fitted by expectation-maximisation, with draws in place of the covariance of what is missing. How far
-    its correlation is shrunk to the identity is what predicts single values of other entities best: with few
-    entities, whose samples resemble each other, that is much.
+    A Gaussian is fitted by expectation-maximisation, with draws in place of the covariance of missing values. Its
+    correlation is shrunk towards the identity; the amount is the one that best predicts single values of other
+    entities. With few entities, whose samples resemble each other, it is large.
 
     Args:
         x: Scaled samples ``(n, d)``, NaN where a value is missing.
         entity: Number of the entity of each, ``(n,)``.
-        training: Which of them are learned from, ``(n,)``; each feature has a value there.
-        seed: Of random draws.
+        training: Mask of the samples for the fit, ``(n,)``; each feature has a value there.
+        seed: Seed of random draws.
     """
     with _one_thread(), torch.no_grad():
         chosen = _some(training.nonzero()[:, 0], x.shape[1], seed)
         x, entity = x[chosen].double(), entity[chosen]
         centre = x.nanmean(0)
         spread = (x - centre).square().nanmean(0).sqrt()
-        unit = torch.where(spread > 0, spread, 1.0)  # a constant is filled with itself
+        unit = torch.where(spread > 0, spread, 1.0)  # a constant feature is filled with its constant
         if x.shape[1] > WIDEST:
             return _stored(centre, x.new_zeros(x.shape[1], 0), unit)
         return _fitted((x - centre) / unit, entity, centre, unit, seed)
 
 
 def fill(samples: Tensor, gaps: Gaps | None) -> Tensor:
-    """Scaled samples ``(n, d)`` without gaps; they are filled in place, and others are left as they are."""
+    """Fill gaps of scaled samples ``(n, d)`` in place; samples without gaps do not change."""
     if gaps is not None:
         for block in samples.split(BLOCK):
             rows = torch.isnan(block).any(dim=1)
@@ -91,16 +91,16 @@ def fill(samples: Tensor, gaps: Gaps | None) -> Tensor:
 
 
 def check_gaps(values: np.ndarray, training: np.ndarray, names: Sequence[str], name: str) -> None:
-    """Refuse features without a value to learn from.
+    """Refuse features without any training value.
 
     Args:
         values: Samples ``(n, d)``, NaN where a value is missing.
-        training: Which of them are trained on, ``(n,)``.
-        names: Of the features.
-        name: Of the file.
+        training: Mask of the training samples, ``(n,)``.
+        names: Names of the features.
+        name: Name of the file.
 
     Raises:
-        UserError: A feature has no value, or none that is trained on.
+        UserError: A feature has no value, or none in the training samples.
     """
     counts = (len(values) - _missing(values), int(training.sum()) - _missing(values, training))
     for count, which in zip(counts, ("any row", "the training rows"), strict=True):
@@ -109,11 +109,11 @@ def check_gaps(values: np.ndarray, training: np.ndarray, names: Sequence[str], n
 
 
 def gap_lines(values: np.ndarray, names: Sequence[str]) -> list[str]:
-    """What a report says of gaps, in lines.
+    """Lines of a report about gaps.
 
     Args:
         values: Samples ``(n, d)``, NaN where a value is missing.
-        names: Of their features.
+        names: Names of their features.
     """
     missing = _missing(values)
     if not missing.any():
@@ -132,7 +132,7 @@ def gap_lines(values: np.ndarray, names: Sequence[str]) -> list[str]:
 
 
 def told_gaps(missing: int, of: int, dim: int) -> str:
-    """How many values were filled, of how many, and from what, where samples have so many features.
+    """A sentence on how many values of samples with so many features were filled, and from what.
 
     Example:
         >>> told_gaps(412, 20_000, 20)
@@ -143,7 +143,7 @@ def told_gaps(missing: int, of: int, dim: int) -> str:
 
 
 def _missing(values: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-    """How many values each feature lacks in some rows, by default in all, ``(d,)``."""
+    """Number of missing values of each feature in some rows, by default in all, ``(d,)``."""
     counts = np.zeros(values.shape[1], dtype=np.int64)
     for start in range(0, len(values), BLOCK):
         missing = np.isnan(values[start : start + BLOCK])
@@ -152,7 +152,7 @@ def _missing(values: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
 
 
 def _fitted(z: Tensor, entity: Tensor, centre: Tensor, unit: Tensor, seed: int) -> Gaps:
-    """The factors of standardised samples, in the units of those that were given."""
+    """The factors of standardised samples, in the units of the given samples."""
     generator = seeded_generator(seed, "gaps")
     nothing = z.new_zeros(z.shape[1])
     gaps, whole = Gaps(nothing, z.new_zeros(z.shape[1], 0), nothing + 1), z
@@ -185,19 +185,19 @@ def _factored(mean: Tensor, covariance: Tensor, shrinkage: float) -> Gaps:
     factors = axes * ((1 - shrinkage) * values).sqrt()
     rest = (1 - shrinkage) * (covariance.diagonal() - (axes.square() @ values)).clamp(min=0)
     noise = shrinkage + rest
-    # Turned so that the factors do not depend on each other given all values.
+    # Rotated so that the factors are independent given all values.
     _, turn = torch.linalg.eigh(factors.T @ (factors / noise[:, None]))
     return Gaps(mean, factors @ turn, noise.sqrt())
 
 
 def _chosen_shrinkage(z: Tensor, whole: Tensor, entity: Tensor, generator: torch.Generator) -> float:
-    """The shrinkage with which values that are there are predicted best from the others of their sample.
+    """The shrinkage that best predicts observed values from the other values of their sample.
 
     Args:
-        z: Samples, which are predicted.
-        whole: The same with gaps filled at random, which a covariance is found from.
-        entity: Samples of one are predicted together.
-        generator: Of the folds.
+        z: Samples, whose values are predicted.
+        whole: The samples with gaps filled at random, for the covariance.
+        entity: The entity of each sample; folds consist of whole entities.
+        generator: Generator of the folds.
     """
     names, index = torch.unique(entity, return_inverse=True)
     fold = (torch.randperm(len(names), generator=generator) % FOLDS)[index]
@@ -212,14 +212,14 @@ def _chosen_shrinkage(z: Tensor, whole: Tensor, entity: Tensor, generator: torch
         turned = (filled - mean) @ axes
         for which, shrinkage in enumerate(SHRINKAGES):
             inverse = 1 / ((1 - shrinkage) * values.clamp(min=0) + shrinkage)
-            # A value is off its mean given the others by (K x)_i / K_ii, where K is the inverse covariance.
+            # A value differs from its mean given the others by (K x)_i / K_ii, where K is the inverse covariance.
             off = (turned * inverse) @ axes.T / (axes.square() @ inverse)
             errors[which] += off[~torch.isnan(z[held_out])].square().sum()
     return SHRINKAGES[int(errors.argmin())]
 
 
 def _some(rows: Tensor, dim: int, seed: int) -> Tensor:
-    """A random part of many rows."""
+    """A random subset of the rows, if there are many."""
     most = max(FEWEST_ROWS, CELLS // dim)
     if len(rows) <= most:
         return rows
@@ -227,13 +227,13 @@ def _some(rows: Tensor, dim: int, seed: int) -> Tensor:
 
 
 def _stored(centre: Tensor, factors: Tensor, noise: Tensor) -> Gaps:
-    """In single precision, which samples have too: the last digits depend on the machine, and are cut off."""
+    """The parameters in single precision, like samples; this removes the last digits, which depend on the machine."""
     return Gaps(centre.float(), factors.float(), noise.float().clamp(min=torch.finfo(torch.float32).tiny))
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Sums depend on how many threads share them, and a run must be continued to the same bits with any number."""
+    """Compute on one thread: sums depend on the number of threads, and a run must continue to the same bits."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""Rows of a file that are left out of training: a second file lists them."""
+"""Leave rows of a file out of training; a second file lists them."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Listed(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change with them, whatever their order and the other columns."""
+        """Hash of the rows in sixteen hexadecimal digits, independent of their order and of other columns."""
         return hashlib.sha256(self.rows.astype("<i8").tobytes()).hexdigest()[:16]
 
 
 class Kept(NamedTuple):
-    """What is left."""
+    """The remaining data."""
 
     dataset: EntitySamples
-    """The same samples; those that are left out are of an entity in no split."""
+    """The same samples; those left out belong to an entity in no split."""
     report: Sequence[str]
-    """What was left out, in lines."""
+    """Lines about what was left out."""
 
 
 def listed_rows(path: str, of: int) -> Listed:
@@ -48,10 +48,10 @@ def listed_rows(path: str, of: int) -> Listed:
 
     Args:
         path: The file.
-        of: How many rows there are to list.
+        of: Number of rows of the data file.
 
     Raises:
-        UserError: It cannot be read, has no such column, or lists what is no row.
+        UserError: It cannot be read, has no such column, or a value that is not a row.
     """
     try:
         table = open_table(Path(path))
@@ -76,8 +76,8 @@ def _numbers(column: pd.Series) -> np.ndarray:
 def without_rows(dataset: EntitySamples, origin: Origin, listed: np.ndarray, split: Split = "train") -> Kept:
     """The same data with fewer samples in a split.
 
-    Entities of which fewer than two samples are left are left out too. The other splits stay as they are, unless all
-    entities are in each.
+    Entities with fewer than two remaining samples are left out too. The other splits do not change, unless each split
+    has all entities.
 
     Raises:
         UserError: Fewer than two entities are left.

@@ -1,4 +1,4 @@
-"""Parquet files that are one table together: those of a folder, or of a pattern."""
+"""Parquet files of a folder or a pattern, read as one table."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from invlearn.system.lazy import pd
 __all__ = ["ENDING", "files_of", "is_many", "open_many"]
 
 SIGNS = "*?["
-"""What makes a pattern of a path."""
+"""Characters that make a path a pattern."""
 
 ENDING = FORMAT.endings[0]
-"""How the names of files that can be one table end."""
+"""Ending of files that can be read as one table."""
 
 
 def is_many(path: Path) -> bool:
-    """Whether a path stands for several files: a folder, or a pattern where there is no file of that very name."""
+    """Whether a path stands for several files: a folder, or a pattern that is not the name of a file."""
     return path.is_dir() or (not path.exists() and _is_pattern(path))
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files that a path stands for, in the order of their names, 2 before 10; one file is itself.
+    """The files that a path stands for, in the order of their names, 2 before 10; a file stands for itself.
 
-    Of a folder these are the ``.parquet`` files in it, but not in folders below; of a pattern, all that it matches,
-    where ``**`` goes into folders. Names that begin with ``.`` or ``_`` are left out, as of files that a program is
-    still writing, or has written beside the data.
+    A folder stands for its ``.parquet`` files, without subfolders; a pattern for all files that it matches, where
+    ``**`` includes subfolders. Names that begin with ``.`` or ``_`` are ignored, because programs use them for
+    unfinished files and for files that are not data.
     """
     if path.is_dir():
         root, found = path, (file for file in path.iterdir() if file.name.endswith(ENDING))
@@ -59,18 +59,18 @@ def _is_pattern(path: Path | str) -> bool:
 
 
 def _natural(name: Path) -> tuple[list[tuple[str, int]], str]:
-    """What names are ordered by: numbers in them by their value."""
+    """Sort key of names that compares numbers in them by value."""
     parts = re.findall(r"([^0-9]*)([0-9]*)", str(name))
     return [(text, int(digits or -1)) for text, digits in parts], str(name)
 
 
 class _Part(NamedTuple):
-    """One of the files, as it was when it was looked at."""
+    """One of the files, as it was when it was checked."""
 
     path: Path
     length: int
     state: tuple[int, ...]
-    """What tells that it is still the same."""
+    """Identifies the file, to notice changes."""
     empty: list[str]
     """Columns without any value."""
 
@@ -90,7 +90,7 @@ def open_many(path: Path) -> StoredTable:
 class _ManyFiles(StoredTable):
     """Parquet files of the same columns, read one after another as one table.
 
-    All are looked at when the table is opened; after that one is open at a time, however many there are.
+    All are checked when the table is opened; after that only one is open at a time.
     """
 
     def __init__(self, path: Path):
@@ -109,10 +109,10 @@ class _ManyFiles(StoredTable):
         self._starts = [0, *accumulate(part.length for part in self._parts)]
 
     def _checked(self, table: FORMAT, first: Path) -> list[str]:
-        """Columns of a file that hold nothing; refuse it if others differ from those of the files before.
+        """Columns of a file without values; refuse the file if others differ from those of earlier files.
 
         Raises:
-            UserError: It names the file and the column.
+            UserError: Columns differ; it names the file and the column.
         """
         if not self._kinds:
             self._kinds |= table.kinds
@@ -182,7 +182,7 @@ class _ManyFiles(StoredTable):
         """Open a file again.
 
         Raises:
-            UserError: It has changed since it was looked at.
+            UserError: It has changed since it was checked.
         """
         with _opened(part.path) as table:
             if _state(table) != part.state:
@@ -201,13 +201,13 @@ def _opened(path: Path) -> Iterator[FORMAT]:
 
 
 def _state(table: FORMAT) -> tuple[int, ...]:
-    """What changes where another file takes the place of one, or is written to."""
+    """A value that changes if a file is replaced or written to."""
     found = os.fstat(table.file.fileno())
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _of_size(frames: Iterator[pd.DataFrame], size: int) -> Iterator[pd.DataFrame]:
-    """The same rows, so many at a time: results then do not depend on where files end."""
+    """The same rows in chunks of equal size, so that results do not depend on where files end."""
     waiting, held, is_any = [], 0, False
     for frame in frames:
         waiting.append(frame)
@@ -225,7 +225,7 @@ def _together(frames: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _nothing_in(path: Path) -> str:
-    """What to say where there is no file."""
+    """The message if there is no file."""
     if not path.is_dir():
         return f"{path}: no file matches this pattern"
     return f"{path}: there is no {ENDING} file in this folder; to include subfolders, write '{path}/**/*{ENDING}'"

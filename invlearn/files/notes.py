@@ -11,7 +11,7 @@ from invlearn.files.scale import Scaling, Spread, extents, quartiles, spread_of
 __all__ = ["choose_scaling", "notes_on", "shortened", "unlike_features"]
 
 LISTED = 20
-"""Names of columns that a line lists."""
+"""Maximal number of columns listed in a line."""
 
 UNEQUAL = 50
 """A feature gets a note if its deviation exceeds the lower quartile of all deviations this many times."""
@@ -29,10 +29,10 @@ STILL = 0.02
 """A feature gets a note if its deviation within entities is below this share of its whole deviation."""
 
 LOOKED_AT = 10_000
-"""Rows from which quartiles are taken."""
+"""Number of rows for quartiles."""
 
 TOGETHER = 16
-"""Features that are copied together, to be looked at one by one."""
+"""Number of features that are copied together, then processed one by one."""
 
 
 def notes_on(
@@ -43,14 +43,14 @@ def notes_on(
     centre: np.ndarray,
     entity: np.ndarray | None = None,
 ) -> list[str]:
-    """What a user should know before training, in lines.
+    """Lines about what a user should know before training.
 
     Args:
         values: Samples ``(n, d)``, ``centre`` subtracted; NaN where a value is missing.
-        names: Of their features.
+        names: Names of their features.
         scaling: How they will be scaled.
         centre: ``(d,)``.
-        entity: Their entities' numbers from 0 on, ``(n,)``, where these are known.
+        entity: Numbers of their entities from 0, ``(n,)``, if known.
     """
     spread = spread_of(values, centre)
     mean, deviation, constant = spread
@@ -65,7 +65,7 @@ def notes_on(
         index = int(far.argmax())
         where = f"{names[index]} varies by {deviation[index]:.1g} around {mean[index]:.4g}"
         notes.append(f"{where}: exported encoders use single precision, which loses most of that")
-    is_alike = choose_scaling(values, names, centre)[0] == "common"  # whatever is done with them
+    is_alike = choose_scaling(values, names, centre)[0] == "common"  # for any scaling
     notes += _outlying(values, names, centre, is_alike=is_alike)
     if entity is not None and (still := _still(values, deviation, entity)).any():
         notes.append(
@@ -76,14 +76,14 @@ def notes_on(
 
 
 def choose_scaling(values: np.ndarray, names: Sequence[str], centre: np.ndarray) -> tuple[Scaling, str | None]:
-    """Whether each feature is to be scaled by itself, because units are mixed, and what a report says of that.
+    """Whether to scale each feature separately, because units are mixed, and a line of the report about it.
 
-    Units are mixed where the ranges of features differ 50 times. Features that have one value in half of all rows do
-    not count: some pixels, and some counts, are rare, and in the same unit as the others all the same.
+    Units are mixed if the ranges of features differ by a factor of 50. Features with one value in half of all rows do
+    not count: rare pixels and counts have small ranges in the same unit as the others.
 
     Args:
         values: Samples ``(n, d)``, ``centre`` subtracted.
-        names: Of their features.
+        names: Names of their features.
         centre: ``(d,)``.
     """
     rows = values[:: max(1, len(values) // LOOKED_AT)]
@@ -105,7 +105,7 @@ def choose_scaling(values: np.ndarray, names: Sequence[str], centre: np.ndarray)
 
 
 def unlike_features(spread: Spread, names: Sequence[str]) -> list[str]:
-    """What makes one offset and one factor unsuitable for all features, in lines, from their spread and names."""
+    """Lines about why one offset and one factor do not suit all features, from their spread and names."""
     mean, deviation, constant = spread
     if constant.all():
         return []
@@ -127,16 +127,16 @@ def _times(ratio: float) -> str:
 
 
 def _outlying(values: np.ndarray, names: Sequence[str], centre: np.ndarray, *, is_alike: bool) -> list[str]:
-    """A line on values that may stand for missing ones: they lie far outside of all others.
+    """A line about values that may stand for missing ones, because they are far from all others.
 
-    Those at an end of what a feature can be, as 1 or 255 of a pixel, are near others of it, or usual in other features
-    that span alike.
+    The limits of a feature's range, such as 1 or 255 for a pixel, do not count: they are near other values of the
+    feature, or usual in other features of the same range.
 
     Args:
         values: Samples ``(n, d)``, ``centre`` subtracted.
-        names: Of their features.
+        names: Names of their features.
         centre: ``(d,)``.
-        is_alike: Whether features span alike.
+        is_alike: Whether features have similar ranges.
     """
     low, middle, high = quartiles(values[:: max(1, len(values) // LOOKED_AT)])
     top, bottom = np.nanmax(values, axis=0), np.nanmin(values, axis=0)
@@ -163,7 +163,7 @@ def _lies_outside(value: float, others: Sequence[float]) -> bool:
 
 
 def _still(values: np.ndarray, deviation: np.ndarray, entity: np.ndarray) -> np.ndarray:
-    """Which features hardly vary within entities, ``(d,)``: none where most do, as where copies differ by noise."""
+    """Which features hardly vary within entities, ``(d,)``; none if most do, because samples differ only by noise."""
     within = []
     for block in np.array_split(values, max(1, values.shape[1] // TOGETHER), axis=1):
         for column in np.ascontiguousarray(block.T):
@@ -173,7 +173,7 @@ def _still(values: np.ndarray, deviation: np.ndarray, entity: np.ndarray) -> np.
 
 
 def _deviation_within(column: np.ndarray, entity: np.ndarray) -> float:
-    """The deviation of a feature from its mean over an entity; infinite where no entity has two values."""
+    """The deviation of a feature from its mean over an entity; infinite if no entity has two values."""
     there = ~np.isnan(column)
     if not there.all():
         column, entity = column[there], entity[there]
@@ -186,7 +186,7 @@ def _deviation_within(column: np.ndarray, entity: np.ndarray) -> float:
 
 
 def shortened(names: Sequence[str]) -> str:
-    """Names in a line, the first and the last of them where there are many."""
+    """Names in a line; of many only the first and the last."""
     half = LISTED // 2
     return ", ".join(names if len(names) <= LISTED else [*names[:half], "...", *names[-half:]])
 

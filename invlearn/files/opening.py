@@ -1,4 +1,4 @@
-"""Opening what a user names: a file of any format, many Parquet files, or a data frame."""
+"""Open a file of any format, many Parquet files, or a data frame as a table."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class _Frame(Table):
         return [name for name in self.columns if self.frame[name].dtype.kind in "iuf"]
 
     def chunks(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Chunk]:
-        for start in range(0, max(len(self.frame), 1), CHUNK):  # an empty one has a chunk too
+        for start in range(0, max(len(self.frame), 1), CHUNK):  # an empty frame has one chunk too
             yield Chunk(start + 1, self.frame[list(columns)].iloc[start : start + CHUNK])
 
 
 def open_table(source: str | Path | pd.DataFrame) -> Table:
-    """Open a file of named columns, whose format the end of its name tells; a data frame is one already.
+    """Open a file of named columns, whose ending tells the format, or a data frame.
 
-    A folder, or a pattern such as ``part-*.parquet``, is the table that its Parquet files are together.
+    The Parquet files of a folder, or of a pattern such as ``part-*.parquet``, are one table.
 
     Raises:
         UserError: There is no such file, its format is unknown, it is empty, damaged, or holds Python objects; or the
@@ -71,22 +71,22 @@ def open_table(source: str | Path | pd.DataFrame) -> Table:
 
 @cache
 def formats() -> list[type[FileTable]]:
-    """The formats that there is a module for."""
+    """The supported formats."""
     from invlearn.files import formats as package
 
     return [import_module(f"{package.__name__}.{found.name}").FORMAT for found in iter_modules(package.__path__)]
 
 
 def format_of(path: Path, among: Sequence[type[FileTable]], done: str) -> type[FileTable]:
-    """The format that the end of a file's name tells.
+    """The format of a file, by the ending of its name.
 
     Args:
         path: The file.
-        among: The formats that there are.
-        done: What is to be done with it, for the message.
+        among: The supported formats.
+        done: ``read`` or ``written``, for the message.
 
     Raises:
-        UserError: It is none of them.
+        UserError: The format is not supported.
     """
     for form in among:
         if path.name.endswith(form.endings):

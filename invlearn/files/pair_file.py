@@ -1,4 +1,4 @@
-"""Given pairs in a file: a row is two samples and their distance."""
+"""Given pairs in a file: a row has two samples and their distance."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from invlearn.system.lazy import pd
 __all__ = ["PairFile", "pairs_held_out", "prepare_pairs"]
 
 FEW = 100
-"""Pairs of a kind below which a report has a note: a share of them is told to a hundredth at best."""
+"""Number of pairs of one kind below which a report has a note: shares are multiples of a hundredth at best."""
 
 NEAR = (0.2, 20)
-"""Between what the median distance of different pairs may be without a note."""
+"""Range of the median distance of different pairs without a note."""
 
 WORDS = {"same": 0.0, "different": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairFile(SampleFile):
-    """A file with one pair a row: the features of x, those of x', and how far apart the two entities are.
+    """A file with one pair per row: the features of x, those of x', and the distance of the two entities.
 
-    Rows that share a sample are linked. Linked rows are never in two splits; where so many are linked that no division
-    is left, those that say ``same`` stay together, and different pairs across splits are left out.
+    Rows that share a sample are linked. Linked rows are never in two splits. If so many are linked that no split is
+    possible, only ``same`` pairs stay together, and different pairs across splits are left out.
 
     Args:
-        x: The columns of x: a list of names, or the prefix that their names share.
+        x: The columns of x: a list of names, or a common prefix.
         x_prime: The columns of x', in the same order.
-        label: The column of d* >= 0, where 0 says that both are the same entity; or of the words ``same`` and
-            ``different``, which count as 0 and 1.
+        label: The column of d* >= 0, where 0 means the same entity; or of the words ``same`` and ``different``, which
+            count as 0 and 1.
     """
 
     kind = "pairs"
@@ -87,7 +87,7 @@ class PairFile(SampleFile):
 
 
 def prepare_pairs(spec: PairFile, table: Table, gaps: Gaps | None = None) -> Prepared:
-    """Read the pairs of a file, divide them, scale them, fill them.
+    """Read the pairs of a file, split, scale and fill them.
 
     Raises:
         UserError: The file cannot be used; it names row and column.
@@ -96,11 +96,11 @@ def prepare_pairs(spec: PairFile, table: Table, gaps: Gaps | None = None) -> Pre
     rows, distance, report, most = _read_pairs(spec, table, spec.dropping, spec.most_rows)
     entity = _components(rows.hashes, distance == 0)
     linked = _components(rows.hashes, np.full(len(distance), True))
-    # What is divided, a part for each sample: all that is linked, unless that is more than fits into a split.
+    # The group of each sample: all that is linked, unless that is too large for a split.
     largest = 2 * len(distance) * min(spec.valid_share, spec.test_share)
     parts = linked if np.bincount(linked).max() <= largest else entity
     if (count := int(parts.max()) + 1) < 6:
-        raise UserError(f"{table}: its pairs link all samples to {count} parts; six are needed, two for each split")
+        raise UserError(f"{table}: its pairs link all samples into {count} groups; six are needed, two for each split")
     division = parse_fold(spec.fold), count, spec.valid_share, spec.test_share, spec.seed
     indices = _rows_within(parts, splits_of(*division))
     if not spec.holds_out:
@@ -128,18 +128,18 @@ def prepare_pairs(spec: PairFile, table: Table, gaps: Gaps | None = None) -> Pre
 
 
 def _rows_within(parts: np.ndarray, splits: Splits) -> dict[Split, Tensor]:
-    """The rows in each split: those whose samples are both of its parts.
+    """The rows in each split: those with both samples in its groups.
 
     Args:
-        parts: The part of each sample, two a row, ``(2n,)``.
-        splits: The parts of each split.
+        parts: The group of each sample, two per row, ``(2n,)``.
+        splits: The groups of each split.
     """
     of_row = torch.from_numpy(parts.reshape(-1, 2))
     return {split: torch.isin(of_row, chosen).all(1).nonzero()[:, 0] for split, chosen in splits.items()}
 
 
 def pairs_held_out(spec: PairFile, table: Table, drop: Dropping, gaps: Gaps | None) -> Prepared:
-    """The pairs of another file, scaled and filled likewise, all of them to test with.
+    """The pairs of another file, scaled and filled likewise, all in the test split.
 
     Raises:
         UserError: The file cannot be used; it names row and column.
@@ -157,11 +157,11 @@ def _with_features(spec: PairFile, table: Table) -> PairFile:
         return spec
     _require_label(spec, table)
     x_prime = choose_columns(table, spec.x_prime, "dataset.x_prime", without=[spec.label])
-    # The prefix of the one may begin as that of the other does.
+    # One prefix may be the beginning of the other.
     x = choose_columns(table, spec.x, "dataset.x", without=[spec.label, *x_prime])
     if isinstance(spec.x, str) and isinstance(spec.x_prime, str) and len(x) == len(x_prime):
         x_prime = [spec.x_prime + name.removeprefix(spec.x) for name in x]
-        table.require(x_prime, "dataset.x_prime, named as x is; a list takes any")
+        table.require(x_prime, "dataset.x_prime, with the same names as x; a list may differ")
     try:
         return replace(spec, x=x, x_prime=x_prime)
     except ValueError as error:
@@ -184,7 +184,7 @@ def _pairs(
 
 @contextmanager
 def _label_named(spec: PairFile) -> Iterator[None]:
-    """Say which column it is about where a split lacks a kind of pairs."""
+    """Name the column in the error of a split that lacks a kind of pairs."""
     try:
         yield
     except ValueError as error:
@@ -222,14 +222,14 @@ def _require_label(spec: PairFile, table: Table) -> None:
 
 
 def _notes(hashes: np.ndarray, entity: np.ndarray, distance: np.ndarray) -> list[str]:
-    """What is odd about labels, in lines; hashes and entities of the samples ``(2n,)``, two a pair."""
+    """Lines about odd labels, from hashes and entities of the samples ``(2n,)``, two per pair."""
     notes = []
     same = distance == 0
     if equal := int((hashes[0::2] == hashes[1::2])[same].sum()):
         notes.append(f"note: x equals x' in {equal:,} of {int(same.sum()):,} same pairs, which teach nothing")
     if denied := int((entity[0::2] == entity[1::2])[~same].sum()):
         notes.append(
-            f"note: {denied:,} different pairs join samples that same pairs make one entity; does 0 mean the same?"
+            f"note: {denied:,} different pairs are of samples that same pairs put in one entity; does 0 mean the same?"
         )
     usual = float(np.median(distance[~same]))
     if not NEAR[0] <= usual <= NEAR[1]:
@@ -259,9 +259,9 @@ def _in_numbers(label: object) -> object:
 
 
 def _components(hashes: np.ndarray, linked: np.ndarray) -> np.ndarray:
-    """The component of each sample, ``(2n,)``: equal samples are one, pairs that are ``linked``, ``(n,)``, join two."""
+    """The component of each sample, ``(2n,)``: equal samples are one node, ``linked`` pairs ``(n,)`` join two."""
     from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components  # a fifth of a second, which only pairs need
+    from scipy.sparse.csgraph import connected_components  # a fifth of a second, for pairs only
 
     sample, distinct = pd.factorize(hashes)
     x, x_prime = sample[0::2][linked], sample[1::2][linked]

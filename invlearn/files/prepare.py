@@ -1,4 +1,4 @@
-"""From the settings of a dataset to data: the one place where a user's file is opened to be trained on."""
+"""From the settings of a dataset to data; only this module opens a user's file for training."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["feature_names_of", "held_out", "kind_of", "prepare", "scaler_of"]
 
 
 def prepare(spec: SampleFile | Dataset, *, gaps: Gaps | None = None) -> Prepared:
-    """Open a user's file once, check it, divide, scale and fill its samples; a transformation family is ready as it is.
+    """Open a user's file once, check it, split, scale and fill its samples; a transformation family stays unchanged.
 
     Args:
         spec: Its settings.
-        gaps: What fills gaps, where that has been learned already; else it is learned from the training samples.
+        gaps: The module that fills gaps, if it is already fitted; otherwise it is fitted to the training samples.
 
     Raises:
-        UserError: The file cannot be used, or is not the one that a run was started with; it names row and column.
+        UserError: The file cannot be used, or has changed since the run was started; it names row and column.
     """
     if not isinstance(spec, SampleFile):
         return Prepared(spec, spec)
@@ -49,21 +49,21 @@ def prepare(spec: SampleFile | Dataset, *, gaps: Gaps | None = None) -> Prepared
         return prepare_pairs(spec, table, gaps)
     except UserError:
         raise
-    except ValueError as error:  # opens with the setting that it is about
+    except ValueError as error:  # the message starts with the setting
         raise UserError(f"dataset.{error}") from error
 
 
 def held_out(
     spec: SampleFile | Dataset, table: Table, *, entity: str | None, drop: Dropping, gaps: Gaps | None = None
 ) -> Prepared:
-    """Samples or pairs of another table, all of them to test a run with.
+    """Samples or pairs of another table, all in the test split.
 
     Args:
-        spec: What the run was trained on.
+        spec: The dataset of the run.
         table: The table.
         entity: Column that names the entity; None is as in training.
-        drop: What may be left out of it.
-        gaps: What fills its gaps, where these are kept.
+        drop: Kinds of rows to leave out.
+        gaps: The module that fills its gaps, if rows with gaps are kept.
 
     Raises:
         UserError: The file cannot be used; it names row and column.
@@ -89,7 +89,7 @@ def held_out(
 
 
 def kind_of(spec: SampleFile | Dataset) -> Literal["family", "entities", "pairs"]:
-    """What is known of the data: a family of transformations, samples of entities, or pairs alone."""
+    """The kind of the data: a transformation family, samples of entities, or pairs."""
     if isinstance(spec, SampleFile):
         return spec.kind
     if isinstance(spec, LabelledPairs):
@@ -98,10 +98,10 @@ def kind_of(spec: SampleFile | Dataset) -> Literal["family", "entities", "pairs"
 
 
 def scaler_of(spec: SampleFile | Dataset) -> Scaler | None:
-    """How samples are scaled before a network sees them; those of families are not."""
+    """The scaler of samples before the network; those of families are not scaled."""
     return Scaler(spec.scale.offset, spec.scale.factor) if isinstance(spec, SampleFile) else None
 
 
 def feature_names_of(spec: SampleFile | Dataset) -> list[str] | None:
-    """The columns of a sample, where it comes from a file."""
+    """The columns of a sample, if it comes from a file."""
     return spec.feature_names if isinstance(spec, SampleFile) else None

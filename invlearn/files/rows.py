@@ -1,4 +1,4 @@
-"""The rows of a file, all together in memory."""
+"""The rows of a file in memory."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ __all__ = ["Dropping", "Rows", "row_hashes"]
 
 
 HASHED = 2**20
-"""Values that are hashed at a time."""
+"""Values hashed at a time."""
 
 GROWTH = 1.25
-"""How many times longer an array becomes that is too short."""
+"""Factor by which an array grows when it is too short."""
 
 
 @dataclass(frozen=True)
 class Dropping:
-    """What may be left out instead of refusing a file.
+    """Kinds of rows to leave out instead of refusing a file.
 
     Args:
-        kinds: Of ``missing`` and ``duplicates``.
-        option: How its user says so, with the kind in place of ``{}``.
-        fills: Whether rows with gaps are kept, to be filled, unless they are left out.
+        kinds: ``missing``, ``duplicates``, or both.
+        option: The option that sets this, with the kind in place of ``{}``.
+        fills: Whether rows with gaps are kept and filled, unless they are left out.
     """
 
     kinds: Sequence[str] = ()
@@ -44,33 +44,33 @@ class Dropping:
 
     @property
     def missing(self) -> Missing:
-        """What is done with rows in which a feature is missing."""
+        """What to do with rows in which a feature is missing."""
         return "drop" if "missing" in self.kinds else "keep" if self.fills else "refuse"
 
     def hint(self, kind: str) -> str:
-        """What a user can do about rows that are refused."""
+        """A hint for users whose rows are refused."""
         return f"; {self.option.format(kind)} leaves such rows out"
 
 
 class Growing:
-    """An array ``(n, ...)`` that blocks are appended to, without the second copy that ``np.concatenate`` needs."""
+    """An array ``(n, ...)`` that grows by blocks, without the second copy that ``np.concatenate`` needs."""
 
     def __init__(self) -> None:
         self._array: np.ndarray | None = None
         self._length = 0
 
     def append(self, block: np.ndarray) -> None:
-        """Add some rows; all blocks have the same type and width."""
+        """Append rows; all blocks have the same type and width."""
         if self._array is None:
             self._array = np.empty((0, *block.shape[1:]), block.dtype)
         end = self._length + len(block)
-        if end > len(self._array):  # the system moves large arrays without copying them
+        if end > len(self._array):  # the operating system moves large arrays without a copy
             self._array.resize((max(end, int(GROWTH * len(self._array))), *block.shape[1:]), refcheck=False)
         self._array[self._length : end] = block
         self._length = end
 
     def whole(self) -> np.ndarray:
-        """All rows; there is at least one block, and none can be appended any more."""
+        """All rows of at least one block; after this, no more can be appended."""
         assert self._array is not None
         self._array.resize((self._length, *self._array.shape[1:]), refcheck=False)
         return self._array
@@ -78,16 +78,16 @@ class Growing:
 
 @dataclass(frozen=True)
 class Rows:
-    """Samples as they were read: one in each row, or, in a file of pairs, two.
+    """Samples as read: one per row, or two in a file of pairs.
 
     Args:
         numbers: Rows of the file, from 1, ``(n,)``.
-        values: Their samples, ``(m, d)``, those of a row next to each other; float32, ``centre`` subtracted, so that
-            large numbers that differ by little still do; NaN where a value is missing.
-        hashes: Of each sample as it stands in the file, ``(m,)``; equal where samples are.
+        values: Their samples, ``(m, d)``, those of a row adjacent; float32 with ``centre`` subtracted, which preserves
+            small differences of large numbers; NaN where a value is missing.
+        hashes: Hash of each sample in the file, ``(m,)``; equal for equal samples.
         others: Other columns of the rows.
         missing: Rows left out because a value was missing.
-        centre: What was subtracted from each feature, ``(d,)``.
+        centre: The value subtracted from each feature, ``(d,)``.
     """
 
     numbers: np.ndarray
@@ -103,8 +103,8 @@ class Rows:
 
         Args:
             chunks: Its rows.
-            name: Of the file, for messages.
-            samples: How many a row has, of equally many features.
+            name: Name of the file, for messages.
+            samples: Number of samples per row, which share its features equally.
 
         Raises:
             UserError: It has no rows.
@@ -116,7 +116,7 @@ class Rows:
             if centre is None and len(found):
                 centre = np.full(found.shape[1], np.nan)
             if centre is not None and len(found) and np.isnan(centre).any():
-                # Of a feature that has had no value yet, nothing was subtracted from.
+                # Nothing was subtracted from a feature without values so far.
                 centre = np.where(np.isnan(centre), medians(found), centre)
             numbers.append(chunk.rows)
             hashes.append(row_hashes(found))
@@ -145,18 +145,18 @@ class Rows:
     def first_of_equals(
         self, table: Table, drop: Dropping, label: np.ndarray, *, kind: str, conflict: str, conflicting: str
     ) -> tuple[np.ndarray, list[str]]:
-        """Indices of the rows that equal no earlier one, and report lines about the rest.
+        """Indices of the rows that do not equal an earlier one, and report lines about the others.
 
         Args:
             table: The file, for messages.
-            drop: Whether others may be left out.
-            label: What is said of each row, ``(n,)``.
-            kind: What rows are called, in the plural.
+            drop: Whether to leave out duplicates.
+            label: Label of each row, ``(n,)``.
+            kind: Word for rows, in the plural.
             conflict: Error text for a duplicate whose label differs from that of its first occurrence.
             conflicting: The same for several, in a report.
 
         Raises:
-            UserError: There is one that may not be left out.
+            UserError: There is a duplicate, and ``drop`` is false.
         """
         codes, _ = pd.factorize(row_hashes(self.hashes.reshape(len(self.numbers), -1)))
         _, firsts = np.unique(codes, return_index=True)
@@ -181,9 +181,9 @@ class Rows:
 
 
 def row_hashes(values: np.ndarray) -> np.ndarray:
-    """A hash of each row, uint64: equal for equal rows, and for others by chance only, one in 2^64.
+    """A hash of each row, uint64: equal for equal rows; for others with probability 2^-64.
 
-    Rows with gaps are equal where their gaps and all their values are.
+    Rows with gaps are equal if their gaps and all their values are.
 
     Args:
         values: ``(n, d)``, of 64 bits each.
@@ -193,7 +193,7 @@ def row_hashes(values: np.ndarray) -> np.ndarray:
     step = max(1, HASHED // values.shape[1])
     for start in range(0, len(values), step):
         block = values[start : start + step] + values.dtype.type(0)  # -0 becomes 0
-        if (gaps := np.isnan(block)).any():  # which may be written in different bits
+        if (gaps := np.isnan(block)).any():  # NaN has several bit patterns
             block[gaps] = np.nan
         hashes = pd.util.hash_array(block.ravel(), categorize=False).reshape(block.shape)
         found[start : start + step] = hashes @ odd

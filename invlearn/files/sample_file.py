@@ -1,4 +1,4 @@
-"""What files of entities and files of pairs have in common: settings, scale, splits."""
+"""The common part of files of entities and files of pairs: settings, scale, splits."""
 
 from __future__ import annotations
 
@@ -27,39 +27,39 @@ __all__ = ["Drop", "Origin", "Prepared", "SampleFile"]
 Drop = Literal["missing", "duplicates", "singletons"]
 
 FEWEST_ROWS = 12
-"""Rows at least that are read."""
+"""Least number of rows to read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleFile(ABC):
-    """A file of the user's: what it is, and how it is to be read. Nothing here opens it; ``prepare`` does.
+    """The settings of a user's file. This class does not open it; ``prepare`` does.
 
-    What is ``auto`` is worked out from the file by ``prepare`` and stored with the run, so that a trained run needs no
+    ``prepare`` resolves each ``auto`` from the file, and the run stores the values, so that a trained run needs no
     file.
 
     Args:
-        path: The file: CSV, Parquet, NPZ or NPY; or a folder, or a pattern, of Parquet files that are one table.
-        missing: What a missing value of a feature means, in training and in use: ``impute`` fills it from the other
-            features of its sample, as training samples say; ``refuse`` ends with an error.
-        drop: What to leave out instead: rows in which a value is ``missing``, and rows that are ``duplicates`` of an
-            earlier one, which are refused else. Entities with one sample are left out anyway; ``singletons``, which
-            version 0.1 needed for that, changes nothing.
+        path: The file: CSV, Parquet, NPZ or NPY; or a folder or pattern of Parquet files that are one table.
+        missing: How to treat missing values of features, in training and in use: ``impute`` fills them from the other
+            features of the sample; ``refuse`` raises an error.
+        drop: Rows to leave out: rows with a ``missing`` value, and rows that are ``duplicates`` of an earlier one,
+            which are otherwise an error. Entities with one sample are always left out; ``singletons``, which version
+            0.1 needed for that, has no effect.
         scaling: ``common``: one offset and one factor for all features, so that training samples have mean 0 and
-            variance 1 over all features together; ``per_feature``: for each its own, which breaks a symmetry between
-            features; ``none``; ``auto``: ``per_feature`` where the units of features are mixed, else ``common``.
-        offset: What is subtracted, a number or one for each feature; ``auto`` is as ``scaling`` says.
-        factor: What is divided by then, likewise.
-        valid_share: Share of the entities that is for validation, above 0 and below 1.
-        test_share: Share that is for the test.
+            variance 1 over all features together; ``per_feature``: one pair for each feature, which breaks a symmetry
+            between features; ``none``; ``auto``: ``per_feature`` if the units of features are mixed, else ``common``.
+        offset: Subtracted from samples, a number or one for each feature; ``auto`` follows ``scaling``.
+        factor: Samples are then divided by this, likewise.
+        valid_share: Share of the entities for validation, above 0 and below 1.
+        test_share: Share of the entities for the test.
         fold: ``"2/5"`` tests on the second of five equal parts of the entities, validates on the third, and trains on
-            the others. ``"all"`` trains on all entities, and holds none out; what is chosen on validation pairs is
-            chosen on the division that the shares make, and with ``"all/5"`` on each of five folds.
-        size: Training examples of an epoch, drawn anew for each.
-        seed: What the division into splits and the pairs are drawn from; all replicas share them.
-        fingerprint: Of the content of the file; ``auto`` is that of the file as it is. A run is not continued with
-            another.
-        most_rows: How many rows to read of a larger file, at least 12: whole entities, or pairs, at random. ``auto`` is
-            what fits into half of the memory, and ``None`` all of them.
+            the others. ``"all"`` trains on all entities and holds none out; settings are then chosen on the split that
+            the shares give, or with ``"all/5"`` on five folds.
+        size: Training examples per epoch, drawn anew each time.
+        seed: Seed of splits and pairs; all replicas share them.
+        fingerprint: Hash of the file's content; ``auto`` takes that of the current file. A run is only continued with
+            the same content.
+        most_rows: Maximal number of rows to read, at least 12, as random whole entities or random pairs. ``auto`` is
+            what fits into half of the memory; ``None`` reads all.
 
     Raises:
         ValueError: A setting is out of range.
@@ -123,12 +123,12 @@ class SampleFile(ABC):
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is left to be worked out from the file."""
+        """Whether no ``auto`` is left to resolve from the file."""
         return self.has_features and len(self._given_scale) == 2 and "auto" not in (self.fingerprint, self.most_rows)
 
     @property
     def holds_out(self) -> bool:
-        """Whether there are entities that are not trained on."""
+        """Whether entities are held out."""
         return parse_fold(self.fold).number != "all"
 
     @property
@@ -138,14 +138,14 @@ class SampleFile(ABC):
 
     @property
     def scale(self) -> Scale:
-        """How samples are scaled before an encoder sees them."""
+        """The scale of samples before the encoder."""
         assert self.offset != "auto"
         assert self.factor != "auto"
         return Scale(self.offset, self.factor)
 
     @property
     def dropping(self) -> Dropping:
-        """What is left out of the file, and whether gaps are filled."""
+        """Rows to leave out of the file, and whether gaps are filled."""
         return Dropping(self.drop, fills=self.missing == "impute")
 
     @property
@@ -158,24 +158,24 @@ class SampleFile(ABC):
         return given
 
     def chosen_scale(self, rows: Rows, training: np.ndarray) -> Scale:
-        """The scale as far as it was given, else that of the training rows."""
+        """The given offset and factor, or else those of the training rows."""
         if len(self._given_scale) == 2:
             return self.scale
         found = scale_of(rows.values, self.scaling, centre=rows.centre, rows=training)
         return Scale(**{"offset": found.offset, "factor": found.factor, **self._given_scale})
 
     def fitted_gaps(self, samples: Tensor, entity: Tensor, training: Tensor) -> Gaps | None:
-        """What gaps are filled with, learned from the scaled training samples; None where they are refused.
+        """The module that fills gaps, fitted to the scaled training samples; None if gaps are refused.
 
         Args:
             samples: ``(n, d)``, NaN where a value is missing.
             entity: Number of the entity of each, ``(n,)``.
-            training: Which of them are trained on, ``(n,)``.
+            training: Mask of the training samples, ``(n,)``.
         """
         return None if self.missing == "refuse" else fit_gaps(samples, entity, training, self.seed)
 
     def with_scaling(self, rows: Rows) -> tuple[Self, list[str]]:
-        """The same with ``scaling`` settled, and what a report says of that, in lines."""
+        """The same with ``scaling`` resolved, and lines of the report about it."""
         if self.scaling != "auto":
             return self, []
         scaling, why = choose_scaling(rows.values, self.feature_names, rows.centre)
@@ -189,14 +189,14 @@ class SampleFile(ABC):
         used: Sequence[str],
         unsuitable: Mapping[str, str] = MappingProxyType({}),
     ) -> list[str]:
-        """What a report says of the features: all that a user has to look at before training.
+        """Lines of the report about the features, for a check before training.
 
         Args:
             table: The file.
             rows: Its samples.
-            entity: Their entities, ``(n,)``, where these are known.
-            used: Columns that are used as something else.
-            unsuitable: Columns that are no features by themselves, and why.
+            entity: Their entities, ``(n,)``, if known.
+            used: Columns with another role.
+            unsuitable: Columns that are not features by default, and why.
         """
         names = self.feature_names
         lines = [f"features: {shortened(names)}"]
@@ -212,13 +212,13 @@ class SampleFile(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """Where the n samples of E entities come from.
+    """The origin of n samples of E entities.
 
     Args:
-        rows: Row of the file of each sample, from 1, ``(n,)``.
-        entity: Number of the entity that the file says it is of, from 0, ``(n,)``.
-        labels: What the file calls each entity, ``(E,)``.
-        of: How many rows the file has.
+        rows: Row of each sample in the file, from 1, ``(n,)``.
+        entity: Number of its entity according to the file, from 0, ``(n,)``.
+        labels: Name of each entity in the file, ``(E,)``.
+        of: Number of rows of the file.
     """
 
     rows: np.ndarray
@@ -232,13 +232,13 @@ class Prepared:
     """Data to train on, or to measure on.
 
     Args:
-        spec: What they are; a file's settings have no ``auto`` left.
-        dataset: What examples are drawn from.
-        report: What was found in the file, in lines.
-        gaps: Fills what is missing of a sample; None where that is refused.
-        origin: Where samples of entities come from; None for pairs and families.
-        folds: Where nothing is held out: the divisions that choices are made on.
-        parts: How many entities, or linked parts of pairs, were divided into splits.
+        spec: Settings of the data, with every ``auto`` resolved.
+        dataset: The source of examples.
+        report: Lines about what was found in the file.
+        gaps: Fills missing values of a sample; None if these are refused.
+        origin: Origin of samples of entities; None for pairs and families.
+        folds: If nothing is held out, the folds on which settings are chosen.
+        parts: Number of entities, or of linked groups of pairs, that were divided into splits.
     """
 
     spec: SampleFile | Dataset

@@ -1,4 +1,4 @@
-"""How samples are scaled before an encoder sees them."""
+"""The scale of samples before the encoder."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy as np
 __all__ = ["Scale", "Scaling", "Spread", "extents", "medians", "quartiles", "scale_of", "spread_of"]
 
 SMALLEST = float(np.finfo(np.float32).tiny)
-"""Differences that single precision holds with all its digits."""
+"""Smallest difference that single precision represents with full accuracy."""
 
 FEATURES = 32
-"""Features of a block, at least; a block of one would sum in another order and change the last bits."""
+"""Least number of features of a block; a block of one would sum in another order and change the last bits."""
 
 Scaling = Literal["auto", "common", "per_feature", "none"]
-"""One offset and one factor for all features, for each its own, or none at all; ``auto`` is one of the first two."""
+"""One offset and one factor for all features, one for each, or none; ``auto`` is one of the first two."""
 
 
 @dataclass(frozen=True)
@@ -39,43 +39,43 @@ class Scale:
         return self.double(values).astype(np.float32)
 
     def double(self, values: np.ndarray) -> np.ndarray:
-        """Scale float64 samples ``(n, d)`` and keep them so."""
+        """Scale float64 samples ``(n, d)``, in double precision."""
         return (values - np.asarray(self.offset)) / np.asarray(self.factor)
 
     def undo(self, values: np.ndarray) -> np.ndarray:
-        """Bring scaled samples ``(n, d)`` back to where they were."""
+        """Undo the scaling of samples ``(n, d)``."""
         return values * np.asarray(self.factor) + np.asarray(self.offset)
 
 
 class Spread(NamedTuple):
-    """Where the values of each feature lie, ``(d,)`` each."""
+    """Mean and deviation of each feature, ``(d,)`` each."""
 
     mean: np.ndarray
-    """Their mean."""
+    """Mean of the values."""
     deviation: np.ndarray
-    """Their standard deviation; exactly 0 where they are all equal."""
+    """Standard deviation of the values; exactly 0 if they are all equal."""
     constant: np.ndarray
-    """Whether they are."""
+    """Whether all values are equal."""
 
 
 def spread_of(values: np.ndarray, centre: np.ndarray | float = 0.0, *, rows: np.ndarray | None = None) -> Spread:
-    """The spread of samples, a few features at a time: their double precision would be twice what there is.
+    """The spread of samples, a few features at a time, because all in double precision would double the memory.
 
     Args:
         values: ``(n, d)``.
-        centre: What was subtracted from them, a number or ``(d,)``.
-        rows: Which of them count, a mask ``(n,)``; by default all.
+        centre: The value subtracted from them, a number or ``(d,)``.
+        rows: Mask of the rows in use, ``(n,)``; by default all.
     """
     blocks = np.array_split(values, max(1, values.shape[1] // FEATURES), axis=1)
-    # A copy lies together, and is faster to go through; it keeps the order of the axes, on which rounding depends.
+    # A contiguous copy is faster; it keeps the order of the axes, on which rounding depends.
     parts = [_spread(block.copy("K") if rows is None else block[rows]) for block in blocks]
     mean, deviation, constant = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Spread(mean + centre, deviation, constant)
 
 
 def _spread(values: np.ndarray) -> Spread:
-    constant = extents(values) == 0  # where rounding leaves a deviation all the same
-    # numpy's functions for gaps are slower, and round otherwise.
+    constant = extents(values) == 0  # rounding may leave a deviation above 0
+    # numpy's nan functions are slower, and round differently.
     mean, std = (np.nanmean, np.nanstd) if np.isnan(values).any() else (np.mean, np.std)
     deviation = np.where(constant, 0, std(values, axis=0, dtype=np.float64))
     return Spread(np.asarray(mean(values, axis=0, dtype=np.float64)), deviation, constant)
@@ -86,19 +86,19 @@ def _is_one_value(constants: np.ndarray, centre: np.ndarray | float) -> bool:
 
 
 def extents(values: np.ndarray) -> np.ndarray:
-    """How far the values of each feature span, ``(d,)``, gaps left out."""
+    """The range of each feature, ``(d,)``, ignoring gaps."""
     with _all_missing():
         return np.nanmax(values, axis=0) - np.nanmin(values, axis=0)
 
 
 def medians(values: np.ndarray) -> np.ndarray:
-    """The median of each feature, ``(d,)``, gaps left out; NaN where nothing is left."""
+    """The median of each feature, ``(d,)``, ignoring gaps; NaN without values."""
     with _all_missing():
         return np.nanmedian(values, axis=0) if np.isnan(values).any() else np.median(values, axis=0)
 
 
 def quartiles(values: np.ndarray) -> np.ndarray:
-    """The lower quartile, the median and the upper quartile of each feature, ``(3, d)``, gaps left out."""
+    """The lower quartile, the median and the upper quartile of each feature, ``(3, d)``, ignoring gaps."""
     with _all_missing():
         percentile = np.nanpercentile if np.isnan(values).any() else np.percentile
         return percentile(values, [25, 50, 75], axis=0)
@@ -106,7 +106,7 @@ def quartiles(values: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def _all_missing() -> Iterator[None]:
-    """Let a feature without any value be NaN, without a warning."""
+    """Silence warnings about features without values, whose result is NaN."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN|Degrees of freedom|Mean of empty", RuntimeWarning)
         yield
@@ -115,13 +115,13 @@ def _all_missing() -> Iterator[None]:
 def scale_of(
     values: np.ndarray, scaling: Scaling, *, centre: np.ndarray | float = 0.0, rows: np.ndarray | None = None
 ) -> Scale:
-    """The scale with which samples have mean 0 and variance 1; a feature without variance stays so.
+    """The scale that gives samples mean 0 and variance 1; constant features are not divided.
 
     Args:
         values: ``(n, d)``.
-        scaling: As in ``SampleFile``, settled.
-        centre: What was subtracted from the samples already, a number or one for each feature.
-        rows: Which of them count, a mask ``(n,)``; by default all.
+        scaling: As in ``SampleFile``, with ``auto`` resolved.
+        centre: The value already subtracted from the samples, a number or one for each feature.
+        rows: Mask of the rows in use, ``(n,)``; by default all.
 
     Raises:
         ValueError: All values are equal, too large, or too close together.

@@ -1,4 +1,4 @@
-"""Which entities are trained on, and which are held out."""
+"""Split entities into training, validation and test."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from invlearn.errors import UserError
 __all__ = ["FEWEST_FOLDS", "Fold", "Splits", "choosing_splits", "parse_fold", "splits_of"]
 
 FEWEST_FOLDS = 3
-"""Of a division into folds: one to test, one to validate, and one to train on."""
+"""Least number of folds: one to test, one to validate, and one to train on."""
 
 Splits = dict[Split, Tensor]
 
 
 class Fold(NamedTuple):
-    """What ``dataset.fold`` says."""
+    """A parsed ``dataset.fold``."""
 
     number: int | Literal["all"] | None
-    """The part that is tested on, from 1; ``all`` for none; None where shares divide the entities."""
+    """The fold to test on, from 1; ``all`` for none; None if shares split the entities."""
     of: int
-    """How many parts there are; 0 where shares divide the entities."""
+    """Number of folds; 0 if shares split the entities."""
 
 
 def parse_fold(text: str | None) -> Fold:
-    """What ``dataset.fold`` says.
+    """Parse ``dataset.fold``.
 
     Raises:
-        ValueError: It says nothing of the kind.
+        ValueError: It has another format.
     """
     if text is None:
         return Fold(None, 0)
@@ -51,17 +51,17 @@ def parse_fold(text: str | None) -> Fold:
 
 
 def splits_of(fold: Fold, count: int, valid_share: float, test_share: float, seed: int) -> Splits:
-    """Divide what is numbered from 0 to ``count`` - 1.
+    """Split the numbers 0 to ``count`` - 1.
 
     Args:
-        fold: What is held out.
-        count: How many there are.
-        valid_share: Share for validation, between 0 and 1, where there are no parts.
+        fold: The fold to hold out.
+        count: How many numbers there are.
+        valid_share: Share for validation, between 0 and 1, if there are no folds.
         test_share: Share for the test.
-        seed: What the division is drawn from.
+        seed: Seed of the split.
 
     Raises:
-        UserError: There are too few for so many parts.
+        UserError: There are too few for so many folds.
     """
     if fold.number == "all":
         every = torch.arange(count)
@@ -78,10 +78,10 @@ def splits_of(fold: Fold, count: int, valid_share: float, test_share: float, see
 
 
 def choosing_splits(fold: Fold, count: int, valid_share: float, test_share: float, seed: int) -> list[Splits]:
-    """Where all is trained on: the divisions that choices are made on.
+    """The splits on which settings are chosen, if nothing is held out.
 
     Raises:
-        UserError: There are too few for so many parts.
+        UserError: There are too few for so many folds.
     """
     if fold.number != "all":
         return []

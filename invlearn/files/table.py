@@ -37,7 +37,7 @@ CHUNK = 65_536
 """Rows read at a time."""
 
 MOST_COLUMNS = 20_000
-"""Columns of a table; each takes a while to look at."""
+"""Maximal number of columns of a table, because checking each takes time."""
 
 DAMAGE = (
     OSError,
@@ -53,28 +53,28 @@ DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What libraries raise for files that are damaged."""
+"""Exceptions that libraries raise for damaged files."""
 
 SEPARATORS = "commas separate fields in .csv, tabs in .tsv"
-"""What to know of files whose fields do not come apart."""
+"""A hint for files whose fields are not separated."""
 
 
 class Chunk(NamedTuple):
     """Some rows of a table."""
 
     first_row: int
-    """The number of the first of them; a table's rows are counted from 1, and its header is none."""
+    """The number of the first row; rows are counted from 1, without the header."""
     frame: pd.DataFrame
-    """Their columns."""
+    """Columns of the rows."""
 
 
 class Place(NamedTuple):
-    """Where a row of a table stands."""
+    """The place of a row in files."""
 
     file: str
     """Name of its file."""
     row: int
-    """Its number there, from 1."""
+    """Its number in that file, from 1."""
 
     def __str__(self) -> str:
         return f"{self.file}, row {self.row}"
@@ -86,41 +86,41 @@ class Table(ABC):
     @cached_property
     @abstractmethod
     def columns(self) -> list[str]:
-        """Names of the columns, in their order."""
+        """Names of the columns, in order."""
 
     @cached_property
     @abstractmethod
     def numeric(self) -> list[str]:
-        """Names of those that hold numbers, and are not the row numbers that pandas writes along."""
+        """Names of the columns of numbers, without the row numbers that pandas adds."""
 
     @abstractmethod
     def chunks(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Chunk]:
-        """The rows, in their order and in chunks; a table without rows has an empty one. It may be called again.
+        """The rows in order, in chunks; a table without rows has one empty chunk. It may be called again.
 
         Args:
             columns: Columns to read.
-            text: Those of them to be kept as they are written, ``007`` and all.
+            text: Columns among these to keep as text, such as ``007``.
         """
 
     @property
     def length(self) -> int | None:
-        """The number of rows; None where only reading the table tells it."""
+        """The number of rows; None if only reading the table can tell."""
         return None
 
     @property
     def described(self) -> str:
-        """What a report calls the table."""
+        """Name of the table in a report."""
         return str(self)
 
     def place(self, row: int) -> Place:
-        """Where to look for a row, counted from 1 over the whole table."""
+        """The place of a row, counted from 1 over the whole table."""
         return Place(str(self), row)
 
     def require(self, columns: Sequence[str], key: str) -> None:
-        """Refuse columns that are not there.
+        """Refuse missing columns.
 
         Raises:
-            UserError: It names the first of them, and the setting that asks for it.
+            UserError: A column is missing; it names the first one, and the setting that needs it.
         """
         for column in columns:
             if column not in self.columns:
@@ -131,12 +131,12 @@ class Table(ABC):
 
     @property
     def remark(self) -> str:
-        """What to know where no column of numbers is found, behind ``; ``."""
+        """A hint for a table without columns of numbers, after ``; ``."""
         return ""
 
 
 class StoredTable(Table):
-    """A table that lies in files.
+    """A table in files.
 
     Args:
         path: The file, the folder of the files, or their pattern.
@@ -151,16 +151,16 @@ class StoredTable(Table):
     @cached_property
     @abstractmethod
     def digest(self) -> bytes:
-        """What changes with the content, 32 bytes."""
+        """Hash of the content, 32 bytes."""
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change with the content."""
+        """Hash of the content in sixteen hexadecimal digits."""
         return self.digest.hex()[:16]
 
 
 class FileTable(StoredTable):
-    """A file of named columns. It is opened once; nothing in it can run code.
+    """A file of named columns. It is opened once, and cannot run code.
 
     A new format is a module of ``invlearn.files.formats`` with a ``FORMAT``, a subclass of this.
 
@@ -172,21 +172,21 @@ class FileTable(StoredTable):
     """
 
     endings: ClassVar[tuple[str, ...]]
-    """How the names of such files end."""
+    """Endings of such files."""
     writes: ClassVar[bool] = False
-    """Whether ``write`` is there."""
+    """Whether the format has ``write``."""
 
     def __init__(self, path: Path):
         super().__init__(path)
         with readable(path):
             self.file: BufferedReader = path.open("rb")
             self.close = weakref.finalize(self, _close, self.file)
-            """Close the file; that is done anyway once nothing refers to the table."""
+            """Close the file; this also happens when the table is garbage-collected."""
             self.close.atexit = False
             self.open()
 
     def open(self) -> None:
-        """Look at what is at the head of ``self.file``."""
+        """Read the header of ``self.file``."""
         return
 
     @cached_property
@@ -196,7 +196,7 @@ class FileTable(StoredTable):
             position = self.file.tell()
             self.file.seek(0)
             digest = hashlib.file_digest(self.file, "sha256").digest()
-            self.file.seek(position)  # where somebody may be reading on
+            self.file.seek(position)  # somebody may still be reading there
         return digest
 
     @classmethod
@@ -216,17 +216,17 @@ def check_width(table: Table, columns: int) -> None:
     """Refuse a table of more than 20,000 columns.
 
     Raises:
-        UserError: It is.
+        UserError: It has more.
     """
     if columns > MOST_COLUMNS:
         raise UserError(f"{table} has {columns:,} columns; the limit is {MOST_COLUMNS:,}")
 
 
 def check_file(path: Path) -> None:
-    """Refuse what is no regular file with something in it; a link counts as what it leads to.
+    """Refuse anything but a regular file with content; links are followed.
 
     Raises:
-        UserError: It says what is there instead.
+        UserError: The path is something else; it says what.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder, not a file")
@@ -240,7 +240,7 @@ def check_file(path: Path) -> None:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Name the file where a library says that it cannot be read."""
+    """Turn a library's read errors into a ``UserError`` that names the file."""
     try:
         yield
     except UserError:

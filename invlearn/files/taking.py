@@ -1,4 +1,4 @@
-"""Choosing rows of a table that is too large."""
+"""Choose rows of a table that is too large."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from invlearn.system.processes import on_this_machine
 __all__ = ["MostRows", "Taken", "nameless", "read_rows", "rows_that_fit", "some_entities", "some_rows"]
 
 MostRows = int | Literal["auto"] | None
-"""How many rows to read: at most so many, as many as the memory holds, or all."""
+"""How many rows to read: at most so many, as many as fit into memory, or all."""
 
 SHARE = 0.5
 """Share of the memory that rows may take; the other half is for other programs."""
 
 BYTES_A_NUMBER = 12
-"""Memory that training takes for each number of a sample, three times that of single precision."""
+"""Memory of training per number of a sample: three times that of single precision."""
 
 BYTES_A_ROW = 400
-"""Memory that it takes for what else belongs to a row: its name, its numbers, its hash."""
+"""Further memory per row: its entity, its numbers, its hash."""
 
 ENTITIES = 6
-"""Entities at least that must be taken, two for each split."""
+"""Least number of entities to take, two for each split."""
 
 
 class Taken(NamedTuple):
@@ -42,9 +42,9 @@ class Taken(NamedTuple):
 
     chosen: Choice
     of: int
-    """How many rows the table has."""
+    """Number of rows of the table."""
     report: list[str]
-    """How many were taken, in lines."""
+    """Lines about how many were taken."""
 
 
 class Read(NamedTuple):
@@ -52,15 +52,15 @@ class Read(NamedTuple):
 
     rows: Rows
     of: int
-    """How many rows the table has."""
+    """Number of rows of the table."""
     most: int | None
-    """What ``auto`` became."""
+    """The resolved value of ``auto``."""
     report: list[str]
-    """How many were taken, in lines; none where that is all."""
+    """Lines about how many were taken; empty if all were."""
 
 
 class _MoreRowsError(Exception):
-    """The table has more rows than were to be read."""
+    """The table has more rows than the limit."""
 
 
 def read_rows(
@@ -73,19 +73,19 @@ def read_rows(
     most: MostRows = None,
     take: Callable[[int], Taken] | None = None,
 ) -> Read:
-    """Read a table: all of it, or a random part where it is larger than was asked for.
+    """Read a table, or a random part of it if it is larger than the limit.
 
-    Where the format tells the number of rows, a table that is too large is read for its choice and then for the rows;
-    else it is read until there are too many.
+    If the format tells the number of rows, a table that is too large is read once to choose rows and once to read
+    them; otherwise it is first read up to the limit.
 
     Args:
         table: The file.
         features: Columns that must hold finite numbers.
-        others: Columns beside them.
-        drop: What may be left out, and whether a feature may be missing.
-        samples: How many samples a row has.
-        most: How many rows to read at most.
-        take: Chooses at most so many of them; not needed where all are read.
+        others: Other columns to read.
+        drop: Kinds of rows to leave out, and whether a feature may be missing.
+        samples: Number of samples per row.
+        most: Maximal number of rows to read.
+        take: Chooses at most so many rows; not called if all are read.
 
     Raises:
         UserError: The file cannot be used; it names row and column.
@@ -116,9 +116,9 @@ def _at_most(chunks: Iterable[Checked], limit: float) -> Iterator[Checked]:
 
 
 def rows_that_fit(numbers: int) -> float:
-    """Rows of so many numbers that half of the memory holds while a run is trained; infinite if that is unknown.
+    """Number of rows of so many numbers that fit into half of the memory in training; infinite if that is unknown.
 
-    The processes of a machine share it. Two digits of it, so that machines that are called the same get the same.
+    Processes on one machine share its memory. The number is rounded to two digits, so that similar machines agree.
     """
     fitting = SHARE * machine_memory() / on_this_machine() / (BYTES_A_NUMBER * numbers + BYTES_A_ROW)
     if math.isinf(fitting):
@@ -128,18 +128,18 @@ def rows_that_fit(numbers: int) -> float:
 
 
 def some_entities(table: Table, entity: str, seed: int, most: int) -> Taken:
-    """Choose whole entities at random, as many as have at most so many rows; the column of entities alone is read.
+    """Choose whole entities at random, with at most so many rows in all; only the column of entities is read.
 
     Entities with one row are not among them.
 
     Args:
         table: The file.
         entity: The column of entities.
-        seed: What they are drawn from.
-        most: How many rows.
+        seed: Seed of the choice.
+        most: Maximal number of rows.
 
     Raises:
-        UserError: A row has no entity, or too few entities have so few rows.
+        UserError: A row has no entity, or too few entities fit.
     """
     numbers: dict[object, int] = {}
     counts = np.zeros(0, dtype=np.int64)
@@ -172,7 +172,7 @@ def some_entities(table: Table, entity: str, seed: int, most: int) -> Taken:
 
 
 def _fitting(sizes: np.ndarray, most: int) -> np.ndarray:
-    """Which of these sizes are taken, one after another; one that does not fit any more is passed over, ``(n,)``."""
+    """Which of these sizes are taken, in order; sizes that no longer fit are skipped, ``(n,)``."""
     taken, left, start = np.zeros(len(sizes), dtype=bool), most, 0
     while True:
         rest = start + np.flatnonzero(sizes[start:] <= left)
@@ -202,9 +202,9 @@ def some_rows(table: Table, column: str, seed: int, most: int) -> Taken:
 
     Args:
         table: The file.
-        column: A column that is read to count the rows, where the format does not tell their number.
-        seed: What they are drawn from.
-        most: How many.
+        column: A column to count the rows by, if the format does not tell their number.
+        seed: Seed of the choice.
+        most: Maximal number of rows.
     """
     of = table.length
     if of is None:

@@ -1,4 +1,4 @@
-"""Columns of numbers that are unlikely to be features: constants, numbers of rows, times."""
+"""Columns of numbers that are unlikely to be features: constants, row numbers, times."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ NUMBER = "a different whole number in each row"
 TIME = "sorted times"
 
 FEWEST = 20
-"""Rows from which on numbers and times are told from features that happen to rise."""
+"""Least number of rows to distinguish row numbers and times from features that happen to rise."""
 
 TIMES = re.compile(r"time|date|stamp", re.IGNORECASE)
-"""How columns of times are called."""
+"""Names of columns of times."""
 
 
 def unsuitable_columns(table: Table, names: Sequence[str]) -> dict[str, str]:
-    """Which columns are unlikely to be features, and why; a table without unusual columns is read as far as that shows.
+    """Columns that are unlikely to be features, and why; reading stops once no column is suspicious.
 
     - a column without any value, or a constant;
-    - a number of the row: whole numbers that rise from each row to the next, or are consecutive in any order;
-    - a time: a column that is called so, and never falls.
+    - row numbers: whole numbers that rise from each row to the next, or are consecutive in any order;
+    - a time: a column with such a name that never decreases.
 
-    Values that are missing count as nothing.
+    Missing values are ignored.
 
     Args:
         table: The file.
@@ -53,7 +53,7 @@ def unsuitable_columns(table: Table, names: Sequence[str]) -> dict[str, str]:
 
 
 class _Column:
-    """What is known of a column so far."""
+    """The state of a column so far."""
 
     def __init__(self, name: str):
         self.is_constant = self.rises = self.is_unique = True
@@ -64,11 +64,11 @@ class _Column:
 
     @property
     def is_unusual(self) -> bool:
-        """Whether any reason is left."""
+        """Whether any reason is still possible."""
         return self.is_constant or self.rises or self.is_unique or self.never_falls
 
     def look_at(self, values: np.ndarray) -> None:
-        """Take some more rows into account."""
+        """Process more rows."""
         values = values[~np.isnan(values)]
         if not len(values):
             return
@@ -87,7 +87,7 @@ class _Column:
             self.seen.append(values)
 
     def reason(self, length: int) -> str | None:
-        """Why it is no feature of a table of so many rows; None if it may be one."""
+        """Why it is not a feature in a table of so many rows; None if it may be one."""
         if self.is_constant and length > 1:
             return CONSTANT if self.count else NOTHING
         if self.count < FEWEST:

@@ -1,4 +1,4 @@
-"""Tables that are written: whole or not at all."""
+"""Write tables atomically."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["escaped", "table_writer"]
 
 @contextmanager
 def table_writer(path: Path, *, escape_formulas: bool = False) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """Open a table for writing; what the end of its name says is its format. It is there whole or not at all.
+    """Open a table for writing, atomically; its ending tells the format.
 
     Args:
-        path: The file; one that is there is replaced once the new one is whole.
+        path: The file; an existing one is replaced once the new one is complete.
         escape_formulas: Whether cells that a spreadsheet would take for formulas get a ``'`` before them.
 
     Yields:
@@ -36,10 +36,10 @@ def table_writer(path: Path, *, escape_formulas: bool = False) -> Iterator[Calla
 
 
 def escaped(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table in which no cell and no name of a column is taken for a formula: ``'`` stands before those that would be.
+    """A table with ``'`` before cells and column names that a spreadsheet would take for formulas.
 
-    Spreadsheets look past white space, and some take full-width signs. What they split at signs of their own, as a
-    file opened as if semicolons separated its fields, is beyond this.
+    Spreadsheets skip leading white space, and some accept full-width signs. This does not cover cells that a
+    spreadsheet splits further, for example at semicolons.
 
     Example:
         >>> escaped(pd.DataFrame({"id": ["=1+1", "a", "-2"]}))["id"].tolist()
@@ -53,7 +53,7 @@ def escaped(frame: pd.DataFrame) -> pd.DataFrame:
     def cells(column: pd.Series) -> pd.Series:
         if column.dtype.kind in "biufM":
             return column
-        if isinstance(column.dtype, pd.CategoricalDtype):  # which takes no new values
+        if isinstance(column.dtype, pd.CategoricalDtype):  # a categorical takes no new values
             column = column.astype(object)
         formulas = column.map(is_formula).astype(bool) & pd.to_numeric(column, errors="coerce").isna()
         return column.where(~formulas, "'" + column.astype(str))

@@ -150,7 +150,7 @@ def cluster_codes(
     order = np.argsort(number, kind="stable")
     for members in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
         parts = np.zeros(len(members), dtype=int)
-        if 2 < len(members) <= LARGEST:  # still larger ones are as good as equal
+        if 2 < len(members) <= LARGEST:  # the codes of still larger groups are nearly equal
             parts = fcluster(linkage(codes[members].astype(float), "average"), limit, "distance") - 1
         found[members] = count + parts
         count += int(parts.max()) + 1

@@ -48,7 +48,7 @@ def columns_of(
     # A single name is a column if there is one, else a prefix.
     choice = [choice] if isinstance(choice, str) and choice in table.columns else choice
     chosen = choose_columns(table, choice, option, without=without)
-    if isinstance(choice, str):  # a prefix says nothing of their order
+    if isinstance(choice, str):  # a prefix does not determine the order
         spec = run.experiment.spec
         prime = spec.feature_names_prime if isinstance(spec, PairFile) else []
         for names in (trained or [], prime):

@@ -85,7 +85,7 @@ def measure(
     opened, spec = open_table(table), run.experiment.spec
     known = isinstance(opened, StoredTable) and isinstance(spec, SampleFile) and opened.fingerprint == spec.fingerprint
     if not run.experiment.loss.trains_encoder:
-        raise UserError(f"evaluate: {run.directory} trained no encoder, which {opened} could measure")
+        raise UserError(f"evaluate: {run.directory} has no trained encoder to measure on {opened}")
     gaps = run.stack.gaps
     how = Dropping(drop, "--drop {}", fills=gaps is not None)
     data = held_out(spec, opened, entity=entity, drop=how, gaps=gaps)

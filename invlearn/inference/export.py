@@ -109,7 +109,7 @@ def _write_onnx(encoder: nn.Module, dim: int, about: dict[str, str]) -> bytes:
         )
     assert program is not None
     model = program.model_proto
-    for node in model.graph.node:  # from which line of whose code each came: most of a small file
+    for node in model.graph.node:  # the source line of each node, which takes most of a small file
         del node.metadata_props[:]
     onnx.helper.set_model_props(model, about)
     onnx.checker.check_model(model)

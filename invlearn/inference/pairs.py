@@ -19,7 +19,7 @@ from invlearn.runs.trained import TrainedRun
 __all__ = ["PairMatcher", "match_pairs"]
 
 OWN = ("distance", "same", "probability")
-"""Columns of the result beside those of the table."""
+"""Columns of the result in addition to those of the table."""
 
 
 def match_pairs(

@@ -96,7 +96,7 @@ def _between(codes: np.ndarray, near: np.ndarray) -> np.ndarray:
 def _queue(
     table: Table, rows: np.ndarray, doubts: Doubts, distance: np.ndarray, probability: np.ndarray
 ) -> pd.DataFrame:
-    """The pairs beside both of their rows as the table has them."""
+    """The pairs with the columns of both rows."""
     ends = rows[doubts.first], rows[doubts.second]
     found = pd.DataFrame(
         {
@@ -118,7 +118,7 @@ def _queue(
 
 
 def _rows(table: Table, numbers: np.ndarray) -> pd.DataFrame:
-    """Some rows of a table, by their numbers; what is no number is kept as it is written."""
+    """Some rows of a table, by their numbers; columns that are not numbers stay text."""
     text = [name for name in table.columns if name not in table.numeric]
     parts = []
     for chunk in table.chunks(table.columns, text=text):

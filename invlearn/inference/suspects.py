@@ -43,7 +43,7 @@ def suspects(
     if not isinstance(spec, EntityFile):
         raise UserError(f"suspects: {run.directory} was not trained on a file of entities")
     if not run.experiment.loss.trains_encoder:
-        raise UserError(f"suspects: {run.directory} trained no encoder")
+        raise UserError(f"suspects: {run.directory} has no trained encoder")
     return suspects_table(run.encoder(replica), _data(run, spec, table), every=every)
 
 

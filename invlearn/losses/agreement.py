@@ -1,4 +1,4 @@
-"""Which codes agree with the others of their entity."""
+"""Which codes agree with the other codes of their entity."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ FAR = 2.0
 """Multiple of the median distance beyond which a sample does not agree."""
 
 BLOCK = 8_192
-"""Distances at a time, of whole entities where they are small."""
+"""Distances computed at a time, for whole entities if these are small."""
 
 LARGE = 2**22
-"""Distances at most that are computed at a time in a large one."""
+"""Maximal number of distances computed at a time in a large entity."""
 
 
 def distance_to_entity(codes: Tensor, entity: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 EXACT = "donot_use_mm_for_euclid_dist"
-"""The faster formula for distances leaves noise where they are small."""
+"""The faster formula for distances is inaccurate if they are small."""
 
 
 def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ def invariance_loss(
 
 
 def squared_distances(z: Tensor) -> Tensor:
-    """Squared distances between codes, ``(R, S, C)`` to ``(R, S, S)``; they lose digits where codes are far from 0."""
+    """Squared distances between codes, ``(R, S, C)`` to ``(R, S, S)``; they are less accurate far from 0."""
     squares = z.square().sum(-1)
     return torch.baddbmm(squares[:, :, None] + squares[:, None, :], z, z.mT, alpha=-2).clamp(min=0)
 

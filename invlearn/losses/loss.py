@@ -87,7 +87,7 @@ class Loss(ABC):
 
     @property
     def validation(self) -> Sampler:
-        """Draws what the best epoch is chosen on; by default as in training."""
+        """Draws the examples on which the best epoch is chosen; by default as in training."""
         return self.sampler
 
     @property

@@ -53,7 +53,7 @@ class SupervisedDFTLoss(Loss):
         self.sampler = FourierCodes(self.code)
 
     def run(self, encoder: InvariantEncoder, batch: Targets) -> Outputs:
-        """Encode and decode; the decoder alone starts from the true code."""
+        """Encode and decode; with ``objective=decoder``, decode the true code."""
         if self.trains_encoder:
             return super().run(encoder, batch)
         x_hat = batch.arrange(encoder.network.decode(batch.code))

@@ -14,12 +14,12 @@ __all__ = ["AutoEncoder"]
 class AutoEncoder(nn.Module):
     """An encoder f and a decoder g, each a stack of replicas.
 
-    Any two modules that map stacks to stacks will do; :class:`invlearn.nn.Stack` makes one of ordinary modules.
+    Any two modules that map stacks to stacks work; :class:`invlearn.nn.Stack` stacks ordinary modules.
 
     Args:
         encoder: Maps samples ``(R, B, d)``, or their components, to codes ``(R, B, code)``.
         decoder: Maps codes ``(R, B, code)`` back.
-        components: What the encoder sees of samples, and the decoder makes; by default samples as they are.
+        components: Projection of samples before the encoder, undone after the decoder; by default there is none.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, components: Components | None = None):
@@ -43,17 +43,17 @@ class AutoEncoder(nn.Module):
 
     @property
     def starts_in_planes(self) -> bool:
-        """Whether it is to start in planes that the samples show, rather than in random ones."""
+        """Whether to start with planes found in the samples, rather than with random weights."""
         return False
 
     def start_in(self, replica: int, planes: Tensor, weights: Tensor | None, invariant: int) -> None:
-        """Start a replica there.
+        """Start a replica with planes.
 
         Args:
-            replica: Which.
-            planes: Two vectors for each, ``(K, 2, d)``, such that the mean squared length of samples in it is 1; d is
-                the number of features that the encoder sees.
-            weights: Of those lengths in the invariant code, where they are known, ``(K,)``.
+            replica: Index of the replica.
+            planes: Two vectors for each plane, ``(K, 2, d)``, scaled so that the mean squared length of samples in it
+                is 1; d is the number of input features of the encoder.
+            weights: Weights of those lengths in the invariant code, if known, ``(K,)``.
             invariant: Width of that code.
         """
         raise NotImplementedError

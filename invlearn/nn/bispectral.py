@@ -13,7 +13,7 @@ from invlearn.nn.linear import check_size
 __all__ = ["BispectralAutoEncoder", "BispectralEncoder", "bispectral_features"]
 
 TINY = 1e-12
-"""Length of β below which the power of it is that of this."""
+"""Lower bound of the length of β in its power."""
 
 
 def bispectral_features(dim: int) -> int:
@@ -26,15 +26,15 @@ class BispectralEncoder(nn.Module):
 
     .. math:: l = W x, \quad β_{ij} = l_i \, l_j \, \overline{(W_i \odot W_j) x} \quad \text{for } i \le j
 
-    β without its mean and scaled to length 1 is the invariant code. Where the rows of W are the characters of a
-    commutative group, the product of two of them is a third, and β is the group's bispectrum. Complex numbers are
-    pairs of real ones here, so that the network can be exported.
+    β minus its mean and scaled to length 1 is the invariant code. If the rows of W are the characters of a commutative
+    group, the product of two rows is another row, and β is the group's bispectrum. Complex numbers are pairs of real
+    ones here, so that the network can be exported.
 
     Args:
         dim: d.
         generators: One generator per replica. W starts as a random unitary matrix.
-        complete: Whether the code tells a signal from its multiples (ours): β is divided by the power 2/3 of its length
-            then, so that the code grows as x does. By default it has length 1, as the authors'.
+        complete: Whether the code separates a signal from its multiples (ours): then β is divided by its length to the
+            power of 2/3, so that the code grows with x. By default the code has length 1, as in the paper.
 
     Attributes:
         weight: Real, then imaginary parts of W's rows before they are scaled to length 1, ``(R, d, 2 d)``.
@@ -75,7 +75,7 @@ class BispectralEncoder(nn.Module):
         return torch.cat([code, *linear], dim=-1)
 
     def extra_repr(self) -> str:
-        """What goes in and out."""
+        """Widths of input and output."""
         dim = self.weight.shape[1]
         return f"{dim}, {bispectral_features(dim) + 2 * dim}"
 

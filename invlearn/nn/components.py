@@ -9,7 +9,7 @@ __all__ = ["Components"]
 
 
 class Components(nn.Module):
-    r"""Coordinates of samples along fixed directions, one set a replica.
+    r"""Coordinates of samples along fixed directions, one set per replica.
 
     .. math:: y = (x - μ) V / c, \quad \hat x = c \, y V^T + μ
 
@@ -23,7 +23,7 @@ class Components(nn.Module):
     Attributes:
         mean: μ, ``(R, 1, d)``.
         axes: V, orthonormal columns or zeros, ``(R, d, r)``.
-        scale: c, such that coordinates of training samples have a mean square of 1, ``(R, 1, 1)``.
+        scale: c, which scales coordinates of training samples to a mean square of 1, ``(R, 1, 1)``.
 
     Raises:
         ValueError: ``rank`` is out of range.
@@ -55,10 +55,9 @@ class Components(nn.Module):
         """Give a replica its directions.
 
         Args:
-            replica: Which.
+            replica: Index of the replica.
             mean: ``(d,)``.
-            axes: Orthonormal, ``(d, k)``; of more than r the first are taken, and where there are fewer, the last
-                coordinates stay 0.
+            axes: Orthonormal, ``(d, k)``; if k > r the first r are used, if k < r the last coordinates stay 0.
             scale: A number.
         """
         self.mean[replica, 0] = mean
@@ -66,5 +65,5 @@ class Components(nn.Module):
         self.scale[replica] = scale
 
     def extra_repr(self) -> str:
-        """Sizes of what goes in and out."""
+        """Widths of input and output."""
         return f"{self.axes.shape[1]}, {self.rank}"

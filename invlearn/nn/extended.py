@@ -1,4 +1,4 @@
-r"""The extended layer, and auto-encoders built of it (Section 4)."""
+r"""The extended layer, and auto-encoders that consist of it (Section 4)."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ __all__ = ["ExtendedAutoEncoder", "ExtendedLayer", "ExtendedNetwork", "extended_
 EPS = 0.01
 """Default ε, added under the root of the 2-norm: at X = 0 its value is √ε and every gradient is finite.
 
-The gradients of O3 and O4 grow to 1/√ε on samples near X = 0. With ε = 1e-8 that makes training chaotic (a rounding
-error of 1e-17 grows to 0.1 within 50 steps, so that no two machines agree); with 0.01 it stays at 1e-14 over 300 steps,
-and scores are as good: weights grow until √ε is as small beside X as the task needs.
+The gradients of O3 and O4 grow to 1/√ε on samples near X = 0. With ε = 1e-8 this makes training chaotic: a rounding
+error of 1e-17 grows to 0.1 within 50 steps, so machines disagree. With 0.01 the error stays at 1e-14 over 300 steps,
+and scores are as good, because weights grow until √ε is small enough relative to X.
 """
 
 
 STARTED = 3.0
-"""Size of the X that a network starts with, beside √ε."""
+"""Initial size of X relative to √ε."""
 
 SMALL = 0.1
-"""Factor of features of the code that have no part in what it starts as."""
+"""Initial factor of code features that do not belong to the planes."""
 
 
 def extended_features(x_RBK: Tensor, eps: float = EPS) -> Tensor:
-    r"""The four nonlinear parts of the extended layer, next to each other.
+    r"""The four nonlinear parts of the extended layer, concatenated.
 
     .. math::
         O_2 = \sqrt{X_e^2 + X_o^2 + ε}, \quad O_3 = X_e / O_2, \quad O_4 = X_o / O_2, \quad O_5 = O_3 O_4
 
     Xe and Xo are the even and the odd columns of X; the paper writes T in the numerators and does not define it. In
-    memory the even ones come first, then the odd ones: all that is done to them goes over contiguous rows.
+    memory the even columns come first, then the odd ones, so that both are contiguous.
 
     Args:
         x_RBK: Linear features, ``(*, columns)``, an even number: Xe, then Xo.
@@ -63,7 +63,7 @@ def _even_columns_first(tensor: Tensor, *, generator: torch.Generator) -> None:
 
 
 class ExtendedLayer(nn.Module):
-    """A skip connection beside a 2-norm, normalised linear and normalised quadratic terms.
+    """A skip connection, a 2-norm, and normalised linear and quadratic terms.
 
     Its output ``[O1, O2, O3, O4, O5]`` is ``in_features + 2 * columns`` wide.
 
@@ -95,7 +95,7 @@ class ExtendedLayer(nn.Module):
         return torch.cat([x_RBI, extended_features(self.linear(x_RBI), self.eps)], dim=-1)
 
     def extra_repr(self) -> str:
-        """Sizes of what goes in and out."""
+        """Widths of input and output."""
         _, features, columns = self.linear.affine.shape
         return f"{features - 1}, {features - 1 + 2 * columns}, eps={self.eps:g}"
 
@@ -107,8 +107,8 @@ class ExtendedNetwork(nn.Sequential):
         in_features: Width of the input.
         out_features: Width of the output.
         depth: Number of extended layers, 1 to 1,000.
-        columns: Columns of each layer's X; ``input`` is the paper's n, the width of the layer's input, which triples
-            the width each time. An odd number is rounded up by one.
+        columns: Columns of each layer's X; ``input`` is the paper's n, the width of the layer's input, so that each
+            layer triples the width. An odd number is rounded up to an even one.
         width: Project each layer's input to this width first (ours); ``None`` does not.
         eps: ε > 0 of the 2-norm.
         generators: One generator per replica.
@@ -159,10 +159,10 @@ class ExtendedNetwork(nn.Sequential):
 
     @torch.no_grad()
     def start_in(self, replica: int, planes: Tensor, weights: Tensor | None, invariant: int) -> None:
-        r"""Let the first O2 of the first layer be lengths in these planes, as many as there are columns for.
+        r"""Make the first O2 of the first layer lengths in these planes, as many as the columns allow.
 
         Args:
-            replica: Which.
+            replica: Index of the replica.
             planes: As in ``AutoEncoder.start_in``, ``(K, 2, d)``.
             weights: With them, the first K features of the code are :math:`\sqrt{c_k} l_k`, and the other
                 invariant ones start small, ``(K,)``.
@@ -175,7 +175,7 @@ class ExtendedNetwork(nn.Sequential):
             columns[:, :count] = 0
             columns[1:, :count] = STARTED * planes[:count, part].T
         if weights is not None:
-            # O1 hands the features of the first layer on to the last.
+            # O1 passes the features of the first layer on to the last one.
             kept = min(count, invariant)
             last[:, :kept] = 0
             last[:, kept:invariant] *= SMALL
@@ -190,15 +190,15 @@ class ExtendedAutoEncoder(AutoEncoder):
         code_features: Width of the code.
         generators: One generator per replica.
         depth: Extended layers of the encoder, 1 to 1,000.
-        columns: Columns of each layer; ``auto`` is 6d, or 6 ``rank``, ``input`` is the paper's: as many as the layer's
-            input.
+        columns: Columns of each layer; ``auto`` is 6d, or 6 ``rank``; ``input`` is the paper's n, the width of the
+            layer's input.
         width: Project each layer's input to this width first (ours, so that depth can go to 20); ``None`` does not.
         decoder_depth: Extended layers of the decoder; ``auto`` is ``depth``.
         eps: ε > 0, added under the root of the 2-norm.
-        start: Where the encoder starts: at ``random``, or, in ``closed_form``, with planes in its first layer that the
-            distortion keeps, as far as the training samples show them.
-        rank: Give the encoder this many principal components of the training samples in place of the d features;
-            ``None`` does not.
+        start: Initial weights of the encoder: ``random``, or, with ``closed_form``, invariant planes found in the
+            training samples in its first layer.
+        rank: Number of principal components of the training samples that the encoder gets in place of the d features;
+            ``None`` keeps all features.
 
     Raises:
         ValueError: A setting is out of range, or the network is too large.
@@ -240,10 +240,10 @@ class ExtendedAutoEncoder(AutoEncoder):
         return self.start == "closed_form"
 
     def start_in(self, replica: int, planes: Tensor, weights: Tensor | None, invariant: int) -> None:
-        """Start a replica of the encoder there."""
+        """Start a replica of the encoder with planes."""
         assert isinstance(self.encoder, ExtendedNetwork)
         self.encoder.start_in(replica, planes, weights, invariant)
 
     def fast_parameters(self) -> Iterable[nn.Parameter]:
-        """Those of the encoder's first layer: its weights must grow by a factor of ten, to those of a DFT."""
+        """Parameters of the encoder's first layer: its weights must grow by a factor of ten, to those of a DFT."""
         return first_linear(self.encoder).parameters()

@@ -1,4 +1,4 @@
-"""Filling what is missing of a sample from what is there."""
+"""Fill missing values of a sample from its other values."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 __all__ = ["Gaps"]
 
 STEPS = 24
-"""Steps of conjugate gradients at most: with up to 23 missing values, or as many factors, that is exact."""
+"""Maximal number of conjugate gradient steps; exact for up to 23 missing values, or as many factors."""
 
 ENOUGH = 1e-20
-"""Share of the squared residual that is rounding in the codes that follow."""
+"""Share of the squared residual that is below rounding errors in the codes."""
 
 TINY = 1e-300
-"""Divided by in place of 0, once a solution is exact."""
+"""Replaces a divisor of 0 once a solution is exact."""
 
 
 class Gaps(nn.Module):
@@ -25,9 +25,9 @@ class Gaps(nn.Module):
 
     .. math:: x = c + W f + e, \quad f \sim N(0, I), \quad e \sim N(0, V), \quad V = \operatorname{diag}(s^2)
 
-    With o for what is there and m for what is missing, :math:`x_m = c_m + W_m f`, where f solves
-    :math:`(I + W_o^T V_o^{-1} W_o) f = W_o^T V_o^{-1} (x_o - c_o)`. Conjugate gradients solve that for all rows at
-    once, whatever each one lacks, and are the same few products in every export.
+    With indices o of observed and m of missing values, :math:`x_m = c_m + W_m f`, where f solves
+    :math:`(I + W_o^T V_o^{-1} W_o) f = W_o^T V_o^{-1} (x_o - c_o)`. Conjugate gradients solve this for all rows at
+    once, with the same few products for every pattern of gaps, so they can be exported.
 
     Args:
         centre: c, ``(d,)``.
@@ -53,12 +53,12 @@ class Gaps(nn.Module):
 
     @classmethod
     def stored_in(cls, contents: Mapping[str, Any], dim: int, device: torch.device | str) -> Gaps | None:
-        """What a checkpoint holds as ``gaps``; None where it holds none, since gaps are refused.
+        """The gaps of a checkpoint; None if it has none, because the run refuses gaps.
 
         Args:
-            contents: Those of the checkpoint.
+            contents: Contents of the checkpoint.
             dim: Features d.
-            device: Where it is to be.
+            device: Device of the module.
 
         Raises:
             KeyError: A part is missing.
@@ -77,7 +77,7 @@ class Gaps(nn.Module):
         return cls(centre, factors, noise).to(device)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Fill samples ``(n, d)``; values that are there stay as they are, to the bit."""
+        """Fill samples ``(n, d)``; observed values are unchanged, to the bit."""
         missing = torch.isnan(x)
         if torch.compiler.is_compiling():  # an export, which has no branches
             return self._filled(x, missing)
@@ -89,13 +89,13 @@ class Gaps(nn.Module):
         return filled
 
     def drawn(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Fill samples ``(n, d)`` at random, as the Gaussian has it, so that their covariance is that of whole ones."""
+        """Fill samples ``(n, d)`` by draws from the Gaussian, so that their covariance is that of complete samples."""
         missing = torch.isnan(x)
         factors = self.factors.to(x.dtype)
-        # Unlike the factors, this root hardly changes where rounding does.
+        # Unlike the factors, this root depends continuously on rounding errors.
         root = torch.linalg.cholesky(factors @ factors.T + torch.diag(self.noise.to(x.dtype).square()))
         other = self.centre.to(x.dtype) + torch.randn(x.shape, generator=generator, dtype=x.dtype) @ root.T
-        # What is drawn differs from its conditional mean as the missing values do from theirs (Matheron's rule).
+        # A draw differs from its conditional mean as the missing values do from theirs (Matheron's rule).
         error = other - self(torch.where(missing, torch.nan, other))
         return self(x) + torch.where(missing, error, 0.0)
 
@@ -103,13 +103,13 @@ class Gaps(nn.Module):
         return torch.where(missing, self._means(x.double(), missing).to(x.dtype), x)
 
     def _means(self, x: Tensor, missing: Tensor) -> Tensor:
-        """The mean of every value given those that are there, ``(n, d)``, in double precision."""
+        """The mean of every value given the observed ones, ``(n, d)``, in double precision."""
         centre, factors, noise = self.centre.double(), self.factors.double(), self.noise.double()
         if not factors.shape[1]:
             return centre.expand_as(x)
         there = (~missing).double()
         weighted = factors / noise.square()[:, None]
-        # With all values there, this diagonal is the whole matrix.
+        # Without gaps, the matrix is this diagonal.
         diagonal = 1 + (factors * weighted).sum(0)
         residual = torch.where(missing, 0.0, x - centre) @ weighted
         found = torch.zeros_like(residual)

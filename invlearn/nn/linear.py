@@ -12,7 +12,7 @@ __all__ = ["MAX_PARAMETERS", "Initializer", "StackedLinear", "check_depth", "che
 
 
 class Initializer(Protocol):
-    """Fills one replica's weight ``(in, out)`` in place, as those of ``torch.nn.init`` do."""
+    """Fills one replica's weight ``(in, out)`` in place, like the functions of ``torch.nn.init``."""
 
     def __call__(self, tensor: Tensor, *, generator: torch.Generator) -> object:
         """Draw the weight from ``generator``."""
@@ -20,7 +20,7 @@ class Initializer(Protocol):
 
 
 MAX_PARAMETERS = 50_000_000
-"""Largest network of one replica. The paper's layers triple their width each time; this ends them at depth 5."""
+"""Largest network of one replica. The paper's layers triple the width each time, so depth 5 is the limit for them."""
 
 
 class StackedLinear(nn.Module):
@@ -31,13 +31,13 @@ class StackedLinear(nn.Module):
     Args:
         in_features: Width of the input.
         out_features: Width of the output.
-        generators: One generator per replica; replica r draws its weights from ``generators[r]`` alone, so that it
-            starts where a run of its own would.
+        generators: One generator per replica; replica r draws its weights only from ``generators[r]``, so that it
+            starts like a run of its own.
         initialize: Fills one replica's float64 weight ``(in, out)`` in place. Biases start at zero.
 
     Attributes:
-        affine: The one parameter, ``(R, 1 + in, out)``: the bias, then the weight. An input with a 1 before its
-            features needs a single product.
+        affine: The only parameter, ``(R, 1 + in, out)``: the bias, then the weight. For an input with a leading 1 a
+            single product is enough.
 
     Example:
         >>> layer = StackedLinear(3, 5, [torch.Generator().manual_seed(r) for r in range(2)], torch.nn.init.normal_)
@@ -49,7 +49,7 @@ class StackedLinear(nn.Module):
         self, in_features: int, out_features: int, generators: Sequence[torch.Generator], initialize: Initializer
     ):
         super().__init__()
-        # float64 first, so that a float32 run and a float64 run of one seed start from the same draw.
+        # Drawn in float64, so that a float32 run and a float64 run of one seed start alike.
         affine = torch.zeros(len(generators), 1 + in_features, out_features, dtype=torch.float64)
         if not affine.is_meta:
             for weight_IO, generator in zip(affine[:, 1:], generators, strict=True):
@@ -72,23 +72,23 @@ class StackedLinear(nn.Module):
         return torch.baddbmm(bias, x_RBI, weight)
 
     def extra_repr(self) -> str:
-        """Sizes, as torch prints those of its own layers."""
+        """Sizes, in the format of torch's own layers."""
         replicas, inputs, outputs = self.affine.shape
         return f"{inputs - 1}, {outputs}" + (f", replicas={replicas}" if replicas > 1 else "")
 
 
 def first_linear(network: nn.Module) -> StackedLinear:
-    """The layer that sees a network's input."""
+    """The layer that gets a network's input."""
     return next(layer for layer in network.modules() if isinstance(layer, StackedLinear))
 
 
 def last_linear(network: nn.Module) -> StackedLinear:
-    """The layer that a network's output comes from."""
+    """The layer that gives a network's output."""
     return [layer for layer in network.modules() if isinstance(layer, StackedLinear)][-1]
 
 
 def check_depth(depth: int) -> None:
-    """Refuse a number of layers that no network here is meant for.
+    """Refuse an unreasonable number of layers.
 
     Raises:
         ValueError: ``depth`` is not between 1 and 1,000.
@@ -98,7 +98,7 @@ def check_depth(depth: int) -> None:
 
 
 def check_size(shapes: Sequence[tuple[int, int]]) -> None:
-    """Refuse a network before a byte of it is allocated.
+    """Refuse a network that is too large, before it is allocated.
 
     Args:
         shapes: ``(in, out)`` of every linear map of one replica.

@@ -1,4 +1,4 @@
-"""Ordinary modules, which know no replicas, as a stack."""
+"""Stacks of ordinary modules, which have no replicas of their own."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Stack"]
 
 
 class Stack(nn.Module):
-    """R copies of a module, each with parameters of its own, applied to the R slices of a batch.
+    """R copies of a module with separate parameters, applied to the R slices of a batch.
 
-    Its parameters are ``(R, ...)``, as everywhere in ``invlearn.nn``, so that replicas train, stop and are stored one
-    by one. The module may be anything without buffers (no batch normalisation: replicas would have to share them).
+    Its parameters are ``(R, ...)``, as everywhere in ``invlearn.nn``, so that replicas train, stop and are stored
+    separately. The module may not have buffers, which replicas would share (so no batch normalisation).
 
     Args:
         make: Makes one module, with torch's own initialisation.
-        generators: One generator per replica, which the initialisation is seeded from.
+        generators: One generator per replica, which seeds the initialisation.
 
     Raises:
         ValueError: The module has buffers.
@@ -43,7 +43,7 @@ class Stack(nn.Module):
                 f"{type(modules[0]).__name__} has buffers, {', '.join(buffers)}, which replicas would share"
             )
         with torch.device("meta"):
-            self._plan = [make()]  # in a list: its parameters are not ours
+            self._plan = [make()]  # in a list, so that its parameters are not registered
         self._names = {name.replace(".", "__"): name for name in parameters}
         assert len(self._names) == len(parameters)
         for flat, name in self._names.items():
@@ -59,10 +59,10 @@ class Stack(nn.Module):
         return vmap(one, randomness="different")(parameters, x)
 
     def train(self, mode: bool = True) -> Stack:
-        """Switch dropout and the like on or off."""
+        """Switch layers such as dropout on or off."""
         self._plan[0].train(mode)
         return super().train(mode)
 
     def extra_repr(self) -> str:
-        """The module that is stacked."""
+        """The stacked module."""
         return f"{len(self.get_parameter(next(iter(self._names))))} x {self._plan[0]}"

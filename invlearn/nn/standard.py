@@ -17,9 +17,9 @@ __all__ = ["Activation", "StandardAutoEncoder", "StandardNetwork"]
 
 Activation = Literal["sigmoid", "tanh", "relu", "selu"]
 
-# Each activation with the gain that keeps the variance of its inputs through many layers, and its value at 0. SELU is
+# Each activation with the gain that preserves the variance through many layers, and its value at 0. SELU is
 # made for gain 1, ReLU drops half of the variance and tanh some of it; sigmoid(x) = (1 + tanh(x/2)) / 2 has a quarter
-# of tanh's slope, and biases must take back its constant half or deep layers would see nothing else.
+# of tanh's slope, and biases must remove its constant half, which would dominate in deep layers.
 _ACTIVATIONS: dict[str, tuple[type[nn.Module], float, float]] = {
     "sigmoid": (nn.Sigmoid, 4 * 5 / 3, 0.5),
     "tanh": (nn.Tanh, 5 / 3, 0.0),
@@ -68,7 +68,7 @@ class StandardNetwork(nn.Sequential):
             linear = StackedLinear(inputs, outputs, generators, scaled_normal)
             if layers:
                 bias = linear.bias.detach().copy_(linear.weight.detach().sum(dim=1, keepdim=True))
-                bias.mul_(-offset)  # in place: on the meta device another product would import torch's compiler
+                bias.mul_(-offset)  # in place, because another product on the meta device would import torch's compiler
             layers += [linear, function()]
         super().__init__(*layers[:-1])  # the output layer is linear
 
@@ -84,8 +84,8 @@ class StandardAutoEncoder(AutoEncoder):
         width: Neurons of a hidden layer; ``auto`` is the paper's 8d, or 8 ``rank``.
         activation: ``sigmoid`` (unipolar), ``tanh`` (bipolar sigmoid), ``relu`` or ``selu``.
         decoder_depth: Hidden layers of the decoder; ``auto`` is ``depth``.
-        rank: Give the encoder this many principal components of the training samples in place of the d features;
-            ``None`` does not.
+        rank: Number of principal components of the training samples that the encoder gets in place of the d features;
+            ``None`` keeps all features.
 
     Raises:
         ValueError: A setting is out of range.
@@ -117,5 +117,5 @@ class StandardAutoEncoder(AutoEncoder):
         self.decoder_depth, self.rank = chosen_decoder_depth, rank
 
     def fast_parameters(self) -> Iterable[nn.Parameter]:
-        """Those of the encoder's first layer."""
+        """Parameters of the encoder's first layer."""
         return first_linear(self.encoder).parameters()

@@ -1,4 +1,4 @@
-"""The paper's claims, each beside the number that our runs give."""
+"""The paper's claims, each with the number of our runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from invlearn.runs.aggregate import half_interval
 __all__ = ["LOW", "Claim", "check_claims"]
 
 LOW = 1e-4
-"""What counts as a low MSE: the paper's own words for the two-part shift (Section 5.1)."""
+"""Upper limit of a low MSE, the paper's number for the two-part shift (Section 5.1)."""
 
 DIMS = (10, 20)
 NOT_MEASURED = "not measured"
@@ -24,7 +24,7 @@ class Claim(NamedTuple):
     """One row of the ledger."""
 
     claim: str
-    """The paper's statement, and where it stands."""
+    """The paper's statement, and its section."""
     d: int
     """Features of a signal."""
     measured: str
@@ -42,7 +42,7 @@ class _Estimate(NamedTuple):
 
 
 Finding = tuple[str, bool] | None
-"""What was measured, and whether the claim holds; None where runs are missing."""
+"""The measured numbers, and whether the claim holds; None if runs are missing."""
 
 
 def check_claims(tables: Mapping[str, pd.DataFrame]) -> list[Claim]:
@@ -51,7 +51,7 @@ def check_claims(tables: Mapping[str, pd.DataFrame]) -> list[Claim]:
     A network's depth is chosen by validation loss, then its test error is reported.
 
     Args:
-        tables: ``fig1`` to ``fig5``, as ``read_figure`` gives them; what is missing leaves claims unmeasured.
+        tables: ``fig1`` to ``fig5``, from ``read_figure``; claims without a table are not measured.
 
     Verdicts go by the mean over seeds; a depth where a seed diverged is not chosen.
     """

@@ -1,4 +1,4 @@
-"""The paper's figures, from finished runs alone."""
+"""The paper's figures, drawn from finished runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["FIGURES", "FigureData", "draw", "read_figure"]
 FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5")
 
 WIDTH = 4.8
-"""Inches of a page of text, as in the paper."""
+"""Text width of the paper in inches."""
 
 _BLOCKS = ("modulus", "phase", "sine", "cosine")
 _ACTIVATIONS = {"selu": "#1f5fbf", "relu": "#e69f00", "tanh": "#009e73", "sigmoid": "#cc79a7"}
@@ -54,7 +54,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class FigureData:
-    """What a figure is drawn from.
+    """The data of a figure.
 
     Args:
         table: One row per finished run and seed: ``d``, ``depth`` and the other settings, then the metrics. Those of
@@ -72,7 +72,7 @@ def read_figure(name: str, preset: str, overrides: Sequence[str] = ()) -> Figure
     Args:
         name: ``fig1`` to ``fig5``.
         preset: The preset that was trained.
-        overrides: What else was typed when the sweep was trained, as in ``["sweep=mine", "seed=5"]``.
+        overrides: Further overrides of the trained sweep, as in ``["sweep=mine", "seed=5"]``.
 
     Raises:
         UserError: There is no such figure or preset.
@@ -87,7 +87,7 @@ def read_figure(name: str, preset: str, overrides: Sequence[str] = ()) -> Figure
     measured = [f"metrics.{metric}" for metric in (*METRICS, "valid_loss")]
     measured += [str(column) for column in runs if str(column).startswith("constants.")]
     table = runs.reindex(columns=[*_COLUMNS, *measured])
-    # A seed that diverged has no errors to show, and must not make its depth look good.
+    # A diverged seed has no errors, and must not make its depth look good.
     diverged = runs["diverged"].astype(bool)
     table[measured] = table[measured].mask(diverged)
     table["metrics.valid_loss"] = table["metrics.valid_loss"].mask(diverged, np.inf)
@@ -97,7 +97,7 @@ def read_figure(name: str, preset: str, overrides: Sequence[str] = ()) -> Figure
 
 
 def _is_finished(job: Job) -> bool:
-    """Whether a run is finished, and is the run that its grid means today."""
+    """Whether a run is finished, and is the one that the current grid means."""
     try:
         return is_finished(plan(as_plain(job.config)), RunDirectory(job.folder))
     except UserError:
@@ -133,7 +133,7 @@ def _grid(rows: int, columns: int, height: float) -> tuple[Figure, list[list[Axe
 
 
 def _whole_decades(panels: list[list[Axes]]) -> None:
-    """Let every row of panels, which share their y axis, begin and end at a power of ten."""
+    """Make the shared y axis of every row of panels start and end at a power of ten."""
     for row in panels:
         low, high = row[0].get_ylim()
         row[0].set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high)))
@@ -247,12 +247,12 @@ def _extended_against_selu(table: pd.DataFrame) -> Figure:
 
 
 def _is_the_papers(rows: pd.DataFrame) -> pd.Series:
-    """Extended networks whose layers have as many columns as inputs: no width to project to."""
+    """Extended networks whose layers have as many columns as inputs, without a projection."""
     return (rows["model"] == "ExtendedAutoEncoder") & rows["width"].isna()
 
 
 def _pairwise(table: pd.DataFrame) -> Figure:
-    """Figures 4 and 5: reconstruction in red, invariant code in blue, one family a panel."""
+    """Figures 4 and 5: reconstruction in red, invariant code in blue, one family per panel."""
     titles = {
         "Shift": "shift",
         "TwoPart": "two-part shift",

@@ -1,1 +1,1 @@
-"""The report of a run: one page that opens anywhere, made of sections that are a module each."""
+"""The report of a run: one page that opens anywhere, with one module per section."""

@@ -1,4 +1,4 @@
-"""A report from Python: what ``invlearn report`` does, without its words."""
+"""A report from Python: ``invlearn report`` without its output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from invlearn.system.storage import write_atomically
 __all__ = ["report"]
 
 MOST_RUNS = 12
-"""Runs that are compared on a page."""
+"""Maximal number of runs on a page."""
 
 
 def report(
@@ -42,9 +42,9 @@ def report(
     Args:
         runs: A run, or several, or their directories.
         output: The file to write.
-        table: Samples or pairs that the runs have not seen, as in training; by default their own test data.
+        table: Unseen samples or pairs, in the format of the training data; by default the runs' own test data.
         entity: Column of the table that names the entity; by default as in training.
-        drop: What to leave out of the table instead of refusing it: ``missing``, ``duplicates``.
+        drop: Rows to leave out instead of refusing the table: ``missing``, ``duplicates``.
         shape: Rows and columns of samples that are images.
         color: Column that colours the map of codes; by default the entity.
         layout: How codes are laid out on the map; ``tsne`` needs scikit-learn.
@@ -92,7 +92,7 @@ def _context(
 
 def _data(run: TrainedRun, table: Source, entity: str | None, drop: Sequence[str]) -> Prepared:
     if not run.experiment.loss.trains_encoder:
-        raise UserError(f"report: {run.directory} trained no encoder, which {table} could measure")
+        raise UserError(f"report: {run.directory} has no trained encoder to measure on {table}")
     gaps = run.stack.gaps
     how = Dropping(drop, "--drop {}", fills=gaps is not None)
     return held_out(run.experiment.spec, open_table(table), entity=entity, drop=how, gaps=gaps)
@@ -110,7 +110,7 @@ def _page(contexts: Sequence[Context]) -> Page:
 
 
 def _named(contexts: Sequence[Context]) -> dict[str, Context]:
-    """Runs by the shortest ends of their paths that tell them apart.
+    """Runs by the shortest ends of their paths that are distinct.
 
     Raises:
         UserError: One is named twice.

@@ -1,4 +1,4 @@
-"""What a section is made of. Sections hold texts and numbers; the templates turn them into HTML, and escape them."""
+"""The parts of a section. Sections hold texts and numbers; the templates turn them into HTML, and escape them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Items(Block):
 
 @dataclass(frozen=True)
 class Code(Block):
-    """Commands or a program, each line as it is typed."""
+    """Commands or a program, line by line."""
 
     template = "code"
     text: str
@@ -54,8 +54,8 @@ class Table(Block):
 
     Args:
         caption: What the table shows.
-        heads: Of the columns.
-        rows: Texts, as many as there are columns.
+        heads: Heads of the columns.
+        rows: Rows of texts, one per column.
         marked: Index of a row that stands out.
     """
 
@@ -72,9 +72,9 @@ class Chart(Block):
 
     Args:
         svg: The drawing.
-        label: What it shows, for those who do not see it: with its main numbers.
+        label: A description with the main numbers, for screen readers.
         caption: The text below it.
-        is_large: Whether it takes more room than others.
+        is_large: Whether it is larger than others.
     """
 
     template = "chart"
@@ -90,9 +90,9 @@ class Picture:
 
     Args:
         drawing: SVG or an image.
-        label: What it is, for those who do not see it.
+        label: A description, for screen readers.
         caption: The text below it.
-        mark: ``same`` or ``different``, where that is to be seen.
+        mark: ``same`` or ``different``, if that is marked.
     """
 
     drawing: Markup
@@ -103,7 +103,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Row:
-    """Pictures beside each other, under a title."""
+    """A row of pictures with a title."""
 
     title: str
     pictures: Sequence[Picture]
@@ -116,7 +116,7 @@ class Gallery(Block):
     Args:
         caption: What they show.
         rows: The rows, each as long as the others or shorter.
-        beside: Whether rows are short, and lie beside each other.
+        beside: Whether rows are short, and placed side by side.
     """
 
     template = "gallery"
@@ -134,8 +134,8 @@ class Slider(Block):
         label: What the histogram shows.
         caption: The text below it.
         data: For each position of the slider its ``distance``, ``x`` in the drawing, ``false`` matches and ``missed``.
-        start: The position that it starts at.
-        says: What the data say there.
+        start: The initial position.
+        says: The text for that position.
     """
 
     template = "slider"
@@ -153,7 +153,7 @@ class Section:
 
     Args:
         title: Its heading.
-        blocks: What it holds.
+        blocks: Its blocks.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The model card of a run: what its encoder is for, how good it is, and where that ends, as README.md beside it."""
+"""The model card of a run: purpose, scores and limits of its encoder, as README.md in the run directory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_card(run: TrainedRun) -> Path | None:
     """Write README.md into the run directory.
 
     Returns:
-        The file; None where there is one of the user's own, or the directory cannot be written.
+        The file; None if there is a README.md of the user, or the directory cannot be written to.
     """
     directory = run.directory
     try:
@@ -41,13 +41,13 @@ def write_card(run: TrainedRun) -> Path | None:
         return None
     try:
         directory.write(CARD, card(run).encode())
-    except (UserError, OSError):  # of somebody else, or read-only: its report can be had all the same
+    except (UserError, OSError):  # somebody else's, or read-only; the report is written anyway
         return None
     return directory.path / CARD
 
 
 def card(run: TrainedRun) -> str:
-    """The card, in Markdown, from what the run has stored."""
+    """The card, in Markdown, from the run's files."""
     environment = Environment(
         loader=PackageLoader("invlearn.reporting"),
         autoescape=False,  # Markdown: _shown keeps values to one line, without markup
@@ -83,11 +83,11 @@ def card(run: TrainedRun) -> str:
 
 
 class _Ours(str):
-    """Text that is shown as it is."""
+    """Text that is not escaped."""
 
 
 def _shown(value: Any) -> Any:
-    """A value on one line, in which nothing is markup: names of columns and files are strangers' text."""
+    """A value on one line, with markup escaped, because names of columns and files are strangers' text."""
     if not isinstance(value, str) or isinstance(value, _Ours):
         return value
     text = printable(" ".join(value.split()))
@@ -140,7 +140,7 @@ def _limits(run: TrainedRun, record: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "audit/audit.md says what the code ignores and confuses."
         if audited
-        else "Unknown: what the code ignores and confuses. invlearn audit finds out."
+        else "What the code ignores and confuses was not measured; invlearn audit does that."
     )
 
 

@@ -1,4 +1,4 @@
-"""Matplotlib's figures as SVG for a page: its colours follow the page's, and its text stays text."""
+"""Matplotlib's figures as SVG for a page: colours follow the page, and text stays text."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from invlearn.system.output import printable
 __all__ = ["BASELINE", "DIFFERENT", "LIMIT", "MOVING", "SAME", "SERIES", "chart", "drawing", "in_svg", "label_of"]
 
 SAME, DIFFERENT, LIMIT, BASELINE = "#1f5fbf", "#e69f00", "#d62728", "#777777"
-"""Colours of what comes again in many charts."""
+"""Colours with the same meaning in all charts."""
 
 MOVING = "threshold"
-"""Name of the part of a figure that a script moves."""
+"""Name of the part of a figure that the script moves."""
 
 SERIES = ("#1f5fbf", "#e69f00", "#009e73", "#cc79a7", "#d62728", "#56b4e9", "#b8860b", "#8a63d2")
-"""Colours that colour-blind readers tell apart, in the order in which they are used."""
+"""Colour-blind-safe colours, in the order of use."""
 
 _VARIABLES = {
     "#000000": "currentColor",
@@ -42,12 +42,12 @@ _VARIABLES = {
     "#777777": "var(--grey)",
     "#b0b0b0": "var(--grey)",
 }
-"""What the page calls the colours of figures: each is lighter on a dark page."""
+"""The page's names for the colours of figures; each is lighter on a dark page."""
 
 _SETTINGS = {
     "font.size": 9,
     "svg.fonttype": "none",
-    "svg.hashsalt": "invlearn",  # figures that share the name of a marker share its definition
+    "svg.hashsalt": "invlearn",  # figures with the same marker name share its definition
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "legend.framealpha": 0,
@@ -59,8 +59,8 @@ def chart(draw: Callable[[Axes], object], *, width: float = 4.4, height: float =
 
     Args:
         draw: Draws on them.
-        width: In inches of 72 units; a chart as wide as a phone can be read on one.
-        height: Likewise.
+        width: Width in inches of 72 units; the default fits on a phone.
+        height: Height, likewise.
     """
     with drawing():
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -70,15 +70,15 @@ def chart(draw: Callable[[Axes], object], *, width: float = 4.4, height: float =
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Settings under which figures are drawn."""
+    """Settings for drawing figures."""
     settings: dict[Any, Any] = {**style(), **_SETTINGS}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # the reader's browser has other fonts
+        warnings.filterwarnings("ignore", message="Glyph")  # the reader's browser may have other fonts
         yield
 
 
 def label_of(name: str, most: int = 24) -> str:
-    """A name of a user's as matplotlib may have it: no formula, no control characters, of a long one its ends."""
+    """A user's name, safe for matplotlib: without formulas and control characters, and shortened."""
     shown = printable(name)
     shown = shown if len(shown) <= most else f"{shown[: most // 3]}…{shown[most // 3 + 1 - most :]}"
     return shown.replace("$", r"\$")
@@ -94,7 +94,7 @@ def in_svg(figure: Figure) -> Markup:
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
     root.set("fill", "currentColor")
-    root.set("aria-hidden", "true")  # the element around it has a label
+    root.set("aria-hidden", "true")  # the surrounding element has a label
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 

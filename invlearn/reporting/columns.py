@@ -1,4 +1,4 @@
-"""Values of another column of the file for the samples that are shown."""
+"""Values of another column of the file for the shown samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["column_of"]
 
 
 def column_of(samples: Samples, context: Context, name: str) -> pd.Series:
-    """What a column says of each sample, ``(n,)``; texts, as they are written.
+    """The values of a column for each sample, ``(n,)``, as text.
 
     Raises:
         UserError: There is no file of samples, or no such column in it.

@@ -1,4 +1,4 @@
-"""What a section is given."""
+"""The input of a section."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Compared", "Context", "Options", "are_asked_the_same"]
 
 @dataclass(frozen=True)
 class Options:
-    """What a user chooses.
+    """The user's options.
 
     Args:
         shape: Rows and columns of samples that are images.
@@ -42,8 +42,8 @@ class Context:
 
     Args:
         run: The run.
-        options: What the user chose.
-        source: The file that is looked at instead of the run's own test data.
+        options: The user's options.
+        source: The file to use instead of the run's own test data.
         data: Its samples.
     """
 
@@ -57,7 +57,7 @@ class Context:
 
     @property
     def name(self) -> str:
-        """The run's folder, as it was given."""
+        """The run's folder, as given."""
         return str(self.run.directory)
 
     @property
@@ -67,16 +67,16 @@ class Context:
 
     @property
     def looked_at(self) -> str:
-        """What the run is measured on."""
+        """The data on which the run is measured, in words."""
         if self.source is None:
             return "its test split" if self.run.experiment.holds_out else "the test split of models that held one out"
         return str(self.source) if isinstance(self.source, str | Path) else "the data frame"
 
     @cached_property
     def evidence(self) -> Evidence | None:
-        """What the run does to unseen samples; None where there are none, or nothing was trained to encode."""
+        """The run's results on unseen samples; None without such samples, or without a trained encoder."""
         if not self.run.experiment.loss.trains_encoder:
-            self.missing = "the run trained no encoder"
+            self.missing = "the run has no trained encoder"
             return None
         try:
             return Evidence(divisions_of(self.run, self.data))
@@ -92,7 +92,7 @@ class Context:
 
     @cached_property
     def calibration(self) -> Calibration | None:
-        """The run's thresholds; None where it has none."""
+        """The run's calibration; None if it has none."""
         try:
             return self.run.calibration()
         except UserError:
@@ -100,12 +100,12 @@ class Context:
 
     @cached_property
     def threshold(self) -> Threshold | None:
-        """That of ``match`` for two rows at its default rate."""
+        """The threshold of ``match`` for two rows at its default rate."""
         return None if self.calibration is None else self.calibration.threshold(0.01)
 
     @cached_property
     def metrics(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """Metrics of the best replica, and what a constant gets."""
+        """Metrics of the best replica, and those of a constant."""
         if self.data is None:
             best = self.record.get("replicas", [{}])[self.record.get("best_replica", 0)]
             return best.get("metrics", {}), best.get("constants", {})
@@ -114,11 +114,11 @@ class Context:
 
 
 Compared = Mapping[str, Context]
-"""Runs by short names that tell them apart."""
+"""Runs by short, distinct names."""
 
 
 def are_asked_the_same(runs: Compared) -> bool:
-    """Whether all search the same unseen samples among the same, but for rounding: each has its own scale."""
+    """Whether all search the same unseen samples, up to rounding, because each run has its own scale."""
     evidence = [context.evidence for context in runs.values()]
     first, *others = [each.question for each in evidence if each is not None] or [[]]
     return None not in evidence and all(

@@ -1,4 +1,4 @@
-"""Encoders with data that they were not trained on."""
+"""Encoders with held-out data."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["Division", "divisions_of"]
 
 @dataclass(frozen=True)
 class Division:
-    """An encoder, and data that it was not trained on.
+    """An encoder with held-out data.
 
     Args:
         run: The run.
-        data: The data; what is looked at is their test split.
+        data: The data; only their test split is used.
     """
 
     run: TrainedRun
@@ -32,7 +32,7 @@ class Division:
 
     @property
     def seed(self) -> int:
-        """What the run's best replica draws its data from."""
+        """Seed of the data of the run's best replica."""
         seeds = self.run.experiment.on(self.data).draws("cpu").seeds
         return seeds[self.run.best_replica % len(seeds)]
 
@@ -46,7 +46,7 @@ class Division:
         return encode_stack(self.encoder, self._input(x))[0]
 
     def whole_codes(self, x: Tensor) -> Tensor:
-        """Both parts of the codes, ``(n, code)``, as the decoder takes them."""
+        """Both parts of the codes, ``(n, code)``, the input of the decoder."""
         with torch.no_grad(), evaluating(self.encoder):
             return self.encoder.network.encode(self._input(x))[0]
 
@@ -62,11 +62,11 @@ class Division:
 
     @property
     def is_scaled(self) -> bool:
-        """Whether samples are drawn scaled, since each feature has a unit of its own."""
+        """Whether samples are drawn scaled, because each feature has its own unit."""
         return self.encoder.scaler is not None and self.encoder.scaler.factor.ndim > 0
 
     def drawn(self, x: Tensor) -> np.ndarray:
-        """Scaled samples as pictures show them: in the units of the file, where all features share one."""
+        """Samples for pictures: in the units of the file, if all features share one, else scaled."""
         return x.cpu().double().numpy() if self.is_scaled else self.in_units(x)
 
     def _input(self, x: Tensor) -> Tensor:
@@ -74,15 +74,15 @@ class Division:
 
 
 def divisions_of(run: TrainedRun, data: Prepared | None) -> list[Division]:
-    """Encoders with data that they were not trained on.
+    """Encoders with held-out data.
 
     Args:
         run: The run.
-        data: Data of others; by default what the run holds out or, where it was trained on all, what the models that
-            it was chosen by did.
+        data: Other data; by default those that the run holds out or, if it was trained on all entities, those of the
+            models that held some out.
 
     Raises:
-        UserError: The file of the run, or those models, are not there.
+        UserError: The file of the run, or those models, are missing.
     """
     if data is not None:
         return [Division(run, data)]

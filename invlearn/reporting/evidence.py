@@ -1,4 +1,4 @@
-"""What a report rests on: unseen samples, their codes, and the distances of pairs."""
+"""The data of a report: unseen samples, their codes, and the distances of pairs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from invlearn.reporting.samples import Samples, draw_samples
 __all__ = ["EXACT", "Distances", "Evidence"]
 
 EXACT = "donot_use_mm_for_euclid_dist"
-"""The faster formula for distances leaves noise where they are small."""
+"""The faster formula for distances is inaccurate if they are small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +25,13 @@ class Distances:
     """Code distances of pairs, of all divisions together.
 
     Args:
-        same: Of pairs of one entity, ``(m,)``, ascending.
-        different: Of others, ``(k,)``, ascending.
-        unit: Number of what is independent of others: the entity, or the pair, of each pair of one entity, ``(m,)``.
-        further: Share of the different pairs of its division that are further apart than each of these, ``(m,)``.
-        relative: Their squared distances over the mean of the different pairs of its division, ``(m,)``.
-        entities: How many entities they are of; None for given pairs.
-        divisions: Of how many divisions they are.
+        same: Distances of pairs of one entity, ``(m,)``, ascending.
+        different: Distances of other pairs, ``(k,)``, ascending.
+        unit: Number of the independent unit of each pair of one entity: its entity, or the pair itself, ``(m,)``.
+        further: Share of the different pairs of the same division that are further apart, for each of these, ``(m,)``.
+        relative: Their squared distances over the mean of the different pairs of the same division, ``(m,)``.
+        entities: Number of entities; None for given pairs.
+        divisions: Number of divisions.
     """
 
     same: Tensor
@@ -44,7 +44,7 @@ class Distances:
 
     @property
     def described(self) -> str:
-        """What the pairs are."""
+        """The pairs in words."""
         pairs = f"{len(self.same):,} pairs of one entity and {len(self.different):,} of different ones"
         if self.entities is None:
             return pairs
@@ -59,10 +59,10 @@ class Distances:
 
 
 class Evidence:
-    """What is computed of unseen samples, once, when a section asks for it.
+    """Results for unseen samples, each computed once, when a section needs it.
 
     Args:
-        divisions: One, or one for each fold that the data were divided into. Pictures show the first.
+        divisions: One division, or one for each fold. Pictures show the first.
     """
 
     def __init__(self, divisions: Sequence[Division]):
@@ -90,7 +90,7 @@ class Evidence:
 
     @cached_property
     def drawn(self) -> np.ndarray:
-        """The samples as pictures show them, ``(n, d)``."""
+        """The samples for pictures, ``(n, d)``."""
         return self.first.drawn(self.samples.x)
 
     @cached_property
@@ -105,7 +105,7 @@ class Evidence:
 
     @cached_property
     def nearer(self) -> list[Tensor]:
-        """How many strangers are at least as near to each query as its own entity, ``(n,)`` for each division."""
+        """Number of strangers at least as near to each query as its own entity, ``(n,)`` for each division."""
         return list(self._nearer(raw=False))
 
     @cached_property
@@ -115,7 +115,7 @@ class Evidence:
 
     @cached_property
     def question(self) -> list[Tensor]:
-        """The samples that entities are searched by and among, in the units of the file, ``(n, d)`` each."""
+        """Queries and gallery, in the units of the file, ``(n, d)`` each."""
         parts = [part for each in self.divisions for part in each.data.dataset.query_and_gallery(each.seed)]
         return [torch.from_numpy(self.first.in_units(part)) for part in parts]
 
@@ -152,7 +152,7 @@ class Evidence:
 
 
 def _pairs_of(division: Division, samples: Samples, *, raw: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Distances, which pairs are of one entity, and units, ``(N,)`` each: of all pairs of samples, or of given ones.
+    """Distances, whether pairs are of one entity, and units, ``(N,)`` each, of all pairs of samples or given pairs.
 
     The unit is the entity of the first sample, or the number of the pair.
     """
@@ -167,5 +167,5 @@ def _pairs_of(division: Division, samples: Samples, *, raw: bool) -> tuple[Tenso
 
 
 def _distances(one: Tensor, other: Tensor, *, raw: bool) -> Tensor:
-    """Between all rows; those of samples, which may be wide, by matrix products."""
+    """Distances between all rows; those of samples, which may be wide, by matrix products."""
     return torch.cdist(one, other, compute_mode="use_mm_for_euclid_dist" if raw else EXACT)

@@ -1,4 +1,4 @@
-"""What a page says first."""
+"""The head of a page."""
 
 from __future__ import annotations
 

@@ -12,16 +12,16 @@ from invlearn.reporting.evidence import Evidence
 __all__ = ["intervals"]
 
 DRAWS = 1_000
-"""Bootstrap samples."""
+"""Number of bootstrap samples."""
 
 TAILS = (0.025, 0.975)
 
 
 def intervals(evidence: Evidence) -> dict[str, tuple[float, float]]:
-    """Intervals of ``recall_at_1``, ``auroc`` and ``invariance_ratio``, as far as they vary.
+    """Intervals of ``recall_at_1``, ``auroc`` and ``invariance_ratio``, if these vary.
 
-    The first is Clopper and Pearson's. The others come from a bootstrap over what is independent: entities of a file,
-    or pairs.
+    The first is Clopper and Pearson's. The others come from a bootstrap over independent units: entities of a file, or
+    pairs.
     """
     hits = torch.cat(evidence.nearer) == 0
     found = {"recall_at_1": share_limits(int(hits.sum()), len(hits))} if len(hits) > 1 else {}
@@ -33,7 +33,7 @@ def intervals(evidence: Evidence) -> dict[str, tuple[float, float]]:
 
 
 def _of_means(values: Tensor, unit: Tensor) -> tuple[float, float] | None:
-    """Of the mean of values ``(m,)`` whose units ``(m,)`` are drawn again; None where they do not vary."""
+    """Interval of the mean of values ``(m,)``, by resampling their units ``(m,)``; None if they do not vary."""
     _, index, counts = unit.unique(return_inverse=True, return_counts=True)
     if len(counts) < 2:
         return None

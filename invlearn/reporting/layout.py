@@ -13,7 +13,7 @@ __all__ = ["laid_out"]
 
 
 def laid_out(codes: Tensor, layout: Literal["pca", "tsne"]) -> tuple[Tensor, str]:
-    """Places of codes, ``(n, 2)``, and what they are in words.
+    """Coordinates of codes, ``(n, 2)``, and a description of the layout.
 
     Args:
         codes: ``(n, C)``, float64.

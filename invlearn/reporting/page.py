@@ -1,4 +1,4 @@
-"""From sections to one HTML file that asks no network for anything."""
+"""From sections to one HTML file that makes no requests."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["Page", "render"]
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says.
+    """The content of a page.
 
     Args:
         title: Its title.
         lead: The most important sentence.
-        facts: Name and value of what comes first.
+        facts: Names and values at the top.
         sections: Its sections.
-        footnote: Where it comes from, and what was sampled.
+        footnote: Its origin, and which samples were used.
     """
 
     title: str
@@ -63,17 +63,17 @@ def render(page: Page) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Text of strangers without control characters; markup is ours."""
+    """Untrusted text without control characters; only our own markup is kept."""
     return printable(value, lines=True) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _slug(title: str) -> str:
-    """A heading as the name of an anchor."""
+    """The anchor of a heading."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 def _data(value: Any) -> Markup:
-    """Values for a script, in an element that nothing in them can close."""
+    """Values for a script, escaped so that they cannot close its element."""
     return Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))
 
 

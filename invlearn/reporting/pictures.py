@@ -14,30 +14,30 @@ from invlearn.reporting.blocks import Picture
 __all__ = ["Painter"]
 
 SMOOTH = 0.5
-"""Mean correlation of neighbouring features from which on samples count as signals."""
+"""Mean correlation of neighbouring features from which samples count as signals."""
 
 MOST_BARS = 64
-"""Features that are drawn as bars; more are a line."""
+"""Maximal number of features drawn as bars; more are drawn as a line."""
 
 MOST_POINTS = 200
-"""Points of a line; of more features the mean of neighbours is drawn."""
+"""Maximal number of points of a line; for more features, means of neighbours are drawn."""
 
 MOST_PIXELS = 64
-"""Of each side of an image; of larger ones the mean of neighbours is shown."""
+"""Maximal number of pixels per side of an image; for larger ones, means of neighbours are drawn."""
 
 SIDE = 84
-"""Pixels of the page that the longer side of an image takes."""
+"""Longer side of an image on the page, in pixels."""
 
 WIDTH, HEIGHT = 100, 50
-"""Of a picture's coordinates."""
+"""Width and height of a picture's coordinates."""
 
 
 class Painter:
-    """Draws samples, all of them on one scale.
+    """Draws samples, all on one scale.
 
     Args:
-        samples: ``(n, d)``, which tell the scale and whether features follow each other.
-        shape: Rows and columns, where samples are images.
+        samples: ``(n, d)``, which determine the scale and whether samples are signals.
+        shape: Rows and columns, if samples are images.
     """
 
     def __init__(self, samples: np.ndarray, shape: tuple[int, int] | None = None):
@@ -52,7 +52,7 @@ class Painter:
 
         Args:
             values: ``(d,)``.
-            label: What it is.
+            label: A description.
             caption: The text below it.
             mark: ``same`` or ``different``.
         """
@@ -104,7 +104,7 @@ def _svg(content: Markup) -> Markup:
 
 
 def _is_smooth(samples: np.ndarray) -> bool:
-    """Whether neighbouring features resemble each other."""
+    """Whether neighbouring features are similar."""
     centred = samples - samples.mean(0)
     centred = centred / np.maximum(centred.std(0), 1e-12)
     return samples.shape[1] > 3 and float((centred[:, 1:] * centred[:, :-1]).mean()) > SMOOTH

@@ -1,4 +1,4 @@
-"""Some unseen samples to look at."""
+"""Some unseen samples for the page."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from invlearn.reporting.divisions import Division
 __all__ = ["Samples", "draw_samples"]
 
 MOST_SAMPLES = 2_048
-"""Samples at most that are encoded for pictures, maps and distances."""
+"""Maximal number of samples that are encoded for pictures, maps and distances."""
 
 MOST_OF_ONE = 16
-"""Samples at most of an entity."""
+"""Maximal number of samples per entity."""
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Some unseen samples, those of an entity beside each other.
+    """Some unseen samples, sorted by entity.
 
     Args:
         x: Scaled, ``(n, d)``.
         entity: Number of the entity of each, ``(n,)``.
-        names: What the file calls the entity of each, or a number, ``(n,)``.
-        rows: Row of the file of each, from 1, ``(n,)``; None for families and pairs.
-        of: How many there are in all.
+        names: Name of the entity of each in the file, or a number, ``(n,)``.
+        rows: Row of each in the file, from 1, ``(n,)``; None for families and pairs.
+        of: Number of all unseen samples.
     """
 
     x: Tensor
@@ -43,7 +43,7 @@ class Samples:
 
 
 def draw_samples(division: Division) -> Samples:
-    """Up to 2,048 unseen samples: of a file whole entities at random, else two of each entity."""
+    """Up to 2,048 unseen samples: random whole entities of a file, or two samples of each entity."""
     dataset, origin = division.data.dataset, division.data.origin
     if not isinstance(dataset, EntitySamples):
         queries, gallery = dataset.query_and_gallery(division.seed)
@@ -57,7 +57,7 @@ def draw_samples(division: Division) -> Samples:
     numbers = entity.unique()
     place = torch.empty(int(numbers.max()) + 1, dtype=torch.long)
     place[numbers] = torch.randperm(len(numbers), generator=generator)
-    order = order[place[entity[order]].argsort(stable=True)]  # whole entities in a random order, their samples too
+    order = order[place[entity[order]].argsort(stable=True)]  # entities and their samples in random order
     _, counts = torch.unique_consecutive(place[entity[order]], return_counts=True)
     rank = torch.arange(len(order)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
     chosen = order[rank < MOST_OF_ONE][:MOST_SAMPLES]

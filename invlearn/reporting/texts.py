@@ -1,4 +1,4 @@
-"""Numbers as a page shows them."""
+"""Numbers as text for a page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["count", "number", "share", "span"]
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number with so many digits; nothing where there is none.
+    """A number with so many digits; empty for None.
 
     Example:
         >>> number(0.000012345), number(1234.5), number(None)
@@ -22,7 +22,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def share(value: float) -> str:
-    """A share in percent, to two digits of what it lacks of 0 or of 100%.
+    """A share in percent, with two significant digits of its distance from 0 or 100%.
 
     Example:
         >>> share(0.5), share(0.9987), share(0.00002), share(0), share(1)
@@ -44,7 +44,7 @@ def span(low: float, high: float, digits: int = 3) -> str:
 
 
 def count(value: int, one: str, several: str | None = None) -> str:
-    """How many there are of something.
+    """A number with a noun in the singular or plural.
 
     Example:
         >>> count(1, "entity", "entities"), count(2000, "pair")

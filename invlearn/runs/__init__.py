@@ -1,1 +1,1 @@
-"""Runs on disk: the run directory, its record, loading it, the table of many."""
+"""Runs on disk: the run directory, its record, loading, and tables of many runs."""

@@ -29,22 +29,22 @@ _SHOWN = (
     "valid_score",
     "valid_loss",
 )
-"""Metrics that a table shows where nobody chooses; the first that was measured orders it."""
+"""Metrics that a table shows by default; the first that was measured sorts it."""
 
 _DERIVED = (*SCALE, "dataset.cycle", "dataset.without", "dataset.fingerprint")
-"""Keys that follow from others, or from the file that others name."""
+"""Keys that follow from other keys or from the file."""
 
 _COUNTED = {f"dataset.{name}" for name in ("features", "without", "x", "x_prime", "offset", "factor", "cycle")}
 """Keys whose lists grow with the number of features."""
 
 MOST_VALUES = 8
-"""Values of another list that are shown; of a longer one, how many there are."""
+"""Largest number of values of another list that are shown; a longer one is replaced by its length."""
 
 LARGEST_WHOLE = 2**53
-"""Below it, a number that was an integer is still one when it comes back from floating point."""
+"""Integers below this survive a conversion to floating point."""
 
 _IN_ORDER = ("dataset.dim", "dataset.seed")
-"""Keys of the test entities: rows with another value follow, and are not ranked among those before."""
+"""Keys that change the test entities: rows are grouped by them, and ranked within each group."""
 
 _COUNTS = ("runs", "seeds", "failed", "missing")
 
@@ -52,7 +52,7 @@ _NOT_KEYS = {
     *("run", "status", "replica_seed", "diverged", "verdict", "data", "seed", "replicas"),
     *_COUNTS,
     *NOT_COMPARED,
-    "trainer.minutes",  # of which the epochs are what counts
+    "trainer.minutes",  # only the resulting epochs count
 }
 
 
@@ -68,16 +68,16 @@ def read_results(
 
     Args:
         folders: Run directories, or folders with runs anywhere below.
-        by: Keys of the config that tell rows apart, as in ``["model", "model.depth"]``, or ``["run"]`` for a row each;
-            by default those that do.
+        by: Keys of the config to group by, as in ``["model", "model.depth"]``, or ``["run"]`` for one row per run; by
+            default all keys that differ.
         metrics: Names as in run.json; by default a few that were measured.
 
     Returns:
-        Columns ``data`` (if there are several), ``run`` (of a row of one run, its folder relative to the one given, or
-        to what all given have in common), ``runs`` (how many), ``by``, then ``seeds``, ``failed`` and ``missing``
+        Columns ``data`` (if there are several), ``run`` (for a row of one run: its folder relative to the given one, or
+        to the common parent of several), ``runs`` (their number), ``by``, then ``seeds``, ``failed`` and ``missing``
         (numbers of distinct seeds), ``verdict`` (if there is one), then for each metric its mean and, as
-        ``<metric>_ci95``, half the width of the mean's 95% interval (Student's t; NaN for one seed). Of a long list,
-        and of all lists of columns, there is the number of values.
+        ``<metric>_ci95``, half the width of the mean's 95% interval (Student's t; NaN for one seed). Long lists, and
+        all lists of columns, are replaced by their length.
 
     Raises:
         UserError: A folder does not exist, or a key or metric is unknown.
@@ -109,7 +109,7 @@ def aggregate(
                 raise UserError(f"--by {name}: no run has this key{nearest(name, [*keys, 'run'])}")
         chosen += [key for key in _IN_ORDER if key in keys and _follows(key, text, ["data", *chosen])]
     metrics = _metrics(runs, metrics)
-    # A seed counts once, however often it was run.
+    # A seed counts once, even if it was run several times.
     first_completed = text.iloc[np.argsort(runs["status"] != "completed", kind="stable")]
     kept = first_completed.drop_duplicates([*keys, "replica_seed", *(["run"] if "run" in chosen else [])])
     group = kept.groupby(["data", *chosen], sort=False).ngroup()
@@ -122,10 +122,10 @@ def aggregate(
 
 
 def telling_apart(text: pd.DataFrame, keys: Sequence[str]) -> list[str]:
-    """Keys that tell rows apart, without those that follow from earlier ones, as widths do from d.
+    """Keys that distinguish rows, without those that follow from earlier ones, as widths follow from d.
 
     Args:
-        text: Texts, a column for each key.
+        text: Texts, one column per key.
         keys: The keys; earlier ones are preferred.
     """
     chosen: list[str] = []
@@ -138,7 +138,7 @@ def telling_apart(text: pd.DataFrame, keys: Sequence[str]) -> list[str]:
 
 
 def _follows(key: str, text: pd.DataFrame, by: list[str]) -> bool:
-    """Whether a key differs, but not among rows that are one by others, as the dimension of a run."""
+    """Whether a key differs, but is constant within each group of rows that other keys define."""
     return key not in by and text[key].nunique() > 1 and bool((text.groupby(by)[key].nunique() == 1).all())
 
 
@@ -147,17 +147,17 @@ def half_interval(deviation: Any, count: Any) -> Any:
 
     Args:
         deviation: Standard deviation of the values (with n - 1), a number or an array.
-        count: How many there are, n.
+        count: Their number n.
     """
     return special.stdtrit(np.maximum(count - 1, 1), 0.975) * deviation / np.sqrt(count)
 
 
 def _metrics(runs: pd.DataFrame, metrics: Sequence[str] | None) -> list[str]:
-    """The metrics that are asked for, or else some that were measured."""
+    """The requested metrics, or by default some that were measured."""
     measured = [str(name).removeprefix("metrics.") for name in runs if str(name).startswith("metrics.")]
     if metrics is None:
         shown = [name for name in _SHOWN if name in measured and bool(runs[f"metrics.{name}"].notna().any())]
-        # Models of one's own data are chosen by their score, on data that are not tested on.
+        # Models of own data are chosen by their validation score, never by test metrics.
         first = ("valid_score", "recall_at_1")
         own = "dataset.fingerprint" in runs and bool(runs["dataset.fingerprint"].notna().all())
         return sorted(shown, key=lambda name: first.index(name) if name in first else len(first)) if own else shown
@@ -172,7 +172,7 @@ def _done(runs: pd.DataFrame) -> pd.Series[bool]:
 
 
 def _described(runs: pd.DataFrame, by: Sequence[str], group: pd.Series[int]) -> pd.DataFrame:
-    """What each row holds: data, runs, keys, counts of seeds, verdicts."""
+    """The first columns of each row: data, runs, keys, counts of seeds, verdicts."""
     done = _done(runs)
     failed = ~done & ((runs["status"] == "failed") | runs["diverged"].astype(bool))
     names = runs["run"].groupby(group)
@@ -192,11 +192,11 @@ def _described(runs: pd.DataFrame, by: Sequence[str], group: pd.Series[int]) -> 
 
 
 def _means(runs: pd.DataFrame, metrics: Sequence[str], group: pd.Series[int]) -> pd.DataFrame:
-    """The mean of each metric and its interval, a row for each group."""
+    """The mean and interval of each metric, one row per group."""
     done = _done(runs)
     means = pd.DataFrame(index=pd.RangeIndex(int(group.max()) + 1))
     for name in metrics:
-        # Where a row holds several configurations, they are averaged for each seed: seeds are what is independent.
+        # Several configurations of a row are averaged for each seed first, because only seeds are independent.
         of_seeds = runs[f"metrics.{name}"].where(done).astype(float).groupby([group, runs["replica_seed"]])
         values = of_seeds.mean().groupby(level=0)
         means[name] = values.mean()
@@ -205,18 +205,18 @@ def _means(runs: pd.DataFrame, metrics: Sequence[str], group: pd.Series[int]) ->
 
 
 def _only(names: pd.Series[str]) -> str | None:
-    """The name where there is one."""
+    """The name, if there is only one."""
     return names.iloc[0] if names.nunique() == 1 else None
 
 
 def _kinds(verdicts: pd.Series[Any]) -> str | None:
-    """The verdict of a row's runs, or how many have which."""
+    """The verdict of a row's runs, or the number of runs with each verdict."""
     kinds = Counter(map(str, verdicts.dropna())).most_common()
     return ", ".join(kind if len(kinds) == 1 else f"{count} {kind}" for kind, count in kinds) or None
 
 
 def _plain(key: str, values: pd.Series[Any]) -> pd.Series[Any]:
-    """A column of numbers or of texts. Long lists are counted; integers stay integers where some are missing."""
+    """A column of numbers or texts. Long lists become their length; integers stay integers if some are missing."""
     counted = [
         len(value) if isinstance(value, list) and (key in _COUNTED or len(value) > MOST_VALUES) else value
         for value in values
@@ -233,7 +233,7 @@ def _plain(key: str, values: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _in_order(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """One data after another, in each those with the same test entities together, the best of these first."""
+    """Rows sorted by data, then by test entities, then best first."""
     if metrics:
         first = METRICS.get(metrics[0])
         table = table.sort_values(metrics[0], ascending=not (first and first.better == "higher"), kind="stable")

@@ -1,4 +1,4 @@
-"""What a command means for a run directory, before anything is written."""
+"""Check what a command would do to a run directory, before anything is written."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ __all__ = ["as_started", "check_run", "is_finished", "refuse_another"]
 def check_run(
     config: Mapping[str, Any], directory: RunDirectory, *, elsewhere: bool = False, prepare: Prepare = prepare
 ) -> tuple[Experiment | Choice, bool]:
-    """Check a run before anything is written: what it is, and whether it is already finished.
+    """Build a run and find out whether it is already finished, before anything is written.
 
     Args:
         config: Its config, plain.
         directory: Its run directory.
         elsewhere: Whether it will be trained on another machine, whose devices are not known here.
-        prepare: Opens files, where one is to serve several runs.
+        prepare: Opens files; it may share one among several runs.
 
     Raises:
         UserError: Its config is wrong, or its folder holds another run or cannot be written to.
@@ -47,7 +47,8 @@ def is_finished(experiment: Experiment | Choice, directory: RunDirectory) -> boo
     """Whether a directory already holds the whole run; False if it is new or can be continued. Touches nothing.
 
     Raises:
-        UserError: It holds a run of another config, files that are no run, or a finished run that cannot be extended.
+        UserError: It holds a run of another config, files that are not a run, or a finished run that cannot be
+            extended.
     """
     if not directory.path.exists():
         return False
@@ -57,7 +58,7 @@ def is_finished(experiment: Experiment | Choice, directory: RunDirectory) -> boo
         return _is_chosen(experiment, directory)
     if not directory.exists:
         if directory.has_checkpoint:
-            directory.read()  # says what is gone, and what writes it anew
+            directory.read()  # raises an error that says what is gone, and how to rewrite it
         ours = ("config.yaml", "run.json", "train.log")  # a run that was stopped before both files were written
         if any(entry.name not in ours and entry.name[0] != "." for entry in directory.path.iterdir()):
             raise UserError(f"{directory} has other files and no run; choose another hydra.run.dir")
@@ -98,7 +99,7 @@ def _is_chosen(choice: Choice, directory: RunDirectory) -> bool:
 
 
 def _check_best(directory: RunDirectory) -> None:
-    """Say what is to be done where a finished run has lost its parameters."""
+    """Raise an error that says what to do if a finished run has lost its parameters."""
     try:
         load_checkpoint(directory, BEST, "cpu")
     except DamagedError as error:
@@ -106,7 +107,7 @@ def _check_best(directory: RunDirectory) -> None:
 
 
 def as_started(experiment: Experiment, directory: RunDirectory) -> Experiment:
-    """The same with the epochs that ``trainer.minutes`` was found to allow when the run was started.
+    """The same with the number of epochs that ``trainer.minutes`` gave when the run was started.
 
     Raises:
         DamagedError: Its config cannot be read.
@@ -121,16 +122,16 @@ def as_started(experiment: Experiment, directory: RunDirectory) -> Experiment:
 
 
 def refuse_another(experiment: Experiment | Choice, stored: Mapping[str, Any], where: str) -> None:
-    """Refuse to go on with what another config has begun.
+    """Refuse to continue a run of another config.
 
     Args:
-        experiment: What is to be trained.
-        stored: A config of before.
-        where: The directory or file that it is from.
+        experiment: The experiment.
+        stored: The stored config.
+        where: The directory or file of the stored config.
 
     Raises:
-        ExtendedError: The other one differs in more epochs alone.
-        UserError: It differs in other keys, which are named.
+        ExtendedError: The stored config only has more epochs.
+        UserError: The configs differ; it names the keys.
     """
     config = experiment.config
     changed = differences(stored, config, experiment.at_default)
@@ -155,5 +156,5 @@ def refuse_another(experiment: Experiment | Choice, stored: Mapping[str, Any], w
 
 
 def _alike(old: Any, new: Any) -> bool:
-    """Whether two scales differ in their last digits at most."""
+    """Whether two scales differ at most in their last digits."""
     return np.shape(old) == np.shape(new) and np.allclose(old, new, rtol=1e-6, atol=0)

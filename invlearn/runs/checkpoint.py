@@ -41,17 +41,17 @@ __all__ = [
 _PLAIN = ("statistics", "best", "best_loss", "best_epoch", "last_epoch", "diverged", "epoch", "history")
 
 _COLUMN = re.compile(r"lr|degree|rank|centred|sphered|ridge|components|(train|valid)_[A-Za-z0-9_]{1,60}")
-"""Names of the columns of metrics.csv, of an epoch or a candidate."""
+"""Names of the columns of metrics.csv, for epochs or candidates."""
 
 LARGEST = 10**6
-"""Candidates at most."""
+"""Maximal number of candidates."""
 
 _CHANGING = ("lr", "params", "capturable", "foreach", "fused", "differentiable")
-"""Settings of an optimiser's group that training, or the device, changes."""
+"""Settings of an optimiser's group that training or the device changes."""
 
 
 def save_checkpoint(directory: PathLike[str], name: str, contents: Mapping[str, Any]) -> None:
-    """Write tensors and plain values, whole or not at all."""
+    """Write tensors and plain values atomically."""
     buffer = io.BytesIO()
     torch.save(dict(contents), buffer)
     write_atomically(inside(Path(directory), name), buffer.getvalue())
@@ -63,7 +63,7 @@ def load_checkpoint(directory: PathLike[str], name: str, device: torch.device | 
     Args:
         directory: The run directory.
         name: ``BEST`` or ``LAST``.
-        device: Where its tensors are to be.
+        device: Device of its tensors.
 
     Raises:
         DamagedError: The file is missing, damaged, or holds more than tensors and plain values.
@@ -74,7 +74,7 @@ def load_checkpoint(directory: PathLike[str], name: str, device: torch.device | 
         contents = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
         raise DamagedError(f"{path} is missing") from error
-    except Exception as error:  # torch raises many kinds for a damaged or a hostile file
+    except Exception as error:  # torch raises many kinds of errors for damaged or hostile files
         raise DamagedError(f"{path} is damaged, or is not a checkpoint of invlearn") from error
     if not isinstance(contents, dict) or not all(isinstance(key, str) for key in contents):
         raise DamagedError(f"{path} is not a checkpoint of invlearn")
@@ -84,16 +84,16 @@ def load_checkpoint(directory: PathLike[str], name: str, device: torch.device | 
 def _check_archive(path: Path) -> None:
     """Compare each part of the file with its checksum, which torch does not."""
     with path.open("rb") as file:
-        if file.read(4) != b"PK\x03\x04":  # before which Python's zipfile, unlike torch, would skip anything
+        if file.read(4) != b"PK\x03\x04":  # Python's zipfile, unlike torch, would skip anything before this
             raise ValueError
     with zipfile.ZipFile(path) as archive:
-        # Ours are stored as they are; what is compressed could unpack to anything.
+        # Ours are not compressed; a compressed one could unpack to any size.
         if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()) or archive.testzip():
             raise ValueError
 
 
 def last_contents(state: TrainingState | Fitted, experiment: Experiment, seconds: float) -> dict[str, Any]:
-    """What ``last.pt`` holds: the whole training state, and all that the other files of the run can be made of."""
+    """The contents of ``last.pt``: the whole training state, from which all other files of the run can be rebuilt."""
     plain = {name: getattr(state, name) for name in _PLAIN}
     whole = {"model": state.model.state_dict(), **state.moving(), "seconds": seconds}
     gaps = {} if state.encoder.gaps is None else {"gaps": state.encoder.gaps.state_dict()}
@@ -101,18 +101,18 @@ def last_contents(state: TrainingState | Fitted, experiment: Experiment, seconds
 
 
 def best_contents(last: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``best.pt`` holds, of the contents of ``last.pt``.
+    """The contents of ``best.pt``, taken from those of ``last.pt``.
 
     Raises:
         KeyError: They are not such contents.
     """
     best = {"model": last["best"], **{name: last[name] for name in ("statistics", "best_loss", "best_epoch")}}
-    # Version 0.1 wrote no config; where gaps are refused, nothing fills them.
+    # Version 0.1 wrote no config; a run that refuses gaps has none.
     return {**best, **{name: last[name] for name in ("gaps", "config") if name in last}}
 
 
 def config_in(contents: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The effective config that a checkpoint was written with; None in those of version 0.1."""
+    """The effective config in a checkpoint; None for version 0.1."""
     text = contents.get("config")
     try:
         return parse_json_config(text) if isinstance(text, str) else None
@@ -126,7 +126,7 @@ def history_rows(history: Mapping[str, Any], last_epoch: Tensor, seeds: Sequence
     Args:
         history: For each column a list of R numbers per epoch.
         last_epoch: The last epoch of each replica that counts, ``(R,)``.
-        seeds: Of each replica.
+        seeds: Seed of each replica.
     """
     return [
         {"replica": replica, "seed": seed, "epoch": epoch + 1}
@@ -137,20 +137,20 @@ def history_rows(history: Mapping[str, Any], last_epoch: Tensor, seeds: Sequence
 
 
 def restore_state(state: TrainingState, contents: Mapping[str, Any], *, epochs: int) -> None:
-    """Bring a fresh state to where a stored one was.
+    """Restore a stored state in a fresh one.
 
     Args:
         state: The fresh state.
-        contents: Those of ``last.pt``.
-        epochs: How many the run has.
+        contents: Contents of ``last.pt``.
+        epochs: Number of epochs of the run.
 
     Raises:
-        DamagedError: They are of another network, optimiser or number of replicas, or no such state at all.
+        DamagedError: They are of another network, optimiser or number of replicas, or not a training state.
     """
     try:
         _check_like(state.best, contents["best"], "best")
         _check_like(state.model.state_dict(), contents["model"], "model")
-        known = set(contents["statistics"])  # those of version 0.1 are fewer; the others are known of the data
+        known = set(contents["statistics"])  # version 0.1 stored fewer; the others follow from the data
         _check_like({k: v for k, v in state.statistics.items() if k in known}, contents["statistics"], "statistics")
         for name in ("best_loss", "best_epoch", "last_epoch", "diverged"):
             _check_like(getattr(state, name), contents[name], name)
@@ -171,7 +171,7 @@ def restore_state(state: TrainingState, contents: Mapping[str, Any], *, epochs: 
         check_parameters(state.model, ~state.diverged)
         state.optimizer.load_state_dict(contents["optimizer"])
         for group in state.optimizer.param_groups:
-            if "capturable" in group:  # by a CUDA graph, which this process need not have
+            if "capturable" in group:  # set by a CUDA graph, which this process may not use
                 group["capturable"] = False
     except UserError as error:
         raise DamagedError(f"{LAST}: {error}") from error
@@ -184,7 +184,7 @@ def check_parameters(network: nn.Module, learned: Tensor) -> None:
 
     Args:
         network: A stack.
-        learned: Replicas to look at, ``(R,)``; one that has diverged may hold anything.
+        learned: Replicas to check, ``(R,)``; diverged ones may hold anything.
 
     Raises:
         UserError: One is NaN or infinite.
@@ -195,12 +195,12 @@ def check_parameters(network: nn.Module, learned: Tensor) -> None:
 
 
 def check_best(contents: Mapping[str, Any], network: Mapping[str, Tensor], *, epochs: int | None) -> None:
-    """Refuse what is no best checkpoint of a network.
+    """Refuse anything but a best checkpoint of a network.
 
     Args:
-        contents: Those of ``best.pt``.
-        network: The parameters of the network, ``(R, ...)``; on ``meta``, their shapes alone.
-        epochs: How many the run has; None for candidates of a closed form, of which there may be any number.
+        contents: Contents of ``best.pt``.
+        network: The parameters of the network, ``(R, ...)``; on ``meta``, only their shapes.
+        epochs: Number of epochs of the run; None for a closed form, which may have any number of candidates.
 
     Raises:
         KeyError: Something is missing.
@@ -208,7 +208,7 @@ def check_best(contents: Mapping[str, Any], network: Mapping[str, Tensor], *, ep
     """
     _check_like(network, contents["model"], "model")
     for name, value in contents["model"].items():
-        # An expanded number would pretend to be many.
+        # An expanded number would look like many.
         _check(value.untyped_storage().nbytes() >= value.numel() * value.element_size(), name)
     replicas = len(next(iter(network.values())))
     loss, epoch, statistics = contents["best_loss"], contents["best_epoch"], contents["statistics"]
@@ -232,7 +232,7 @@ def _check(holds: bool, name: str) -> None:
 
 
 def _check_like(expected: object, found: object, name: str) -> None:
-    """Refuse what is no tensor of the same kind and shape, or no dict of such with the same keys."""
+    """Refuse anything but tensors of the same dtype and shape, or dicts of such with the same keys."""
     if isinstance(expected, Mapping):
         if not isinstance(found, Mapping) or set(found) != set(expected):
             raise ValueError(f"{name} is not as invlearn writes it")
@@ -244,7 +244,7 @@ def _check_like(expected: object, found: object, name: str) -> None:
 
 
 def check_history(history: object, epochs: int, replicas: int) -> None:
-    """Refuse what is no history of so many epochs: its names reach logs, its numbers metrics.csv.
+    """Refuse anything but a history of so many epochs, because its names reach logs and its numbers metrics.csv.
 
     Raises:
         ValueError: It is not.
@@ -260,7 +260,7 @@ def check_history(history: object, epochs: int, replicas: int) -> None:
 
 
 def _check_optimizer(state: TrainingState, found: Any) -> None:
-    """Refuse settings other than the config's, and means of other shapes than the parameters."""
+    """Refuse settings that differ from the config, and running means that differ in shape from the parameters."""
     fresh = state.optimizer.state_dict()["param_groups"]
     groups, means = found["param_groups"], found["state"]
     _check(isinstance(groups, list) and len(groups) == len(fresh) and isinstance(means, dict), "optimizer")
@@ -277,7 +277,7 @@ def _check_optimizer(state: TrainingState, found: Any) -> None:
 
 
 def _overlaps(value: object) -> bool:
-    """Whether a tensor has several elements in one place, so that nothing can be written into it."""
+    """Whether elements of a tensor share memory, so that it cannot be written to."""
     return isinstance(value, Tensor) and any(
         n > 1 and not step for n, step in zip(value.shape, value.stride(), strict=True)
     )

@@ -27,10 +27,10 @@ from invlearn.training.judge import Judge
 __all__ = ["choose"]
 
 COPIED = ("config.yaml", METRICS, "curves.png", "train.log", SUSPECTS, LAST, BEST)
-"""What the run has of the model that was chosen, beside its record."""
+"""Files that the run copies from the chosen model, besides its record."""
 
 LEAST_SHARE = 0.02
-"""Share of the minutes with which a network is still begun."""
+"""Least share of the minutes that must be left to start a network."""
 
 Train = Callable[[Experiment, RunDirectory], None]
 Tell = Callable[[Iterable[str]], None]
@@ -38,16 +38,16 @@ Tell = Callable[[Iterable[str]], None]
 
 @dataclass
 class Tried:
-    """What became of a model.
+    """The outcome of a candidate.
 
     Args:
         name: Its name.
         status: ``completed``, ``failed`` or ``skipped``.
-        score: On validation data, less is better: bits lost in telling pairs apart and in naming entities, or the error
+        score: Validation score, lower is better: log loss in bits of separating pairs and naming entities, or the error
             of given distances; a mean over folds.
-        seconds: That it took.
-        recall_at_1: On the test split, likewise.
-        reason: Why it failed, or was skipped.
+        seconds: Training time.
+        recall_at_1: On the test split, also a mean over folds.
+        reason: Why it failed or was skipped.
     """
 
     name: str
@@ -67,12 +67,12 @@ class Tried:
 def choose(choice: Choice, directory: RunDirectory, train: Train, tell: Tell = lambda lines: None) -> None:
     """Train each model of a choice in a folder of its own, and make the best one the run.
 
-    What was trained before an interruption counts, and its time too.
+    Models trained before an interruption are kept, and their time counts.
 
     Args:
         choice: The models.
-        directory: Where the run is to be; the models stay in its folder ``candidates``.
-        train: Trains one of them.
+        directory: Directory of the run; the models stay in its folder ``candidates``.
+        train: Trains one model.
         tell: Prints lines.
 
     Raises:
@@ -85,27 +85,27 @@ def choose(choice: Choice, directory: RunDirectory, train: Train, tell: Tell = l
     _ = choice.data  # a file that cannot be used is found before anything is written
     directory.write_request(choice.config)
     with directory.locked(), signals_raise():
-        if is_finished(choice, directory):  # by the process that held it until now
+        if is_finished(choice, directory):  # by the process that held the lock until now
             return
         directory.remove_leftovers()
         try:
             _Choosing(choice, directory, train, tell).run()
         except BaseException as error:
             if asked_to_end(error):
-                error.__notes__ = [f"continue with: invlearn resume {directory}"]  # rather than that of a model alone
+                error.__notes__ = [f"continue with: invlearn resume {directory}"]  # not for a single model
             raise
 
 
 @dataclass
 class _Part:
-    """A division of the data, and the models on it.
+    """A division of the data, with the models to train on it.
 
     Args:
-        fold: As ``dataset.fold`` says.
+        fold: Value of ``dataset.fold``.
         experiments: The models by name.
         data: The data.
         judge: Compares them.
-        suspects: A file that lists what is left out of networks and of the comparison.
+        suspects: A file of samples to leave out of networks and of the comparison.
     """
 
     fold: str | None
@@ -123,7 +123,7 @@ class _Choosing:
 
     @cached_property
     def parts(self) -> list[_Part]:
-        """What the models are compared on."""
+        """The divisions on which models are compared."""
         parts = []
         for fold in self.choice.named.parts:
             experiments = self.choice.divided(fold)
@@ -170,7 +170,7 @@ class _Choosing:
                 part.scores[name] = float(part.judge.scores(load_run(run.path, trust=experiment.targets).encoder()))
             except UserError as error:
                 if isinstance(error, DamagedError | BusyError) or isinstance(error.__cause__, OSError):
-                    raise  # the machine failed, and no model did
+                    raise  # the machine failed, not the model
                 return Tried(name, "failed", reason=describe_error(error))
         records = [run.record() for run in runs]
         seconds = sum(record.get("wall_seconds") or 0.0 for record in records)
@@ -181,7 +181,7 @@ class _Choosing:
         return fmean(part.scores[name] for part in self.parts)
 
     def _score_anew(self) -> None:
-        """Compare all models on the same pairs, without suspects where these have been left out since."""
+        """Score all models again on the same pairs, without suspects that were left out in the meantime."""
         for part in self.parts:
             for name in part.scores if part.suspects else ():
                 run = load_run(self._run(name, part.fold).path, trust=self.choice.targets)
@@ -190,7 +190,7 @@ class _Choosing:
             each.score = each.score and self._score(each.name)
 
     def _epochs(self, experiment: Experiment, run: RunDirectory, seconds: float) -> int:
-        """As many as the time that is left allows on every division, or as were begun with."""
+        """The number of epochs that the remaining time allows on every division, or the one already started with."""
         if run.exists:
             return run.config()["trainer"]["epochs"]
         trainings = len(self.parts) + bool(self.choice.named.whole)
@@ -199,10 +199,10 @@ class _Choosing:
             return within_budget(experiment, device, max(seconds, 1.0) / trainings / 60).epochs
 
     def _leave_suspects_out(self, name: str) -> None:
-        """From networks, and from the comparison, where most of the closed forms are better without some samples."""
+        """Leave suspects out of networks and the comparison, if most closed forms are better without some samples."""
         experiments = [part.experiments[name] for part in self.parts]
         if experiments[0].solver or getattr(experiments[0].spec, "leave_out", None) is not None:
-            return  # where the config says itself what to leave out, that holds
+            return  # the config already says what to leave out
         best = self._best_solved()
         if best is None or any(part.suspects for part in self.parts):
             return
@@ -213,7 +213,7 @@ class _Choosing:
         for part, path in zip(self.parts, paths, strict=True):
             if path and _is_enough_left(part.experiments[name], path):
                 part.suspects = path
-                # A wrong label would count most against the best encoder, which is the most certain of it.
+                # A wrong label would count most against the best encoder, because it is the most confident.
                 part.judge = Judge(validating_without(part.data, path), self.choice.settings.seed)
         self.tell(
             [f"{name}: trained without the samples in {SUSPECTS} of {best}; all models are compared without them"]
@@ -226,7 +226,7 @@ class _Choosing:
         return min(solved, key=scores.__getitem__, default=None)
 
     def _trained_on_all(self, best: Tried) -> RunDirectory:
-        """The best model, trained on all entities for as many epochs as were best on the divisions."""
+        """The best model, trained on all entities for the number of epochs that was best on the divisions."""
         experiments = self.choice.divided(self.choice.named.whole)
         experiment, run = experiments[best.name], self._run(best.name, self.choice.named.whole)
         if not experiment.solver:
@@ -248,7 +248,7 @@ class _Choosing:
         return experiment if path is None else experiment.leaving_out(path)
 
     def _promote(self, best: Tried, source: RunDirectory) -> None:
-        """Make a run the result: its files are copied, the record last, so that this can be done again."""
+        """Make a run the result: copy its files, the record last, so that an interrupted copy can be repeated."""
         measured = [
             (load_run(self._run(best.name, part.fold).path, trust=self.choice.targets), part.data)
             for part in self.parts
@@ -264,21 +264,21 @@ class _Choosing:
         seconds += (record.get("wall_seconds") or 0) if self.choice.named.whole else 0
         chosen = {"replicas": replicas, "candidates": rows, "wall_seconds": round(seconds, 3)}
         if self.choice.named.whole and (pooled.get("verdict") or {}).get("kind") == "chance":
-            # A code tells the entities that it was fitted to apart, whatever they are.
+            # A code always separates the entities that it was fitted to.
             self.directory.write(SUSPECTS, no_suspects(self.directory))
             chosen["suspects"] = 0
         self.directory.write_record({**record, **pooled, **chosen})
 
 
 def suspects_of(run: RunDirectory) -> str | None:
-    """The suspects of a run that is better without some training samples; None else."""
+    """The suspects of a run that is better without some training samples; otherwise None."""
     record, path = run.record(), inside(run.path, SUSPECTS)
     left_out = record["replicas"][record["best_replica"]]["statistics"].get("left_out")
     return str(path) if left_out and record.get("suspects") and path.is_file() else None
 
 
 def _is_enough_left(experiment: Experiment, path: str) -> bool:
-    """Whether there are entities to train on, and to validate on, without the samples that a file lists."""
+    """Whether enough training and validation entities are left without the samples that a file lists."""
     try:
         experiment.leaving_out(path)
         validating_without(experiment.data, path)

@@ -1,4 +1,4 @@
-"""The run directory: what a run leaves on disk, each file written whole or not at all, and none through a link."""
+"""The run directory: files are written atomically, and never through links."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class RunDirectory:
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether there is one of them."""
+        """Whether one of the checkpoints exists."""
         return self.last_checkpoint.is_file() or self.best_checkpoint.is_file()
 
     @property
@@ -79,28 +79,28 @@ class RunDirectory:
         return (self.path / "run.json").is_file() and (self.path / "config.yaml").is_file()
 
     def check_links(self) -> None:
-        """Refuse a directory whose files would be written, or read, elsewhere.
+        """Refuse a directory with links, whose files would be read or written elsewhere.
 
         Raises:
-            UserError: One of a run's files is a link or no regular file.
+            UserError: One of a run's files is a link, or not a regular file.
         """
         for name in (*FILES, LAST, BEST, *HYDRA):
             inside(self.path, name)
 
     @contextmanager
     def locked(self, *, wait: float = 5.0) -> Iterator[None]:
-        """Hold the run for this process; the operating system lets go of it when the process dies.
+        """Lock the run for this process; the operating system releases the lock when the process dies.
 
         Args:
-            wait: Seconds to wait for a process that only looks whether the run is held.
+            wait: Seconds to wait for a process that only checks whether the run is locked.
 
         Raises:
             BusyError: Another process holds it.
-            UserError: The lock cannot be taken, as on a disk that is full.
+            UserError: The lock cannot be taken, for example on a full disk.
         """
         path = inside(self.path, ".lock")
         try:
-            if path.exists() and path.stat().st_size:  # as a hard link may be, and locking empties a file
+            if path.exists() and path.stat().st_size:  # it may be a hard link, and locking empties a file
                 raise DamagedError(f"{path} is not empty, so it is not a lock of invlearn; remove it")
             lock = FileLock(path, timeout=wait)
             lock.acquire()
@@ -127,7 +127,7 @@ class RunDirectory:
             return True
 
     def unfinished(self) -> str | None:
-        """What keeps a run from being finished, as in "was interrupted"; None if it is finished.
+        """Why a run is not finished, as in "was interrupted"; None if it is finished.
 
         Raises:
             UserError: It has no record, or that cannot be read.
@@ -138,7 +138,7 @@ class RunDirectory:
         return "is being trained, or was killed" if status == "running" else f"was {status}"
 
     def part_hard_links(self) -> None:
-        """Make what Hydra writes in place this run's alone, where a backup shares the files.
+        """Replace hard links by copies for files that Hydra writes in place, because a backup may share them.
 
         Raises:
             UserError: One is a link, or cannot be written.
@@ -148,7 +148,7 @@ class RunDirectory:
 
     def remove_leftovers(self) -> None:
         """Remove temporary files that a killed process left behind."""
-        earlier = {f".{Path(name).name}.tmp" for name in (*FILES, LAST, BEST)}  # how version 0.1 called them
+        earlier = {f".{Path(name).name}.tmp" for name in (*FILES, LAST, BEST)}  # their names in version 0.1
         for folder in (self.path, self.path / "checkpoints"):
             for file in [*folder.glob(f"{PREFIX}*"), *(folder / name for name in earlier)]:
                 if file.is_file():
@@ -160,7 +160,7 @@ class RunDirectory:
         config = self.config()
         classes = (config[group]["_target_"].rpartition(".")[2] for group in ("dataset", "model"))
         data = config["dataset"]
-        own = data.get("features", data.get("x"))  # of a file; families have a dimension
+        own = data.get("features", data.get("x"))  # for a file; families have a dimension
         return f"{', '.join(classes)}, d = {len(own) if own else data.get('dim', '?')}"
 
     def config(self) -> dict[str, Any]:
@@ -168,16 +168,16 @@ class RunDirectory:
 
         Raises:
             DamagedError: It cannot be read, or is not the one that the run was started with.
-            UserError: The folder is no run.
+            UserError: The folder is not a run.
         """
         return self.read()[0]
 
     def read(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The effective config and the record, and that they belong together.
+        """The effective config and the record, after checking that they belong together.
 
         Raises:
             DamagedError: One cannot be read, or the config is not the one that the run was started with.
-            UserError: The folder is no run.
+            UserError: The folder is not a run.
         """
         stored = self.stored_config()
         record = self.record()
@@ -187,11 +187,11 @@ class RunDirectory:
         return migrated(stored), record
 
     def stored_config(self) -> dict[str, Any]:
-        """What config.yaml holds, whatever the record says.
+        """The contents of config.yaml, without checking it against the record.
 
         Raises:
             DamagedError: It cannot be read.
-            UserError: The folder is no run.
+            UserError: The folder is not a run.
         """
         if not self.path.is_dir():
             raise UserError(f"{self.path}: there is no such run")
@@ -202,7 +202,7 @@ class RunDirectory:
         return self._parsed("config.yaml", parse_config, MOST_CONFIG_BYTES)
 
     def request(self) -> dict[str, Any] | None:
-        """The config of the choice among models that is made, or was made, here; None if there is none.
+        """The config of the choice among models in this directory; None if there is none.
 
         Raises:
             DamagedError: It cannot be read.
@@ -216,14 +216,14 @@ class RunDirectory:
         self.write(REQUEST, config_text(config).encode())
 
     def stored_hash(self) -> str | None:
-        """The hash of config.yaml as it is; None where it cannot be read."""
+        """The hash of config.yaml on disk; None if it cannot be read."""
         try:
             return config_hash(self.stored_config())
         except UserError:
             return None
 
     def _what_was_edited(self, stored: Mapping[str, Any]) -> str:
-        from invlearn.runs.checkpoint import config_in, load_checkpoint  # torch, which a run that is whole does without
+        from invlearn.runs.checkpoint import config_in, load_checkpoint  # torch, which an intact run does not need
 
         keys = ""
         for name in (LAST, BEST):
@@ -235,10 +235,10 @@ class RunDirectory:
         return f"{self.path / 'config.yaml'} is not the config that the run started with{keys}; undo the change{anew}"
 
     def way_out(self, name: str) -> str:
-        """What writes a missing or damaged file anew, for the end of a message; nothing where nothing does."""
+        """How to rewrite a missing or damaged file, as the end of a message; empty if that is impossible."""
         if name == REQUEST:
             return "; remove it, and the run stays as it is" if self.exists else ""
-        from invlearn.runs.checkpoint import load_checkpoint  # torch, which a run that is whole does without
+        from invlearn.runs.checkpoint import load_checkpoint  # torch, which an intact run does not need
 
         for source in (LAST, BEST) if name == "config.yaml" else (LAST,):
             with suppress(UserError):
@@ -251,7 +251,7 @@ class RunDirectory:
 
         Raises:
             DamagedError: It cannot be read, or is not as invlearn wrote it.
-            UserError: The folder is no run.
+            UserError: The folder is not a run.
         """
         return self._parsed("run.json", _checked_record, MOST_RECORD_BYTES)
 
@@ -272,7 +272,7 @@ class RunDirectory:
             raise DamagedError(f"{self.path / name} cannot be read: {error}{self.way_out(name)}") from error
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file of the run, whole or not at all.
+        """Write a file of the run atomically.
 
         Raises:
             UserError: It cannot be written, or is a link.
@@ -284,8 +284,8 @@ class RunDirectory:
         self.write("config.yaml", config_text(config).encode())
 
     def write_record(self, record: Mapping[str, Any]) -> None:
-        """Store run.json as strict JSON; what is not finite becomes null."""
-        # Bytes of a name that are no text become JSON's own escapes.
+        """Store run.json as strict JSON; NaN and infinity become null."""
+        # Bytes of a name that are not UTF-8 become JSON escapes.
         text = record_text(record).encode(errors="backslashreplace")
         if len(text) > MOST_RECORD_BYTES:
             raise UserError(f"{self.path / 'run.json'} would have {len(text):,} bytes; lower replicas")
@@ -299,7 +299,7 @@ class RunDirectory:
         """Read metrics.csv: columns ``replica``, ``seed``, ``epoch``, ``lr``, ``train_…`` and ``valid_…``.
 
         Raises:
-            DamagedError: It is gone, or is no such table.
+            DamagedError: It is gone, or is not such a table.
         """
         path = inside(self.path, METRICS)
         try:

@@ -13,10 +13,10 @@ __all__ = ["curves_figure"]
 
 
 def curves_figure(directory: RunDirectory) -> Figure:
-    """What ``metrics.csv`` tells.
+    """The figure of ``metrics.csv``.
 
     Raises:
-        DamagedError: That, or the best checkpoint, cannot be read.
+        DamagedError: That file or the best checkpoint cannot be read.
     """
     table = directory.columns()
     if "degree" not in table:

@@ -1,4 +1,4 @@
-"""Writing anew what a run has lost: ``last.pt`` is the truth that every other file can be made of."""
+"""Rebuild lost files of a run: every other file can be rebuilt from ``last.pt``."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ Load = Callable[[], dict[str, Any]]
 
 
 def mend(directory: RunDirectory) -> list[str]:
-    """Prepare a run for being resumed where files beside ``last.pt`` are gone or damaged.
+    """Prepare a run for resuming if files other than ``last.pt`` are gone or damaged.
 
-    Each is written from that checkpoint; where it is gone, ``best.pt`` still knows the config. A run without its
-    record counts as interrupted after its last epoch: resuming it measures it again, and trains nothing twice.
+    They are rebuilt from that checkpoint; without it, ``best.pt`` still has the config. A run without its record
+    counts as interrupted after its last epoch: resuming it measures it again, and does not repeat training.
 
     Returns:
-        What was found, in lines; nothing for a run that is whole, and for one without checkpoints.
+        One line for each problem found; none for an intact run, or one without checkpoints.
 
     Raises:
         UserError: Another process trains it, or it cannot be written to.
-        DamagedError: What is left does not suffice.
+        DamagedError: The remaining files do not suffice.
     """
     if not directory.has_checkpoint:
         return []
     directory.check_links()
-    last = cache(lambda: load_checkpoint(directory, LAST, "cpu"))  # where it is needed, and once
+    last = cache(lambda: load_checkpoint(directory, LAST, "cpu"))  # read only if needed, and only once
     with directory.locked():
         directory.remove_leftovers()
         return [*_mend_config(directory, last), *_mend_record(directory, last), *_mend_results(directory, last)]
 
 
 def reopen(directory: RunDirectory) -> list[str]:
-    """Make a choice among models that has lost its record one that is still to be made; its models are there.
+    """Reopen a choice among models that has lost its record; its models are still there.
 
     Returns:
-        What was found, in lines; nothing for a run that has its record, and for one that was not chosen.
+        One line for each problem found; none for a run with a record, or one that is not a choice.
 
     Raises:
         UserError: Another process is choosing, or it cannot be written to.
@@ -88,7 +88,7 @@ def _mend_config(directory: RunDirectory, last: Load) -> list[str]:
 
 
 def _started_config(directory: RunDirectory, last: Load) -> tuple[dict[str, Any] | None, str]:
-    """The config that a checkpoint holds, and which."""
+    """The config in a checkpoint, and the name of that checkpoint."""
     for name, load in ((LAST, last), (BEST, lambda: load_checkpoint(directory, BEST, "cpu"))):
         with suppress(DamagedError):
             if config := config_in(load()):
@@ -122,7 +122,7 @@ def _mend_record(directory: RunDirectory, last: Load) -> list[str]:
 
 
 def _mend_results(directory: RunDirectory, last: Load) -> list[str]:
-    """Write what a finished run has lost; one that is not finished has it written as it goes on."""
+    """Rewrite the lost files of a finished run; an unfinished one rewrites them when it continues."""
     _, record = directory.read()
     if record["status"] != "completed":
         return []

@@ -1,4 +1,4 @@
-"""metrics.csv: a row per replica and epoch. pandas would read it as well, and takes half a second to import."""
+"""metrics.csv: one row per replica and epoch; without pandas, which takes half a second to import."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def metrics_text(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """The contents of the file.
 
     Args:
-        rows: Each with the same columns; what is not a number is an empty cell.
+        rows: Rows with the same columns; NaN becomes an empty cell.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -27,10 +27,10 @@ def metrics_text(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def parse_metrics(text: bytes) -> dict[str, np.ndarray]:
-    """The columns of the file, of whole numbers where all are; empty cells are NaN.
+    """The columns of the file, as integers if all values are; empty cells are NaN.
 
     Raises:
-        ValueError: It is no table of numbers, or ``replica``, ``seed`` or ``epoch`` is missing.
+        ValueError: It is not a table of numbers, or ``replica``, ``seed`` or ``epoch`` is missing.
     """
     names, *rows = csv.reader(io.StringIO(text.decode(), newline=""), strict=True)
     if not {"replica", "seed", "epoch"} <= set(names):

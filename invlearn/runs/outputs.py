@@ -1,4 +1,4 @@
-"""Where the output of a command may go: over no input, and over nothing that belongs to a run."""
+"""Check the output of a command: it must not replace an input, or a file of a run."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["check_output"]
 
 
 def check_output(output: Path, *sources: str | Path | None, ours: str | None = None) -> None:
-    """Refuse to write where something would be lost. Files are compared, not the spellings of their paths.
+    """Refuse to overwrite inputs and files of runs. Files are compared, not the spellings of their paths.
 
     Args:
-        output: The file that is to be written.
-        sources: Files, folders or patterns that are read, or that the run was made of.
-        ours: Name of the one file in a run directory that this command writes there, and may replace.
+        output: The file to write.
+        sources: Files, folders or patterns that are read, or that the run was trained on.
+        ours: Name of the only file in a run directory that this command may write or replace.
 
     Raises:
-        UserError: It is a folder or a device, is one of the sources, belongs to a run, or has no folder to lie in.
+        UserError: It is a folder or a device, is one of the sources, belongs to a run, or its folder does not exist.
     """
     try:
         if output.is_dir():

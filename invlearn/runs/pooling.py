@@ -1,4 +1,4 @@
-"""What runs on several divisions of the same data got together."""
+"""Pool the results of runs on several divisions of the same data."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["mean_metrics", "pooled_record"]
 
 
 def pooled_record(runs: Sequence[tuple[TrainedRun, Prepared]]) -> dict[str, Any]:
-    """What run.json says of held-out data: metrics, thresholds, simple methods and the verdict.
+    """The part of run.json about held-out data: metrics, thresholds, simple methods and the verdict.
 
-    Metrics are means over the divisions; thresholds rest on the pairs of all of them, and so does the verdict.
+    Metrics are means over the divisions; thresholds and the verdict use the pairs of all of them.
 
     Args:
         runs: A run on each division, and its data.
@@ -46,7 +46,7 @@ def pooled_record(runs: Sequence[tuple[TrainedRun, Prepared]]) -> dict[str, Any]
 
 
 def mean_metrics(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means of metrics, each division as heavy as the entities that were searched in it; None where one lacks it."""
+    """Means of metrics, weighted by the number of searched entities; None if a division lacks the metric."""
     weights = [row.get("recall_among") or 1 for row in found]
 
     def mean(values: Sequence[Any]) -> Any:
@@ -65,6 +65,6 @@ def mean_metrics(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _calibrations(runs: Sequence[tuple[TrainedRun, Prepared]]) -> list[Calibration | None]:
-    """Of each replica, on the validation pairs of all divisions."""
+    """The calibration of each replica on the validation pairs of all divisions."""
     of_runs = [list(compared_pairs(run.experiment.on(data).draws("cpu"), run.stack)) for run, data in runs]
     return [Calibration.fit(pooled(parts)) for parts in zip(*of_runs, strict=True)]

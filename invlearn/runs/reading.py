@@ -1,4 +1,4 @@
-"""Reading many runs: a row for each run and replica."""
+"""Read many runs: one row per run and replica."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def find_runs(folders: Iterable[str | Path], skipped: list[str] | None = None) -
 
 
 def _walk(folder: Path, skipped: list[str]) -> Iterator[RunDirectory]:
-    waiting = [folder]  # a stack, since folders of a stranger may lie deep
+    waiting = [folder]  # a stack, because folders from strangers may be deep
     while waiting:
         folder = waiting.pop()
         try:
@@ -62,8 +62,9 @@ def read_runs(directories: Iterable[RunDirectory], skipped: list[str] | None = N
 
     Returns:
         Columns ``run`` (its path), ``status``, ``verdict`` (its kind; of the run, not of a replica), ``replica_seed``,
-        ``diverged``, the flat keys of the config, the metrics as ``metrics.<name>`` (``valid_loss`` is the best on
-        validation data, ``valid_score`` what models are compared by), and what a constant gets as ``constants.<name>``.
+        ``diverged``, the flat keys of the config, the metrics as ``metrics.<name>`` (``valid_loss`` is the best
+        validation loss, ``valid_score`` the score that compares models), and those of a constant as
+        ``constants.<name>``.
     """
     rows: list[dict[str, Any]] = []
     for directory in directories:
@@ -91,11 +92,11 @@ def read_runs(directories: Iterable[RunDirectory], skipped: list[str] | None = N
 
 
 def name_runs(runs: pd.DataFrame, folders: Iterable[str | Path]) -> pd.DataFrame:
-    """The rows of ``read_runs``, each run named by its folder relative to the one in which runs were looked for.
+    """The rows of ``read_runs``, with each run named by its folder relative to the searched one.
 
     Args:
         runs: As from ``read_runs``.
-        folders: Where they were found; names are relative to what several have in common.
+        folders: The searched folders; names are relative to their common parent.
     """
     if runs.empty:
         return runs

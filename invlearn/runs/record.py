@@ -1,4 +1,4 @@
-"""What run.json says of a run: where it comes from, and what came out."""
+"""The record of a run, run.json: its provenance and its results."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["Compared", "closing_record", "compared", "described", "now", "openin
 
 
 class Compared(NamedTuple):
-    """An encoder beside simple methods."""
+    """An encoder compared with simple methods."""
 
     hits: Tensor
     """Whether each entity was found by its code, ``(n,)``."""
@@ -43,13 +43,13 @@ class Compared(NamedTuple):
 
 
 def opening_record(experiment: Experiment, directory: RunDirectory, device: torch.device) -> dict[str, Any]:
-    """The record of a run as it starts or goes on: provenance, and nothing yet of its results."""
+    """The record of a run when it starts or continues: provenance, no results yet."""
     earlier = directory.record() if directory.exists else {}
     digest = config_hash(experiment.config)
     record = {
         "status": "running",
         "config_hash": digest,
-        # Until config.yaml is written too, it may be the one of before, of fewer epochs.
+        # Until config.yaml is written too, it may be the earlier one, with fewer epochs.
         "replaces": directory.stored_hash(),
         "seeds": experiment.seeds,
         "argv": sys.orig_argv[1:],
@@ -61,7 +61,7 @@ def opening_record(experiment: Experiment, directory: RunDirectory, device: torc
         if device.type == "cuda"
         else platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
-        # Of a closed form the data decide.
+        # For a closed form the data decide.
         "parameters": 0 if experiment.solver else _parameters(experiment.encoder("meta"), experiment),
         "started": earlier.get("started") or now(),
         "finished": None,
@@ -85,9 +85,9 @@ def closing_record(
 
     Args:
         experiment: The run.
-        state: What it has learned.
-        device: Where that lies.
-        compare: Whether simple methods are fitted on own data, to compare with.
+        state: The result of training.
+        device: Its device.
+        compare: Whether to compare with simple methods on own data.
     """
     state.model.load_state_dict(state.best)
     draws = experiment.draws(device)
@@ -97,9 +97,9 @@ def closing_record(
         metrics, baselines = evaluate(held_out, state.encoder, state.statistics)
         if experiment.loss.trains_encoder:
             calibrations = calibrate(draws, state.encoder)
-    else:  # what was trained on tells nothing of other entities
+    else:  # training data do not measure performance on other entities
         metrics, baselines = ([dict[str, Any]() for _ in experiment.seeds] for _ in range(2))
-    # One number per replica, as α is, or one for all of them.
+    # One number per replica, like α, or one for all replicas.
     scalars = {name: value.tolist() for name, value in state.statistics.items() if value.ndim == 1}
     best = int(state.best_loss.argmin())
     has_learned = bool(state.best_epoch[best])
@@ -114,7 +114,7 @@ def closing_record(
             "best_valid_loss": float(state.best_loss[replica]),
             "valid_score": scores[replica] if state.best_epoch[replica] else None,
             "statistics": {name: values[replica % len(values)] for name, values in scalars.items()},
-            # A replica that diverged at once has learned nothing worth a number.
+            # A replica that diverged in its first epoch has learned nothing.
             "metrics": metrics[replica] if state.best_epoch[replica] else dict.fromkeys(metrics[replica]),
             "constants": baselines[replica],
             "calibration": calibration.to_dict() if (calibration := calibrations[replica]) else None,
@@ -134,12 +134,12 @@ def closing_record(
 
 
 def compared(experiment: Experiment, encoder: InvariantEncoder, device: torch.device | str) -> Compared | None:
-    """An encoder beside simple methods on the same entities; None for a family, and where nothing is held out.
+    """An encoder compared with simple methods on the same entities; None for a family, or if nothing is held out.
 
     Args:
         experiment: The run.
         encoder: Its best replica.
-        device: Where that lies.
+        device: Its device.
     """
     is_family = kind_of(experiment.spec) == "family"
     if is_family or not experiment.holds_out or not experiment.loss.trains_encoder:
@@ -151,7 +151,7 @@ def compared(experiment: Experiment, encoder: InvariantEncoder, device: torch.de
 
 
 def described(folds: Sequence[Compared]) -> dict[str, Any]:
-    """What run.json says of comparisons, each on its own part of the entities."""
+    """The part of run.json about comparisons, each on its own part of the entities."""
     hits = torch.cat([fold.hits for fold in folds])
     names = [reference.name for reference in folds[0].references]
     found = [[fold.references[index] for fold in folds] for index in range(len(names))]
@@ -175,7 +175,7 @@ def described(folds: Sequence[Compared]) -> dict[str, Any]:
 
 
 def _valid_scores(experiment: Experiment, encoder: InvariantEncoder) -> Sequence[float | None]:
-    """Of each replica on validation samples of own data, as models are chosen by; None where there are none."""
+    """The validation score of each replica on own data, by which models are chosen; None if there is none."""
     is_family = kind_of(experiment.spec) == "family"
     if is_family or not experiment.holds_out or not experiment.loss.trains_encoder:
         return [None] * encoder.replicas
@@ -183,12 +183,12 @@ def _valid_scores(experiment: Experiment, encoder: InvariantEncoder) -> Sequence
 
 
 def _parameters(encoder: InvariantEncoder, experiment: Experiment) -> int:
-    """Of each replica."""
+    """Number of parameters of each replica."""
     return sum(parameter.numel() for parameter in encoder.parameters()) // len(experiment.seeds)
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:
-    """Most memory in use so far, in MiB: of this process and, on a GPU, of torch's tensors there."""
+    """Peak memory so far, in MiB: of this process and, on a GPU, of torch's tensors there."""
     peak = {}
     if sys.platform != "win32":
         import resource
@@ -206,15 +206,15 @@ def now() -> str:
 
 
 def _git_state() -> dict[str, Any] | None:
-    """Commit of the source this program runs from, and whether it differs from that commit."""
+    """Commit of the running source, and whether files differ from it."""
 
     def git(*arguments: str) -> str:
-        # without locks: a process that is killed would leave one in the repository
+        # without locks, because a killed process would leave one in the repository
         command = ["git", "--no-optional-locks", "-C", str(Path(__file__).parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)  # or it is somebody else's repository around us
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # else the repository around us is somebody else's
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
     except (OSError, subprocess.SubprocessError):
         return None

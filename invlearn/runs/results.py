@@ -15,12 +15,12 @@ __all__ = ["results_text"]
 
 
 def results_text(table: pd.DataFrame, style: str, keep: Collection[str] = ()) -> str:
-    """A table of ``aggregate`` as text: for people one of each data, under its name; for programs one of all.
+    """A table of ``aggregate`` as text: for people one table per data, under its name; for programs one for all.
 
     Args:
         table: The table.
         style: ``table``, ``markdown``, ``csv`` or ``json``.
-        keep: Keys that are shown though they tell no rows apart.
+        keep: Keys that are shown even if they do not differ.
     """
     if style in ("csv", "json") or "data" not in table:
         return render(table, style)
@@ -32,7 +32,7 @@ def results_text(table: pd.DataFrame, style: str, keep: Collection[str] = ()) ->
 
 
 def _of_one(rows: pd.DataFrame, keep: Collection[str]) -> pd.DataFrame:
-    """The rows of one data, without keys that tell none of them apart."""
+    """The rows of one data, without keys that do not differ."""
     names = [str(name) for name in rows]
     keys = [name for name in names[: names.index("seeds")] if name not in ("data", "run", "runs")]
     needed = {*telling_apart(as_text(rows[keys]), keys), *keep}

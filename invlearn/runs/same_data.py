@@ -18,25 +18,25 @@ _NOT_ASKED = {
         *("size", "valid_size", "test_size"),  # amounts
         *("seed", "cycle_seed", "cycle"),  # draws
         *("scaling", "offset", "factor", "samples_per_entity"),  # how it is learned
-        "missing",  # a file with gaps is refused, or filled
-        *("leave_out", "left_out"),  # of training alone
-        *("path", "without"),  # fingerprint and features say more
-        "dim",  # tables are in order of it
+        "missing",  # whether a file with gaps is refused or filled
+        *("leave_out", "left_out"),  # change the training only
+        *("path", "without"),  # fingerprint and features replace them
+        "dim",  # tables are sorted by it
     )
 }
-"""Keys of a dataset that leave the test question as it is; all others change it."""
+"""Keys of a dataset that do not change the test question; all others do."""
 
 FEW = 3
-"""Values of a list that a heading names."""
+"""Maximal number of values of a list that a heading names."""
 
 
 def data_of(runs: pd.DataFrame) -> pd.Series[str]:
     """Name the data of each run in a few words. Runs get the same name if they answer the same test question.
 
-    The question is a family with its settings (``distance``, ``min_scale``, ...), or the content of a file
-    (``fingerprint``) with its features, its column of entities, its d* and how it is divided into splits. Amounts of
-    data, seeds and scaling do not change it, nor does the dimension of a family. A key of a dataset that is not known
-    here does.
+    The question is a family with its settings
+    (``distance``, ``min_scale``, ...), or the content of a file (``fingerprint``) with its features, its column of
+    entities, its d* and how it is divided into splits. Amounts of data, seeds, scaling and the dimension of a family do
+    not change it. An unknown key of a dataset does.
 
     Args:
         runs: As from ``read_runs``.
@@ -58,7 +58,7 @@ def data_of(runs: pd.DataFrame) -> pd.Series[str]:
 
 
 def one_path_each(runs: pd.DataFrame) -> pd.DataFrame:
-    """The same runs with one path for each content: a file that was moved is the same data."""
+    """The same runs with one path per content, because a moved file is the same data."""
     if not {"dataset.path", "dataset.fingerprint"} <= set(runs):
         return runs
     first = runs.groupby("dataset.fingerprint")["dataset.path"].transform("first")
@@ -70,7 +70,7 @@ def _is_settled(runs: pd.DataFrame) -> pd.Series[bool]:
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Values as text, so that lists too can be compared. A key that a run lacks is like one that is null."""
+    """Values as text, so that lists can be compared. A missing key equals null."""
     return pd.DataFrame(
         {name: ["" if is_missing(value) else str(value) for value in table[name]] for name in table},
         table.index,
@@ -79,12 +79,12 @@ def as_text(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def is_missing(value: object) -> bool:
-    """Whether it is null, or stands where a run lacks a key."""
+    """Whether a value is null, or marks a missing key."""
     return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
 
 
 def _name(row: Mapping[Hashable, Any], asked: Sequence[str]) -> str:
-    """A file and how many features it has, or a family with all its settings."""
+    """A file and its number of features, or a family with all its settings."""
     path = row.get("dataset.path")
     if not is_missing(path):
         lists = [row[key] for key in ("dataset.features", "dataset.x") if isinstance(row.get(key), list)]
@@ -97,7 +97,7 @@ def _name(row: Mapping[Hashable, Any], asked: Sequence[str]) -> str:
 
 
 def _told_apart(names: list[str], rows: Sequence[Mapping[Hashable, Any]], keys: Sequence[str]) -> list[str]:
-    """Names, each with the settings that tell it from others that are named alike."""
+    """Names, each with the settings that distinguish it from equal names."""
     for key in keys:
         told = ["" if is_missing(row.get(key)) else _setting(key, row[key]) for row in rows]
         alike: dict[str, set[str]] = defaultdict(set)

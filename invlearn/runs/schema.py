@@ -1,4 +1,4 @@
-"""What run.json holds, checked as it is read: it may come from a stranger, or be of an earlier version."""
+"""The schema of run.json, checked when it is read: it may come from a stranger or an earlier version."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from invlearn.config.settings import MAX_REPLICAS
 __all__ = ["check_record"]
 
 MOST_METRICS = 1_000
-"""Metrics of a replica."""
+"""Maximal number of metrics of a replica."""
 
 STATUSES = ("planned", "running", "completed", "failed", "interrupted")
 
@@ -84,7 +84,7 @@ def _is_model(value: object) -> bool:
 
 
 def _without(value: Mapping[str, Any], *texts: str) -> dict[str, Any]:
-    """A table without keys that hold texts."""
+    """A table without keys that have text values."""
     return {key: each for key, each in value.items() if not (key in texts and isinstance(each, str))}
 
 
@@ -147,14 +147,14 @@ _RECORD: dict[str, Callable[[Any], bool]] = {
     "suspects": _or_none(_is_count),
     "samples": _or_none(_is_count),
 }
-"""Keys whose values something depends on; others are for people."""
+"""Keys that the program reads; all others are for people."""
 
 
 def check_record(record: Mapping[str, Any]) -> None:
-    """Refuse what is no record of a run.
+    """Refuse anything but a record of a run.
 
     Raises:
-        ValueError: It names the key that is missing, or whose value is of another kind.
+        ValueError: A key is missing, or its value has the wrong type; it names the key.
     """
     _check(record, _RECORD, needed=("status", "seeds"), where="")
     if record["status"] != "completed":

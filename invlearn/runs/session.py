@@ -45,7 +45,7 @@ __all__ = ["run_experiment"]
 log = logging.getLogger("invlearn")
 
 NETWORK = "replicas, dataset.size, model.columns or model.width"
-"""Keys on which the memory of a network depends."""
+"""Keys that determine the memory of a network."""
 
 
 def run_experiment(
@@ -55,13 +55,13 @@ def run_experiment(
     *,
     compare: bool = True,
 ) -> None:
-    """Train to the end in a directory, continuing what is there; the result lies in its files.
+    """Train to the end in a directory, continuing an earlier run; the results are its files.
 
     Args:
         experiment: The run.
         directory: Its folder, whether it exists or not.
         draw_curves: Called once metrics.csv is complete, before the run counts as completed.
-        compare: Whether simple methods are fitted on own data, to compare with.
+        compare: Whether to compare with simple methods on own data.
 
     Raises:
         UserError: The directory holds another run, the device is missing, or every replica diverged.
@@ -83,7 +83,7 @@ def run_experiment(
         signals_raise(),
         torch_set_up(experiment.settings),
     ):
-        if is_finished(experiment, directory):  # by the process that held it until now
+        if is_finished(experiment, directory):  # by the process that held the lock until now
             return
         if not directory.exists:
             experiment = within_budget(experiment, device, experiment.trainer.minutes)
@@ -99,8 +99,8 @@ def _run(
     *,
     compare: bool,
 ) -> None:
-    """Train in a directory that this process holds; however that ends, the record says so."""
-    # First, since a finished run that cannot be extended is to stay as it is.
+    """Train in a directory that this process has locked; the record says how that ended."""
+    # First, because a finished run that cannot be extended must not change.
     contents = _last_checkpoint(experiment, directory, device) if directory.last_checkpoint.is_file() else None
     record = opening_record(experiment, directory, device)
     clock = _Clock()
@@ -108,19 +108,19 @@ def _run(
 
     def close(**results: Any) -> None:
         record.update(wall_seconds=round(clock.seconds(), 3), peak_memory_mib=peak_memory(device), finished=now())
-        if directory.stored_hash() == record["config_hash"]:  # or config.yaml is still the one of before
+        if directory.stored_hash() == record["config_hash"]:  # else config.yaml is still the earlier one
             record.pop("replaces", None)
         directory.write_record({**record, **results})
 
     try:
         with signals_deferred():
-            # The record first: from here on the directory is an unfinished run, whatever its config says.
+            # The record first: from here on the directory is an unfinished run, even if its config is old.
             directory.write_record(record)
             directory.write_config(experiment.config)
         with _memory_errors_named("model.rank, model.degree or dataset.size" if experiment.solver else NETWORK):
             learn = _solve if experiment.solver else _train
             state = learn(experiment, directory, device, clock, contents)
-            # A run that is only measured again, since its record was damaged, keeps what is beside it.
+            # A run that is only measured again, because its record was damaged, keeps its other files.
             again = bool(contents) and (experiment.solver is not None or contents["epoch"] == state.epoch)
             closing = closing_record(experiment, state, device, compare=compare)
             closing |= store_suspects(experiment, state, directory, again=again)
@@ -133,8 +133,8 @@ def _run(
     except BaseException as error:
         if is_completed:  # a signal came while the last file was written
             raise
-        with signals_deferred():  # a second one, of somebody impatient, waits until the record is written
-            # SystemExit: a scheduler's launcher ends us to start us again elsewhere.
+        with signals_deferred():  # a second signal waits until the record is written
+            # SystemExit: a scheduler's launcher stops this process, to start it again elsewhere.
             interrupted = asked_to_end(error) or isinstance(error, SystemExit)
             record["status"] = "interrupted" if interrupted else "failed"
             if interrupted:
@@ -145,13 +145,13 @@ def _run(
                 log.exception("the run failed")
             try:
                 close()
-            except UserError as second:  # the same disk is full; what went wrong first is what is told
+            except UserError as second:  # the same full disk; the first error is reported
                 log.error("%s", second)
         raise
 
 
 class _Clock:
-    """Seconds of training, those before an interruption included."""
+    """Seconds of training, including those before an interruption."""
 
     def __init__(self) -> None:
         self.start = time.perf_counter()
@@ -178,7 +178,7 @@ def _train(
         save_checkpoint(directory, BEST, best_contents(last_contents(state, experiment, clock.seconds())))
         _store_table(experiment, directory, state)
     steps = experiment.steps_per_epoch
-    # Off where there is no terminal (None), and in one of several processes that would write over each other's bars.
+    # Off without a terminal (None), and in all but one of several processes, which would overwrite each other's bars.
     hidden = True if multiprocessing.parent_process() else None
     with tqdm(
         total=experiment.total_steps, initial=state.epoch * steps, unit="step", disable=hidden, leave=False
@@ -208,7 +208,7 @@ def _solve(
     clock: _Clock,
     contents: Mapping[str, Any] | None,
 ) -> Fitted:
-    """Solve a closed form, or take over what was found before the run was interrupted."""
+    """Solve a closed form, or load the solution found before an interruption."""
     if contents is None:
         fitted = solve(experiment, device)
     else:
@@ -230,7 +230,7 @@ def _followed(state: TrainingState) -> list[str]:
 
 
 def _median(state: TrainingState, column: str) -> float:
-    """Of the last epoch, over the replicas that have not diverged."""
+    """Median of the last epoch over the replicas that have not diverged."""
     values = torch.tensor(state.history[column][-1])
     kept = values[~state.diverged.cpu()]
     return float((kept if len(kept) else values).quantile(0.5))
@@ -260,7 +260,7 @@ def _store_table(experiment: Experiment, directory: RunDirectory, state: Trainin
 
 
 class _LogFile(logging.FileHandler):
-    """train.log; that it cannot be written is said once, and costs nothing else."""
+    """train.log; if it cannot be written, that is reported once and training continues."""
 
     is_lost = False
 
@@ -273,7 +273,7 @@ class _LogFile(logging.FileHandler):
 
 
 class _Lines(logging.Formatter):
-    """A line for each message, whatever is in it."""
+    """One line per message, with control characters escaped."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         return printable(super().formatMessage(record))
@@ -306,7 +306,7 @@ def _logging_to(directory: RunDirectory) -> Iterator[None]:
 
 @contextmanager
 def _memory_errors_named(keys: str) -> Iterator[None]:
-    """Say which settings to lower where torch, on any device, finds no memory."""
+    """Name the settings to lower if torch runs out of memory on any device."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""What came out of a run, in a few lines."""
+"""The results of a run, in a few lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["summary"]
 
 
 def summary(directory: RunDirectory) -> str:
-    """What came out of a finished run, and where its files are."""
+    """The results of a finished run, and where its files are."""
     record = directory.record()
     replicas = record["replicas"]
     metrics, constants = ([replica.get(name, {}) for replica in replicas] for name in ("metrics", "constants"))
@@ -44,7 +44,7 @@ def summary(directory: RunDirectory) -> str:
 
 
 def _chosen(statistics: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
-    """How many features a closed form has chosen, of how many; None where it looks at all."""
+    """How many features a closed form has chosen, and of how many; None if it uses all."""
     names = config["dataset"].get("features") or config["dataset"].get("x")
     count = statistics.get("features")
     has_some = count and isinstance(names, list) and count < len(names)

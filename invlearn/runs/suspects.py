@@ -26,20 +26,20 @@ from invlearn.training.solving import Fitted
 __all__ = ["no_suspects", "store_suspects", "suspects_table"]
 
 MOST_BYTES = 2**31
-"""Of suspects.csv."""
+"""Largest size of suspects.csv."""
 
 
 def suspects_table(encoder: InvariantEncoder, data: Prepared, *, every: bool = False) -> pd.DataFrame:
-    """The samples that do not fit their entity, the most suspicious first; none where codes tell no entities apart.
+    """The samples that do not fit their entity, the most suspicious first; none if codes do not separate entities.
 
     Args:
         encoder: A stack of one.
         data: Samples of entities, and where they come from.
-        every: Whether all samples are listed, with a column ``suspect`` that says which do not fit.
+        every: Whether to list all samples, with a column ``suspect`` that says which do not fit.
 
     Returns:
-        Columns ``row`` of the file, ``entity`` as the file calls it, ``distance`` to that, ``nearest`` other entity,
-        ``nearest_distance`` and ``split``, which is ``left_out`` where the sample was left out of training.
+        Columns ``row`` of the file, ``entity`` in the file, ``distance`` to that entity, ``nearest`` other entity,
+        ``nearest_distance`` and ``split``, which is ``left_out`` if the sample was left out of training.
     """
     origin, dataset = data.origin, data.dataset
     assert origin is not None
@@ -52,7 +52,7 @@ def suspects_table(encoder: InvariantEncoder, data: Prepared, *, every: bool = F
     listed = found.listed & tells_apart(codes[held_out], entity[held_out])
     index = found.index.cpu().numpy()
     splits = np.full(len(origin.labels) + 1, "left_out", dtype=object)
-    # All are trained on where none is held out.
+    # If no entity is held out, all are trained on.
     for split, entities in sorted(dataset.splits.items(), key=lambda item: item[0] == "train"):
         splits[entities.numpy()] = split
     table = pd.DataFrame(
@@ -77,17 +77,16 @@ def no_suspects(directory: RunDirectory) -> bytes:
 def store_suspects(
     experiment: Experiment, state: TrainingState | Fitted, directory: RunDirectory, *, again: bool
 ) -> dict[str, Any]:
-    """Write suspects.csv by the best replica; returns what run.json says of it.
+    """Write suspects.csv by the best replica; return its entries in run.json.
 
     Args:
         experiment: The run.
-        state: What it has learned: the best parameters.
+        state: The result of training, with the best parameters.
         directory: Its folder.
-        again: Whether the run is only measured again; it keeps what is there then.
+        again: Whether the run is only measured again; then it keeps an existing file.
 
     Returns:
-        How many samples there are, and how many do not fit; nothing for pairs and families, and where nothing was
-        learned.
+        The number of samples, and of those that do not fit; nothing for pairs and families, or if nothing was learned.
     """
     data, best = experiment.data, int(state.best_loss.argmin())
     if data.origin is None or not experiment.loss.trains_encoder or not bool(state.best_epoch[best]):
@@ -103,7 +102,7 @@ def store_suspects(
 
 
 def _stored_count(directory: RunDirectory) -> int | None:
-    """How many rows suspects.csv has; None where it cannot be read."""
+    """Number of rows of suspects.csv; None if it cannot be read."""
     with suppress(OSError, ValueError, UserError):
         return len(pd.read_csv(io.BytesIO(read_inside(directory.path, SUSPECTS, most=MOST_BYTES)), usecols=["row"]))
     return None

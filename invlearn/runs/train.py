@@ -1,4 +1,4 @@
-"""A run from Python: what ``invlearn train`` does, without its words."""
+"""A run from Python: ``invlearn train`` without its output."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def train(config: DictConfig | Mapping[str, Any] | Sequence[str] = (), run_dir: 
 def train_experiment(
     experiment: Experiment | Choice, directory: RunDirectory, tell: Callable[[Iterable[str]], None] = lambda lines: None
 ) -> None:
-    """Train what a config has been found to mean, and draw its curves.
+    """Train a checked experiment or choice, and draw its curves.
 
     Args:
         experiment: One experiment, or several to choose among.
         directory: Its run directory.
-        tell: Prints what became of each model that is chosen among.
+        tell: Prints the outcome of each candidate of a choice.
 
     Raises:
         UserError: The directory holds another run, every replica diverged, or no model can be trained.
@@ -77,7 +77,7 @@ def train_experiment(
     if not directory.curves.exists():
         try:
             _draw_curves(directory)
-        except DamagedError as error:  # of a finished run, which nobody computes with
+        except DamagedError as error:  # of a finished run, which does not need it
             warn(f"curves.png cannot be drawn: {error}")
 
 

@@ -1,4 +1,4 @@
-"""A trained run, as its user holds it."""
+"""A trained run, as users see it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TrainedRun:
 
     Args:
         directory: The run directory.
-        experiment: What its config means.
+        experiment: The experiment that its config describes.
         contents: Its best checkpoint.
         device: Where to compute.
     """
@@ -61,7 +61,7 @@ class TrainedRun:
             self.stack.scaler.to(device)
 
     def _load(self, contents: dict[str, Any]) -> None:
-        """Take over a checkpoint whose parts are as invlearn writes them."""
+        """Load a checkpoint after checking its parts."""
         epochs = None if self.experiment.solver else self.experiment.epochs
         check_best(contents, self.stack.network.state_dict(), epochs=epochs)
         self.stack.network.load_state_dict(contents["model"], assign=True)
@@ -149,7 +149,7 @@ class TrainedRun:
     @overload
     def encode(self, x: np.ndarray | pd.DataFrame, *, replica: int | None = None) -> tuple[np.ndarray, np.ndarray]: ...
     def encode(self, x: Any, *, replica: int | None = None) -> tuple[Any, Any]:
-        """Encode samples ``(n, d)``, as in the file that was trained on, if it was one.
+        """Encode samples ``(n, d)``, in the units of the training data.
 
         Args:
             x: An array, a tensor or a data frame, see ``InvariantEncoder.encode``; NaN stands for a missing value.
@@ -159,7 +159,7 @@ class TrainedRun:
             The invariant codes ``(n, invariant)`` and the variant codes ``(n, code - invariant)``.
 
         Raises:
-            ValueError: ``x`` has another shape, or holds what is no finite number.
+            ValueError: ``x`` has another shape, or values that are not finite.
         """
         return self.encoder(replica).encode(x)
 
@@ -178,7 +178,7 @@ class TrainedRun:
         return self.directory.record()["replicas"][self._chosen(replica)].get("calibration") is not None
 
     def calibration(self, replica: int | None = None) -> Calibration:
-        """What code distances say, of one replica, by default the best by validation loss.
+        """The calibration of one replica, by default the best by validation loss.
 
         Raises:
             UserError: The run has none, or there is no such replica.
@@ -213,19 +213,19 @@ class TrainedRun:
             raise UserError(str(error)) from error
 
     def evaluate(self, data: Prepared | None = None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Measure every replica anew: metrics, and what a constant prediction gets.
+        """Measure every replica again: its metrics, and those of a constant prediction.
 
         Args:
-            data: What to measure on, its test split; by default what the run was trained on.
+            data: Data whose test split to measure on; by default those of the run.
 
         Raises:
-            UserError: A replica that has learned something gives what is not finite, or the run holds nothing out.
-            DamagedError: The checkpoint lacks what the loss knows of the training examples.
+            UserError: Metrics of a replica that has learned something are not finite, or the run holds nothing out.
+            DamagedError: The checkpoint lacks statistics of the training examples.
         """
         if data is None and not self.experiment.holds_out:
             raise UserError(
                 f"{self.directory} was trained on all entities of its file; measure it on a file of other entities "
-                "(run.json has the metrics on those held out to choose it)"
+                "(run.json has the metrics on the held-out entities of the first training)"
             )
         experiment = self.experiment if data is None else self.experiment.on(data)
         held_out = HeldOut(experiment.draws(self.device), experiment.loss, "test", experiment.batch_size)
@@ -243,7 +243,7 @@ class TrainedRun:
                     f"{self.directory}: replica {replica} has no finite {lost[0]}; its parameters, or the samples, are "
                     "too large"
                 )
-        # A replica that diverged at once has learned nothing worth a number, as in run.json.
+        # A replica that diverged in its first epoch has no metrics, as in run.json.
         learned = [row if self._has_learned(replica) else dict.fromkeys(row) for replica, row in enumerate(metrics)]
         return learned, baselines
 
@@ -251,7 +251,7 @@ class TrainedRun:
         """How well each replica's probabilities and stated rates hold on unseen entities.
 
         Args:
-            data: What to measure on, its test split; by default what the run was trained on, which holds some out.
+            data: Data whose test split to measure on; by default those of the run, if it holds some out.
 
         Returns:
             None for a replica without a model of distances, or with too few entities.
@@ -273,13 +273,13 @@ def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()
 
     Args:
         path: The run directory.
-        device: Where to compute: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        trust: Classes of your own that the run's config may name, or packages that hold them. Nothing else that a run
-            directory holds can run code.
+        device: Device to compute on: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        trust: Classes of your own that the run's config may name, or packages that contain them. Nothing else in a run
+            directory can run code.
 
     Raises:
-        UserError: The directory is no run, has no checkpoint yet, or is damaged, its config names other classes than
-            invlearn's and those of ``trust``, or there is no such device.
+        UserError: The directory is not a run, has no checkpoint yet, or is damaged; its config names classes other than
+            invlearn's and those in ``trust``; or there is no such device.
 
     Example:
         ``z_invariant, z_variant = invlearn.load_run("outputs/runs/my-run").encode(x)``
@@ -288,9 +288,9 @@ def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()
     trust = [trust] if isinstance(trust, str) else trust
 
     def refuse(spec: SampleFile | Dataset) -> Prepared:
-        """A trained run needs no file, and a stranger's config opens none."""
+        """Never open a file: a trained run needs none, and a stranger's config must not open one."""
         if isinstance(spec, SampleFile):
-            raise UserError(f"{directory}: config.yaml lacks what its data file would settle")
+            raise UserError(f"{directory}: config.yaml lacks values that come from the data file")
         return Prepared(spec, spec)
 
     directory.check_links()

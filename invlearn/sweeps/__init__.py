@@ -1,1 +1,1 @@
-"""Sweeps: what is left to do of many runs, and starting it."""
+"""Sweeps: plan many runs, and start those that are unfinished."""

@@ -1,4 +1,4 @@
-"""What a sweep consists of: every run, its config and its folder."""
+"""The plan of a sweep: every run, its config and its folder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Job:
     """One run of a sweep.
 
     Args:
-        overrides: What makes it compose to ``config`` below the sweep's own settings.
+        overrides: The overrides that compose to ``config`` with the sweep's own settings.
         config: Its config, with Hydra's settings.
         folder: Its run directory.
     """
@@ -49,7 +49,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep: its runs, and what Hydra's launchers need to know.
+    """A sweep: its runs, and the config for Hydra's launchers.
 
     Args:
         jobs: The runs, in order.
@@ -61,21 +61,21 @@ class Sweep:
 
     @property
     def folder(self) -> Path:
-        """Where the runs lie."""
+        """The folder of the runs."""
         return Path(self.config.hydra.sweep.dir)
 
     @property
     def is_queued(self) -> bool:
-        """Whether its runs are trained on other machines, by jobs that live on without this process."""
+        """Whether its runs are jobs on other machines, which continue without this process."""
         return _is_slurm(self.config)
 
 
 def compose_sweep(overrides: Sequence[str], *, config_dir: str | None = None, config_name: str = "train") -> Sweep:
-    """Compose every run of a sweep: the product of all swept keys, as Hydra's own sweeper makes it.
+    """Compose every run of a sweep: the product of all swept keys, as Hydra's own sweeper does.
 
-    A grid (``+grid=fig3``) holds several such products for each preset, a line of overrides each; what is typed
-    beside it holds for all of them and replaces what a line says of the same key. Keys of ``loss``, ``optimizer`` and
-    ``trainer`` are left out of a line whose model is a closed form, which reads none of them.
+    A grid (``+grid=fig3``) has several such products for each preset, one per line of overrides. Command-line
+    overrides apply to all lines and win over them. Keys of ``loss``, ``optimizer`` and ``trainer`` are dropped for
+    lines whose model is a closed form, which does not read them.
 
     Args:
         overrides: As on the command line, ``["model.depth=2,4", "seed=1"]``.
@@ -130,7 +130,7 @@ def _check_launcher(config: DictConfig) -> None:
 
 
 def _check_distinct(first: Job, second: Job) -> None:
-    """Refuse two runs for one folder; lines of a grid may name the same run twice."""
+    """Refuse two different runs in one folder; lines of a grid may name the same run twice."""
     changed = differences(as_plain(first.config), as_plain(second.config))
     if changed:
         listed = ", ".join(f"{key} ({one}, {other})" for key, (one, other) in changed.items())
@@ -138,7 +138,7 @@ def _check_distinct(first: Job, second: Job) -> None:
 
 
 def _check_sweep(name: str, typed: Sequence[Override]) -> None:
-    """Refuse a sweep over what does not change a run, and a name that is no folder's."""
+    """Refuse a sweep over keys that do not change a run, or a name that cannot be a folder's."""
     if name in ("", ".", "..", "None") or Path(name).name != name:
         raise UserError(f"sweep must be the name of a folder, got {name!r}; hydra.sweep.dir=DIR puts a sweep anywhere")
     swept = [override.key_or_group for override in typed if override.is_sweep_override()]
@@ -150,15 +150,15 @@ def _check_sweep(name: str, typed: Sequence[Override]) -> None:
 
 
 def _is_of_the_sweep(override: Override) -> bool:
-    """Whether an override chooses a launcher or a folder rather than anything of a run."""
+    """Whether an override sets the launcher or a folder, not a setting of a run."""
     return override.key_or_group.startswith(("hydra.", "hydra/"))
 
 
 def _grid_lines(master: DictConfig) -> list[str]:
-    """The lines of a grid, or of those for the chosen preset; a single empty one where no grid is chosen.
+    """The lines of a grid, for the chosen preset; a single empty line if no grid is chosen.
 
     Raises:
-        UserError: The grid has nothing for this preset.
+        UserError: The grid has no lines for this preset.
     """
     grid = master.get("grid")
     if grid is None:
@@ -172,7 +172,7 @@ def _grid_lines(master: DictConfig) -> list[str]:
 
 
 def _read_by_model(overrides: Sequence[Override], config_name: str, hydra: Sequence[str]) -> list[Override]:
-    """Those that a line's model reads, if one is named in it."""
+    """The overrides that a line's model reads, if the line names one."""
     chosen = {override.key_or_group: override for override in overrides}
     model = chosen.get("model")
     if model is None or model.is_sweep_override():
@@ -183,7 +183,7 @@ def _read_by_model(overrides: Sequence[Override], config_name: str, hydra: Seque
 
 
 def _folder_name(subdir: str) -> str:
-    """One folder of a length that file systems take: ``dataset.dim=20,model.depth=2``."""
+    """A folder name that file systems accept: ``dataset.dim=20,model.depth=2``."""
     name = subdir.replace(os.sep, "_") or "defaults"
     if len(name.encode()) <= LONGEST_NAME:
         return name

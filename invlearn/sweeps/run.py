@@ -1,4 +1,4 @@
-"""Running a sweep: it goes on where it stopped."""
+"""Run a sweep, or continue it."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ WORDS = {
     "failed": "failed, to be retried",
     "new": "new",
 }
-"""The states of a run before a sweep, and how they are called."""
+"""The states of a run before a sweep, and their names in messages."""
 
 
 def run_sweep(sweep: Sweep, checked: Sequence[tuple[Experiment | Choice, bool]]) -> int:
-    """Train what is not yet finished of a sweep, and tell what became of it.
+    """Train the unfinished runs of a sweep, and report their outcomes.
 
     Args:
         sweep: The sweep.
-        checked: What each of its runs is, and whether it is finished.
+        checked: The experiment of each run, and whether it is finished.
 
     Returns:
         0; 1 if runs failed or, with ``on_error=stop``, were not started.
@@ -65,7 +65,7 @@ def run_sweep(sweep: Sweep, checked: Sequence[tuple[Experiment | Choice, bool]])
                 _launch_all(sweep, waiting)
         except BaseException as stop:
             if hasattr(stop, "__notes__"):
-                del stop.__notes__  # how to continue one run
+                del stop.__notes__  # they say how to continue a single run
             stop.add_note(f"{_again(sweep)} continues")
             if not sweep.is_queued:
                 _note_interrupted(waiting)
@@ -74,23 +74,23 @@ def run_sweep(sweep: Sweep, checked: Sequence[tuple[Experiment | Choice, bool]])
 
 
 def _again(sweep: Sweep) -> str:
-    """What to type to go on with a sweep."""
+    """The command that continues a sweep."""
     name = sweep.folder.name
     unnamed = name == sweep.config.sweep and re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", name)
     words = [f"with sweep={name}"] if unnamed else []
     if sweep.config.on_error == "stop":
-        words.append("without on_error=stop")  # or the run that failed stops it again
+        words.append("without on_error=stop")  # else the failed run stops it again
     return " ".join(["the same command", *words])
 
 
 def run_job(config: DictConfig) -> None:
-    """Train one run of a sweep; what a launcher calls, in this process or another.
+    """Train one run of a sweep; launchers call this, in this process or another.
 
-    A failure is written down in the run's own directory, and costs no other run anything.
+    A failure is recorded in the run's own directory, and does not affect other runs.
     """
     from hydra.core.hydra_config import HydraConfig
 
-    optimise_without_compiler()  # this may be a process of a launcher's
+    optimise_without_compiler()  # this may be a launcher's process
     hydra = HydraConfig.get()
     directory = RunDirectory(hydra.runtime.output_dir)
     if _stop_mark(directory).exists():
@@ -104,12 +104,12 @@ def run_job(config: DictConfig) -> None:
         say([f"left alone: {error}"])
     except Exception as error:
         say([f"{directory.path.name}: failed: {describe_error(error)}"])
-        with suppress(OSError, UserError):  # where nothing can be written, this cannot either
+        with suppress(OSError, UserError):  # on a full disk this fails too
             _note_failure(directory, describe_error(error), stop=config.on_error == "stop")
 
 
 def _note_interrupted(jobs: Sequence[Job]) -> None:
-    """Write down what became of runs whose processes a launcher killed as it was asked to end."""
+    """Record the status of runs whose processes a launcher killed when it was stopped."""
     for job in jobs:
         directory = RunDirectory(job.folder)
         with suppress(UserError):
@@ -124,7 +124,7 @@ def _stop_mark(directory: RunDirectory) -> Path:
 
 
 def _note_failure(directory: RunDirectory, error: str, *, stop: bool) -> None:
-    """Write a failure down, unless the run did so itself."""
+    """Record a failure, unless the run did so itself."""
     record = directory.record()
     if record["status"] != "failed":
         directory.write_record({**record, "status": "failed", "error": error})
@@ -145,11 +145,11 @@ def _state(job: Job) -> str:
 
 
 def _mark_planned(directory: RunDirectory, experiment: Experiment | Choice) -> bool:
-    """Note in the run's directory that it is to be trained, for whoever counts runs; False if another process does."""
+    """Record in a run's directory that it will be trained, so that it is counted; False if another process does."""
     directory.path.mkdir(parents=True, exist_ok=True)
     try:
         with directory.locked():
-            if is_finished(experiment, directory):  # since it was checked
+            if is_finished(experiment, directory):  # since the check
                 return False
             directory.part_hard_links()
             earlier = directory.record() if directory.exists else {}
@@ -167,15 +167,15 @@ def _mark_planned(directory: RunDirectory, experiment: Experiment | Choice) -> b
 
 
 def _launch(sweep: Sweep, jobs: Sequence[Job]) -> None:
-    """Run jobs with the launcher that the sweep chooses; their errors are their own."""
+    """Run jobs with the sweep's launcher; each job records its own errors."""
     with hydra_ready():
         launch_jobs(sweep.config, [job.overrides for job in jobs], run_job)
 
 
 def _launch_all(sweep: Sweep, jobs: Sequence[Job]) -> None:
-    """Launch jobs; where a process was killed and took the launcher down, launch what is left again.
+    """Launch jobs; if a killed process broke the launcher, launch the remaining jobs again.
 
-    A run that was halted twice is tried alone: if its process dies once more, it is the one to blame.
+    A run that was stopped twice is tried alone: if its process dies again, the run is the cause.
     """
     left, halted_before = list(jobs), set()
     while left:
@@ -184,7 +184,7 @@ def _launch_all(sweep: Sweep, jobs: Sequence[Job]) -> None:
             return
         except Exception as error:
             halted = [job for job in left if _halted(job)]
-            if sweep.is_queued:  # the other jobs go on without us
+            if sweep.is_queued:  # the other jobs continue without this process
                 warn(f"hydra/launcher: {describe_error(error)}; see {sweep.folder / '.submitit'}")
                 return
             if not halted:
@@ -205,19 +205,19 @@ def _launch_all(sweep: Sweep, jobs: Sequence[Job]) -> None:
 
 
 def _halted(job: Job) -> bool:
-    """Whether a run was started, has not ended, and no process is training it."""
+    """Whether a run was started and has not ended, but no process is training it."""
     directory = RunDirectory(job.folder)
     return _outcome(directory)[0] == "running" and not directory.is_locked
 
 
 def _report(sweep: Sweep) -> int:
-    """Print the results, then what is missing."""
+    """Print the results, then the missing runs."""
     from invlearn.runs.aggregate import aggregate
     from invlearn.runs.reading import name_runs, read_runs
     from invlearn.runs.results import results_text
 
     directories = [RunDirectory(job.folder) for job in sweep.jobs]
-    # First the locks: a run that ends while we look counts as finished.
+    # Locks first, so that a run that ends in the meantime counts as finished.
     locked = [directory.is_locked for directory in directories]
     statuses, errors = zip(*map(_outcome, directories), strict=True) if directories else ((), ())
     say([results_text(aggregate(name_runs(read_runs(directories), [sweep.folder])), "table")])
@@ -233,7 +233,7 @@ def _report(sweep: Sweep) -> int:
 
 
 def _outcome(directory: RunDirectory) -> tuple[str, str | None]:
-    """The status of a run, and the error that ended it; one whose files cannot be read has failed."""
+    """The status of a run, and the error that ended it; a run with unreadable files has failed."""
     try:
         record = directory.record()
     except UserError as error:

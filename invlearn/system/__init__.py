@@ -1,1 +1,1 @@
-"""What the machine does to us: files, streams and signals that fail, and how work survives it."""
+"""The operating system: files, streams, signals and processes, and how runs survive their failures."""

@@ -1,4 +1,4 @@
-"""Packages that are imported when they are first used: a training that needs none of them starts sooner."""
+"""Packages imported on first use, so that a run that does not need them starts sooner."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["pd"]
 
 
 class _Lazy(ModuleType):
-    """A module of which each use is looked up in the real one."""
+    """A module that forwards attribute access to the real one."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # asked of every module, by doctest and inspect for example
+        if name.startswith("__"):  # doctest and inspect, for example, ask every module for these
             raise AttributeError(name)
         return getattr(import_module(self.__name__), name)
 

@@ -1,4 +1,4 @@
-"""How much main memory there is."""
+"""The size of main memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 __all__ = ["machine_memory"]
 
 GROUPS = Path("/sys/fs/cgroup")
-"""Where Linux shows control groups."""
+"""Linux's control groups."""
 
 MEMBERSHIP = Path("/proc/self/cgroup")
-"""Where it says to which of them this process belongs, a line for each hierarchy: ``id:controllers:path``."""
+"""The groups of this process, one line per hierarchy: ``id:controllers:path``."""
 
 
 def machine_memory() -> float:
@@ -41,7 +41,7 @@ def _limits() -> Iterator[float]:
         else:
             continue
         group = root / path.lstrip("/")
-        # Limits of the groups above hold too; in a container the path may begin above what is mounted.
+        # Limits of parent groups hold too; in a container the path may begin above the mounted part.
         for folder in (group, *group.parents):
             with suppress(OSError, ValueError):  # not there, or "max"
                 yield float((folder / name).read_text())

@@ -1,4 +1,4 @@
-"""What is printed: no control character reaches a terminal or a log, and a stream that fails costs no work."""
+"""Output: no control character reaches a terminal or a log, and a failing stream does not stop the work."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from invlearn.errors import UserError, io_problem
 __all__ = ["has_reader", "open_streams", "printable", "say", "show", "silence", "warn"]
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""C0 and C1 controls but tabs and line feeds, what turns the direction of text, and what no encoding can write."""
+"""C0 and C1 controls except tabs and line feeds, direction overrides, and characters that no encoding can write."""
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    r"""Text in which control characters are escaped: a terminal, or the reader of a log, sees them and does not obey.
+    r"""Text with control characters escaped, so that a terminal or a log viewer shows them instead of obeying.
 
     Args:
-        text: Perhaps with names from a stranger's file.
+        text: The text, perhaps with names from a stranger's file.
         lines: Whether it may have several lines.
 
     Example:
@@ -33,16 +33,16 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 
 def open_streams() -> None:
-    """Give a process that was started without output streams some that lead nowhere.
+    """Open null streams in a process that was started without output streams.
 
-    A file that is opened later would otherwise take the number of standard error, and messages of libraries would be
-    written into it. Characters that the terminal's encoding lacks are escaped.
+    Otherwise a file that is opened later would get the descriptor of standard error, and libraries would write their
+    messages into it. Characters that the terminal's encoding lacks are escaped.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -52,29 +52,29 @@ def open_streams() -> None:
 
 
 def has_reader(stream: TextIO) -> bool:
-    """Whether a stream is not a pipe whose reader has gone, as ``head`` goes."""
+    """Whether a stream is not a pipe without a reader, as after ``head``."""
     if not hasattr(select, "poll"):
-        return False  # not known; after a broken pipe it is likely
+        return False  # unknown, but likely after a broken pipe
     poll = select.poll()
     try:
         poll.register(stream.fileno(), select.POLLOUT)
-    except (AttributeError, OSError, ValueError):  # a stream of a program that calls us
+    except (AttributeError, OSError, ValueError):  # a stream of the calling program
         return True
     return not any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def silence(stream: TextIO) -> None:
-    """Discard all further output: the reader has gone, as ``head`` does, or the disk is full."""
+    """Discard all further output, because the reader has gone, as after ``head``, or the disk is full."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 
 def show(text: str) -> None:
-    """Print what a command was called for.
+    """Print the result of a command.
 
     Raises:
-        UserError: It cannot be written; where its reader has gone, nothing is said.
+        UserError: It cannot be written; there is no error if the reader has gone.
     """
     try:
         print(printable(text, lines=True), flush=True)
@@ -86,7 +86,7 @@ def show(text: str) -> None:
 
 
 def say(lines: Iterable[str]) -> None:
-    """Print progress. A stream that fails is reported once, and the work goes on."""
+    """Print progress. A failing stream is reported once, and the work continues."""
     for line in lines:
         try:
             show(line)
@@ -95,7 +95,7 @@ def say(lines: Iterable[str]) -> None:
 
 
 def warn(message: str) -> None:
-    """Print one line to standard error; nothing can be said about one that cannot be written."""
+    """Print one line to standard error; if that fails, there is nowhere to report it."""
     try:
         print(f"invlearn: {printable(message)}", file=sys.stderr, flush=True)
     except OSError:

@@ -1,8 +1,8 @@
-"""Processes that torchrun has started, which solve a closed form together: they share sums, and the first decides.
+"""Processes started by torchrun, which solve a closed form together: they share sums, and the first decides.
 
-While they share a task, every process runs the same code, and all of them must meet at the same calls in the same
-order. So whatever a branch depends on comes from the first process (``from_first``) or is a sum that all have
-(``add_up``). Outside of a shared task, and with one process, these functions do nothing.
+During a shared task every process runs the same code, and all must reach the same calls in the same order. So branches
+may depend only on values of the first process (``from_first``) or on sums that all have (``add_up``). Outside a shared
+task, and with one process, these functions do nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-# torch is imported where it is used: the command line asks whether there are several before it needs torch.
+# torch is imported where it is used: the command line asks for the number of processes before it needs torch.
 
 __all__ = [
     "add_up",
@@ -40,17 +40,17 @@ T = TypeVar("T")
 
 
 def launched() -> int:
-    """How many processes torchrun has started, this one among them; 1 without it."""
+    """Number of processes that torchrun has started, including this one; 1 without torchrun."""
     return _number("WORLD_SIZE", 1)
 
 
 def on_this_machine() -> int:
-    """How many of them run on this machine."""
+    """Number of these processes on this machine."""
     return _number("LOCAL_WORLD_SIZE", 1)
 
 
 def local_rank() -> int:
-    """The number of this process among those of its machine, from 0."""
+    """Index of this process on its machine, from 0."""
     return _number("LOCAL_RANK", 0)
 
 
@@ -59,33 +59,33 @@ def _number(variable: str, default: int) -> int:
 
 
 def speaks() -> bool:
-    """Whether this process is the first, whose messages stand for all."""
+    """Whether this process is the first, which alone prints messages."""
     return _number("RANK", 0) == 0
 
 
 class _Now:
-    """What the processes do at the moment: theirs is one group, as torch's is."""
+    """The current state of the processes, which form a single group, as in torch."""
 
     shares = False
     """Whether they share a task."""
 
 
 def count() -> int:
-    """How many processes share the task at hand."""
+    """Number of processes that share the current task."""
     return launched() if _Now.shares else 1
 
 
 def rank() -> int:
-    """The number of this process among those that share the task at hand, from 0."""
+    """Index of this process among those that share the current task, from 0."""
     return _number("RANK", 0) if _Now.shares else 0
 
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Join the processes that torchrun has started; with one, nothing happens.
+    """Join the processes that torchrun has started; does nothing with one.
 
     Raises:
-        UserError: This build of torch cannot.
+        UserError: This build of torch does not support it.
     """
     if launched() == 1:
         yield
@@ -96,7 +96,7 @@ def joined() -> Iterator[None]:
     if not distributed.is_available():
         raise UserError("torchrun: this build of torch has no torch.distributed; start one process")
     has_gpu = torch.cuda.is_available() and distributed.is_nccl_available()
-    # The others may wait long for the first one; a process that has died is noticed at once, whatever the limit.
+    # The others may wait long for the first one; a dead process is noticed at once, whatever the limit.
     distributed.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo", timeout=timedelta(days=365))
     try:
         yield
@@ -109,10 +109,10 @@ def joined() -> Iterator[None]:
 
 @contextmanager
 def shared(task: object) -> Iterator[None]:
-    """Let the others prepare a task, in the first process, and do it with them once all are ready.
+    """In the first process: let the others prepare a task, and start it together once all are ready.
 
     Raises:
-        UserError: One of them cannot; it says which, and why.
+        UserError: A process cannot prepare it; it says which, and why.
     """
     if launched() == 1 or _Now.shares:
         yield
@@ -133,13 +133,13 @@ def _sharing() -> Iterator[None]:
 
 
 def follow(prepare: Callable[[Any], Callable[[], object]]) -> bool:
-    """In a process that is not the first: prepare what the first begins, and work with it, until it ends.
+    """In every other process: prepare the tasks of the first process and work on them, until it ends.
 
     Args:
         prepare: Takes the task, and returns the work.
 
     Returns:
-        Whether all went well; what did not is for the first process to report.
+        Whether all tasks succeeded; the first process reports failures.
     """
     while (task := _receive()) is not None:
         work, problem = None, None
@@ -179,11 +179,11 @@ def add_up(sums: Sequence[Tensor]) -> None:
 
 
 def from_first(make: Callable[[], T], device: torch.device | str) -> T:
-    """What the first process makes; the others wait for it.
+    """A value that the first process computes; the others wait for it.
 
     Args:
-        make: Makes it.
-        device: Where its tensors are to be.
+        make: Computes it.
+        device: Device of its tensors.
 
     Raises:
         UserError: The first process raised one; every process raises it.
@@ -221,7 +221,7 @@ def _receive(device: torch.device | str = "cpu") -> Any:
     content: list[Any] = [None]
     with _connected():
         distributed.broadcast_object_list(content, device=torch.device("cpu"))
-    # Code may be in it: it comes from ourselves.
+    # It may contain code, but comes from our own process.
     return torch.load(io.BytesIO(content[0]), map_location=device, weights_only=False)
 
 

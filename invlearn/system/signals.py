@@ -14,18 +14,18 @@ from invlearn.errors import Terminated
 __all__ = ["asked_to_end", "raise_lost_signal", "signals_deferred", "signals_raise"]
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name))
-"""Signals by which somebody asks for an end, and which end a process by default."""
+"""Signals that ask a process to end, and do so by default."""
 
 _arrived: list[int] = []
-"""Signals received, in order. A handler's exception can get lost: raised in a ``__del__`` it is ignored, and in the
-clean-up of a library an error of that library may take its place."""
+"""Signals received, in order. A handler's exception can get lost: Python ignores it in a ``__del__``, and a library's
+clean-up may replace it by an error of its own."""
 
 
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """Let signals end us in order, as Ctrl-C ends Python.
+    """Turn signals into exceptions, as Python does for Ctrl-C.
 
-    What somebody else handles (a job scheduler's launcher), or ignores (``nohup``), stays as it is.
+    Signals that somebody else handles (a job scheduler's launcher) or ignores (``nohup``) stay unchanged.
 
     Raises:
         KeyboardInterrupt: SIGINT has arrived.
@@ -37,7 +37,7 @@ def signals_raise() -> Iterator[None]:
         raise _exception(number)
 
     def lost(unraisable: sys.UnraisableHookArgs) -> None:
-        # raise_lost_signal raises it again; nobody needs the traceback of a library's clean-up.
+        # raise_lost_signal raises it again; the traceback of a library's clean-up is not needed.
         if not (_arrived and isinstance(unraisable.exc_value, KeyboardInterrupt | Terminated)):
             show(unraisable)
 
@@ -66,12 +66,12 @@ def signals_raise() -> Iterator[None]:
 
 
 def asked_to_end(error: BaseException) -> bool:
-    """Whether an exception, which may be a library's, is on its way because somebody asked for an end."""
+    """Whether an exception, perhaps a library's, was raised because the process was asked to end."""
     return isinstance(error, KeyboardInterrupt | Terminated) or bool(_arrived)
 
 
 def raise_lost_signal() -> None:
-    """Raise what a signal's handler raised where Python could not let it through, as in a ``__del__``.
+    """Raise again the exception of a signal handler that got lost, as in a ``__del__``.
 
     Raises:
         KeyboardInterrupt: SIGINT has arrived.
@@ -87,7 +87,7 @@ def _exception(number: int) -> BaseException:
 
 @contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Let signals wait until a short block, which must not be interrupted, is done."""
+    """Defer signals until the end of a short block that must not be interrupted."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

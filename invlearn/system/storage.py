@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and folders that are not left through a link."""
+"""Atomic writes, and access to folders without following links out of them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from invlearn.errors import DamagedError, UserError, io_problem
 __all__ = ["PREFIX", "changeable", "check_writable", "inside", "read_inside", "replacing", "write_atomically"]
 
 PREFIX = ".tmp."
-"""How the names of temporary files begin."""
+"""Prefix of temporary files."""
 
 LONGEST_ENDING = 20
 """Characters of a file's ending that its temporary file keeps."""
 
 UNKNOWN_TO_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
-"""What some network file systems answer where a folder is to be flushed, which they do by themselves."""
+"""Errors of network file systems that cannot flush a folder, because they do so themselves."""
 
 
 @contextmanager
 def _told(what: str, own: Path | None = None) -> Iterator[None]:
-    """Say what could not be done where the operating system fails; of a file other than our own, name that file."""
+    """Turn an error of the operating system into a ``UserError``; if it is about another file, name that file."""
     try:
         yield
     except OSError as error:
@@ -40,15 +40,15 @@ def replacing(path: Path) -> Iterator[Path]:
     """Write a file so that a reader, or a crash at any moment, sees the old one or the new one.
 
     Args:
-        path: The file; its folder is there.
+        path: The file; its folder exists.
 
     Yields:
-        A temporary file beside it, to be written; it takes the place of ``path`` once it is on the disk.
+        A temporary file beside it, to be written; it replaces ``path`` once it is on the disk.
 
     Raises:
-        UserError: It cannot be written; what was at ``path`` is as it was.
+        UserError: It cannot be written; ``path`` is unchanged.
     """
-    # The name keeps its end, which tells a library the format.
+    # The name keeps its ending, from which libraries infer the format.
     ending = "".join(path.suffixes[-2:]) if len("".join(path.suffixes[-2:])) < LONGEST_ENDING else path.suffix
     temporary = path.with_name(f"{PREFIX}{secrets.token_hex(8)}{ending[:LONGEST_ENDING]}")
     with _told(f"cannot write {path}", temporary):
@@ -56,12 +56,12 @@ def replacing(path: Path) -> Iterator[Path]:
             raise UserError(f"{path} is not a regular file and cannot be replaced")
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
         try:
-            # Never readable by more people than the file will be.
+            # Never readable by more people than the final file.
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else mode | 0o200))
             yield temporary
             _to_disk(temporary)
             if mode not in (None, stat.S_IMODE(temporary.stat().st_mode)):
-                temporary.chmod(mode)  # whoever may read the old file may read the new one
+                temporary.chmod(mode)  # the permissions of the old file
             temporary.replace(path)
             _to_disk(path.parent)  # the new name too
         finally:
@@ -70,7 +70,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file by ``content`` whole or not at all; its folder is created.
+    """Write ``content`` to a file atomically; its folder is created.
 
     Raises:
         UserError: It cannot be written.
@@ -114,14 +114,14 @@ def check_writable(folder: Path) -> None:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The path of a file in a folder that may come from a stranger: no part of it below the folder is a link.
+    """The path of a file in a folder that may come from a stranger; no part of it below the folder may be a link.
 
     Args:
         folder: The folder; it may be a link itself.
         name: The file in it, with ``/`` between the parts of its path; it need not exist.
 
     Raises:
-        DamagedError: A part is a link, or the file is no regular one.
+        DamagedError: A part is a link, or the file is not a regular one.
     """
     path = folder
     parts = name.split("/")
@@ -142,9 +142,9 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def changeable(folder: Path, name: str) -> Path:
-    """The path of a file that ``inside`` admits, to be changed in place: it is not a hard link to another file.
+    """The path of a file that ``inside`` accepts, to be changed in place.
 
-    Where it is one (a hard link, as some backups make them), it becomes a file of its own.
+    A hard link to another file, as some backups make them, is replaced by a copy first.
     """
     path = inside(folder, name)
     if path.exists() and path.stat().st_nlink > 1:
@@ -153,12 +153,12 @@ def changeable(folder: Path, name: str) -> Path:
 
 
 def read_inside(folder: Path, name: str, *, most: int) -> bytes:
-    """Read a file that ``inside`` admits.
+    """Read a file that ``inside`` accepts.
 
     Args:
         folder: The folder.
         name: The file in it.
-        most: Bytes that it may have.
+        most: Largest size in bytes.
 
     Raises:
         FileNotFoundError: There is none.

@@ -1,4 +1,4 @@
-"""How long training takes on this machine, and how much of it fits into a budget."""
+"""Training time on this machine, and the epochs that fit into a budget."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ __all__ = ["Pace", "rehearsed", "within_budget"]
 TIMED_STEPS = 20
 
 MEASURED = 0.9
-"""Share of an epoch that steps and validation take; the rest is drawing examples, and storing checkpoints."""
+"""Share of an epoch for steps and validation; the rest is for drawing examples and storing checkpoints."""
 
 
 class Pace(NamedTuple):
-    """Seconds that parts of a training take."""
+    """Seconds of the parts of a training."""
 
     start: float
-    """Before the first epoch."""
+    """Seconds before the first epoch."""
     epoch: float
-    """Each epoch."""
+    """Seconds per epoch."""
 
     def seconds(self, epochs: int) -> float:
-        """Of a training."""
+        """Seconds of a training."""
         return self.start + epochs * self.epoch
 
     def epochs(self, seconds: float) -> int:
-        """That fit into a budget; one at least."""
+        """Number of epochs that fit into a budget, at least one."""
         return max(1, int((seconds - self.start) / self.epoch))
 
 
 def within_budget(experiment: Experiment, device: torch.device, minutes: float | None) -> Experiment:
-    """The same with fewer epochs, if there is too little time for all of them; with one at least.
+    """The experiment with fewer epochs, at least one, if there is too little time for all of them.
 
     Args:
-        experiment: What is to be trained.
-        device: Where.
-        minutes: Of training; None sets no limit. A closed form takes what it needs.
+        experiment: The experiment.
+        device: The device to train on.
+        minutes: Time limit of training; None sets no limit. A closed form takes the time it needs.
     """
     if minutes is None or experiment.solver:
         return experiment
@@ -51,15 +51,15 @@ def within_budget(experiment: Experiment, device: torch.device, minutes: float |
 
 
 def rehearsed(experiment: Experiment, device: torch.device) -> tuple[TrainingState, Pace]:
-    """A throwaway model after a few real steps and a validation, and how long they took.
+    """A throwaway model after a few real steps and a validation, and their times.
 
     Args:
-        experiment: What is to be trained.
-        device: Where.
+        experiment: The experiment.
+        device: The device to train on.
     """
     begin = time.perf_counter()
     draws, size, replicas = experiment.draws(device), experiment.batch_size, len(experiment.seeds)
-    # Those of validation, because an epoch's training examples may be many.
+    # Validation examples, because the training examples of an epoch may be many.
     examples = draws.training(experiment.loss.sampler, split="valid")(0)
     state = TrainingState.initial(experiment, examples, device)
     start = _now(device) - begin
@@ -80,7 +80,7 @@ def rehearsed(experiment: Experiment, device: torch.device) -> tuple[TrainingSta
 
 
 def _now(device: torch.device) -> float:
-    """Seconds on a clock, after all that a GPU has been given to do."""
+    """Wall time in seconds, after all pending work of a GPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

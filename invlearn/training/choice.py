@@ -1,4 +1,4 @@
-"""Several experiments on the same data, of which the best is kept: ``model=auto``."""
+"""Several experiments on the same data; the best is kept: ``model=auto``."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ TARGET = f"invlearn.config.{Candidates.__name__}"
 
 @dataclass(frozen=True)
 class Choice:
-    """A checked config that names several models, and the experiment that each of them is.
+    """A checked config that names several models, and an experiment for each.
 
     Args:
         config: The effective config: the data and the models, each ``auto`` of the data replaced by its value.
         settings: Seeds, device and arithmetic.
         at_default: Keys of the config that are at their defaults.
-        named: The models, and how they are compared.
-        candidates: The experiments by name, the quickest first, on one division of the data.
+        named: The models, and settings of their comparison.
+        candidates: The experiments by name, the fastest first, on one division of the data.
     """
 
     config: dict[str, Any]
@@ -42,7 +42,7 @@ class Choice:
 
     @cached_property
     def data(self) -> Prepared:
-        """The data, which all share; a file that was not opened yet is opened now.
+        """The data, shared by all experiments; a file is opened now if it was not yet.
 
         Raises:
             UserError: It cannot be used.
@@ -51,7 +51,7 @@ class Choice:
 
     @property
     def spec(self) -> SampleFile | Dataset:
-        """Where examples come from."""
+        """The source of examples."""
         return next(iter(self.candidates.values())).spec
 
     @property
@@ -61,7 +61,7 @@ class Choice:
 
     @property
     def solver(self) -> None:
-        """None: processes do not share this."""
+        """None: processes do not share a choice."""
 
     @property
     def targets(self) -> list[str]:
@@ -69,17 +69,17 @@ class Choice:
         return [target for experiment in self.candidates.values() for target in experiment.targets]
 
     def without_data(self) -> Choice:
-        """The same before its data are opened; they may be large."""
+        """The same without its data, which may be large."""
         return replace(self, candidates={name: each.without_data() for name, each in self.candidates.items()})
 
     def divided(self, fold: str | None) -> dict[str, Experiment]:
         """The experiments on a division of the data, which are opened once for all of them.
 
         Args:
-            fold: As ``dataset.fold`` says; None is the division that the config makes.
+            fold: Value of ``dataset.fold``; None is the division of the config.
 
         Raises:
-            UserError: It leaves too little.
+            UserError: It leaves too little data.
         """
         if fold is None:
             return {name: experiment.on(self.data) for name, experiment in self.candidates.items()}
@@ -92,12 +92,12 @@ class Choice:
 def plan(
     config: Mapping[str, Any], *, trust: Sequence[str] | None = None, prepare: Prepare = prepare
 ) -> Experiment | Choice:
-    """Check a plain config and build what it names: one experiment, or several to choose among.
+    """Check a plain config and build one experiment, or several to choose among.
 
     Args:
         config: The config.
-        trust: Where the config was not typed by its user: classes, or packages, that it may name beside invlearn's own.
-        prepare: Opens files, where one is to serve several runs.
+        trust: For a config that its user did not write: classes or packages that it may name besides invlearn's own.
+        prepare: Opens files; it may share one among several runs.
 
     Raises:
         UserError: A key is unknown, missing, of the wrong type or out of range, or two do not go together.
@@ -113,12 +113,12 @@ def plan(
     candidates: dict[str, Experiment] = {}
     dataset = config["dataset"]
     for name, each in named.models.items():
-        if trust is not None:  # before a name is followed
+        if trust is not None:  # before anything is imported by name
             check_trusted({**config, "model": each}, trust)
         unread = {group: {} for group in TRAINED_BY} if is_closed_form(each) else {}
         given = {**config, "dataset": dataset, "model": each, **unread}
         candidates[name] = Experiment.from_config(given, trust=trust, prepare=prepare)
-        dataset = candidates[name].config["dataset"]  # settled: the file is opened once
+        dataset = candidates[name].config["dataset"]  # resolved: the file is opened once
     first = next(iter(candidates.values()))
     if first.prepared:
         for each in candidates.values():
@@ -138,6 +138,6 @@ def plan(
 
 
 def _divisible(experiment: Experiment) -> int:
-    """How many entities of a file can be divided into folds; none where the config divides them itself."""
+    """Number of entities of a file that can be divided into folds; 0 if the config already sets the division."""
     spec = experiment.spec
     return experiment.data.parts if isinstance(spec, SampleFile) and spec.fold is None else 0

@@ -1,4 +1,4 @@
-"""Where and how precisely torch computes."""
+"""Device and precision of torch's computations."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def resolve_device(name: str) -> torch.device:
 
 @contextmanager
 def torch_set_up(settings: Settings) -> Iterator[None]:
-    """Threads and precision as the settings have them, for as long as something is trained."""
+    """Set torch's threads and precision during training."""
     threads, tf32 = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32
     torch.set_num_threads(settings.threads or threads)
     torch.backends.cuda.matmul.allow_tf32 = settings.tf32

@@ -1,4 +1,4 @@
-"""What a config means: the objects it names, and the sizes that follow from the data."""
+"""An experiment: the objects that a config names, and the sizes that follow from the data."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ __all__ = ["Experiment"]
 class Experiment:
     """A checked config and the objects it describes, before anything is drawn, allocated or written.
 
-    It is made once, and passed on.
+    It is built once, and passed on.
 
     Args:
         config: The effective config: plain values, each ``auto`` that follows from sizes alone replaced by its value.
-        spec: Where examples come from: a transformation family, or the settings of a file.
-        loss: What is minimised.
-        trainer: How long and in what steps.
+        spec: The source of examples: a transformation family, or the settings of a file.
+        loss: The loss.
+        trainer: Epochs, batch size and schedule.
         settings: Seeds, device and arithmetic.
         at_default: Keys of the config that are at their defaults.
-        solver: What is asked of a closed form; None where a network is trained by gradients.
+        solver: The settings of a closed form; None if a network is trained by gradients.
         prepared: The data, if they have been prepared.
     """
 
@@ -64,16 +64,16 @@ class Experiment:
         trust: Sequence[str] | None = None,
         prepare: Prepare = prepare,
     ) -> Experiment:
-        """Check a plain config and build what it names.
+        """Check a plain config and build its objects.
 
-        A user's file is opened if something of the config depends on it; that of a trained run does not.
+        A user's file is opened only if some value of the config depends on it; for a trained run none does.
 
         Args:
             config: The config.
             prepared: Data in place of those that the config names.
-            trust: Where the config was not typed by its user: classes, or packages, that it may name beside
-                invlearn's own.
-            prepare: Opens files, where one is to serve several runs.
+            trust: For a config that its user did not write: classes or packages that it may name besides invlearn's
+                own.
+            prepare: Opens files; it may share one among several runs.
 
         Raises:
             UserError: A key is unknown, missing, of the wrong type or out of range, or two do not go together.
@@ -112,27 +112,27 @@ class Experiment:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Arithmetic of training."""
+        """Floating-point type of training."""
         return getattr(torch, self.settings.dtype)
 
     @property
     def epochs(self) -> int:
-        """Passes over the training examples, whether given or ``auto``; a closed form takes one."""
+        """Passes over the training examples, with ``auto`` resolved; 1 for a closed form."""
         return 1 if self.solver else self.config["trainer"]["epochs"]
 
     @property
     def batch_size(self) -> int:
-        """Examples of a step, whether given or ``auto``; a closed form takes no steps."""
+        """Examples per step, with ``auto`` resolved; a closed form takes no steps."""
         return 1 if self.solver else self.config["trainer"]["batch_size"]
 
     @property
     def holds_out(self) -> bool:
-        """Whether there is data that is not trained on, to measure on."""
+        """Whether data are held out to measure on."""
         return not isinstance(self.spec, SampleFile) or self.spec.holds_out
 
     @cached_property
     def data(self) -> Prepared:
-        """The data; a file that was not opened yet is opened now.
+        """The data; a file is opened now if it was not yet.
 
         Raises:
             UserError: It cannot be used.
@@ -159,18 +159,18 @@ class Experiment:
         return self.epochs * self.steps_per_epoch
 
     def on(self, data: Prepared) -> Experiment:
-        """The same with other data."""
+        """The experiment on other data."""
         return replace(self, prepared=data)
 
     def without_data(self) -> Experiment:
-        """The same before its data are opened; they may be large."""
+        """The experiment without its data, which may be large."""
         return replace(self, prepared=None)
 
     def leaving_out(self, path: str) -> Experiment:
-        """The same without the training rows that a file lists.
+        """The experiment without the training rows that a file lists.
 
         Raises:
-            UserError: It cannot be used, or too little is left.
+            UserError: It cannot be used, or leaves too little data.
         """
         data = leaving_out(self.data, path)
         changed = {key: getattr(data.spec, key) for key in ("leave_out", "left_out")}
@@ -179,10 +179,10 @@ class Experiment:
         return replace(self, config=config, spec=data.spec, at_default=at_default, prepared=data)
 
     def divided(self, data: Prepared) -> Experiment:
-        """The same on another division of its data.
+        """The experiment on another division of its data.
 
         Raises:
-            UserError: It leaves too little.
+            UserError: It leaves too little data.
         """
         self.check_data(data)
         assert isinstance(data.spec, SampleFile)
@@ -192,36 +192,36 @@ class Experiment:
         )
 
     def to_measure(self) -> Experiment:
-        """The same for what is held out, which needs no file of rows to leave out."""
+        """The experiment for measuring held-out data, which needs no file of rows to leave out."""
         if not isinstance(self.spec, EntityFile) or self.spec.leave_out is None or self.prepared:
             return self
         return replace(self, spec=replace(self.spec, leave_out=None, left_out=None))
 
     def lasting(self, epochs: int) -> Experiment:
-        """The same with another number of epochs."""
+        """The experiment with another number of epochs."""
         config = {**self.config, "trainer": {**self.config["trainer"], "epochs": epochs}}
         return replace(self, config=config, trainer=replace(self.trainer, epochs=epochs))
 
     def draws(self, device: torch.device | str) -> Draws:
-        """What its replicas draw from its data."""
+        """The draws of its replicas from its data."""
         return Draws(self.data.dataset, self.seeds, self.dtype, device)
 
     def gaps(self, device: torch.device | str) -> Gaps | None:
-        """What fills the gaps of its samples, a copy of its own; None where they are refused."""
+        """A new module that fills gaps of samples; None if gaps are refused."""
         return None if self.data.gaps is None else copy.deepcopy(self.data.gaps).to(device)
 
     def encoder(
         self, device: torch.device | str, *, replicas: int | None = None, like: Mapping[str, Tensor] | None = None
     ) -> InvariantEncoder:
-        """Draw the initial stack of encoders, replica r from its own seed; on ``meta``, shapes alone.
+        """Draw the initial stack of encoders, replica r from its own seed; on ``meta``, only shapes.
 
         Args:
-            device: Where it is to be.
-            replicas: Only the first of them; by default all.
-            like: Parameters of a network whose shapes the data decided: of a closed form, which has no initial state.
+            device: Device of the stack.
+            replicas: Number of replicas to draw; by default all.
+            like: Parameters of a closed form, which has no initial state and shapes that depend on the data.
 
         Raises:
-            UserError: The network's parameters are no stack.
+            UserError: The network's parameters are not stacked.
             KeyError: ``like`` lacks some.
             ValueError: ``like`` is of another network.
         """
@@ -264,7 +264,7 @@ class Experiment:
         )
 
     def _check_memory(self, network: AutoEncoder | None = None) -> None:
-        """Refuse sizes that cannot be meant, before anything of such a size is made.
+        """Refuse sizes beyond the machine's memory, before anything is allocated.
 
         Raises:
             UserError: The examples or the networks alone would take more memory than the machine has.
@@ -275,7 +275,7 @@ class Experiment:
             count = getattr(self.spec, key.removeprefix("dataset."), 0)
             shared = getattr(self.spec, "seed", None) is not None
             needs[key] = 2 * count * self.spec.dim * (1 if shared else self.settings.replicas)
-        needs["replicas"] = 4 * parameters * self.settings.replicas  # with gradients and the optimiser's means
+        needs["replicas"] = 4 * parameters * self.settings.replicas  # with gradients and the optimiser's running means
         key = max(needs, key=lambda key: needs[key])
         size = needs[key] * torch.empty((), dtype=self.dtype).element_size()
         if size > (memory := machine_memory()):
@@ -285,12 +285,12 @@ class Experiment:
             )
 
     def check_data(self, data: Prepared) -> None:
-        """Refuse data from which the loss cannot be trained, or not in batches of this size.
+        """Refuse data without what the loss needs, or too few for a batch.
 
         Raises:
             UserError: It names the key.
         """
-        if self.solver:  # which takes what there is
+        if self.solver:  # a closed form uses all data
             return
         sampler, batch_size = self.loss.sampler, self.batch_size
         try:
@@ -305,6 +305,5 @@ class Experiment:
         if batch_size > (count := sampler.per_epoch(data.dataset)):
             raise UserError(
                 f"a step takes trainer.batch_size={batch_size} {sampler.unit}, and an epoch draws only "
-                f"{count:,} with dataset.size={data.dataset.size}: raise that, or lower the "
-                f"batch size"
+                f"{count:,} with dataset.size={data.dataset.size}: raise dataset.size, or lower the batch size"
             )

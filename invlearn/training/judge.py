@@ -1,4 +1,4 @@
-"""How models are compared, whatever they were trained with."""
+"""A comparison of models that does not depend on their training loss."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from invlearn.losses.functional import code_distance
 __all__ = ["Judge"]
 
 COMPARED = 1_024
-"""Validation samples at most among which entities are named."""
+"""Maximal number of validation samples among which entities are named."""
 
 
 class Judge:
-    """Compares encoders on validation data: by how surely they tell pairs apart and, of samples, name entities.
+    """Compares encoders on validation data, by how well they separate pairs and name the entities of samples.
 
-    Both are losses in bits, and are added: random pairs say little of near strangers, with which entities are confused,
-    and where every entity is named pairs still differ. Where given distances of different entities differ, the error
-    in meeting them counts alone.
+    Both are log losses in bits, and are added: random pairs hardly contain the near strangers that are confused with
+    an entity, and if all entities are named correctly, pairs still distinguish encoders. If different entities have
+    different given distances, only the error of these counts.
 
     Args:
         dataset: Entities or pairs.
-        seed: What is drawn from, where there is more than is needed.
+        seed: Seed of the draw, if there are more samples than needed.
     """
 
     def __init__(self, dataset: Dataset, seed: int):
         self._scorer = Scorer.of(dataset, seed)
         self._labelled = dataset.labelled("valid", seed, most=COMPARED) if isinstance(dataset, EntitySamples) else None
         self.floor = self._scorer.floor
-        """The score at which there is nothing left to tell apart."""
+        """The score that cannot be improved."""
 
     def scores(self, encoder: InvariantEncoder) -> Tensor:
-        """Of each replica, ``(R,)``; less is better."""
+        """Score of each replica, ``(R,)``; lower is better."""
 
         def codes(x: Tensor) -> Tensor:
             return encode_stack(encoder, x.to(encoder.device, encoder.dtype)[None]).double().cpu()

@@ -1,4 +1,4 @@
-"""Learning in memory: from an experiment to an encoder and its history."""
+"""Training in memory: from an experiment to an encoder and its history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["learn", "prepare_training"]
 def prepare_training(
     experiment: Experiment, device: torch.device | str
 ) -> tuple[TrainingState, Callable[[int], Batch], HeldOut]:
-    """The state before the first epoch, training examples of each epoch, and what is validated on."""
+    """The state before the first epoch, the training examples of each epoch, and the validation examples."""
     draws = experiment.draws(device)
     train = draws.training(experiment.loss.sampler)
     valid = HeldOut(draws, experiment.loss, "valid", experiment.batch_size)
@@ -27,11 +27,11 @@ def prepare_training(
 
 
 def learn(experiment: Experiment, device: torch.device | str | None = None) -> TrainingState | Fitted:
-    """Train to the end, or solve, without a folder.
+    """Train to the end, or solve, without a run directory.
 
     Args:
-        experiment: What is to be trained.
-        device: Where; by default as the config says.
+        experiment: The experiment.
+        device: The device; by default that of the config.
 
     Returns:
         The last state; its ``encoder`` has the parameters of each replica's best epoch.

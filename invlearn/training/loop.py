@@ -29,12 +29,12 @@ from invlearn.training.starting import start_from_data
 __all__ = ["TrainingState", "learning_rate_factor", "train_epoch", "train_epochs", "train_step", "validated"]
 
 GATHER = 64
-"""Batches taken from the training examples at a time: one indexing operation for many steps."""
+"""Batches gathered from the training examples at a time: one indexing operation for many steps."""
 
 
 @dataclass
 class TrainingState:
-    """All that changes while a stack trains; a checkpoint is this and nothing else.
+    """Everything that changes during training; a checkpoint consists of exactly this.
 
     Legend: R replicas.
     """
@@ -43,23 +43,23 @@ class TrainingState:
     groups: list[ParameterGroup]
     """The trained parameters."""
     objective: Objective
-    """What gives them gradients."""
+    """Computes the loss and the gradients."""
     optimizer: torch.optim.Optimizer
     statistics: Statistics
-    """What is known of the training examples."""
+    """Statistics of the training examples."""
     best: dict[str, Tensor]
     """Parameters of each replica at its best validation loss."""
     best_loss: Tensor
-    """That loss, ``(R,)``; infinite before the first epoch."""
+    """Best validation loss, ``(R,)``; infinite before the first epoch."""
     best_epoch: Tensor
-    """The epoch it was reached after, ``(R,)``; 0 is the initial model."""
+    """The epoch of the best validation loss, ``(R,)``; 0 is the initial model."""
     last_epoch: Tensor
     """The last epoch of each replica that counts, ``(R,)``."""
     diverged: Tensor
     """Replicas whose loss was not finite, ``(R,)``."""
     epoch: int = 0
     graphed: GraphedSteps | None = None
-    """Its steps as a CUDA graph, once they are captured; no part of a checkpoint."""
+    """Its steps as a CUDA graph, once captured; not part of a checkpoint."""
     history: dict[str, list[list[float]]] = field(default_factory=dict)
     """For each column of metrics.csv, one list of R numbers per epoch."""
 
@@ -88,12 +88,12 @@ class TrainingState:
         )
 
     def moving(self) -> dict[str, Any]:
-        """What a training that goes on needs beside the rest."""
+        """The additional contents of a checkpoint that continuing needs."""
         return {"optimizer": self.optimizer.state_dict()}
 
     @property
     def model(self) -> AutoEncoder:
-        """The network of the encoder, which is what is trained."""
+        """The trained network of the encoder."""
         return self.encoder.network
 
     def active(self, patience: int | None) -> Tensor:
@@ -111,11 +111,11 @@ def train_epochs(
 ) -> Iterator[TrainingState]:
     """Train from ``state`` to the last epoch, yielding the state after each.
 
-    What an epoch does depends on the state, the config and the seeds alone, so that training goes on from a stored
-    state as if it had never stopped.
+    An epoch depends only on the state, the config and the seeds, so training continues from a stored state as if it had
+    never stopped.
 
     Args:
-        state: Where to start; it is changed in place.
+        state: The state to start from; it is changed in place.
         experiment: The run.
         train: Training examples of each epoch, on the model's device.
         valid: Validation examples.
@@ -155,7 +155,7 @@ def train_epoch(
     if experiment.settings.engine == "graph":
         return _train_epoch_graphed(state, experiment, train, on_steps)
     with torch.random.fork_rng(devices=_cuda_devices(state)):
-        # What a network of somebody's own draws, as dropout does, depends on seed and epoch alone.
+        # Draws of custom networks, such as dropout, depend only on seed and epoch.
         torch.manual_seed(derived_seed(experiment.settings.seed, "noise", state.epoch))
         return _train_epoch(state, experiment, train, on_steps)
 
@@ -187,7 +187,7 @@ def _train_epoch(
 def _train_epoch_graphed(
     state: TrainingState, experiment: Experiment, train: Batch, on_steps: Callable[[int], object]
 ) -> dict[str, Tensor]:
-    """The same with all that differs between steps laid out beforehand, for a device that then needs no host."""
+    """The same with all inputs of the steps on the device beforehand, so that it does not wait for the host."""
     first, count, total = state.epoch * experiment.steps_per_epoch, experiment.steps_per_epoch, experiment.total_steps
     steps = range(first, first + count)
     rows = _order(train, experiment, state.epoch)
@@ -219,12 +219,12 @@ def _objective(experiment: Experiment, encoder: InvariantEncoder, train: Batch) 
     plain = _plain_objective(experiment.loss, encoder)
     if experiment.settings.engine == "plain":
         return plain
-    samples = math.prod(train.x.shape[2:-1])  # of entities, (R, N, k, d)
+    samples = math.prod(train.x.shape[2:-1])  # k samples of each entity, (R, N, k, d)
     return fast_objective(experiment.loss, encoder.network, experiment.batch_size, samples) or plain
 
 
 def _plain_objective(loss: Loss, encoder: InvariantEncoder) -> Objective:
-    """The loss with gradients by autograd: any loss, any network, and what the fast path is tested against."""
+    """The loss with gradients by autograd, for any loss and network; the reference of the fast path in tests."""
 
     def objective(batch: Batch, statistics: Statistics) -> dict[str, Tensor]:
         with torch.enable_grad():
@@ -236,7 +236,7 @@ def _plain_objective(loss: Loss, encoder: InvariantEncoder) -> Objective:
                     f"({encoder.replicas},), got {shapes}"
                 )
             encoder.network.zero_grad(set_to_none=False)
-            terms["loss"].sum().backward()  # replicas share no parameter, so each gets its own gradient
+            terms["loss"].sum().backward()  # replicas share no parameters, so each gets its own gradient
         return {name: term.detach() for name, term in terms.items()}
 
     return objective
@@ -252,7 +252,7 @@ def learning_rate_factor(step: int, total_steps: int, trainer: Trainer) -> float
 
 
 def _order(train: Batch, experiment: Experiment, epoch: int) -> Tensor:
-    """Rows of each batch in each replica's own order, ``(R, steps, B)``, counted over all replicas' examples in turn.
+    """Rows of each batch in each replica's order, ``(R, steps, B)``, as indices into all replicas' stacked examples.
 
     A smaller last batch is left out.
     """
@@ -280,8 +280,8 @@ def _close_epoch(state: TrainingState, active: Tensor, row: dict[str, Tensor], *
     Args:
         state: Changed in place.
         active: Replicas that trained.
-        row: What metrics.csv says of the epoch.
-        keep_latest: Whether the latest parameters are the best: validation on what is trained on tells nothing.
+        row: The epoch's row of metrics.csv.
+        keep_latest: Whether the latest parameters count as the best, because validation uses training data.
     """
     finite = torch.isfinite(row["train_loss"]) & torch.isfinite(row["valid_loss"])
     state.epoch += 1

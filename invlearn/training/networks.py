@@ -18,13 +18,13 @@ __all__ = ["build_network", "check_network", "features_seen", "is_closed_form"]
 
 
 def is_closed_form(node: Mapping[str, Any]) -> bool:
-    """Whether the model that a config names is solved for, rather than trained."""
+    """Whether a config names a closed form rather than a network."""
     target = locate("model", node.get("_target_"))
     return inspect.isclass(target) and issubclass(target, ClosedForm)
 
 
 def features_seen(node: Mapping[str, Any], dim: int) -> int:
-    """How many features the encoder sees of a sample's d: ``rank`` of a network of ours, where it is given."""
+    """Number of input features of the encoder: ``rank`` of invlearn's networks if it is set, else d."""
     target, rank = locate("model", node.get("_target_")), node.get("rank")
     is_ours = inspect.isclass(target) and issubclass(target, AutoEncoder)
     return rank if is_ours and isinstance(rank, int) and 1 <= rank <= dim else dim
@@ -35,7 +35,8 @@ def build_network(
 ) -> tuple[AutoEncoder, dict[str, Any]]:
     """The auto-encoder that a config names, and its effective config.
 
-    One whose constructor takes no generators knows no replicas: its ``encoder`` and ``decoder`` are stacked.
+    If its constructor takes no ``generators``, it has no replicas of its own: its ``encoder`` and ``decoder`` are
+    stacked.
     """
     target = locate("model", node.get("_target_"))
     if "generators" in inspect.signature(target).parameters:
@@ -55,15 +56,15 @@ def build_network(
 
 
 def check_network(network: AutoEncoder, dim: int, code: int) -> None:
-    """Refuse a network whose outputs have other shapes than they must, before anything is trained.
+    """Refuse a network whose outputs have wrong shapes, before anything is trained.
 
     Raises:
-        UserError: It says which.
+        UserError: A shape is wrong; it names the output.
     """
     for name, width, expected in (("encode", dim, code), ("decode", code, dim)):
         try:
             shape = tuple(getattr(network, name)(torch.empty(1, 3, width)).shape)
-        except NotImplementedError:  # what torch cannot lay out without memory is seen in training
+        except NotImplementedError:  # torch cannot run it on ``meta``; training will show errors
             return
         except (RuntimeError, TypeError, ValueError) as error:
             message = str(error).strip().splitlines()[0]

@@ -21,9 +21,9 @@ def parameter_groups(network: AutoEncoder, lr: float, input_lr_factor: float) ->
     """The trained parameters, in groups that share a learning rate.
 
     Args:
-        network: Says which of its parameters learn faster.
+        network: The network; its ``fast_parameters`` learn faster.
         lr: Peak learning rate.
-        input_lr_factor: How many times faster those learn.
+        input_lr_factor: Factor on the learning rate of these.
     """
     fast = {id(parameter) for parameter in network.fast_parameters()}
     members: dict[float, list[nn.Parameter]] = {}
@@ -33,17 +33,17 @@ def parameter_groups(network: AutoEncoder, lr: float, input_lr_factor: float) ->
 
 
 def make_optimizer(node: Mapping[str, Any], groups: Sequence[ParameterGroup]) -> torch.optim.Optimizer:
-    """The optimiser that a config names, over groups of parameters; the peak rate of each stands under ``peak_lr``."""
+    """The optimiser that a config names, over groups of parameters; ``peak_lr`` has the peak rate of each."""
     return build("optimizer", node, [{"params": [group.flat], "peak_lr": group.peak_lr} for group in groups])[0]
 
 
 def check_element_wise(node: Mapping[str, Any]) -> None:
-    """Refuse an optimiser that does not treat each parameter by itself: it would mix the replicas of a stack.
+    """Refuse an optimiser that does not update each parameter separately, because it would mix the replicas of a stack.
 
-    It takes a few steps on two numbers together, and on each alone; both must come to the same.
+    A few steps on two numbers together must give the same result as on each alone.
 
     Raises:
-        UserError: It does not, or it cannot be stepped without a closure or with dense gradients.
+        UserError: They do not, or it needs a closure or sparse gradients.
     """
     name = str(node["_target_"]).rpartition(".")[2]
     try:

@@ -1,4 +1,4 @@
-"""What a config says of the data and of each of its parts, with every ``auto`` settled."""
+"""The data and other parts of a config, with every ``auto`` resolved."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Prepare = Callable[[SampleFile | Dataset], Prepared]
 def data_of(
     node: Mapping[str, Any], prepared: Prepared | None, prepare: Prepare
 ) -> tuple[SampleFile | Dataset, dict[str, Any], Prepared | None]:
-    """What the config says of the data, settled, and the data themselves; None where a file can stay closed."""
+    """The resolved config of the data, and the data; None if a file can stay closed."""
     if prepared:
         return prepared.spec, {}, prepared
     spec, settled = build("dataset", node)
@@ -46,7 +46,7 @@ def data_of(
 
 
 class Parts(NamedTuple):
-    """What a config says of everything but the data."""
+    """All parts of a config except the data."""
 
     nodes: dict[str, dict[str, Any]]
     """The effective config of each group."""
@@ -54,11 +54,11 @@ class Parts(NamedTuple):
     trainer: Trainer
     solver: ClosedForm | None
     network: AutoEncoder | None
-    """On ``meta``."""
+    """The network on ``meta``."""
 
 
 def parts_of(config: Mapping[str, Any], spec: SampleFile | Dataset) -> Parts:
-    """Build what a config names beside the data.
+    """Build all parts of a config except the data.
 
     Args:
         config: The config.
@@ -89,7 +89,7 @@ def _trained(config: Mapping[str, Any], spec: SampleFile | Dataset) -> Parts:
     sizes = (spec.dim, loss.code_features)
     with torch.device("meta"):
         network, model_node = build_network(model, *sizes, [torch.Generator("cpu")])
-        if isinstance(network.encoder, Stack):  # a user's; for ours it would only import torch's compiler
+        if isinstance(network.encoder, Stack):  # a custom network; for ours this would only import torch's compiler
             check_network(network, *sizes)
     started = kind != "family" and model_node.get("start") == "closed_form"
     optimizer_node, trainer_node = _schedule(config, model_node, features, loss, started=started)
@@ -101,7 +101,7 @@ def _trained(config: Mapping[str, Any], spec: SampleFile | Dataset) -> Parts:
 def _schedule(
     config: Mapping[str, Any], model_node: Mapping[str, Any], dim: int, loss: Loss, *, started: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Optimiser and trainer, with each ``auto`` settled, and the optimiser checked."""
+    """Optimiser and trainer, with each ``auto`` resolved, and the optimiser checked."""
     optimizer, trainer = {"lr": "auto", **config["optimizer"]}, {**defaults_of(Trainer), **config["trainer"]}
     if "auto" in (optimizer["lr"], trainer["input_lr_factor"]):
         model = locate("model", config["model"]["_target_"])
@@ -127,7 +127,7 @@ def _unread(config: Mapping[str, Any]) -> dict[str, Any]:
     """Groups that a closed form does not read.
 
     Raises:
-        UserError: Something was said of one.
+        UserError: The config sets a key of one.
     """
     for group in TRAINED_BY:
         if config[group]:
@@ -147,7 +147,7 @@ def described(
 
 
 def _at_default(given: Mapping[str, Any], settled: Mapping[str, Any]) -> set[str]:
-    """Keys of a config group that are at the defaults of its constructor, as they were given or as they are now."""
+    """Keys of a config group at the defaults of its constructor, as given or after resolving ``auto``."""
     target = settled.get("_target_")
     if target is None:
         return set()

@@ -1,4 +1,4 @@
-"""What simple methods get on the same data, in seconds: every network has to beat them."""
+"""Simple methods on the same data, fitted in seconds: every network has to beat them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Encode = Callable[[Tensor], Tensor]
 """From samples ``(n, d)`` to codes ``(n, k)``, in float64."""
 
 COMPONENTS = 32
-"""Principal components that are kept."""
+"""Number of principal components."""
 
 BLOCK = 8_192
-"""Samples that are encoded at a time."""
+"""Samples encoded at a time."""
 
 
 class Reference(NamedTuple):
@@ -53,8 +53,8 @@ def references(dataset: Dataset, seed: int, *, solved: bool) -> list[Reference]:
 
     Args:
         dataset: Entities or pairs.
-        seed: Of draws.
-        solved: Whether what is compared is a closed form itself; quadratic features are left out then.
+        seed: Seed of draws.
+        solved: Whether the run is a closed form itself; then quadratic features are left out.
     """
     observed = observe(dataset, seed, "cpu")
     observed = Observed(observed.samples, observed.entity, None, observed.rows)

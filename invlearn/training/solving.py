@@ -1,4 +1,4 @@
-"""Learning in closed form: from an experiment to an encoder and the candidates that were tried."""
+"""Closed forms: from an experiment to an encoder and the candidates that were tried."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ __all__ = ["Fitted", "solve"]
 
 @dataclass
 class Fitted:
-    """What a stack of closed forms has found; candidates take the place of epochs.
+    """The solutions of a stack of closed forms; candidates take the place of epochs.
 
     Legend: R replicas.
     """
 
     encoder: InvariantEncoder
     statistics: Statistics
-    """What is known of the training examples, and the spectrum ``within_share``."""
+    """Statistics of the training examples, and the spectrum ``within_share``."""
     best: dict[str, Tensor]
     """The parameters."""
     best_loss: Tensor
     """Validation score of each replica's choice, ``(R,)``."""
     best_epoch: Tensor
-    """Number of the candidate that was chosen, from 1, ``(R,)``."""
+    """Number of the chosen candidate, from 1, ``(R,)``."""
     last_epoch: Tensor
-    """How many were tried, ``(R,)``."""
+    """Number of candidates tried, ``(R,)``."""
     diverged: Tensor
-    """Never, ``(R,)``."""
+    """Always false, ``(R,)``."""
     epoch: int
-    """The most that a replica tried."""
+    """Largest number of candidates of a replica."""
     history: dict[str, list[list[float]]]
     """For each column of metrics.csv, one list of R numbers per candidate."""
 
@@ -64,21 +64,21 @@ class Fitted:
         return self.encoder.network
 
     def candidate(self, replica: int) -> Candidate:
-        """What was chosen for a replica."""
+        """The chosen candidate of a replica."""
         row = int(self.best_epoch[replica]) - 1
         return Candidate(**{name: self.history[name][row][replica] for name in Candidate._fields})  # type: ignore[arg-type]
 
     def moving(self) -> dict[str, Any]:
-        """What a training that goes on would need beside the rest: nothing."""
+        """The additional contents of a checkpoint that continuing needs: none."""
         return {}
 
     @classmethod
     def restore(cls, experiment: Experiment, contents: Mapping[str, Any], device: torch.device) -> Fitted:
-        """The result that a checkpoint holds.
+        """The solution in a checkpoint.
 
         Raises:
             KeyError: Something is missing.
-            ValueError: It is of no closed form.
+            ValueError: It is not that of a closed form.
         """
         encoder = experiment.encoder(device, like=contents["best"])
         encoder.network.load_state_dict(contents["best"], assign=True)
@@ -87,9 +87,9 @@ class Fitted:
 
 
 def solve(experiment: Experiment, device: torch.device) -> Fitted:
-    """Solve every replica, in float64, and stack what they found.
+    """Solve every replica in float64, and stack the solutions.
 
-    Replicas that share one draw of the data share its solution. Processes that are joined share the work.
+    Replicas that share one draw of the data share its solution. Joined processes share the work.
 
     Raises:
         UserError: Nothing varies between entities.
@@ -138,7 +138,7 @@ def _solved(solver: ClosedForm, dataset: Dataset, folds: Sequence[Dataset], seed
 
 
 def _features_of(solved: Solved, dim: int) -> int:
-    """How many features of a sample were chosen."""
+    """Number of chosen features of a sample."""
     return int(solved.features.mask.sum()) if isinstance(solved.features, Selected) else dim
 
 

@@ -1,4 +1,4 @@
-"""Where the networks of a stack start, once the data are there."""
+"""Initialise networks from the training data."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from invlearn.nn import Components
 __all__ = ["start_from_data"]
 
 BLOCK = 8_192
-"""Samples that are projected at a time."""
+"""Samples projected at a time."""
 
 
 def start_from_data(encoder: InvariantEncoder, draws: Draws, folds: Sequence[Dataset] = ()) -> None:
-    """Let each replica start as its own training samples say: with their components, and in planes that they show.
+    """Initialise each replica from its training samples: principal components, and planes found in the samples.
 
-    Replicas of a shared draw agree. Nothing happens to networks that want neither.
+    Replicas that share a draw start alike. Networks that use neither are unchanged.
 
     Args:
         encoder: The stack; it is changed in place.
-        draws: What its replicas draw.
-        folds: Where nothing is held out: the divisions that choices are made on.
+        draws: The draws of its replicas.
+        folds: If nothing is held out, the folds on which settings are chosen.
     """
     network = encoder.network
     components = network.components
@@ -46,7 +46,7 @@ def start_from_data(encoder: InvariantEncoder, draws: Draws, folds: Sequence[Dat
                 Fold(_observed_as(part.observed, seen), *(_seen_of(each, seen) for each in part[1:])) for part in parts
             ]
         planes, weights = find_start(observed, valid, seed, parts)
-        if components is not None:  # there are fewer where samples fill no more dimensions
+        if components is not None:  # there are fewer if samples span fewer dimensions
             planes = torch.nn.functional.pad(planes, (0, components.rank - planes.shape[-1]))
         for replica in replicas:
             network.start_in(replica, planes, weights, encoder.invariant)
@@ -55,7 +55,7 @@ def start_from_data(encoder: InvariantEncoder, draws: Draws, folds: Sequence[Dat
 def _components_of(
     observed: Observed, components: Components, replicas: list[int] | range, seed: int
 ) -> Callable[[Tensor], Tensor]:
-    """Give replicas the principal components of samples; returns what makes coordinates of samples, in float64."""
+    """Give replicas the principal components of samples; return the map from samples to coordinates, in float64."""
     x = observed.part(ROWS_PER_FEATURE * observed.dim, seed).x
     mean = x.mean(0)
     axes, variances = principal_components(x - mean, components.rank, seed)

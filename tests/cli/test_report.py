@@ -97,7 +97,7 @@ def test_the_page_of_a_network_has_all_sections(folder: Path, capsys) -> None:
     titles = " ".join(page.headings)
     for word in ("good", "Same", "False matches", "probabilities", "many", "Map", "neighbours", "traversals", "Swaps"):
         assert word in titles
-    for word in ("Hardest", "Training", "learned", "use"):
+    for word in ("Hardest", "Training", "Data", "use"):
         assert word in titles
     labelled = [attributes for _, attributes in page.elements if attributes.get("role") == "img"]
     assert len(labelled) > 50

@@ -1,6 +1,6 @@
-"""What a message names, whatever its English: keys, files, rows, columns, values and the names that it suggests.
+"""Check what a message names, independent of its wording: keys, files, rows, columns, values and suggestions.
 
-Messages may be worded anew without breaking a test, but not lose a name or a number. Every token is matched whole:
+Messages may be reworded without breaking a test, but may not lose a name or a number. Every token is matched whole:
 ``0`` is not found in ``1000`` nor in ``0.5``, ``model`` not in ``model.depth``, ``f2`` not in ``f20``.
 """
 
@@ -38,17 +38,17 @@ def _patterns(
     also: Iterable[object] = (),
     differs: Mapping[str, tuple[object, object]] | None = None,
 ) -> dict[str, str]:
-    """What is to be found in a message, and the pattern of each.
+    """The expected parts of a message, and a pattern for each.
 
     Args:
         key: Config key or option, ``"model.depth"`` or ``"--fpr"``; or several.
         file: Name or path of a file or folder; or several.
-        row: Its number, as in ``row 7``; several in their order.
-        column: Its name, as in ``column f2``; or several.
-        value: What was given, and with it what is asked for: ``[0, 2]`` where 0 is less than the least, 2.
+        row: Number of a row, as in ``row 7``; several in order.
+        column: Name of a column, as in ``column f2``; or several.
+        value: The given value, perhaps with the required one: ``[0, 2]`` if 0 is below the minimum 2.
         suggests: The name, option, command or ending that would be right; or several.
         also: Anything else that must be named.
-        differs: Keys with their two values, those of a run that is there and those given here.
+        differs: Keys with two values, that of an existing run and the one given here.
     """
     found: dict[str, str] = {}
     for name in _several(key) if key is not None else ():
@@ -72,19 +72,19 @@ def _patterns(
 
 
 def names(**what: Any) -> dict[str, Any]:
-    """What a message is to name, to be handed on: the arguments of `_patterns`."""
+    """What a message must name, as the arguments of `_patterns`."""
     return what
 
 
 def assert_names(message: str, **what: Any) -> None:
-    """Assert that a message names all of this; see `_patterns` for what there is."""
+    """Assert that a message names all of this; see `_patterns` for the arguments."""
     for name, pattern in _patterns(**what).items():
         if not re.search(pattern, message, re.DOTALL):
             raise AssertionError(f"no {name} in {message!r}")
 
 
 def assert_error_line(text: str, **what: Any) -> None:
-    """Assert that stderr is one line of ours, and that it names all of this.
+    """Assert that stderr is one line of invlearn's that names all of this.
 
     Example:
         >>> assert_error_line("invlearn: model.depth must be at most 9, got 10\\n", key="model.depth", value=10)
@@ -100,7 +100,7 @@ def assert_error_line(text: str, **what: Any) -> None:
 
 
 def naming(**what: Any) -> str:
-    r"""A pattern for ``pytest.raises(match=...)`` of one line that names all of this.
+    r"""A pattern for ``pytest.raises(match=...)``: one line that names all of this.
 
     Example:
         >>> bool(re.search(naming(key="depth", value=0), "depth must be at least 1, got 0"))
@@ -122,7 +122,7 @@ def assert_line(text: str, *tokens: object) -> None:
 
 
 def counts(text: str) -> dict[str, int]:
-    """How many runs a sweep says are finished, failed or new.
+    """Numbers of finished, failed and new runs in a sweep's message.
 
     Example:
         >>> counts("3 runs in outputs/sweeps/s: 2 finished, 1 failed, to try again")

@@ -1,4 +1,4 @@
-"""Trainings that are interrupted, as by Ctrl-C."""
+"""Interrupted trainings, as by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["interrupted_after"]
 
 @contextmanager
 def interrupted_after(tables: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Interrupt once metrics.csv has been stored so many times: after each epoch, and each closed form."""
+    """Interrupt once metrics.csv has been written so many times: after each epoch and each closed form."""
     store_table, calls = session._store_table, []
 
     def interrupted(*arguments: Any) -> None:

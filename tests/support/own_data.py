@@ -1,4 +1,4 @@
-"""Files of samples and pairs, as users have them."""
+"""Files of samples and pairs, like those of users."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def entity_table(entities: int = 40, copies: int = 3, dim: int = 4, noise: float
 
 
 def pair_table(pairs: int = 120, dim: int = 4, seed: int = 0) -> pd.DataFrame:
-    """Pairs, the same and different in turn: columns ``x_0`` ..., ``x_prime_0`` ... and ``d``."""
+    """Pairs, same and different in turn: columns ``x_0`` ..., ``x_prime_0`` ... and ``d``."""
     rng = np.random.default_rng(seed)
     x = rng.uniform(-1, 1, (pairs, dim))
     x_prime = np.where((np.arange(pairs) % 2 == 1)[:, None], rng.uniform(-1, 1, (pairs, dim)), np.roll(x, 1, axis=1))

@@ -1,4 +1,4 @@
-"""Encoders whose symmetries are known, to be found again."""
+"""Encoders with known symmetries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from invlearn.auditing.oracles import modulus
 
 
 def bispectrum(x: Tensor) -> Tensor:
-    """All u_j u_k conj(u_{j + k}) of u = DFT(x), in real numbers, which ONNX wants."""
+    """All u_j u_k conj(u_{j + k}) of u = DFT(x), in real numbers, as ONNX needs."""
     d = x.shape[1]
     numbers = torch.arange(d)
     angles = (2 * math.pi / d * numbers[:, None] * numbers).to(x.dtype)
@@ -85,7 +85,7 @@ def shifted_modulus(x: Tensor) -> Tensor:
 class Planted(NamedTuple):
     function: Callable[[Tensor], Tensor]
     dimension: Callable[[int], int]
-    """Of the linear symmetries, for d features."""
+    """Dimension of the linear symmetries, for d features."""
     offsets: Callable[[int], int] = lambda d: 0
 
 

@@ -1,4 +1,4 @@
-"""Run directories that nobody trained, and changes to others that look as if invlearn had written them."""
+"""Forged run directories: without training, or with changes that look like invlearn's own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write_run(
     verdict: str | None = None,
     **more,
 ) -> None:
-    """Write a run of an extended network of that depth, each seed with its metrics, or none where it diverged."""
+    """Write a run of an extended network of that depth; each seed has its metrics, or None if it diverged."""
     folder.mkdir(parents=True)
     replicas = [
         {"seed": seed, "diverged": value is None, "metrics": {"mse_invariance": value, "auroc": value}}
@@ -73,5 +73,5 @@ def forge(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def set_status(run: Path, status: str) -> None:
-    """Say that a run has another status."""
+    """Change the status of a run."""
     RunDirectory(run).write_record({**RunDirectory(run).record(), "status": status})

@@ -1,4 +1,4 @@
-"""Whether a folder is as it was."""
+"""Detect changes of a folder."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from pathlib import Path
 
 
 def snapshot(folder: Path) -> dict[Path, bytes | None]:
-    """All that lies below a folder, and what is in each file."""
+    """All paths below a folder, with the content of each file."""
     return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}

@@ -1,4 +1,4 @@
-"""What the tests of sweeps share: a sweep of small runs, started, killed and compared."""
+"""Helpers for tests of sweeps: a sweep of small runs, started, killed and compared."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def metrics_of(folder: Path) -> dict[str, list]:
 
 
 def kill_five_times(command: list[str], folder: Path, seconds: float, also: Callable[[], object]) -> None:
-    """Start the command and kill it, and all its processes, five times after up to that many seconds of training."""
+    """Start the command and kill it with all its processes, five times, after up to so many seconds of training."""
     chance = random.Random(1)
     for _ in range(5):
         process = subprocess.Popen(
@@ -54,7 +54,7 @@ def kill_five_times(command: list[str], folder: Path, seconds: float, also: Call
 
 
 def stamp(folder: Path) -> int:
-    """When a checkpoint was last written."""
+    """Time of the last write of a checkpoint."""
     return max((file.stat().st_mtime_ns for file in folder.glob("outputs/sweeps/s/*/checkpoints/last.pt")), default=0)
 
 

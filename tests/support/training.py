@@ -21,12 +21,12 @@ def experiment_of(*overrides: str) -> Experiment:
 
 
 def examples_of(experiment: Experiment, split: Split = "train", device: torch.device = CPU) -> Batch:
-    """What the loss is trained on, in the first epoch where it is drawn anew for each."""
+    """The training examples of the loss in the first epoch."""
     return experiment.draws(device).training(experiment.loss.sampler, split=split)(0)
 
 
 def entity_samples(x: Tensor) -> EntitySamples:
-    """Samples ``(E, k, d)`` of entities; a fifth of them each to test and to validate."""
+    """A dataset of samples ``(E, k, d)``; a fifth of the entities each for test and validation."""
     entities, samples, _ = x.shape
     order, fifth = torch.arange(entities), entities // 5
     return EntitySamples(
@@ -43,7 +43,7 @@ def entity_samples(x: Tensor) -> EntitySamples:
 
 
 def start_with_nan(monkeypatch: pytest.MonkeyPatch, *, replica: int) -> None:
-    """Let a replica start with weights from which it diverges at once."""
+    """Give a replica initial weights that make it diverge at once."""
     initial = Experiment.encoder
 
     def with_nan(self: Experiment, device, **settings):

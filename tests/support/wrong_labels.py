@@ -1,4 +1,4 @@
-"""Files of entities of which some labels are wrong."""
+"""Files of entities with some wrong labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["mislabelled"]
 
 
 def mislabelled(table: pd.DataFrame | None = None, *, every: int = 12) -> tuple[pd.DataFrame, set[int]]:
-    """A table in which every so many rows have the label of another one, and the numbers of these rows, from 1."""
+    """A table in which every n-th row has the label of another row, and the numbers of these rows, from 1."""
     table = entity_table(60, 5, 6) if table is None else table
     wrong = np.arange(0, len(table), every)
     labels = table["id"].to_numpy(copy=True)

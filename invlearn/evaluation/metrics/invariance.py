@@ -40,7 +40,7 @@ def _per_pair(measured: Measured) -> Tensor:
     """ℓ at δ = α = 1 of each pair, ``(R, N)``."""
     from invlearn.losses.functional import invariance_loss
 
-    # No root and its square: the last digits of numbers on record.
+    # Without a root and its square, which would change the last digits of recorded numbers.
     code_distance_sq = (measured.pair_codes[0] - measured.pair_codes[1]).square().sum(-1)
     return invariance_loss(measured.pairs.distance.square(), code_distance_sq, 1.0, 1.0)
 

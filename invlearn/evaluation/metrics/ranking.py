@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ORDER = 3
 
 EXACT = "donot_use_mm_for_euclid_dist"
-"""The faster formula for distances leaves noise where they are small."""
+"""The faster formula for distances is inaccurate if they are small."""
 
 
 def auroc(code_distances: Tensor, same: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Formats of files, one module each, with a ``FORMAT``; they are found by themselves."""
+"""File formats, one module each, with a ``FORMAT``; they are discovered automatically."""

@@ -16,10 +16,10 @@ from invlearn.files.table import CHUNK, Chunk, FileTable
 __all__ = ["FORMAT"]
 
 LARGE = 2**30
-"""Bytes that any archive may unpack to."""
+"""Bytes that every archive may unpack to."""
 
 MOST_PACKED = 100
-"""Larger ones unpack to so many times their size at most; measured numbers to a few times."""
+"""Largest factor by which larger archives may unpack; measured data have a factor of a few."""
 
 
 class _Arrays(FileTable):
@@ -47,7 +47,7 @@ class _Arrays(FileTable):
             raise UserError(f"{self}: its arrays differ in their number of rows: {listed}")
 
     def _check_size(self) -> None:
-        """Refuse an archive that unpacks to far more than it looks."""
+        """Refuse an archive that unpacks to far more than its size."""
         with zipfile.ZipFile(self.file) as archive:
             size = sum(part.file_size for part in archive.infolist())
         packed = self.path.stat().st_size
@@ -57,7 +57,7 @@ class _Arrays(FileTable):
 
     @cached_property
     def _homes(self) -> dict[str, tuple[str, int | None]]:
-        """The array of each column, and which of its columns it is."""
+        """The array of each column, and the column's index in it."""
         homes: dict[str, tuple[str, int | None]] = {}
         for name, array in self.arrays.items():
             indices = [None] if array.ndim == 1 else range(array.shape[1])
@@ -86,7 +86,7 @@ class _Arrays(FileTable):
 
 
 def _mapped(file: BinaryIO) -> np.ndarray:
-    """An NPY file as an array that stays on disk."""
+    """An NPY file as a memory-mapped array."""
     form = np.lib.format
     version = form.read_magic(file)
     read = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}.get(version)

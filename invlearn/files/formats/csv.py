@@ -17,13 +17,13 @@ from invlearn.system.lazy import pd
 __all__ = ["FORMAT"]
 
 LOOKED_AT = 1_000
-"""Rows that tell which of the columns are numbers."""
+"""Number of rows that decide which columns are numbers."""
 
 LONGEST_HEADER = 2**24
-"""Bytes of the first line."""
+"""Largest size of the first line in bytes."""
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
-"""What counts as a missing number."""
+"""Texts that count as a missing number."""
 
 
 class _Csv(FileTable):
@@ -32,7 +32,7 @@ class _Csv(FileTable):
     _is_read = False
 
     def open(self) -> None:
-        """Look at the header alone: a file without line feeds is not to be read whole."""
+        """Read only the header, because a file without line feeds must not be read whole."""
         with gzip.open(self.file) if self.path.suffix == ".gz" else nullcontext(self.file) as file:
             header = _header(file)
         if header is None:
@@ -98,7 +98,7 @@ class _Csv(FileTable):
 
     @contextmanager
     def _alone(self) -> Iterator[BinaryIO | None]:
-        """The file as it was opened, or, while somebody is reading that, opened once more."""
+        """The open file or, while somebody is reading it, a second handle."""
         if self._is_read:
             with self.path.open("rb") as file:
                 yield file
@@ -128,7 +128,7 @@ def _separator(path: Path) -> str:
 
 
 def _header(file: BinaryIO | gzip.GzipFile) -> bytes | None:
-    """The first line that is not blank, which pandas too takes for the header; None where it has not ended in time."""
+    """The first line that is not blank, which pandas also takes as the header; None if it is too long."""
     start = b""
     while more := file.read(max(len(start), 2**16)):
         start += more
@@ -143,7 +143,7 @@ def _header(file: BinaryIO | gzip.GzipFile) -> bytes | None:
 
 def _mostly_numbers(values: pd.Series) -> bool:
     given = values[~values.isin(MISSING)]
-    # A column without a single value cannot tell; as a feature it is refused by name.
+    # A column without values may be either; as a feature it is refused by name.
     return bool(pd.to_numeric(given, errors="coerce").notna().mean() > 0.5) if len(given) else True
 
 

@@ -27,10 +27,10 @@ KINDS = {
     LISTS: ("list", "large_list", "fixed_size_list"),
     NOTHING: ("null",),
 }
-"""The types of Arrow that each of them stands for; others count by their own names."""
+"""Arrow types of each kind; other types have their own names as kinds."""
 
 ROW_NUMBERS = re.compile(r"__index_level_\d+__")
-"""How pandas names the row numbers that it writes along."""
+"""Names of the row numbers that pandas adds."""
 
 
 class _Parquet(FileTable):
@@ -42,7 +42,7 @@ class _Parquet(FileTable):
             from pyarrow import parquet
         except ImportError as error:
             raise UserError(f"{self}: Parquet needs pyarrow: pip install 'invlearn[data]'") from error
-        self.rows = parquet.ParquetFile(self.file, pre_buffer=False)  # pre-buffering keeps all of it in memory
+        self.rows = parquet.ParquetFile(self.file, pre_buffer=False)  # pre-buffering keeps the file in memory
 
     @cached_property
     def columns(self) -> list[str]:
@@ -50,7 +50,7 @@ class _Parquet(FileTable):
 
     @cached_property
     def kinds(self) -> dict[str, str]:
-        """What each column holds, in a word: files whose columns hold the same can be read as one table."""
+        """The kind of each column; files with the same columns and kinds can be read as one table."""
         return {field.name: _kind(field.type) for field in self.rows.schema_arrow}
 
     @cached_property
@@ -78,7 +78,7 @@ class _Parquet(FileTable):
             if not self.rows.metadata.num_rows:
                 empty = self.rows.schema_arrow.empty_table().select(list(columns))
                 yield Chunk(first_row, empty.to_pandas(ignore_metadata=True))
-        default_memory_pool().release_unused()  # of what was read, it would keep hundreds of MB
+        default_memory_pool().release_unused()  # otherwise it keeps hundreds of MB of what was read
 
     @classmethod
     @contextmanager
@@ -95,7 +95,7 @@ class _Parquet(FileTable):
             nonlocal writer
             table = pa.Table.from_pandas(frame, preserve_index=False, schema=writer.schema if writer else None)
             if writer is None:
-                # Floating-point numbers hardly repeat: a dictionary of them takes time and no less space.
+                # Floating-point numbers hardly repeat, so a dictionary takes time without saving space.
                 repeating = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
                 writer = parquet.ParquetWriter(path, table.schema, use_dictionary=repeating)  # pyright: ignore[reportArgumentType]
             writer.write_table(table)
@@ -110,7 +110,7 @@ class _Parquet(FileTable):
 def _kind(of: pa.DataType) -> str:
     from pyarrow import types
 
-    if types.is_dictionary(of):  # each value written once, and numbered
+    if types.is_dictionary(of):  # dictionary types store each value once, and indices
         return _kind(of.value_type)
 
     def is_any(names: Sequence[str]) -> bool:

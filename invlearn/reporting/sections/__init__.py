@@ -1,4 +1,4 @@
-"""The sections of a report, each a function from what is known of a run to a section, or None where it says nothing.
+"""The sections of a report, each a function from a context to a section, or None if it does not apply.
 
 A new section is a module here, and a line below.
 """
@@ -49,7 +49,7 @@ OF_ONE: Sequence[Callable[[Context], Section | None]] = (
     data,
     usage,
 )
-"""The page of a run, in its order."""
+"""The sections for one run, in order."""
 
 OF_SEVERAL: Sequence[Callable[[Compared], Section | None]] = (
     metrics_beside,
@@ -57,4 +57,4 @@ OF_SEVERAL: Sequence[Callable[[Compared], Section | None]] = (
     recall_beside,
     settings_beside,
 )
-"""The page of several runs."""
+"""The sections for several runs."""

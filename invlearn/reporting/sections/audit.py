@@ -20,7 +20,7 @@ __all__ = ["audit"]
 FOLDER = "audit"
 
 MOST_BYTES = 2**19
-"""Of a picture; larger ones are left out."""
+"""Largest size of a picture; larger ones are left out."""
 
 MOST_JSON = 2**26
 
@@ -39,25 +39,25 @@ def audit(context: Context) -> Section | None:
 
 
 def _findings(page: str) -> list[str]:
-    """The sentences at the head of audit.md, without its emphasis."""
+    """The findings at the head of audit.md, without emphasis."""
     head = page.partition("\n## ")[0]
     return [line.removeprefix("- ").replace("**", "") for line in head.splitlines() if line.startswith("- ")]
 
 
 def _found(found: Mapping[str, Any]) -> Iterator[Block]:
     algebra, metamers = found["algebra"], found["metamers"]
-    blind = "" if algebra["blind"] is None else f"; the data tell {algebra['blind']} of them apart"
+    blind = "" if algebra["blind"] is None else f"; the data do not have {algebra['blind']} of them"
     yield Text(f"Continuous linear symmetries of the code: {algebra['dimension']}{blind}.")
     if metamers is not None:
         success = metamers.get("success")
-        told = "" if success is None else f"; {share(success)} of all end there on another entity"
+        told = "" if success is None else f"; {share(success)} of all attacks end there on another entity"
         yield Text(f"Of the attacks {share(metamers['ended'])} end on the target's code{told}.")
     rows = [
         [one["distortion"], number(one["strength"], 2), span(one["low"], one["high"], 2), one["verdict"]]
         for one in found["profile"]
     ]
     yield Table(
-        "How far known distortions move a code; 1 is the distance of strangers",
+        "Code distances under known distortions; 1 is the distance of strangers",
         ["distortion", "code", "95% interval", "verdict"],
         rows,
     )

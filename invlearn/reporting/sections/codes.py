@@ -19,13 +19,13 @@ from invlearn.reporting.layout import laid_out
 __all__ = ["codes"]
 
 COLORED = 6
-"""Values of a column that have colours of their own; the others are grey."""
+"""Maximal number of values of a column with their own colours; the others are grey."""
 
 NAMED = 16
-"""Characters of a value in the legend: two are beside each other."""
+"""Maximal number of characters of a value in the legend, which has two columns."""
 
 MANY = 20
-"""Values of a column of numbers from which on colours go over into each other."""
+"""Number of values of a column of numbers from which the colour scale is continuous."""
 
 
 def codes(context: Context) -> Section | None:

@@ -1,4 +1,4 @@
-"""Several runs beside each other: their metrics, what tells them apart, and their curves."""
+"""A comparison of several runs: metrics, settings that differ, and curves."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from invlearn.reporting.texts import number, share
 __all__ = ["metrics_beside", "recall_beside", "settings_beside", "trade_off_beside"]
 
 DRAWS = 2_000
-"""Bootstrap samples."""
+"""Number of bootstrap samples."""
 
 NOT_SHOWN = ("dataset.path", "dataset.offset", "dataset.factor", "dataset.fingerprint", "device", "threads", "sweep")
-"""Keys that say where runs lie and were computed, or that follow from others."""
+"""Keys that say where runs are stored and computed, or that follow from others."""
 
 
 def metrics_beside(runs: Compared) -> Section:
-    """Their metrics, and how sure it is that one finds more entities than the others."""
+    """Metrics of all runs, and the confidence that one finds more entities than the others."""
     found = {name: context.metrics[0] for name, context in runs.items()}
     measured = {metric for row in found.values() for metric, value in row.items() if value is not None}
     shown = [metric for name, metric in METRICS.items() if metric.shown and name in measured]
@@ -43,7 +43,7 @@ def metrics_beside(runs: Compared) -> Section:
 
 
 def _differences(runs: Compared) -> list[Block]:
-    """recall@1 of each less that of the best, where all were asked for the same entities."""
+    """recall@1 of each run minus that of the best, if all searched the same entities."""
     if not are_asked_the_same(runs):
         told = "These runs were measured on different samples: give a file of unseen samples to measure all of them on."
         return [Text(told, is_note=True)]
@@ -64,7 +64,7 @@ def _differences(runs: Compared) -> list[Block]:
 
 
 def settings_beside(runs: Compared) -> Section | None:
-    """Keys of their configs that differ."""
+    """Keys of the configs that differ."""
     flat = {name: flatten(context.run.config) for name, context in runs.items()}
     keys = dict.fromkeys(key for config in flat.values() for key in config if key not in NOT_SHOWN)
     texts = {key: [_value(key, config) for config in flat.values()] for key in keys}
@@ -83,7 +83,7 @@ def _value(key: str, config: Mapping[str, object]) -> str:
 
 
 def trade_off_beside(runs: Compared) -> Section | None:
-    """ROC and DET curves of all of them."""
+    """ROC and DET curves of all runs."""
     colors = dict(zip(runs, SERIES, strict=False))
     curves = {
         name: (context.evidence.distances, colors.get(name, SERIES[-1]))

@@ -1,4 +1,4 @@
-"""What was learned, and from what."""
+"""What the run learned from: data, settings and versions."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["data"]
 GROUPS = ("dataset", "model", "loss", "optimizer", "trainer")
 
 KEPT = 12
-"""Keys of a group that are listed."""
+"""Maximal number of listed keys of a group."""
 
 LONG = ("offset", "factor", "features", "x", "x_prime", "fingerprint")
-"""Keys of a dataset that the lines of its report say more of."""
+"""Keys of a dataset that the lines of its report describe better."""
 
 
 def data(context: Context) -> Section:
-    """The data's report, the settings, and where the run comes from."""
-    return Section("What was learned, from what", [*_report(context), *_settings(context), *_origin(context)])
+    """The data's report, the settings, and the origin of the run."""
+    return Section("Data and settings", [*_report(context), *_settings(context), *_origin(context)])
 
 
 def _report(context: Context) -> Iterator[Block]:

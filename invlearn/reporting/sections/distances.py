@@ -17,14 +17,14 @@ __all__ = ["distances"]
 BINS = 60
 
 POSITIONS = 400
-"""Of the slider."""
+"""Number of positions of the slider."""
 
 WIDE = 20
-"""Ratio of typical distances from which on their axis is logarithmic."""
+"""Ratio of typical distances from which their axis is logarithmic."""
 
 
 def distances(context: Context) -> Section | None:
-    """How far apart samples of one entity are, and those of two."""
+    """Distances of samples of one entity and of different ones."""
     if context.evidence is None:
         return None
     found = context.evidence.distances
@@ -66,7 +66,7 @@ def _slider(found: Distances, start: float) -> Slider:
     limits = _limits(values, edges, start)
     same, different = found.shares_below(torch.from_numpy(limits))
     at = int(np.abs(limits - start).argmin())
-    # Matplotlib's SVG has 72 units an inch, as this figure has.
+    # Matplotlib's SVG has 72 units per inch, like this figure.
     x = axes.transData.transform(np.stack([limits, np.zeros(len(limits))], axis=1))[:, 0]
     medians = [number(float(np.median(part))) for part in values]
     return Slider(
@@ -86,7 +86,7 @@ def _slider(found: Distances, start: float) -> Slider:
 
 
 def _limits(values: list[np.ndarray], edges: np.ndarray, start: float) -> np.ndarray:
-    """Thresholds that the slider stops at, ascending: dense where pairs are, and all over the axis."""
+    """Thresholds of the slider, ascending: dense where there are pairs, and over the whole axis."""
     quantiles = np.linspace(0, 1, POSITIONS // 4)
     tails = np.geomspace(1e-6, 0.5, POSITIONS // 4)
     parts = [np.quantile(values[0], quantiles), np.quantile(values[1], tails), edges, [start]]

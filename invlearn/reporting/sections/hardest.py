@@ -1,4 +1,4 @@
-"""The pairs that a threshold has most trouble with."""
+"""The hardest pairs for any threshold."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from invlearn.reporting.texts import number
 __all__ = ["hardest"]
 
 SHOWN = 6
-"""Pairs of a kind."""
+"""Number of pairs of each kind."""
 
 NAMED = 64
-"""Features up to which the names of some are told."""
+"""Largest number of features for which contributing ones are named."""
 
 
 def hardest(context: Context) -> Section | None:
@@ -57,12 +57,12 @@ def hardest(context: Context) -> Section | None:
 
 
 def _limit(context: Context) -> float | None:
-    """The threshold that contributions are compared with; None where no features are named."""
+    """The threshold that contributions are compared with; None if no features are named."""
     return context.threshold.distance if context.threshold and context.run.stack.dim <= NAMED else None
 
 
 def _reasons(context: Context, evidence: Evidence, first: Tensor, second: Tensor, limit: float | None) -> list[str]:
-    """The features that each distance comes from, where these are few enough to be known by their names."""
+    """The features that contribute most to each distance, if there are few enough features to name."""
     if limit is None:
         return [""] * len(first)
     names = context.run.stack.feature_names or [f"x_{index}" for index in range(context.run.stack.dim)]

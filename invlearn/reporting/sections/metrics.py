@@ -1,4 +1,4 @@
-"""How good the code is on unseen data: metrics beside baselines, simple methods, the models that were tried."""
+"""How good the code is on unseen data: metrics, baselines, simple methods, and the models that were tried."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ MEANINGS = {
     "mse_invariance_different": "the same, pairs of different entities",
     "loss_invariance": "loss of equation (2) at the δ and α of training",
     "invariance_ratio": "mean squared code distance within entities over that between them",
-    "auroc": "chance that a pair of one entity is closer than a pair of two",
+    "auroc": "probability that a pair of one entity is closer than a pair of different entities",
     "recall_at_1": "share of entities whose nearest code is their own",
     "distance_spearman": "rank correlation of code distances with true ones",
 }
-"""What the metrics say; the others' names do."""
+"""Explanations of metrics; the names of others are enough."""
 
 
 def metrics(context: Context) -> Section | None:
@@ -74,7 +74,7 @@ def _measured(context: Context) -> Iterator[Block]:
 
 
 def _interval(limits: tuple[float, float] | None, digits: int) -> str:
-    """An interval; nothing where there is none, or where its ends cannot be told apart."""
+    """An interval; empty if there is none, or if its ends look equal."""
     return "" if limits is None or len({number(end, digits) for end in limits}) == 1 else span(*limits, digits)
 
 

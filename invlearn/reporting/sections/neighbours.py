@@ -1,4 +1,4 @@
-"""Some samples beside those whose codes are nearest."""
+"""Some samples with those whose codes are nearest."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def neighbours(context: Context) -> Section | None:
 
 
 def first_of_each(evidence: Evidence, count: int) -> list[int]:
-    """Index of the first sample of each of so many entities, which lie in a random order."""
+    """Index of the first sample of each of so many entities, which are in random order."""
     _, index = torch.unique_consecutive(evidence.samples.entity, return_inverse=True)
     return torch.searchsorted(index, torch.arange(min(count, int(index.max()) + 1))).tolist()
 
@@ -54,7 +54,7 @@ def _picture(context: Context, index: int, caption: str, mark: str = "") -> Pict
 
 
 def title_of(context: Context, index: int) -> str:
-    """What a sample is called: its entity, and its row in the file."""
+    """The title of a sample: its entity, and its row in the file."""
     assert context.evidence is not None
     samples = context.evidence.samples
     return samples.names[index] + (f", row {samples.rows[index]:,}" if samples.rows is not None else "")

@@ -1,4 +1,4 @@
-"""What the decoder makes of codes: orbit traversals and swaps."""
+"""Decoded codes: orbit traversals and swaps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["swaps", "traversals"]
 ENTITIES, VARIANTS, STEPS = 4, 6, 7
 
 COMPARED = 64
-"""Entities whose codes are swapped with each other for the number below the pictures."""
+"""Number of entities whose codes are swapped for the shares below the pictures."""
 
 
 def traversals(context: Context) -> Section | None:
@@ -27,7 +27,7 @@ def traversals(context: Context) -> Section | None:
     names, drawn, painter = evidence.samples.names, evidence.drawn, context.painter
     z, rows = evidence.first.whole_codes(evidence.samples.x), []
     for start in first_of_each(evidence, ENTITIES):
-        end = start + 1  # of the same entity, as all have two samples
+        end = start + 1  # of the same entity, because all have two samples
         steps = torch.linspace(0, 1, STEPS, dtype=z.dtype, device=z.device)[:, None]
         path = z[start] + steps * (z[end] - z[start])
         decoded = evidence.first.drawn(evidence.first.decode(_joined(evidence, z[start].expand(STEPS, -1), path)))
@@ -72,7 +72,7 @@ def swaps(context: Context) -> Section | None:
 
 
 def _found_again(evidence: Evidence) -> str:
-    """What the encoder takes swapped samples for."""
+    """The entities that the encoder assigns swapped samples to."""
     chosen = first_of_each(evidence, COMPARED)
     x = evidence.samples.x[chosen]
     z, n = evidence.first.whole_codes(x), len(chosen)
@@ -91,7 +91,7 @@ def _found_again(evidence: Evidence) -> str:
 
 
 def _decoded(context: Context) -> Evidence | None:
-    """The evidence, if there is a decoder that was trained, and a variant part for it."""
+    """The evidence, if there is a trained decoder and a variant part."""
     evidence = context.evidence
     if evidence is None or len(first_of_each(evidence, VARIANTS)) < VARIANTS:
         return None

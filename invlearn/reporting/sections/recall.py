@@ -1,4 +1,4 @@
-"""How many entities are found again among how many."""
+"""Recall against the size of the gallery."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["recall", "recall_chart", "recalls"]
 TICKS = (2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
 HIGHEST_START = 0.9
-"""Largest recall that the axis begins at: curves that differ by thousandths lie together."""
+"""Largest recall at which the axis may start, so that differences of thousandths look small."""
 
 POINTS = 40
-"""Gallery sizes that are drawn."""
+"""Number of gallery sizes that are drawn."""
 
 
 def recall(context: Context) -> Section | None:
@@ -59,7 +59,7 @@ def recalls(nearer: Sequence[Tensor], sizes: np.ndarray) -> np.ndarray:
 
     Args:
         nearer: r of each query, ``(n,)`` for each division; a division is a gallery of its own.
-        sizes: m, at most the least n.
+        sizes: m, at most the smallest n.
     """
     found = np.zeros(len(sizes))
     for ranks in nearer:

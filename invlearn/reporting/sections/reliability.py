@@ -18,11 +18,11 @@ from invlearn.reporting.texts import number, share
 __all__ = ["reliability"]
 
 BINS = 10
-"""Equal intervals of probability, a point of the diagram each."""
+"""Number of equal intervals of probability, one point of the diagram each."""
 
 
 def reliability(context: Context) -> Section | None:
-    """The probabilities that ``match`` gives, beside what unseen pairs are."""
+    """The probabilities of ``match``, checked on unseen pairs."""
     evidence = context.evidence
     model = None if context.calibration is None else context.calibration.model
     if evidence is None or model is None or not len(evidence.distances.same) or not len(evidence.distances.different):
@@ -56,7 +56,7 @@ def _diagram(distances: Distances, model: DistanceModel) -> Chart:
 
 
 def _scores(context: Context, evidence: Evidence) -> Iterator[Block]:
-    """What ``evaluate`` says of probabilities, on the first division."""
+    """The scores of probabilities from ``evaluate``, on the first division."""
     assert context.calibration is not None
     division = evidence.first
     parts = division.data.dataset.query_and_gallery(division.seed)

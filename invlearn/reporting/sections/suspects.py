@@ -16,7 +16,7 @@ from invlearn.system.storage import read_inside
 __all__ = ["suspects"]
 
 SHOWN = 20
-"""Rows of the table."""
+"""Maximal number of rows of the table."""
 
 COLUMNS = {
     "row": "row",
@@ -26,14 +26,14 @@ COLUMNS = {
     "nearest_distance": "distance to that",
     "split": "split",
 }
-"""Columns of suspects.csv, and what the page calls them."""
+"""Columns of suspects.csv, and their names on the page."""
 
 MOST_BYTES = 2**26
-"""Of suspects.csv."""
+"""Largest size of suspects.csv."""
 
 
 def suspects(context: Context) -> Section | None:
-    """The first of suspects.csv."""
+    """The first rows of suspects.csv."""
     count, of = context.record.get("suspects"), context.record.get("samples")
     if not count or context.data is not None:
         return None

@@ -1,4 +1,4 @@
-"""What every threshold would do: ROC and DET."""
+"""The trade-off over all thresholds: ROC and DET."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from invlearn.reporting.texts import number, share
 __all__ = ["det", "equal_error", "roc", "trade_off"]
 
 POINTS = 300
-"""Thresholds that are drawn."""
+"""Number of thresholds that are drawn."""
 
 TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 0.9)
 """Shares on the axes of a DET curve."""
@@ -29,7 +29,7 @@ Curves = Mapping[str, tuple[Distances, str]]
 
 
 def trade_off(context: Context) -> Section | None:
-    """Matches that are found against false ones."""
+    """Found matches against false ones."""
     evidence = context.evidence
     if evidence is None or not len(evidence.distances.same) or not len(evidence.distances.different):
         return None
@@ -65,7 +65,7 @@ def rates(distances: Distances, false: np.ndarray) -> np.ndarray:
 
 
 def equal_error(distances: Distances) -> float:
-    """The share at which as many same pairs are missed as different ones are false matches."""
+    """The share at which misses and false matches are equal."""
     every = torch.cat([distances.same, distances.different]).sort().values
     low, high = 0, len(every) - 1
     while low < high:  # misses fall and false matches rise with the threshold

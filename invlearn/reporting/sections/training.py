@@ -1,4 +1,4 @@
-"""How it was learned: validation errors, or the spectrum of a closed form."""
+"""The training: validation errors, or the spectrum of a closed form."""
 
 from __future__ import annotations
 

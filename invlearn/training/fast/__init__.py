@@ -1,4 +1,4 @@
-"""The fast path of training: what the plain one computes, to rounding, with less beside the arithmetic."""
+"""The fast path of training: it computes the same as the plain one, up to rounding, with less overhead."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ __all__ = [
 ]
 
 Objective = Callable[[Batch, Statistics], dict[str, Tensor]]
-"""From a batch ``(R, B, ...)`` and what the loss is given beside it to the terms of the loss, ``(R,)`` each.
+"""From a batch ``(R, B, ...)`` and the statistics for the loss to the terms of the loss, ``(R,)`` each.
 
-It leaves the gradients of the trained parameters in their ``grad``."""
+It writes the gradients of the trained parameters to their ``grad``."""
 
 
 def fast_objective(loss: Loss, model: AutoEncoder, batch: int, samples: int = 1) -> Objective | None:
-    """The loss with hand-derived gradients, or None if the loss, a layer, or the order of layers is not known here.
+    """The loss with hand-derived gradients; None if the loss, a layer, or the order of layers is not supported.
 
     Args:
         loss: The loss.
-        model: Its trained parameters have gradients already, which are overwritten.
+        model: The model; its trained parameters have gradients already, which are overwritten.
         batch: Examples B of a batch.
-        samples: Samples of each.
+        samples: Samples per example.
     """
     plain = type(model).encode is AutoEncoder.encode and type(model).decode is AutoEncoder.decode
     if not (plain and model.components is None and is_known(model.encoder) and is_known(model.decoder)):

@@ -17,24 +17,24 @@ Step = Callable[[Batch, Statistics], dict[str, Tensor]]
 """Takes a step of training on a batch, and returns the terms of the loss before it, ``(R,)`` each."""
 
 WARM_UPS = 3
-"""Steps before a capture: libraries choose and set up their kernels, the optimiser makes its state."""
+"""Steps before a capture, in which libraries choose their kernels and the optimiser creates its state."""
 
 
 class GraphedSteps:
-    """The steps of an epoch as one fixed sequence of operations on a device, one graph to be replayed for each step.
+    """The steps of an epoch as a fixed sequence of operations on a device: one graph, replayed for each step.
 
-    What differs from step to step lies in tables there: rows of the examples, learning rates, the loss's statistics. A
-    counter, there too, says which line of them is next, and each step raises it. On a CPU, where there are no graphs,
-    the same operations are called one by one.
+    Inputs that differ between steps are in tables on the device: rows of the examples, learning rates, the loss's
+    statistics. A counter on the device selects their next line, and each step increments it. On a CPU, which has no
+    graphs, the same operations are called one by one.
 
     Args:
-        step: A step; what it reads and writes has to stay where it is from call to call, as the objectives and flat
-            parameters of this package do.
-        optimizer: Its optimiser over the ``flat`` tensors of ``groups``; its learning rates become tensors.
+        step: A step; it must read and write the same memory in every call, as the objectives and flat parameters of
+            this package do.
+        optimizer: The optimiser over the ``flat`` tensors of ``groups``; its learning rates become tensors.
         groups: The trained parameters.
         examples: Training examples, ``(R, N, ...)`` or ``(1, N, ...)`` each.
-        rows: ``(R, steps, B)``: the rows, of all replicas' examples one after another, of each batch.
-        statistics: Of the first step; those of other steps have the same names and shapes.
+        rows: Rows of each batch, as indices into all replicas' stacked examples, ``(R, steps, B)``.
+        statistics: Statistics of the first step; those of other steps have the same names and shapes.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class GraphedSteps:
         Args:
             examples: Training examples of the epoch; they replace those before them.
             rows: As in the constructor.
-            factors: Share of its peak that each learning rate has at each step.
-            statistics: Those of each step.
+            factors: Factor on the peak learning rates at each step.
+            statistics: Statistics of each step.
 
         Returns:
             The sum of each term of the loss over the steps, ``(R,)``.
@@ -116,7 +116,7 @@ class GraphedSteps:
             total.zero_()
 
     def _capture(self) -> torch.cuda.CUDAGraph:
-        """Record a step, and leave parameters and optimiser as they were before the steps that this takes."""
+        """Record a step; parameters and optimiser are restored after the steps that this takes."""
         parameters = [group.flat.detach().clone() for group in self.groups]
         states = {key: {name: value.clone() for name, value in state.items()} for key, state in self._tensors().items()}
         side = torch.cuda.Stream()

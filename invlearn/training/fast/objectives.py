@@ -28,7 +28,7 @@ class HandDerived(ABC, Generic[AnyLoss]):
         loss: The loss.
         model: Its trained parameters have gradients.
         batch: Examples B of a batch.
-        samples: Samples that a batch makes of them.
+        samples: Number of samples of a batch.
     """
 
     def __init__(self, loss: AnyLoss, model: AutoEncoder, batch: int, samples: int):
@@ -139,13 +139,13 @@ class _SupervisedDFT(HandDerived[SupervisedDFTLoss]):
 
 
 def hand_derived(loss: Loss, model: AutoEncoder, batch: int, samples: int) -> HandDerived[Any] | None:
-    """A loss with its gradients, or None where they do not stand here.
+    """A loss with its gradients; None if they are not implemented here.
 
     Args:
         loss: The loss.
-        model: Its trained parameters have gradients.
+        model: The model; its trained parameters have gradients.
         batch: Examples B of a batch.
-        samples: Samples of each.
+        samples: Samples per example.
     """
     if type(loss) is PairwiseLoss and loss.pairs == "batch":
         return _PairwiseInBatch(loss, model, batch, batch * samples)

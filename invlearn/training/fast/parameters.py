@@ -1,4 +1,4 @@
-"""Parameters that an optimiser sees as one."""
+"""Parameters flattened into one tensor for the optimiser."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["ParameterGroup", "clip_gradients"]
 
 
 class ParameterGroup:
-    """Parameters that share a learning rate, moved into one piece of memory, and their gradients into another.
+    """Parameters that share a learning rate, moved into one tensor, and their gradients into another.
 
-    An optimiser that works element by element does in one go over ``flat`` what it would do parameter by parameter.
+    An element-wise optimiser updates ``flat`` at once, with the same result as for each parameter.
 
     Args:
         parameters: Each ``(R, ...)``. They stay the parameters of their model, and become views.
         peak_lr: Their peak learning rate.
 
     Attributes:
-        flat: All of them, one after another.
-        replica_grads: Their gradients, ``(R, P)`` each, in as few pieces as there can be.
+        flat: All parameters, one after another.
+        replica_grads: Their gradients, ``(R, P)`` each, in as few tensors as possible.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], peak_lr: float):
@@ -48,7 +48,7 @@ def clip_gradients(groups: Sequence[ParameterGroup], max_norm: float | None) -> 
     pieces = [grad for group in groups for grad in group.replica_grads]
     norms = [torch.linalg.vector_norm(grad, dim=1) for grad in pieces]
     if pieces[0].device.type == "cpu":
-        # Most of what a small tensor costs is calling torch; a GPU, though, would have to wait for the numbers.
+        # Torch calls on small tensors cost more than arithmetic; on a GPU this would wait for the norms.
         norm_R = [math.hypot(*norms_of_one) for norms_of_one in zip(*(norm.tolist() for norm in norms), strict=True)]
         if all(norm <= max_norm for norm in norm_R):
             return

@@ -1,11 +1,12 @@
 r"""Hand-derived forward and backward passes of the networks of ``invlearn.nn``.
 
-A pass is laid out once: every layer becomes a few calls of torch, bound to buffers that live as long as the pass. A
-step goes through the list of calls; it allocates and concatenates nothing, and records nothing for autograd.
+A pass is planned once: every layer becomes a few torch calls, bound to buffers that live as long as the pass. A step
+makes these calls; it allocates and concatenates nothing, and autograd records nothing.
 
-Features come before examples here, ``(R, C, B)``, so that every part of a layer is one piece of memory.
+Features come before examples here, ``(R, C, B)``, so that every part of a layer is contiguous.
 
-Legend: R replicas, B batch, C features. Within a pass a stack of one has no axis R: ``mm`` costs less than ``bmm``.
+Legend: R replicas, B batch, C features. Within a pass a stack of one has no axis R, because ``mm`` is faster than
+``bmm``.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.050700987355480493
 
 
 class Memory:
-    """Buffers ``(R, C, B)`` for what does not outlive a layer: those of one name and size are one, and stay in cache.
+    """Buffers ``(R, C, B)`` for values within a layer: equal names and sizes share one, which stays in cache.
 
     Args:
-        like: A parameter, ``(R, ...)``, for type and device.
+        like: A parameter, ``(R, ...)``, for dtype and device.
         batch: Examples B of a batch.
     """
 
@@ -45,20 +46,20 @@ class Memory:
         self.buffers: dict[tuple[str, int], Tensor] = {}
 
     def new(self, features: int) -> Tensor:
-        """A buffer of its own, full of ones."""
+        """A new buffer of ones."""
         return _without_single(self.like.new_ones(len(self.like), features, self.batch))
 
     def shared(self, name: str, features: int) -> Tensor:
-        """The buffer of that name and size."""
+        """The shared buffer of that name and size."""
         if (name, features) not in self.buffers:
             self.buffers[name, features] = self.new(features)
         return self.buffers[name, features]
 
 
 class _Values:
-    """What lies between two layers, below a row of ones, ``(R, 1 + C, B)``, and the loss's gradient with respect to it.
+    """Values between two layers, below a row of ones, ``(R, 1 + C, B)``, and the loss's gradient with respect to them.
 
-    The ones are what a bias is multiplied with. The gradient lasts until the layer below has made its own of it.
+    The ones are multiplied with the bias. The gradient is valid until the layer below has computed its own.
     """
 
     def __init__(self, memory: Memory, features: int):
@@ -72,13 +73,13 @@ class _Layer(NamedTuple):
 
     forward: Sequence[Call]
     backward: Sequence[Call]
-    """Those that end with the gradients of its parameters."""
+    """Calls that compute the gradients of its parameters."""
     to_input: Sequence[Call]
-    """Those that then give the gradient of its input."""
+    """Calls that then compute the gradient of its input."""
 
 
 class _Linear(NamedTuple):
-    """``out = [b W]ᵀ [1 in]``; ``out`` and its gradient last until the next layer, or the one before, has used them."""
+    """``out = [b W]ᵀ [1 in]``; ``out`` is valid until the next layer has read it; its gradient, the layer below."""
 
     calls: _Layer
     out: Tensor
@@ -90,7 +91,7 @@ def _linear(linear: StackedLinear, source: _Values, memory: Memory, *, is_last: 
     affine, affine_grad = linear.affine.detach(), linear.affine.grad
     assert affine_grad is not None
     inputs, outputs = affine.shape[1:]
-    # Not a part of the next buffer: MKL's batched product writes to contiguous memory only.
+    # Not a slice of the next buffer, because MKL's batched product needs contiguous memory.
     out = memory.new(outputs) if is_last else memory.shared("out", outputs)
     out_grad = memory.new(outputs) if is_last else memory.shared("out_grad", outputs)
     affine, affine_grad = _without_single(affine), _without_single(affine_grad)
@@ -99,7 +100,7 @@ def _linear(linear: StackedLinear, source: _Values, memory: Memory, *, is_last: 
     weight = affine[..., 1:, :]
     if source.grad.shape[-2] < inputs:
         to_input = [partial(product, weight, out_grad, out=features_grad)]
-    else:  # later layers have read more of the buffer, and have left their gradients there
+    else:  # later layers have also read the buffer, and have added their gradients
         ours = memory.shared("features_grad", inputs - 1)
         to_input = [partial(product, weight, out_grad, out=ours), partial(features_grad.add_, ours)]
     calls = _Layer(
@@ -111,7 +112,7 @@ def _linear(linear: StackedLinear, source: _Values, memory: Memory, *, is_last: 
 
 
 def _extended(layer: ExtendedLayer, values: _Values, memory: Memory) -> _Layer:
-    r"""The extended layer; its input O1 and its parts O2 to O5 lie next to each other in one buffer.
+    r"""The extended layer; its input O1 and its parts O2 to O5 are adjacent in one buffer.
 
     With N = O2, C = O3, S = O4 and the gradients n, c, s, p of O2 to O5,
 
@@ -156,7 +157,7 @@ def _extended(layer: ExtendedLayer, values: _Values, memory: Memory) -> _Layer:
 
 
 class _Ends(NamedTuple):
-    """Where an activation reads and writes, forward and backward; its gradient follows from its output."""
+    """Buffers that an activation reads and writes, forward and backward; its gradient follows from its output."""
 
     out: Tensor
     value: Tensor
@@ -196,10 +197,10 @@ def _relu(ends: _Ends) -> Both:
 
 
 def _selu(ends: _Ends) -> Both:
-    """Faster than ``torch.selu``, whose expm1 goes one number at a time."""
+    """Faster than ``torch.selu``, whose expm1 is not vectorised."""
     out, exponential = ends.out, ends.memory.shared("exponential", ends.out.shape[-2])
     forward = [
-        # Below -80 exp would be denormal, and very slow; it is 0 to rounding.
+        # Below -80 exp is 0 up to rounding, and would be denormal and very slow.
         partial(torch.clamp, out, -80, 0, out=exponential),
         exponential.exp_,
         partial(out.clamp_min_, 0),
@@ -220,7 +221,7 @@ _ACTIVATIONS: dict[type[nn.Module], Callable[[_Ends], Both]] = {
 
 
 def is_known(network: nn.Module) -> bool:
-    """Whether a ``NetworkPass`` computes what a network does: layers it knows, in an order it knows."""
+    """Whether ``NetworkPass`` supports a network: its layers, and their order."""
     if not isinstance(network, nn.Sequential) or type(network).forward is not nn.Sequential.forward:
         return False
     kinds: list[type[nn.Module]] = [type(layer) for layer in network]
@@ -236,13 +237,13 @@ class NetworkPass:
     Args:
         layers: Its ``StackedLinear``, ``ExtendedLayer`` and activation modules, in order; the last is a
             ``StackedLinear``. Their parameters have gradients, which the backward pass overwrites.
-        memory: Its buffers; networks that take turns, each forward and backward at once, can share one.
+        memory: Its buffers; networks can share them if the backward pass of one ends before the next one starts.
 
     Attributes:
         x: Its input, ``(R, in, B)``, to be filled before ``forward``.
-        x_grad: The loss's gradient there.
+        x_grad: The loss's gradient with respect to ``x``.
         y: Its output, ``(R, out, B)``.
-        y_grad: The loss's gradient there, to be filled before ``backward``.
+        y_grad: The loss's gradient with respect to ``y``, to be filled before ``backward``.
     """
 
     def __init__(self, layers: Sequence[nn.Module], memory: Memory):
@@ -280,7 +281,7 @@ class NetworkPass:
 
 
 def _room(features: int, following: Sequence[nn.Module]) -> int:
-    """Features of a buffer that also holds what the extended layers that follow add to their input."""
+    """Features of a buffer with room for the parts that the following extended layers append to their input."""
     for layer in following:
         if not isinstance(layer, ExtendedLayer):
             break
