@@ -21,8 +21,11 @@ FITTED = 20_000
 SEARCHED = 2_000
 """Maximal number of pairs to search for a rotation with."""
 
-STARTS = 8
-"""Maximal number of random starts of that search."""
+STARTS, NUMBERS = 8, 32
+"""Maximal number of random starts of that search, and of the numbers that they all search for, beyond two starts."""
+
+STEPS = 100
+"""Maximal number of steps from a start. Exact fits take about 30; where there is none, the steps would not end."""
 
 EXACT = 1e-20
 """Relative squared error below which the search stops."""
@@ -96,10 +99,10 @@ def _turn_singles(frame: list[Tensor], alike: Sequence[Sequence[int]], different
         return parts @ scipy.optimize.nnls(parts, target)[0] - target
 
     tolerance = dict.fromkeys(("xtol", "ftol", "gtol"), 1e-15)
-    starts = rng.standard_normal((STARTS, sum(sizes)))
+    starts = rng.standard_normal((STARTS, sum(sizes)))[: max(2, NUMBERS // sum(sizes))]
     best = None
     for start in starts:
-        found = scipy.optimize.least_squares(errors, start, **tolerance)
+        found = scipy.optimize.least_squares(errors, start, max_nfev=STEPS, **tolerance)
         best = found if best is None or found.cost < best.cost else best
         if best.cost < EXACT * np.square(target).sum():
             break
