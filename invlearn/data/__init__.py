@@ -1,6 +1,7 @@
 """Sources of examples: transformation families, samples of entities, given pairs, and draws from them."""
 
 from invlearn.data.batches import Batch, EntityBatch, Pairs, Spectra, Targets
+from invlearn.data.contract import check_family
 from invlearn.data.dataset import (
     GALLERY,
     Dataset,
@@ -47,4 +48,5 @@ __all__ = [
     "Targets",
     "TransformationFamily",
     "TwoPart",
+    "check_family",
 ]

@@ -14,7 +14,7 @@ from invlearn.config import Trainer
 from invlearn.config.auto import by_kind, default_batch_size, default_epochs, default_rates, default_warmup
 from invlearn.config.build import build, defaults_of, effective, locate
 from invlearn.config.stored import check_storable
-from invlearn.data import Dataset
+from invlearn.data import Dataset, TransformationFamily, check_family
 from invlearn.errors import UserError
 from invlearn.files import Prepared, SampleFile, kind_of
 from invlearn.losses import Loss, Separation
@@ -37,6 +37,11 @@ def data_of(
     if prepared:
         return prepared.spec, {}, prepared
     spec, settled = build("dataset", node)
+    if isinstance(spec, TransformationFamily) and not type(spec).__module__.startswith("invlearn."):
+        try:
+            check_family(spec)
+        except ValueError as error:
+            raise UserError(f"dataset: {type(spec).__name__}.{error}") from error
     if not isinstance(spec, SampleFile):
         return spec, settled, prepare(spec)
     if spec.is_settled:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from omegaconf import OmegaConf
+from torch import Tensor
 
 import invlearn
 from invlearn.config.build import build
 from invlearn.config.folder import conf_dir
-from invlearn.data import HasCompleteInvariant, SpectralFamily, Split, TransformationFamily
+from invlearn.data import HasCompleteInvariant, SpectralFamily, Split, TransformationFamily, check_family
 from invlearn.data.rotation3d import Rotation3D
 from invlearn.data.seeding import seeded_generator
 
@@ -161,3 +164,53 @@ def test_a_family_is_learned_in_closed_form_and_comes_back_with_its_run(name: st
     assert torch.equal(found.pairs("test", 0).x, family_of(name, mixing="random", test_size=1000).pairs("test", 0).x)
     scales = name in ("contrast", "shiftscale")  # which a normalisation removes, but not behind a mixing
     assert run.metrics["recall_at_1"] >= (0.1 if scales else 0.99)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signs(TransformationFamily):
+    """Each sample, times a random sign."""
+
+    def sample(self, n: int, generator: torch.Generator) -> Any:
+        return torch.randint(2, (n, 1), generator=generator) * 2 - 1
+
+    def act(self, g: Any, x: Tensor) -> Tensor:
+        return x * g
+
+    def invariant(self, x: Tensor) -> Tensor:
+        return x.abs()
+
+    def orbit_distance(self, x: Tensor, x_prime: Tensor) -> Tensor:
+        return torch.minimum((x - x_prime).norm(dim=1), (x + x_prime).norm(dim=1))
+
+
+def raising(family: Signs, g: Any, x: Tensor) -> Tensor:
+    raise RuntimeError("a bug")
+
+
+WRONG: dict[str, tuple[str, Callable[..., Any]]] = {
+    "fewer features": ("act", lambda family, g, x: (x * g)[:, :-1]),
+    "single precision": ("act", lambda family, g, x: (x * g).float()),
+    "not finite": ("act", lambda family, g, x: x * g * float("nan")),
+    "noise of its own": ("act", lambda family, g, x: x * g + torch.randn(len(x), 1)),
+    "in place": ("act", lambda family, g, x: x.mul_(g)),
+    "raises": ("act", raising),
+    "one more": ("sample", lambda family, n, generator: torch.ones(n + 1, 1)),
+    "another generator": ("sample", lambda family, n, generator: torch.randint(2, (n, 1)) * 2 - 1),
+    "a single number": ("invariant", lambda family, x: x.abs().sum()),
+    "not invariant": ("invariant", lambda family, x: x),
+    "not of orbits": ("orbit_distance", lambda family, x, other: (x - other).norm(dim=1)),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_family_is_refused(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_family(Signs())
+    method, wrong = WRONG[case]
+    monkeypatch.setattr(Signs, method, wrong)
+    with pytest.raises(ValueError, match=rf"^(\w+ or )?({method}|act)\b|{method}"):
+        check_family(Signs())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_our_own_pass_that_check(name: str) -> None:
+    check_family(family_of(name))
