@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from invlearn.config import GROUPS
@@ -13,8 +14,13 @@ from invlearn.config.documented import keys_of, options_of
 __all__ = ["train_help"]
 
 
-def train_help() -> str:
-    """Every group with its options, and every key with its default and comment, one per line."""
+def train_help(config_dir: str | None = None) -> str:
+    """Every group with its options, and every key with its default and comment, one per line.
+
+    Args:
+        config_dir: A folder with further groups and options.
+    """
+    roots = [conf_dir(), *([Path(config_dir)] if config_dir else [])]
     sections = [
         "usage: invlearn train [group=option] [key=value] [--dry-run] [-m] [--cfg job] [--config-dir DIR]\n\n"
         "Trains a run in outputs/runs/<time>; hydra.run.dir=DIR sets the folder. The same command continues an\n"
@@ -23,20 +29,26 @@ def train_help() -> str:
         "continues the sweep. hydra/launcher=joblib uses all cores, hydra/launcher=slurm a cluster.",
         "groups:\n"
         + "\n".join(
-            f"  {group.name + '=' + '|'.join(options_of(group)):50} default {_defaults().get(group.name, 'none')}"
-            for group in _groups()
+            f"  {group + '=' + '|'.join(_options(roots, group)):50} default {_defaults().get(group, 'none')}"
+            for group in _groups(roots)
         ),
         "keys, with their defaults:\n" + "\n".join(_keys(conf_dir() / "train.yaml")),
     ]
     for group in (*GROUPS, "hydra/launcher"):
-        for option in options_of(conf_dir() / group):
-            keys = _keys(conf_dir() / group / f"{option}.yaml", prefix=f"{group.replace('/', '.')}.")
+        for option, file in _options(roots, group).items():
+            keys = _keys(file, prefix=f"{group.replace('/', '.')}.")
             sections.append(f"{group}={option}\n" + "\n".join([*keys, *_chosen_by(option)]))
     return "\n\n".join(sections)
 
 
-def _groups() -> list[Path]:
-    return sorted(path for path in conf_dir().iterdir() if path.is_dir() and options_of(path))
+def _groups(roots: Sequence[Path]) -> list[str]:
+    folders = {path.name for root in roots for path in root.iterdir() if path.is_dir()}
+    return sorted(group for group in folders if _options(roots, group))
+
+
+def _options(roots: Sequence[Path], group: str) -> dict[str, Path]:
+    """The options of a group, and their files."""
+    return {option: root / group / f"{option}.yaml" for root in roots for option in options_of(root / group)}
 
 
 def _defaults() -> dict[str, str]:

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from invlearn.config import as_plain
 from invlearn.config.auto import with_default_model
-from invlearn.config.compose import compose_one, errors_explained, searching
+from invlearn.config.compose import compose_one, errors_explained, readable, searching
 from invlearn.config.hydra import argument_parser, hydra_ready, run_in_folder, show_hydra
 from invlearn.errors import DamagedError, UserError
 from invlearn.runs.directory import RunDirectory
@@ -42,7 +42,8 @@ def main(argv: list[str]) -> int:
     if args.help:
         from invlearn.cli.help import train_help
 
-        show(train_help())
+        _ = searching(args.config_dir)  # which refuses what is no folder
+        show(train_help(args.config_dir))
         return 0
     if args.config_path:
         raise UserError("--config-path would replace invlearn's own config; --config-dir DIR adds to it")
@@ -52,7 +53,7 @@ def main(argv: list[str]) -> int:
         raise UserError("--cfg shows the config of one run; leave out -m")
     options = {"config_dir": args.config_dir, "config_name": args.config_name or "train"}
     if args.cfg or args.info or args.shell_completion or args.hydra_help:
-        overrides = [*searching(args.config_dir), *with_default_model(args.overrides)]
+        overrides = [*searching(args.config_dir), *with_default_model(readable(args.overrides))]
         with hydra_ready(), errors_explained(args.overrides, args.config_dir):
             show_hydra(args, parser, options["config_name"], overrides)
         return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from invlearn.config.folder import conf_dir
+from tests.support.errors import has_line
 
 CLEAN_ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("COMP_")}
 
@@ -35,6 +36,16 @@ def test_help_names_every_command_group_and_key(invlearn) -> None:
     assert "optimizer=adamw" in of_entities
     for key in ("seed", "replicas", "device", "dtype", "preset=complete|paper|quick|smoke"):
         assert f"  {key}" in text
+
+
+def test_help_has_groups_of_ones_own_too(invlearn, tmp_path: Path) -> None:
+    folder = tmp_path / "mine" / "dataset"
+    folder.mkdir(parents=True)
+    (folder / "negation.yaml").write_text("_target_: negation.Negation\nsigns: 3  # how many signs\n")
+    shown = invlearn("train", "--config-dir", "mine", "--help").stdout
+    assert has_line(shown, "dataset=contrast", "negation")
+    assert has_line(shown, "dataset.signs=3", "how many signs")
+    assert invlearn("train", "--config-dir", "none", "--help").returncode == 2
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["train", "--help"], ["nonsense"]])
