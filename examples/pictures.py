@@ -71,7 +71,7 @@ def draw_amounts(table: pd.DataFrame, varied: Sequence[str]) -> Figure:
     """
     start = asdict(Amount())
     with matplotlib.rc_context(style()):
-        figure = Figure(figsize=(6.8, 2.2), dpi=200, layout="constrained")
+        figure = Figure(figsize=(6.8, 2.4), dpi=200, layout="constrained")
         panels = figure.subplots(1, len(varied), sharey=True, squeeze=False)[0]
         for axes, name in zip(panels, varied, strict=True):
             others = [other for other in start if other != name]
