@@ -22,7 +22,7 @@ from invlearn.files.sample_file import Origin, Prepared, SampleFile
 from invlearn.files.splitting import choosing_splits, parse_fold, splits_of
 from invlearn.files.table import Table
 from invlearn.files.taking import MostRows, nameless, read_rows, some_entities
-from invlearn.files.unsuitable import unsuitable_columns
+from invlearn.files.unsuitable import TEXT, unsuitable_columns
 from invlearn.nn import Gaps
 from invlearn.system.lazy import pd
 
@@ -113,6 +113,7 @@ def prepare_entities(spec: EntityFile, table: Table, gaps: Gaps | None = None) -
         without = [spec.entity, *spec.without]
         names = choose_columns(table, spec.features, "dataset.features", without=without)
         unsuitable = unsuitable_columns(table, names) if spec.features == "auto" else {}
+        unsuitable |= dict.fromkeys(set(table.columns) - set(table.numeric), TEXT)
         # If no samples are left, the errors come after reading them.
         spec = replace(spec, features=[name for name in names if name not in unsuitable] or names)
     else:

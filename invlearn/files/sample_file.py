@@ -14,12 +14,13 @@ from torch import Tensor
 
 from invlearn.data import Dataset
 from invlearn.files.filling import fit_gaps, gap_lines
-from invlearn.files.notes import choose_scaling, notes_on, shortened
+from invlearn.files.notes import LISTED, choose_scaling, notes_on, shortened
 from invlearn.files.rows import Dropping, Rows
 from invlearn.files.scale import Scale, Scaling, scale_of
 from invlearn.files.splitting import parse_fold
 from invlearn.files.table import Table
 from invlearn.files.taking import MostRows
+from invlearn.files.unsuitable import TEXT
 from invlearn.nn import Gaps
 
 __all__ = ["Drop", "Origin", "Prepared", "SampleFile"]
@@ -199,13 +200,16 @@ class SampleFile(ABC):
             unsuitable: Columns that are not features by default, and why.
         """
         names = self.feature_names
-        lines = [f"features: {shortened(names)}"]
-        left = {name: unsuitable.get(name) for name in table.columns if name not in (*names, *used)}
+        lines = [f"features: {shortened(names)}" + (f" ({len(names):,})" if len(names) > LISTED else "")]
+        left: dict[str | None, list[str]] = {}
+        for name in table.columns:
+            if name not in (*names, *used):
+                left.setdefault(unsuitable.get(name), []).append(name)
         if left:
-            described = [f"{name} ({why})" if why else name for name, why in left.items()]
-            lines.append(f"no features: {shortened(described)}")
-        if any(left.values()):
-            lines.append("note: to use one of them as a feature, list all features: dataset.features=[...]")
+            described = (shortened(columns) + (f" ({why})" if why else "") for why, columns in left.items())
+            lines.append(f"no features: {'; '.join(described)}")
+        if left.keys() - {None, TEXT}:
+            lines.append("note: to use one of these numbers as a feature, list all features: dataset.features=[...]")
         lines += gap_lines(rows.values, names)
         return [*lines, *notes_on(rows.values, names, self.scaling, centre=rows.centre, entity=entity)]
 

@@ -1,4 +1,4 @@
-"""Columns of numbers that are unlikely to be features: constants, row numbers, times."""
+"""Columns that are unlikely to be features: text, constants, row numbers, times."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 from invlearn.files.table import Table
 from invlearn.system.lazy import pd
 
-__all__ = ["unsuitable_columns"]
+__all__ = ["TEXT", "unsuitable_columns"]
 
+TEXT = "text, or an index"
 CONSTANT = "the same value everywhere"
 NOTHING = "no value"
 NUMBER = "a different whole number in each row"
