@@ -83,47 +83,83 @@ class DistanceModel:
 
     def log_ratio(self, distance: ArrayLike) -> Array:
         """Log likelihood ratio of a distance, within an entity to between two; it never increases with the distance."""
-        grid, ratio = self._table
-        return np.interp(np.log(np.maximum(distance, self.floor)), grid, ratio)
+        return np.logaddexp(self._log_typical(distance), np.log(self.outliers))
+
+    def _log_typical(self, distance: ArrayLike) -> Array:
+        """The part of the likelihood ratio, in logarithms, that is due to pairs of one entity other than outliers."""
+        return np.interp(np.log(np.maximum(distance, self.floor)), *self._table)
 
     @cached_property
     def _table(self) -> tuple[Array, Array]:
-        # The fit is to the lower tail; from the median on, the ratio is constant.
+        # The fit is to the lower tail; from the median on, everything stays what it is there.
         ends = self.different.quantile([1e-12, 0.5])
         low, high = np.log([max(self.floor, min(ends[0], np.exp(self.same.centre / 2) / 100)), ends[1]])
         grid = np.linspace(low, high, GRID)
-        of_same, of_different = self.same.log_pdf(np.exp(grid)), self.different.log_pdf(np.exp(grid))
-        outliers = self.outliers
-        mixed = np.logaddexp(np.log1p(-outliers) + of_same, np.log(outliers) + of_different)
-        ratio = np.clip(mixed - of_different, -SURE, None)
+        ratio = self.same.log_pdf(np.exp(grid)) - self.different.log_pdf(np.exp(grid))
+        typical = np.clip(np.log1p(-self.outliers) + ratio, -SURE, None)
         # Nearer samples are no less likely to be of one entity.
-        return grid, np.maximum.accumulate(ratio[::-1])[::-1]
+        return grid, np.maximum.accumulate(typical[::-1])[::-1]
 
     def probability(self, distance: ArrayLike, *, prior: float, among: int = 1, nearest: bool = False) -> Array:
-        r"""Probability that two samples are of one entity.
+        r"""Probability that two samples are of one entity; it never increases with the distance.
 
-        .. math:: \text{odds} = \frac{π\, s(d)}{N f(d)}
+        .. math:: \text{odds} = \frac{π\, s(d)}{(N - π) f(d)}
 
-        with s and f the densities of distances within and between entities. For the nearest of N,
-
-        .. math:: \text{odds} = \frac{π\, s(d)\, (1 + N F(d)/ν)}{N f(d)\, (1 - π\, S(d))}
-
-        because all others are further away, including the partner if it is another sample. ν is the ``dispersion``.
+        with s and f the densities of distances within and between entities. The nearest of N has the odds of
+        ``candidates``.
 
         Args:
             distance: Distance of their codes.
-            prior: π, the probability that a sample has a partner among the N samples, above 0 and below 1.
+            prior: π, the probability that a sample has a partner among the N samples, above 0 and at most 1.
             among: N, the number of samples that a sample is compared with.
             nearest: Whether the distance is that of the nearest of them.
         """
-        odds = self.log_ratio(distance) + np.log(prior) - np.log(among)
         if nearest:
-            d = np.maximum(distance, self.floor)
-            odds += np.log1p(among * self.different.cdf(d) / self.different.dispersion)
-            odds -= np.log1p(-prior * self.recall(d))
-        else:
-            odds -= np.log1p(-prior / among)
-        return scipy.special.expit(odds)
+            return scipy.special.expit(self._log_odds_of_rank(distance, 1, prior, among))
+        with np.errstate(divide="ignore"):  # a single sample with the prior 1
+            return scipy.special.expit(self.log_ratio(distance) + np.log(prior) - np.log(among - prior))
+
+    def candidates(self, distances: Array, *, prior: float, among: int) -> Array:
+        r"""Probability of each of the k nearest of N samples to be the partner; a sample has at most one.
+
+        If no nearer one is the partner, the odds of the j-th are
+
+        .. math:: \frac{π \left[(1 - ε)\, s(d)\, (1 + N F(d)/ν) / (1 + (j - 1)/ν) + ε f(d)\right]}
+            {N f(d) \left[1 - π + π (1 - ε) (1 - S(d)) + π ε (1 - j / N)\right]}
+
+        because all others are further away, including the partner if it is another sample. The share ε of the partners
+        are outliers, which are like strangers: each of N samples is equally likely to be one. s and S describe the
+        other partners, and ν is the ``dispersion``. Odds are not allowed to increase with the distance.
+
+        Args:
+            distances: ``(n, k)``, ascending in each row.
+            prior: π, as above.
+            among: N, at least k.
+
+        Returns:
+            ``(n, k)``, with sums of at most 1.
+        """
+        found, left = np.empty(distances.shape), np.ones(len(distances))
+        for place in range(distances.shape[1]):
+            log_odds = self._log_odds_of_rank(distances[:, place], place + 1, prior, among)
+            found[:, place] = left * scipy.special.expit(log_odds)
+            left = left * scipy.special.expit(-log_odds)
+        return found
+
+    def _log_odds_of_rank(self, distance: ArrayLike, rank: int, prior: float, among: int) -> Array:
+        grid, typical = self._table
+        d, outliers = np.exp(grid), self.outliers
+        likelihood = np.logaddexp(typical + self._log_crowding(d, rank, among), np.log(outliers))
+        partner = np.log(prior / among) + likelihood
+        further = (1 - outliers) * (1 - self.same.cdf(d)) + outliers * (1 - rank / among)
+        with np.errstate(divide="ignore"):  # the last of all samples with the prior 1
+            odds = np.minimum.accumulate(partner - np.log(1 - prior + prior * further))
+        return np.interp(np.log(np.maximum(distance, self.floor)), grid, odds)
+
+    def _log_crowding(self, distance: Array, rank: int, among: int) -> Array:
+        """Log ratio of densities: one stranger fewer, to so many as the rank says; 0 where samples are equally dense."""
+        dispersion = self.different.dispersion
+        return np.log1p(among * self.different.cdf(distance) / dispersion) - np.log1p((rank - 1) / dispersion)
 
     def estimate_prior(self, distance: ArrayLike, *, among: int = 1) -> float:
         """Share of samples that have a partner, by maximum likelihood of the distances to the nearest of ``among``.
@@ -136,11 +172,11 @@ class DistanceModel:
         n = len(d)
         if not n:
             return 0.5
-        ratio = np.exp(np.minimum(self.log_ratio(d), 700) - np.log(among))
-        none = 1.0 if among == 1 else 1 + among * self.different.cdf(d) / self.different.dispersion
-        further = np.zeros(n) if among == 1 else 1 - self.recall(d)
-        # Densities relative to that of a nearest stranger.
-        with_partner = ratio * none + further
+        if among == 1:
+            with_partner = np.exp(self.log_ratio(d))
+        else:  # the partner is the nearest, or further away; densities are relative to that of a nearest stranger
+            is_nearest = np.exp(self._log_typical(d) + self._log_crowding(d, 1, among)) / among
+            with_partner = is_nearest + (1 - self.outliers) * (1 - self.same.cdf(d)) + self.outliers
         prior = 0.5
         for _ in range(200):
             responsible = prior * with_partner / (prior * with_partner + 1 - prior)
@@ -155,21 +191,23 @@ class DistanceModel:
         Returns:
             Share of the partners that are found (recall), and share of the matches that are right (precision).
         """
-        grid = np.exp(np.linspace(np.log(self.floor), np.log(max(distance, self.floor)), GRID))
-        beaten = self.different.any_closer(self.different.cdf(grid), among)
-        of_same = np.diff(self.recall(grid), prepend=0.0)
-        recall = float((of_same * (1 - beaten)).sum())
-        wrong = float((np.diff(beaten, prepend=0.0) * (1 - prior * self.recall(grid))).sum())
         if among == 1:  # one other is of the same entity or not
             recall, wrong = float(self.recall(distance)), (1 - prior) * float(self.different.cdf(distance))
+        else:
+            grid = np.exp(np.linspace(np.log(self.floor), np.log(max(distance, self.floor)), GRID))
+            stranger = self.different.any_closer(self.different.cdf(grid), among)
+            typical = (1 - self.outliers) * self.same.cdf(grid)
+            found_as_outlier = self.outliers * float(stranger[-1]) / among
+            recall = float((np.diff(typical, prepend=0.0) * (1 - stranger)).sum()) + found_as_outlier
+            wrong = float((np.diff(stranger, prepend=0.0) * (1 - prior * typical)).sum()) - prior * found_as_outlier
         right = prior * recall
         return recall, right / (right + wrong) if right + wrong > 0 else 1.0
 
     def distance_at(self, probability: float, *, prior: float, among: int = 1, nearest: bool = False) -> float:
-        """The largest distance at which the probability is at least this; 0 if there is none."""
+        """The largest distance, up to the median of different entities, with at least this probability; 0 if none."""
         grid = np.exp(self._table[0])
         enough = self.probability(grid, prior=prior, among=among, nearest=nearest) >= probability
-        return float(grid[enough][-1]) if enough.any() else 0.0
+        return float(grid[enough.sum() - 1]) if enough.any() else 0.0
 
     def recall_distance(self, recall: float) -> float:
         """The distance below which this share of the pairs of one entity lies."""

@@ -54,11 +54,15 @@ class Decision:
     taken: float = 0.0
 
     def probability(self, distances: np.ndarray) -> np.ndarray:
-        """Probability of the same entity, for distances ``(n, k)`` of the nearest of each row, the nearest first."""
+        """Probability of each candidate to be the row's partner, ``(n, k)``.
+
+        Args:
+            distances: Of the nearest of each row, the nearest first, ``(n, k)``.
+        """
+        if self.among == 1:
+            return self.of_any(distances)
         assert self.model is not None
-        nearest = self.among > 1
-        closest = self.model.probability(distances[:, :1], prior=self.prior, among=self.among, nearest=nearest)
-        return np.hstack([closest, self.of_any(distances[:, 1:])])
+        return self.model.candidates(distances, prior=self.prior, among=self.among)
 
     def of_any(self, distances: np.ndarray) -> np.ndarray:
         """Probability of the same entity for distances of any shape, whether others are nearer or not."""
@@ -143,8 +147,8 @@ class Rule:
             UserError: A number is out of range, or the run lacks the calibration that an option needs.
         """
         way, value = self._way
-        if self.prior is not None and not 0 < self.prior < 1:
-            raise UserError(f"--prior must be above 0 and below 1, got {self.prior}")
+        if self.prior is not None and not 0 < self.prior <= 1:
+            raise UserError(f"--prior must be above 0 and at most 1, got {self.prior}")
         if way == "threshold" and not value > 0:
             raise UserError(f"--threshold must be above 0, got {value}")
         if way == "threshold" and not run.is_calibrated(replica):
