@@ -140,7 +140,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         except TypeError as error:
             raise ValueError("y: entities must be of one sortable type") from error
         if len(labels) < 2:
-            raise ValueError(f"all samples are of 1 class, {labels[0]!r}; at least 2 entities are needed")
+            raise ValueError(f"all samples are of 1 class, {labels[:1].tolist()[0]!r}; at least 2 entities are needed")
         if np.bincount(entity).max() < 2:
             warnings.warn("no entity has two samples: there is no invariance to learn", UserWarning, stacklevel=2)
         seed = int(check_random_state(self.random_state).randint(2**31))
@@ -206,7 +206,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Args:
             X: One sample of each pair, ``(n, d)``.
             X_prime: The other, ``(n, d)``.
-            prior: Share of the pairs that are of one entity, above 0 and below 1; by default it is estimated from
+            prior: Share of the pairs that are of one entity, above 0 and at most 1; by default it is estimated from
                 their distances.
 
         Raises:
@@ -215,8 +215,8 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         model = self._calibrated().model
         if model is None:
             raise ValueError(f"there are no probabilities: {FEW_HELD_OUT}")
-        if prior is not None and not 0 < prior < 1:
-            raise ValueError(f"prior must be above 0 and below 1, got {prior}")
+        if prior is not None and not 0 < prior <= 1:
+            raise ValueError(f"prior must be above 0 and at most 1, got {prior}")
         codes, codes_prime = self.transform(X), self.transform(X_prime)
         if len(codes) != len(codes_prime):
             raise ValueError(f"X has {len(codes)} samples and X_prime {len(codes_prime)}; pairs need one of each")

@@ -16,10 +16,10 @@ from invlearn.system.output import show, warn
 if TYPE_CHECKING:
     import pandas as pd
 
-    from invlearn.inference import Rule
+    from invlearn.inference import Decision, Rule
     from invlearn.runs.trained import TrainedRun
 
-__all__ = ["Parser", "names_or_prefix", "output_table", "replacing", "rule_of", "shape"]
+__all__ = ["Parser", "names_or_prefix", "output_table", "replacing", "rule_of", "shape", "what_limits", "warn_of_errors"]
 
 
 def names_or_prefix(value: str) -> str | list[str]:
@@ -42,11 +42,32 @@ def rule_of(arguments: Namespace) -> Rule:
     return Rule(arguments.fpr, arguments.fnr, arguments.cost, arguments.threshold, arguments.prior)
 
 
+def what_limits(decision: Decision, arguments: Namespace) -> Iterator[str]:
+    """A line where the threshold is smaller than ``--fpr`` allows."""
+    if decision.chosen and decision.chosen.is_capped:
+        yield (
+            f"--fpr {arguments.fpr:g} allows a larger distance, but beyond this one, "
+            "distances are more frequent between entities than within them"
+        )
+
+
+def warn_of_errors(right: float, found: str) -> None:
+    """Warn where most of what is found is expected to be wrong.
+
+    Args:
+        right: The share that is expected to be right.
+        found: What is found, such as matches.
+    """
+    if right < 0.5:
+        warn(f"most {found} are expected to be wrong; use a smaller --fpr, or a --cost of at least 1")
+
+
 class Parser(ArgumentParser):
     """An ArgumentParser that takes no abbreviations, and whose errors are one line, like all others."""
 
     def __init__(self, *, prog: str, description: str):
         super().__init__(prog=prog, description=description, allow_abbrev=False)
+        self._writes_table = False
 
     def add_run(self) -> None:
         """Add the run that a command uses, and the option to trust code that its config names."""
@@ -78,7 +99,8 @@ class Parser(ArgumentParser):
         self.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
 
     def add_output(self) -> None:
-        """Add the options of commands that write a table."""
+        """Add the options of what is written as a table."""
+        self._writes_table = True
         self.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CSV or Parquet")
         self.add_argument(
             "--escape-formulas",
@@ -98,24 +120,46 @@ class Parser(ArgumentParser):
             "--fpr",
             type=float,
             default=fpr,
-            help=f"share of false matches among {rows} without a partner, or among different pairs ({fpr:g})",
-        )
-        rule.add_argument("--fnr", type=float, help="share of partners that may be missed, instead of --fpr")
-        rule.add_argument(
-            "--cost", type=float, help="cost of a false match if a missed partner costs 1; instead of --fpr"
+            help=f"largest acceptable share of false matches among {rows} without a partner, or among different pairs; "
+            f"above 0 and below 1 ({fpr:g})",
         )
         rule.add_argument(
-            "--threshold", type=float, help="code distance below which rows are the same; instead of --fpr"
+            "--fnr", type=float, help="share of partners that may be missed, above 0 and below 1; instead of --fpr"
         )
-        self.add_argument("--prior", type=float, help=f"share of the {rows} that have a partner; estimated by default")
+        rule.add_argument(
+            "--cost", type=float, help="cost of a false match if a missed partner costs 1, above 0; instead of --fpr"
+        )
+        rule.add_argument(
+            "--threshold", type=float, help="code distance below which rows are the same, above 0; instead of --fpr"
+        )
+        self.add_prior(rows)
+
+    def add_prior(self, rows: str) -> None:
+        """Add the option of how many rows have a partner.
+
+        Args:
+            rows: What the rows are called.
+        """
+        self.add_argument(
+            "--prior",
+            type=float,
+            help=f"share of the {rows} that have a partner, above 0 and at most 1; estimated by default",
+        )
 
     def load(self, arguments: Namespace) -> TrainedRun:
-        """The run of parsed arguments."""
-        RunDirectory(arguments.run).config()  # reports errors before torch is loaded
+        """The run of parsed arguments.
 
+        Raises:
+            UserError: It cannot be loaded, or the output is a table in an unknown format.
+        """
+        RunDirectory(arguments.run).config()  # says what is wrong before torch is loaded
+
+        from invlearn.files import written_as
         from invlearn.runs.trained import load_run
         from invlearn.training.internals import optimise_without_compiler
 
+        if self._writes_table:
+            written_as(arguments.output)
         optimise_without_compiler()
         run = load_run(arguments.run, device=getattr(arguments, "device", "cpu"), trust=arguments.trust)
         if unfinished := run.directory.unfinished():

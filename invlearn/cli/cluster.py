@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from invlearn.cli.arguments import Parser, output_table, rule_of
+from invlearn.cli.arguments import Parser, output_table, rule_of, warn_of_errors, what_limits
 from invlearn.runs.outputs import check_output
 from invlearn.system.output import show
 
@@ -59,6 +59,9 @@ def main(argv: list[str]) -> int:
         recall, right = found.expected
         like = f"for rows like the {found.decision.model.same.entities:,} validation entities"
         show(f"expected {like}: {recall:.1%} of the pairs of one entity are linked, {right:.1%} of the links are right")
+        warn_of_errors(right, "links")
+    for line in what_limits(found.decision, arguments):
+        show(line)
     if scores := found.scores:
         show(f"{scores.rows:,} rows with labels of {scores.entities:,} entities, in {scores.clusters:,} clusters")
         show(f"pairs     precision {scores.precision:.4f}  recall {scores.recall:.4f}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invlearn.cli.arguments import Parser, output_table
 from invlearn.runs.outputs import check_output
-from invlearn.system.output import say
+from invlearn.system.output import say, warn
 
 __all__ = ["main"]
 
@@ -37,6 +37,8 @@ def main(argv: list[str]) -> int:
         replica=arguments.replica,
     )
     codes = run.stack.code if arguments.variant else run.stack.invariant
+    if arguments.variant and codes == run.stack.invariant:
+        warn(f"--variant: {run.directory} has no variant code, so only the invariant one is written")
     count = width = 0
     with (
         output_table(arguments) as append,

@@ -35,7 +35,10 @@ def main(argv: list[str]) -> int:
 
     found = measure(run, arguments.data, entity=arguments.entity, drop=arguments.drop)
     if found.is_training_file:
-        warn(f"the run was trained on {arguments.data}; leave it out to evaluate on the test split")
+        if run.experiment.holds_out:
+            warn(f"the run was trained on {arguments.data}; leave it out to evaluate on the test split")
+        else:
+            warn(f"the run was trained on all of {arguments.data}; measure it on a file of other entities")
     if arguments.json:
         show(json.dumps(found.to_dicts(), indent=2, allow_nan=False))
         return 0

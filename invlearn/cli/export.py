@@ -33,6 +33,7 @@ def main(argv: list[str]) -> int:
     check_writable(path.parent)
 
     from invlearn.inference import export_run
+    from invlearn.inference.export import CHECKED
     from invlearn.reporting.card import write_card
 
     with replacing(path):
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> int:
     say(
         [
             f"{path}: x, float32 (n, {stack.dim}) -> {codes}",
-            f"checked: its codes differ from the run's by at most {difference:.1e}",
+            f"checked on {CHECKED} random samples: its codes differ from the run's by at most {difference:.1g}",
             *([f"{written}: purpose, results and limits"] if written else []),
         ]
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invlearn.cli.arguments import Parser, names_or_prefix, output_table, rule_of
+from invlearn.cli.arguments import Parser, names_or_prefix, output_table, rule_of, warn_of_errors, what_limits
 from invlearn.errors import UserError
 from invlearn.runs.outputs import check_output
 from invlearn.system.output import say
@@ -127,6 +127,7 @@ def _what_it_does(decision: Decision, arguments: Namespace, all_of: str, strange
         like = f"for rows like the {decision.model.same.entities:,} validation entities" if decision.model else ""
         found, right = f"{recall:.1%}{within[1]}", f"{precision:.1%}{within[2]}"
         yield f"expected {like}: {found} of the partners are found, {right} of the matches are right"
+        warn_of_errors(precision, "matches")
     else:
         yield f"no probabilities: {WITHOUT}"
     if chosen is None:
@@ -142,6 +143,7 @@ def _what_it_does(decision: Decision, arguments: Namespace, all_of: str, strange
         if (rate * among if rate else about) > arguments.fpr:
             more = f"; estimating {_percent(arguments.fpr)} needs more validation data"
     yield f"false matches: about {_percent(about)} of {which} (at most {_percent(most)}, 95% sure){more}"
+    yield from what_limits(decision, arguments)
 
 
 def _percent(share: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--answers", type=Path, metavar="FILE", help="the queue, with same or different in its column answer"
     )
-    parser.add_argument("--prior", type=float, help="share of the rows that have a partner; estimated by default")
+    parser.add_prior("rows")
     parser.add_argument(
         "--features", type=names_or_prefix, metavar="COLUMNS", help="comma-separated names, or a prefix"
     )
@@ -79,5 +80,8 @@ def _answered(run: TrainedRun, arguments: Namespace) -> pd.DataFrame:
         show(f"{arguments.output}: {len(found.wrong):,} rows with a wrong label, for dataset.leave_out")
         return found.wrong
     show(f"to agree with the answers, log odds change by {found.shift:+.2f} ± {found.shift_error:.2f}")
+    if abs(found.shift) > 2 * found.shift_error:
+        way = "divide" if found.shift > 0 else "multiply"
+        show(f"{way} the --cost of match and cluster by {math.exp(abs(found.shift)):.2g} to allow for that")
     show(f"{arguments.output}: {len(found.pairs):,} pairs, for dataset=pairs")
     return found.pairs

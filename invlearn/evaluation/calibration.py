@@ -40,6 +40,8 @@ class Threshold(NamedTuple):
     """Number of pairs of different entities it is based on; None for runs of versions without it."""
     model: DistanceModel | None = None
     """The model that gave the shares; None if validation pairs were counted."""
+    is_capped: bool = False
+    """Whether a larger distance would still have at most the accepted share of false matches."""
 
     def share(self, among: int, *, sure: float = 0.5) -> float:
         """Share of false matches among samples without a partner, each compared with so many others.
@@ -121,12 +123,12 @@ class Calibration:
     def threshold(self, rate: float, *, among: int = 1) -> Threshold:
         """The distance below which samples count as the same entity.
 
-        It is never larger than the distance at which a pair is as likely within an entity as between two: a larger
-        distance finds hardly any more partners.
+        It is never larger than the distance that is as frequent within entities as between them. A larger one finds
+        hardly any more partners; ``is_capped`` is then true, and there are fewer false matches than are acceptable.
 
         Args:
-            rate: Acceptable share of false matches, above 0 and below 1, when a sample without a partner is compared
-                with ``among`` others. Without a model, and with too few validation pairs to estimate the rate, the
+            rate: Largest acceptable share of false matches, above 0 and below 1, when a sample without a partner is
+                compared with ``among`` others. Without a model, and with too few validation pairs to estimate the rate, the
                 smallest distance between entities is returned, and its ``share`` is larger.
             among: Number of other samples that a sample is compared with, at least 1.
 
@@ -138,7 +140,8 @@ class Calibration:
             raise ValueError(f"a sample must be compared with at least 1 other, got {among}")
         if self.model is not None:
             distance = float(self.model.different.quantile(self.model.different.share_for(rate, among)))
-            return self.at(min(distance, self.model.distance_at(0.5, prior=0.5)))
+            equal = self.model.distance_at(0.5, prior=0.5)
+            return self.at(min(distance, equal))._replace(is_capped=equal < distance)
         # If k of so many pairs are too close, so are k / pairs * among of the samples, on average, at most.
         index = max((index for index, of_pairs in enumerate(self.rates) if of_pairs * among <= rate), default=0)
         return Threshold(

@@ -45,7 +45,7 @@ class Doubts:
 
 
 def doubtful_labels(codes: np.ndarray, entity: np.ndarray) -> Doubts:
-    """Samples that do not fit their entity, each with the nearest other sample of that label.
+    """Samples that do not fit their entity, each with the nearest sample of that label that fits, if there is one.
 
     The score is 1 - d'/d, with d the distance to its entity and d' that to the nearest other one.
 
@@ -57,11 +57,11 @@ def doubtful_labels(codes: np.ndarray, entity: np.ndarray) -> Doubts:
     first = found.index.numpy()
     order = np.argsort(entity, kind="stable")
     starts = np.searchsorted(entity[order], np.arange(entity.max() + 2))
-    second = np.empty_like(first)
+    second, fits = np.empty_like(first), ~np.isin(np.arange(len(entity)), first)
     for place, sample in enumerate(first):
         number = entity[sample]
         others = order[starts[number] : starts[number + 1]]
-        others = others[others != sample]
+        others = others[fits[others]] if fits[others].any() else others[others != sample]
         second[place] = others[np.linalg.norm(codes[others] - codes[sample], axis=1).argmin()]
     score = 1 - (found.nearest_distance / found.distance).numpy()
     return Doubts(first, second, score, np.full(len(first), "label", dtype=object))

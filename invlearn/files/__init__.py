@@ -11,7 +11,7 @@ from invlearn.files.rows import Dropping
 from invlearn.files.sample_file import Origin, Prepared, SampleFile
 from invlearn.files.scale import Scale
 from invlearn.files.table import CHUNK, StoredTable, Table
-from invlearn.files.writing import table_writer
+from invlearn.files.writing import table_writer, written_as
 
 __all__ = [
     "CHUNK",
@@ -40,4 +40,5 @@ __all__ = [
     "table_writer",
     "told_gaps",
     "validating_without",
+    "written_as",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
@@ -137,5 +139,13 @@ def numbers(table: Table, values: pd.Series, rows: np.ndarray) -> np.ndarray:
     if wrong.any():
         index = int(np.argmax(wrong))
         where = f"{table.place(int(rows[index]))}, column {values.name}"
-        raise UserError(f"{where}: {values.iloc[index]} is not a finite number in single precision")
+        raise UserError(f"{where}: {_fault(str(values.iloc[index]), parsed[index])}")
     return parsed
+
+
+def _fault(value: str, parsed: float) -> str:
+    """Why a value is no number in single precision."""
+    if not math.isnan(parsed):
+        return f"{value} is not a finite number in single precision"
+    hint = "; write decimals with a point" if re.fullmatch(r"\s*[+-]?\d+,\d+\s*", value) else ""
+    return f"{value} is text, not a number{hint}"

@@ -8,10 +8,20 @@ from pathlib import Path
 
 from invlearn.errors import UserError
 from invlearn.files.opening import format_of, formats
+from invlearn.files.table import FileTable
 from invlearn.system.lazy import pd
 from invlearn.system.storage import replacing
 
-__all__ = ["escaped", "table_writer"]
+__all__ = ["escaped", "table_writer", "written_as"]
+
+
+def written_as(path: Path) -> type[FileTable]:
+    """The format of a table that is to be written, which the end of its name tells.
+
+    Raises:
+        UserError: It is unknown.
+    """
+    return format_of(path, [form for form in formats() if form.writes], "written")
 
 
 @contextmanager
@@ -28,7 +38,7 @@ def table_writer(path: Path, *, escape_formulas: bool = False) -> Iterator[Calla
     Raises:
         UserError: The format is unknown, or the file cannot be written.
     """
-    form = format_of(path, [form for form in formats() if form.writes], "written")
+    form = written_as(path)
     if not path.absolute().parent.is_dir():
         raise UserError(f"{path}: there is no such folder")
     with replacing(path) as temporary, form.write(temporary) as append:

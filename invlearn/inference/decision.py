@@ -113,11 +113,12 @@ class Rule:
     """A rule for when two rows count as the same entity. Of the four options, the last one that is given applies.
 
     Args:
-        fpr: Acceptable share of false matches among rows without a partner.
+        fpr: Largest acceptable share of false matches among rows without a partner.
         fnr: Acceptable share of missed partners.
         cost: Cost of a false match if a missed partner costs 1.
         threshold: Code distance below which rows are the same.
-        prior: Share of the rows that have a partner (for given pairs, share of same pairs); by default it is estimated.
+        prior: Share of the rows that have a partner (for given pairs, share of same pairs), above 0 and at most 1; by
+            default it is estimated.
     """
 
     fpr: float = 0.01
@@ -160,7 +161,8 @@ class Rule:
         try:
             chosen = _threshold(calibration, way, value, prior=prior, among=among)
         except ValueError as error:
-            raise UserError(f"--{way} with {run.directory}: {error}") from error
+            lacks = model is None and way in ("cost", "fnr")
+            raise UserError(f"--{way}{f' with {run.directory}' if lacks else ''}: {error}") from error
         return Decision(chosen.distance if chosen else value, among, chosen, model, prior, self.prior is None, halves)
 
     def _prior(self, model: DistanceModel, nearest: np.ndarray, among: int) -> float:

@@ -45,7 +45,7 @@ def review(
     """Pairs of rows whose answers are most informative, the most informative first.
 
     Without labels these are pairs whose probability is near a half, and pairs of rows that both match a third row
-    but not each other. With labels they are rows that do not fit their entity, each with the nearest row of that label.
+    but not each other. With labels they are rows that do not fit their entity, each with the nearest row of that label that does, if any.
 
     Args:
         run: A trained run.
@@ -82,7 +82,7 @@ def review(
         doubts = doubtful_labels(codes.astype(float), pd.factorize(coded.others[entity])[0])
     else:
         between = _between(codes, indices[:, :CLOSEST])
-        doubts = doubtful_pairs(decision.probability(distances), indices, decision.of_any(between))
+        doubts = doubtful_pairs(decision.of_any(distances), indices, decision.of_any(between))
     doubts = doubts.most(size)
     apart = np.linalg.norm(codes[doubts.first] - codes[doubts.second], axis=1)
     return _queue(opened, coded.rows, doubts, apart, decision.of_any(apart))

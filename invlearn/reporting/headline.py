@@ -32,9 +32,10 @@ def lead_of(context: Context) -> str:
         "raw": "Finds no more unseen entities than raw samples",
     }
     told = words.get(found.kind, "Finds more unseen entities than raw samples")
+    of_training = f" At the end of training: {sentence(verdict).removeprefix('verdict: ')}." if verdict else ""
     return (
         f"{told}: of {len(hits):,}, the nearest code finds {int(hits.sum()):,} and the nearest raw sample "
-        f"{int(raw.sum()):,}."
+        f"{int(raw.sum()):,}.{of_training}"
     )
 
 

@@ -144,6 +144,9 @@ def refuse_another(experiment: Experiment | Choice, stored: Mapping[str, Any], w
     path = config["dataset"].get("path")
     if "dataset.fingerprint" in changed and stored["dataset"].get("path") == path:
         raise UserError(f"{path} has changed since the run in {where} was started; choose another hydra.run.dir")
+    if "dataset.fingerprint" in changed and "dataset._target_" not in changed:
+        files = f"{stored['dataset'].get('path')} there, {path} here"
+        raise UserError(f"{where} has a run of another file: {files}; choose another hydra.run.dir")
     if "dataset._target_" not in changed:
         for key in SCALE:
             if key in changed and ("dataset.fingerprint" in changed or _alike(*changed[key])):

@@ -187,7 +187,9 @@ class _Choosing:
                 run = load_run(self._run(name, part.fold).path, trust=self.choice.targets)
                 part.scores[name] = float(part.judge.scores(run.encoder()))
         for each in self.tried:
-            each.score = each.score and self._score(each.name)
+            before, each.score = each.score, each.score and self._score(each.name)
+            if each.score != before:
+                self.tell([f"{each.name}: {each.score:.4f} without them"])
 
     def _epochs(self, experiment: Experiment, run: RunDirectory, seconds: float) -> int:
         """The number of epochs that the remaining time allows on every division, or the one already started with."""

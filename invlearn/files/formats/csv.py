@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,6 +31,7 @@ class _Csv(FileTable):
     endings = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
     writes = True
     _is_read = False
+    _has_whole_rows = False
 
     def open(self) -> None:
         """Read only the header, because a file without line feeds must not be read whole."""
@@ -84,17 +86,45 @@ class _Csv(FileTable):
 
     def chunks(self, columns: Sequence[str], *, text: Sequence[str] = ()) -> Iterator[Chunk]:
         numbers = [name for name in columns if name not in text]
-        options = {"na_values": dict.fromkeys(numbers, MISSING), "dtype": dict.fromkeys(text, str)}
+        last = self.columns[-1]  # it is empty in rows that are too short, which pandas fills
+        beside = [] if last in columns else [last]
+        options = {"na_values": dict.fromkeys(numbers, MISSING), "dtype": dict.fromkeys([*text, *beside], str)}
         with readable(self.path), warnings.catch_warnings():
             # Without index_col=False a first row of too many fields would become row names; with it, they are lost.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             first_row = 1
             with self._alone() as file:
-                options |= {"usecols": list(columns), "chunksize": CHUNK, "index_col": False}
+                options |= {"usecols": [*columns, *beside], "chunksize": CHUNK, "index_col": False}
                 with self._read(file, **options) as frames:
                     for frame in frames:
+                        if (frame[last].isna() | (frame[last] == "")).any():
+                            self._refuse_short_rows()
                         yield Chunk(first_row, frame[list(columns)])
                         first_row += len(frame)
+
+    def _refuse_short_rows(self) -> None:
+        """Refuse a file with a row of too few fields, once.
+
+        Raises:
+            UserError: It names the row.
+        """
+        row, width = 0, len(self.columns)
+        if self._has_whole_rows or width == 1:
+            return
+        opened = gzip.open if self.path.suffix == ".gz" else open
+        # A field may be larger than the reader allows; then no row is refused.
+        with suppress(csv.Error), opened(self.path, "rt", encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=self._separator)
+            for fields in reader:
+                if len(fields) <= 1 and not "".join(fields).strip():
+                    continue  # a blank line, which pandas skips
+                if 0 < row and len(fields) < width:
+                    raise UserError(
+                        f"{self.place(row)}, line {reader.line_num:,}: {len(fields)} of {width} fields; is the file cut "
+                        "off?"
+                    )
+                row += 1
+        self._has_whole_rows = True
 
     @contextmanager
     def _alone(self) -> Iterator[BinaryIO | None]:

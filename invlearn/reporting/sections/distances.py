@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from invlearn.evaluation.calibration import Threshold
 from invlearn.reporting.blocks import Block, Section, Slider, Text
 from invlearn.reporting.charts import DIFFERENT, LIMIT, MOVING, SAME, drawing, in_svg
 from invlearn.reporting.context import Context
@@ -37,12 +38,22 @@ def distances(context: Context) -> Section | None:
         within, wrong = (float(part) for part in found.shares_below(torch.tensor(limit.distance, dtype=torch.float64)))
         blocks.append(
             Text(
-                f"The run's threshold for 1% false matches between two samples is {number(limit.distance)}, from "
-                f"validation data. Here it finds {share(within)} of the pairs of one entity, and wrongly matches "
+                f"The run's threshold for two samples is {number(limit.distance)}, from validation data: {_why(limit)}. "
+                f"Here it finds {share(within)} of the pairs of one entity, and wrongly matches "
                 f"{share(wrong)} of the different pairs."
             )
         )
     return Section("Same or different", blocks)
+
+
+def _why(limit: Threshold) -> str:
+    """What a threshold for 1% false matches is."""
+    if limit.is_capped:
+        return (
+            "a larger one would have less than 1% false matches too, but such distances are more frequent between "
+            "entities than within them"
+        )
+    return "that for 1% false matches"
 
 
 def _slider(found: Distances, start: float) -> Slider:

@@ -50,8 +50,8 @@ def hardest(context: Context) -> Section | None:
             rows.append(Row(f"distance {number(distance)}{reason}", pictures))
         galleries.append(Gallery(caption, rows, beside=True))
     told_by = (
-        "Each distance d has the features that contribute most to (d/t)², where t is the threshold for 1% "
-        f"false matches between two samples, {number(limit)}."
+        "Each distance d has the features that contribute most to (d/t)², where t is the run's "
+        f"threshold for two samples, {number(limit)}."
     )
     return Section("Hardest pairs", [*([Text(told_by)] if limit else []), *galleries])
 
