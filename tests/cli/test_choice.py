@@ -21,8 +21,9 @@ from invlearn.evaluation.metrics import METRICS
 from invlearn.runs import choosing, session
 from invlearn.runs.directory import RunDirectory
 from invlearn.training.budget import Pace
-from tests.support.errors import assert_error_line, assert_line
+from tests.support.errors import assert_error_line, assert_line, has_line
 from tests.support.own_data import entity_table, pair_table, write
+from tests.support.wrong_labels import mislabelled
 
 SHORT = ["dataset.size=256", "dataset.valid_size=200", "dataset.test_size=200", "trainer.epochs=3"]
 
@@ -380,6 +381,21 @@ def test_a_run_on_all_entities_has_no_metrics_of_its_own(model: str, samples: Pa
     assert record["replicas"][0]["best_epoch"] == (3 if model == "extended" else record["replicas"][0]["best_epoch"])
     assert main(["match", str(run), str(samples), "-o", str(tmp_path / "pairs.csv")]) == 2
     assert_error_line(capsys.readouterr().err, file=run.name)
+    assert main(["evaluate", str(run), str(samples)]) == 0
+    assert_line(capsys.readouterr().err, "other entities", samples.name)
     before = (run / "run.json").read_bytes()
     assert main(["resume", str(run)]) == 0
     assert (run / "run.json").read_bytes() == before
+    assert main(["embed", str(run), str(samples), "-o", str(tmp_path / "z.csv"), "--variant"]) == 0
+    assert has_line(capsys.readouterr().err, "--variant", run.name) == (model == "polynomial")
+
+
+def test_scores_without_wrong_labels_are_told(tmp_path: Path, capsys) -> None:
+    table, _ = mislabelled()
+    run = tmp_path / "run"
+    assert train(write(table, tmp_path / "samples.csv"), run) == 0
+    out = capsys.readouterr().out
+    _, anew = out.split("compared without them")
+    for tried in record_of(run)["candidates"]:
+        if tried["score"] is not None:
+            assert_line(anew, tried["name"], f"{tried['score']:.4f}")

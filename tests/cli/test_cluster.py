@@ -34,5 +34,10 @@ def test_rows_are_clustered_into_entities(folder: Path, tmp_path: Path, capsys) 
     assert list(clusters.columns) == ["row", "cluster", "size", "id", "place"]
     assert (clusters["size"] == clusters.groupby("cluster")["row"].transform("size")).all()
     assert clusters["cluster"].drop_duplicates().tolist() == list(range(1, clusters["cluster"].max() + 1))
+    assert main([*words, "--cost", "1", "--prior", "1"]) == 0
+    assert pd.read_csv(tmp_path / "c.csv")["size"].max() < 10
+    capsys.readouterr()
+    assert main([*words, "--threshold", "9"]) == 0
+    assert_line(capsys.readouterr().err, "links", "--fpr", "--cost")
     assert main([*words, "--threshold", "1e-9", "--method", "single"]) == 0
     assert (pd.read_csv(tmp_path / "c.csv")["size"] == 1).all()

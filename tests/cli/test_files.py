@@ -47,7 +47,8 @@ ENTITIES: dict[str, tuple[Edit, Named]] = {
     "nan": (put(3, "f0", "nan"), names(row=3, column="f0", suggests="dataset.drop", also=["missing"])),
     "infinity": (put(5, "f1", "inf"), names(row=5, column="f1", value="inf")),
     "too large": (put(5, "f1", 1e300), names(row=5, column="f1", value="1e+300")),
-    "text in a feature": (put(9, "f3", "abc"), names(row=9, column="f3", value="abc")),
+    "text in a feature": (put(9, "f3", "abc"), names(row=9, column="f3", value="abc", also=["text"])),
+    "a decimal comma": (put(9, "f3", "12,5"), names(row=9, column="f3", value="12,5", also=["text", "point"])),
     "nameless": (put(4, "id", ""), names(row=4, column="id")),
     "no entity column": (
         lambda table: table.drop(columns="id"),
@@ -128,6 +129,8 @@ def broken_files(folder: Path) -> dict[str, tuple[Path, Named]]:
         "other.csv": (b"id;f0;f1\n1;2;3\n", names(column="id", key="dataset.entity", also=["','", "';'"])),
         "blank.csv": (b"\n\n", names(also=["empty"])),
         "longer.csv": (whole.replace("here\n", "here,1,2\n", 20).encode(), names(also=["row", "header"])),
+        "shorter.csv": (f"{whole}003,0.5,0.25".encode(), names(row=len(whole.splitlines()), also=["line"])),
+        "middle.csv": (whole.replace(",here\n", "\n", 20).encode(), names(row=1, also=["line 2"])),
         "twice.csv": (whole.replace("f1", "f0", 1).encode(), names(column="f0")),
         "latin.csv": ("id,f0\ncafé,1\n".encode("latin-1"), names(also=["UTF-8", "byte 9"])),
         "letters.csv": (b"\xff\xfe\x00a,b\n1,2\n", names()),

@@ -57,6 +57,36 @@ def test_probabilities_follow_the_prior_and_thresholds_the_cost(folder: Path, tm
     assert few["same"].sum() < many["same"].sum()
 
 
+def test_nothing_is_more_probable_than_what_is_nearer(folder: Path, tmp_path: Path, capsys) -> None:
+    words = ["match", str(folder / "run"), *(str(folder / f"{name}.csv") for name in "ab")]
+    found = {}
+    for prior in ("0.5", "1"):
+        for k in ("1", "3"):
+            assert main([*words, "-o", str(tmp_path / "m.csv"), "--prior", prior, "-k", k, "--cost", "1"]) == 0
+            found[k] = pd.read_csv(tmp_path / "m.csv")
+        nearest = found["1"].sort_values("distance")
+        assert (nearest["probability"].diff().dropna() <= 0).all()
+        assert (found["3"].groupby("row")["probability"].sum() <= 1 + 1e-6).all()
+        first = found["3"][found["3"]["rank"] == 1]
+        assert first["probability"].to_numpy() == pytest.approx(found["1"]["probability"].to_numpy())
+        assert (nearest["probability"][nearest["same"]] > 0.49).all()
+    capsys.readouterr()
+    assert main([*words, "-o", str(tmp_path / "m.csv"), "--prior", "1.01"]) == 2
+    assert_error_line(capsys.readouterr().err, key="--prior", value=[0, 1, 1.01])
+    assert main([*words, "-o", str(tmp_path / "m.csv"), "--prior", "0.05", "--threshold", "9"]) == 0
+    assert_line(capsys.readouterr().err, "matches", "--fpr", "--cost")
+
+
+def test_a_wrong_rate_and_a_wrong_ending_are_named_alone(folder: Path, tmp_path: Path, capsys) -> None:
+    words = ["match", str(folder / "run"), str(folder / "a.csv"), str(tmp_path / "b.csv"), "-o"]
+    assert main([*words, str(tmp_path / "m.xlsx")]) == 2  # before it is said that there is no B
+    assert_error_line(capsys.readouterr().err, file="m.xlsx", suggests=".csv")
+    assert main([*words, str(tmp_path / "m.csv"), "--fpr", "1.5"]) == 2
+    line = capsys.readouterr().err
+    assert_error_line(line, key="--fpr", value=[0, 1, 1.5])
+    assert str(folder / "run") not in line
+
+
 def test_one_to_one_no_row_has_two_partners(folder: Path, tmp_path: Path, capsys) -> None:
     a, b = (pd.read_csv(folder / f"{name}.csv", dtype={"id": str}) for name in ("a", "b"))
     fewer = write(b[:100], tmp_path / "fewer.csv")

@@ -130,6 +130,7 @@ def test_metrics_of_the_page_are_those_of_the_run_with_intervals_around_them(fol
 def test_a_file_of_unseen_samples_is_looked_at_instead(folder: Path) -> None:
     page = reported(folder, str(folder / "solved"), str(folder / "unseen.csv"))
     assert "of 50, the nearest code finds" in page.text
+    assert "At the end of training" in page.text
     assert "All 150 unseen samples" in page.text
     assert str(folder / "samples.csv") in page.text  # what it was trained on
     assert str(folder / "unseen.csv") in page.text

@@ -122,6 +122,63 @@ def test_probabilities_fall_with_the_distance_and_with_the_number(model: Distanc
     assert (model.probability(distance, prior=0.9) >= model.probability(distance, prior=0.1)).all()
 
 
+@pytest.fixture(scope="module", params=[0.5, np.inf], ids=["unequal density", "equal density"])
+def dispersed(request: pytest.FixtureRequest, model: DistanceModel) -> DistanceModel:
+    """Models of samples, some of which may have far more close neighbours than others."""
+    return replace(model, different=replace(model.different, dispersion=request.param))
+
+
+@pytest.mark.parametrize("prior", [0.1, 0.5, 0.999, 1.0])
+def test_the_nearest_is_no_more_probable_further_away(dispersed: DistanceModel, prior: float) -> None:
+    distance = np.linspace(0, 12, 2_000)
+    probability = dispersed.probability(distance, prior=prior, among=400, nearest=True)
+    assert (np.diff(probability) <= 0).all()
+    assert probability[0] > 0.99
+    assert probability[-1] < 0.01  # an outlier may be any of the 400
+    limit = dispersed.distance_at(0.5, prior=prior, among=400, nearest=True)
+    assert ((probability > 0.5) == (distance < limit))[np.abs(distance - limit) > 0.02].all()
+    assert dispersed.expected(limit, prior=prior, among=400)[1] > 0.5
+
+
+@pytest.mark.parametrize("prior", [0.3, 1.0])
+def test_candidates_of_a_row_share_one_partner(dispersed: DistanceModel, prior: float) -> None:
+    distances = np.sort(np.random.default_rng(0).uniform(0, 5, (500, 6)), axis=1)
+    distances[:3] = [[0.0] * 6, [0.1] * 6, [9.0] * 6]
+    found = dispersed.candidates(distances, prior=prior, among=6)
+    assert (found.sum(1) <= 1 + 1e-12).all()
+    assert (np.diff(found, axis=1) <= 1e-12).all()
+    first = dispersed.probability(distances[:, 0], prior=prior, among=6, nearest=True)
+    assert found[:, 0] == pytest.approx(first)
+    if prior == 1:  # the partner is one of all six
+        assert found.sum(1) == pytest.approx(1, abs=0.02)
+
+
+def test_the_second_nearest_are_as_often_partners_as_is_said() -> None:
+    noise, among = 0.45, 300
+    model = DistanceModel.fit(compare(draw(150, 4, seed=0, noise=noise)))
+    assert model is not None
+    codes = draw(2 * among, 2, seed=3, noise=noise)
+    distances = cdist(codes[:, 0], codes[:among, 1])
+    order = distances.argsort(1)[:, :3]
+    right = order == np.arange(2 * among)[:, None]
+    found = model.candidates(np.take_along_axis(distances, order, axis=1), prior=0.5, among=among)
+    assert right[:, 1].mean() > 0.02
+    assert found.mean(0) == pytest.approx(right.mean(0), abs=0.05)
+
+
+def test_a_threshold_stops_where_distances_are_as_frequent_within_entities_as_between() -> None:
+    apart, close = (Calibration.fit(compare(draw(100, 4, seed=0, noise=noise))) for noise in (0.02, 0.6))
+    assert apart is not None
+    assert apart.model is not None
+    assert close is not None
+    assert apart.threshold(0.1, among=100).is_capped
+    distance = apart.threshold(0.1, among=100).distance
+    assert float(apart.model.log_ratio(distance * 0.99)) > 0 > float(apart.model.log_ratio(distance * 1.01))
+    assert apart.threshold(0.1, among=100).share(100) < 0.1
+    assert not close.threshold(0.1, among=100).is_capped
+    assert close.threshold(0.1, among=100).share(100) == pytest.approx(0.1)
+
+
 def test_a_stored_model_gives_the_same(model: DistanceModel) -> None:
     again = DistanceModel.from_dict(json.loads(json.dumps(model.to_dict(), allow_nan=False)))
     assert again == model

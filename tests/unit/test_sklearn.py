@@ -210,6 +210,11 @@ def test_a_larger_share_of_false_links_makes_no_more_clusters(fitted: InvariantE
     assert counts[0] > counts[-1]
 
 
+def test_a_single_class_is_named_as_a_plain_value() -> None:
+    with pytest.raises(ValueError, match=r"1 class, 0\.0;"):
+        InvariantEncoder(model="polynomial").fit(samples(10)[0], np.zeros(40))
+
+
 def test_what_probabilities_and_clusters_need_is_named(fitted: InvariantEncoder) -> None:
     X, y = samples(10)
     unknown: Any = "ward"
@@ -219,7 +224,7 @@ def test_what_probabilities_and_clusters_need_is_named(fitted: InvariantEncoder)
         with pytest.raises(ValueError, match="validation_fraction"):
             ask()
     for ask, named in (
-        (lambda: fitted.pair_probability(X, X, prior=1.0), names(key="prior", value=[0, 1, 1.0])),
+        (lambda: fitted.pair_probability(X, X, prior=1.5), names(key="prior", value=[0, 1, 1.5])),
         (lambda: fitted.pair_probability(X, X[1:]), names(key="X_prime", value=[40, 39])),
         (lambda: fitted.cluster(X, fpr=0.0), names(value=[0, 1, 0.0])),
         (lambda: fitted.cluster(X, method=unknown), names(key="method", value="'ward'", also=["average", "single"])),

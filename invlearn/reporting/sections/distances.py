@@ -50,7 +50,7 @@ def _why(limit: Threshold) -> str:
     """What a threshold for 1% false matches is."""
     if limit.is_capped:
         return (
-            "a larger one would have less than 1% false matches too, but such distances are more frequent between "
+            "some larger ones would have at most 1% false matches too, but such distances are more frequent between "
             "entities than within them"
         )
     return "that for 1% false matches"
