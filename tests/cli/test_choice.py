@@ -391,7 +391,7 @@ def test_a_run_on_all_entities_has_no_metrics_of_its_own(model: str, samples: Pa
 
 
 def test_scores_without_wrong_labels_are_told(tmp_path: Path, capsys) -> None:
-    table, _ = mislabelled()
+    table, _ = mislabelled(entity_table(150, 5, 6))
     run = tmp_path / "run"
     assert train(write(table, tmp_path / "samples.csv"), run) == 0
     out = capsys.readouterr().out
