@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from invlearn.inference import Decision, Rule
     from invlearn.runs.trained import TrainedRun
 
-__all__ = ["Parser", "names_or_prefix", "output_table", "replacing", "rule_of", "shape", "what_limits", "warn_of_errors"]
+__all__ = [
+    "Parser",
+    "names_or_prefix",
+    "output_table",
+    "replacing",
+    "rule_of",
+    "shape",
+    "warn_of_errors",
+    "what_limits",
+]
 
 
 def names_or_prefix(value: str) -> str | list[str]:

@@ -79,9 +79,10 @@ def _answered(run: TrainedRun, arguments: Namespace) -> pd.DataFrame:
     if found.shift is None:
         show(f"{arguments.output}: {len(found.wrong):,} rows with a wrong label, for dataset.leave_out")
         return found.wrong
-    show(f"to agree with the answers, log odds change by {found.shift:+.2f} ± {found.shift_error:.2f}")
-    if abs(found.shift) > 2 * found.shift_error:
-        way = "divide" if found.shift > 0 else "multiply"
-        show(f"{way} the --cost of match and cluster by {math.exp(abs(found.shift)):.2g} to allow for that")
+    shift, error = found.shift, found.shift_error or 0.0
+    show(f"to agree with the answers, log odds change by {shift:+.2f} ± {error:.2f}")
+    if abs(shift) > 2 * error:
+        way = "divide" if shift > 0 else "multiply"
+        show(f"to allow for that, {way} the --cost of match and cluster by {math.exp(abs(shift)):.2g}")
     show(f"{arguments.output}: {len(found.pairs):,} pairs, for dataset=pairs")
     return found.pairs

@@ -16,8 +16,8 @@ def reliability_table(found: Reliability) -> str:
         _row(f"nearest of {found.among:,}", found.nearest),
         f"half of the rows have a partner; {found.prior:.1%} by the estimate",
         f"match --fpr {RATE:g} among {found.among:,}: {found.matching.found:.1%} of the partners found, "
-        f"{found.matching.false_matches:.2%} false matches among rows without a partner (expected: about {found.matching.stated:.2%}, "
-        f"at most {found.matching.at_most:.2%}, 95% sure)",
+        f"{found.matching.false_matches:.2%} false matches among rows without a partner "
+        f"(expected: about {found.matching.stated:.2%}, at most {found.matching.at_most:.2%}, 95% sure)",
     ]
     return "\n".join(rows)
 

@@ -128,8 +128,8 @@ class Calibration:
 
         Args:
             rate: Largest acceptable share of false matches, above 0 and below 1, when a sample without a partner is
-                compared with ``among`` others. Without a model, and with too few validation pairs to estimate the rate, the
-                smallest distance between entities is returned, and its ``share`` is larger.
+                compared with ``among`` others. Without a model, and with too few validation pairs to estimate the
+                rate, the smallest distance between entities is returned, and its ``share`` is larger.
             among: Number of other samples that a sample is compared with, at least 1.
 
         Raises:

@@ -119,7 +119,7 @@ class DistanceModel:
         with np.errstate(divide="ignore"):  # a single sample with the prior 1
             return scipy.special.expit(self.log_ratio(distance) + np.log(prior) - np.log(among - prior))
 
-    def candidates(self, distances: Array, *, prior: float, among: int) -> Array:
+    def candidates(self, distances: np.ndarray, *, prior: float, among: int) -> Array:
         r"""Probability of each of the k nearest of N samples to be the partner; a sample has at most one.
 
         If no nearer one is the partner, the odds of the j-th are
@@ -157,7 +157,7 @@ class DistanceModel:
         return np.interp(np.log(np.maximum(distance, self.floor)), grid, odds)
 
     def _log_crowding(self, distance: Array, rank: int, among: int) -> Array:
-        """Log ratio of densities: one stranger fewer, to so many as the rank says; 0 where samples are equally dense."""
+        """Log ratio of densities: one stranger fewer to as many as the rank; 0 if all samples are equally dense."""
         dispersion = self.different.dispersion
         return np.log1p(among * self.different.cdf(distance) / dispersion) - np.log1p((rank - 1) / dispersion)
 

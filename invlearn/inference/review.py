@@ -45,7 +45,8 @@ def review(
     """Pairs of rows whose answers are most informative, the most informative first.
 
     Without labels these are pairs whose probability is near a half, and pairs of rows that both match a third row
-    but not each other. With labels they are rows that do not fit their entity, each with the nearest row of that label that does, if any.
+    but not each other. With labels they are rows that do not fit their entity, each with the nearest row of that label
+    that does, if there is one.
 
     Args:
         run: A trained run.

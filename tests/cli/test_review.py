@@ -25,6 +25,7 @@ def test_a_queue_is_written_and_its_answers_are_read(folder: Path, tmp_path: Pat
     out = capsys.readouterr().out
     assert_line(out, f"{same} answers", f"{same} same")
     assert_line(out, "out.csv", f"{same} pairs", "dataset=pairs")
+    assert_line(out, "--cost", "divide")  # there were more than expected
     assert (pd.read_csv(rows)["d"] == 0).all()
     assert main([*words, "-o", str(rows), "--entity", "id"]) == 0
     assert "reason" in pd.read_csv(rows)

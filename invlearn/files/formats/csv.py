@@ -118,10 +118,10 @@ class _Csv(FileTable):
             for fields in reader:
                 if len(fields) <= 1 and not "".join(fields).strip():
                     continue  # a blank line, which pandas skips
-                if 0 < row and len(fields) < width:
+                if row > 0 and len(fields) < width:
                     raise UserError(
-                        f"{self.place(row)}, line {reader.line_num:,}: {len(fields)} of {width} fields; is the file cut "
-                        "off?"
+                        f"{self.place(row)}, line {reader.line_num:,}: {len(fields)} of {width} fields; "
+                        "is the file cut off?"
                     )
                 row += 1
         self._has_whole_rows = True

@@ -38,8 +38,8 @@ def distances(context: Context) -> Section | None:
         within, wrong = (float(part) for part in found.shares_below(torch.tensor(limit.distance, dtype=torch.float64)))
         blocks.append(
             Text(
-                f"The run's threshold for two samples is {number(limit.distance)}, from validation data: {_why(limit)}. "
-                f"Here it finds {share(within)} of the pairs of one entity, and wrongly matches "
+                f"The run's threshold for two samples is {number(limit.distance)}, from validation data: "
+                f"{_why(limit)}. Here it finds {share(within)} of the pairs of one entity, and wrongly matches "
                 f"{share(wrong)} of the different pairs."
             )
         )
