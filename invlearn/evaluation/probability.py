@@ -139,12 +139,15 @@ class DistanceModel:
         Returns:
             ``(n, k)``, with sums of at most 1.
         """
-        found, left = np.empty(distances.shape), np.ones(len(distances))
-        for place in range(distances.shape[1]):
-            log_odds = self._log_odds_of_rank(distances[:, place], place + 1, prior, among)
-            found[:, place] = left * scipy.special.expit(log_odds)
-            left = left * scipy.special.expit(-log_odds)
+        found = self.by_rank(distances, prior=prior, among=among)
+        found[:, 1:] *= np.cumprod(1 - found, axis=1)[:, :-1]
         return found
+
+    def by_rank(self, distances: np.ndarray, *, prior: float, among: int) -> Array:
+        """The same, for each of the k nearest, if it is known that no nearer one is the partner: ``(n, k)``."""
+        ranks = enumerate(distances.T, start=1)
+        odds = [self._log_odds_of_rank(distance, rank, prior, among) for rank, distance in ranks]
+        return scipy.special.expit(np.stack(odds, axis=1))
 
     def _log_odds_of_rank(self, distance: ArrayLike, rank: int, prior: float, among: int) -> Array:
         grid, typical = self._table

@@ -53,16 +53,18 @@ class Decision:
     halves: Sequence[tuple[DistanceModel, float]] = ()
     taken: float = 0.0
 
-    def probability(self, distances: np.ndarray) -> np.ndarray:
+    def probability(self, distances: np.ndarray, *, nearer_taken: bool = False) -> np.ndarray:
         """Probability of each candidate to be the row's partner, ``(n, k)``.
 
         Args:
             distances: Of the nearest of each row, the nearest first, ``(n, k)``.
+            nearer_taken: Whether nearer ones are known to be others' partners.
         """
         if self.among == 1:
             return self.of_any(distances)
         assert self.model is not None
-        return self.model.candidates(distances, prior=self.prior, among=self.among)
+        of_each = self.model.by_rank if nearer_taken else self.model.candidates
+        return of_each(distances, prior=self.prior, among=self.among)
 
     def of_any(self, distances: np.ndarray) -> np.ndarray:
         """Probability of the same entity for distances of any shape, whether others are nearer or not."""

@@ -171,7 +171,9 @@ class Matcher:
             own = None if self._queries is not None else np.arange(self.rows, self.rows + len(chunk.rows))
             k = min(CANDIDATES, self.gallery_size) if self._one_to_one else self._k
             distances, indices = self._search.nearest(chunk.invariant, k, own=own)
-            probability = self.decision.probability(distances) if self.decision.model else None
+            probability = None
+            if self.decision.model:
+                probability = self.decision.probability(distances, nearer_taken=self._one_to_one)
             same = distances < self.decision.distance
             if self._one_to_one:
                 chosen, assigned = assign(distances, indices, self.decision.distance)

@@ -149,6 +149,9 @@ def test_candidates_of_a_row_share_one_partner(dispersed: DistanceModel, prior: 
     assert (np.diff(found, axis=1) <= 1e-12).all()
     first = dispersed.probability(distances[:, 0], prior=prior, among=6, nearest=True)
     assert found[:, 0] == pytest.approx(first)
+    without_nearer = dispersed.by_rank(distances, prior=prior, among=6)
+    assert (without_nearer >= found - 1e-12).all()
+    assert (without_nearer[:2] > 0.9).all()
     if prior == 1:  # the partner is one of all six
         assert found.sum(1) == pytest.approx(1, abs=0.02)
 
