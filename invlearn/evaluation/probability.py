@@ -91,7 +91,7 @@ class DistanceModel:
 
     @cached_property
     def _table(self) -> tuple[Array, Array]:
-        # The fit is to the lower tail; from the median on, everything stays what it is there.
+        # The fit is to the lower tail; from the median on, ratios are constant.
         ends = self.different.quantile([1e-12, 0.5])
         low, high = np.log([max(self.floor, min(ends[0], np.exp(self.same.centre / 2) / 100)), ends[1]])
         grid = np.linspace(low, high, GRID)
