@@ -65,7 +65,7 @@ def test_what_an_unfinished_run_lacks_is_said(folder: Path, tmp_path: Path, caps
         (["embed", "{run}", "{taken}", "-o", "z.csv"], names(file="taken.csv", also=["column", "z_0"])),
         (["embed", "{run}", "{a}", "-o", "z.csv", "--replica", "2"], names(key="replica", value=[0, 1, 2])),
         (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--fpr", "1.3"], names(key="--fpr", value=[0, 1, 1.3])),
-        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--prior", "1"], names(key="--prior", value=[0, 1, 1.0])),
+        (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--prior", "1.5"], names(key="--prior", value=[0, 1, 1.5])),
         (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--cost", "0"], names(key="--cost", value=[0, 0.0])),
         (["match", "{run}", "{a}", "{b}", "-o", "m.csv", "--fnr", "1"], names(key="--fnr", value=[0, 1, 1.0])),
         (["match", "{run}", "{a}", "-o", "m.csv", "--one-to-one"], names(key=["--one-to-one", "B", "-k"])),
@@ -132,10 +132,10 @@ def test_an_export_lies_beside_the_run(folder: Path, capsys) -> None:
     assert (folder / "run" / "encoder.pt2").is_file()
 
 
-@pytest.mark.parametrize("words", [["embed", "{run}", "{a}"], ["match", "{run}", "{a}"], ["cluster", "{run}", "{a}"]])
+@pytest.mark.parametrize("words", [["embed", "{run}", "{both}"], ["match", "{run}", "{both}"], ["cluster", "{run}", "{both}"]])
 def test_what_is_replaced_is_named(words: list[str], folder: Path, tmp_path: Path, capsys) -> None:
     output = tmp_path / "out.csv"
-    words = [word.format(run=folder / "run", a=folder / "a.csv") for word in words] + ["-o", str(output)]
+    words = [word.format(run=folder / "run", both=folder / "both.parquet") for word in words] + ["-o", str(output)]
     assert main(words) == 0
     assert capsys.readouterr().err == ""
     assert main(words) == 0
