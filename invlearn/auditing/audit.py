@@ -21,10 +21,10 @@ from invlearn.auditing.verified import Finite, Generator, finite_symmetries, ver
 __all__ = ["FAILS", "KINDS", "Audit", "audit_encoder"]
 
 KINDS = {
+    "variant": "the code changes under the data's own distortion as much as between entities",
     "blind": "the code ignores a continuous symmetry or a known distortion that the data do not have",
     "metamers": "more than 1% of attacks succeed",
     "uncalibrated": "the attack could not be calibrated",
-    "variant": "the code changes under the data's own distortion as much as between entities",
 }
 """Findings that may count as failures."""
 
@@ -58,7 +58,7 @@ class Audit:
 
     def failures(self) -> list[str]:
         """Which of ``KINDS`` were found."""
-        found = []
+        found = ["variant"] if self.distances.vary else []
         if self.blind or any(one.is_blind for one in self.reactions) or any(one.blind for one in self.finite.elements):
             found.append("blind")
         if self.trial is not None:
@@ -66,8 +66,6 @@ class Audit:
                 found.append("uncalibrated")
             elif self.trial.outcome.success is not None and self.trial.outcome.success > FAILS:
                 found.append("metamers")
-        if self.distances.vary:
-            found.append("variant")
         return found
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,8 +23,8 @@ JUDGED = 1_000
 RESAMPLES = 200
 """Number of resamples for an interval."""
 
-NOTHING = 0.02
-"""Strength up to which a distortion always counts as ignored."""
+NOTHING, LITTLE = 0.02, 0.1
+"""Changes up to which a code is unchanged: of an exact code, and of any code."""
 
 RATE = 0.01
 """Share of strangers that are closer than the threshold for the same entity."""
@@ -53,6 +53,15 @@ class Distances:
     def vary(self) -> bool:
         """Whether the code changes under the data's own distortion at least half as much as between strangers."""
         return self.same > VARIES
+
+    @property
+    def unchanged(self) -> float:
+        """Change up to which the code counts as unchanged, relative to strangers.
+
+        A trained code changes a little under the data's own distortion too, so this is its change under that, within
+        limits. A variant code does not ignore that distortion: its changes are not small then, and say nothing.
+        """
+        return NOTHING if self.vary else min(max(NOTHING, min(self.same_most, self.threshold)), LITTLE)
 
 
 def measure_distances(encoder: Encoder, data: AuditData) -> Distances:
@@ -95,7 +104,7 @@ class Reaction:
     def is_blind(self) -> bool:
         """Whether the code ignores a distortion that the data do not have."""
         known = self.orbit if self.orbit is not None else self.invariants
-        return self.verdict == "ignored" and known is not None and known > 0.1
+        return self.verdict == "ignored" and known is not None and known > LITTLE
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -135,7 +144,7 @@ def profile(
 
 
 def _verdict(low: float, high: float, distances: Distances) -> Literal["ignored", "taken for the same", "told apart"]:
-    if high <= max(NOTHING, min(distances.same_most, distances.threshold)):
+    if high <= distances.unchanged:
         return "ignored"
     return "taken for the same" if low <= distances.threshold else "told apart"
 

@@ -29,9 +29,6 @@ FEW = 16
 TIMES = (0.25, 1.0)
 """Times for which generators of norm 1 move samples."""
 
-KEPT = 0.02
-"""Largest change of an unchanged code, relative to strangers; or twice that of same entities, if larger."""
-
 PAIRS = 2_000
 """Number of same pairs from which elements of a group are found."""
 
@@ -101,12 +98,6 @@ class Finite:
         return [one for one in self.elements if one.element.permutation is not None]
 
 
-def _kept(distances: Distances) -> float:
-    if distances.vary:  # then distances within entities do not measure how exact the code is
-        return KEPT
-    return max(KEPT, min(0.1, 2 * distances.same))
-
-
 def _change(encoder: Encoder, x: Tensor, moved: Tensor, distances: Distances) -> float:
     return float((encoder.encode(moved) - encoder.encode(x)).norm(dim=1).median()) / distances.strangers
 
@@ -142,7 +133,7 @@ def verified_generators(
         else:
             blind = max(reference.change(x, one) for one in moved) > reference.threshold
         told = describe(matrix, data.features, cycle)
-        found.append(Generator(matrix, told, change, change <= _kept(distances), blind))
+        found.append(Generator(matrix, told, change, change <= distances.unchanged, blind))
     return sorted(found, key=lambda one: (not one.blind, one.change))
 
 
@@ -170,11 +161,11 @@ def finite_symmetries(
     known, swaps = [], 0
     for element in without_repetitions([*of_pairs, *searched, *variations(of_pairs, _singles(data.parts), data.dim)]):
         few = x[:FEW]
-        if _change(encoder, few, few @ element.matrix.T, distances) > 10 * _kept(distances):
+        if _change(encoder, few, few @ element.matrix.T, distances) > 10 * distances.unchanged:
             continue
         moved = x @ element.matrix.T
         change = _change(encoder, x, moved, distances)
-        if change > _kept(distances):
+        if change > distances.unchanged:
             continue
         swaps += element.source == SWAP
         if of_data is not None:

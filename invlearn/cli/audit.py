@@ -10,7 +10,7 @@ from invlearn.system.output import show, warn
 
 __all__ = ["main"]
 
-KINDS = ("blind", "metamers", "uncalibrated", "variant")
+KINDS = ("variant", "blind", "metamers", "uncalibrated")
 
 
 def main(argv: list[str]) -> int:
