@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from invlearn.auditing.audit import Audit, audit_encoder
+from invlearn.auditing.data import AuditData
+from invlearn.auditing.datasets import Data, data_of
 from invlearn.auditing.encoders import probe
 from invlearn.auditing.profile import candidates as known_distortions
-from invlearn.auditing.sources import Data, EncoderSource, data_of, load_distortions, open_encoder
+from invlearn.auditing.sources import EncoderSource, load_distortions, open_encoder
 from invlearn.errors import UserError
+from invlearn.files import shortened
 
 __all__ = ["audit"]
 
@@ -18,7 +21,7 @@ def audit(
     encoder: EncoderSource,
     data: Data = None,
     *,
-    trust: Sequence[str] = (),
+    trust: str | Sequence[str] = (),
     entity: str | None = None,
     replica: int | None = None,
     shape: tuple[int, int] | None = None,
@@ -53,16 +56,29 @@ def audit(
     """
     if targets < 1 or starts < 1:
         raise UserError(f"audit: targets and starts must be at least 1, got {targets} and {starts}")
+    _check_shape("shape", shape)
+    trust = [trust] if isinstance(trust, str) else trust
     source = open_encoder(encoder, trust=trust, replica=replica)
     looked_at = data_of(data, source, entity=entity)
-    if source.run is not None and source.run.stack.dim != looked_at.dim:
-        raise UserError(
-            f"{source.name}: the encoder takes {source.run.stack.dim} features; the data have {looked_at.dim}"
-        )
+    features = _described(looked_at)
+    if source.dim not in (None, looked_at.dim):
+        raise UserError(f"{source.name}: the encoder takes {source.dim} features, but {looked_at.name} has {features}")
     if shape is not None and shape[0] * shape[1] != looked_at.dim:
         raise UserError(f"audit: a shape of {shape[0]} x {shape[1]} does not fit {looked_at.dim} features")
-    tested = probe(source.function, looked_at.x, source.name)
+    tested = probe(source.function, looked_at.x, source.name, features)
     distortions = known_distortions(looked_at.x, shape)
     if candidates is not None:
         distortions |= load_distortions(Path(candidates), looked_at.x)
     return audit_encoder(tested, looked_at, distortions, attack=attack, targets=targets, starts=starts, tell=tell)
+
+
+def _check_shape(name: str, shape: object) -> None:
+    is_shape = isinstance(shape, Sequence) and len(shape) == 2 and all(type(one) is int and one > 0 for one in shape)
+    if shape is not None and not is_shape:
+        raise UserError(f"audit: {name} must be two whole numbers, as in (28, 28), got {shape!r}")
+
+
+def _described(data: AuditData) -> str:
+    """Number of features, and their names if a table has them."""
+    count = f"{data.dim} features"
+    return count if data.family is not None else f"{count} ({shortened(data.features)})"

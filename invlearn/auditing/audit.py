@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,8 @@ class Audit:
     data: AuditData
     distances: Distances
     reactions: list[Reaction]
+    undefined: list[str]
+    """Distortions under which codes are not finite."""
     algebra: Algebra
     unseen: int
     """Number of directions that the code ignores completely."""
@@ -82,6 +85,7 @@ class Audit:
             "failures": self.failures(),
             "distances": vars(self.distances),
             "profile": [one.to_dict() for one in self.reactions],
+            "undefined": self.undefined,
             "algebra": {
                 "dimension": self.algebra.dimension,
                 "interval": [linear.low, linear.high],
@@ -94,7 +98,7 @@ class Audit:
                 "generators": [
                     {
                         "description": one.description,
-                        "change": one.change,
+                        "change": one.change if math.isfinite(one.change) else None,
                         "verified": one.verified,
                         "blind": one.blind,
                         "matrix": one.matrix.tolist(),
@@ -142,7 +146,7 @@ def audit_encoder(
     tell("the data's invariants")
     reference = find_reference(data)
     tell("profile")
-    reactions = profile(encoder, data, distances, reference, distortions)
+    reactions, undefined = profile(encoder, data, distances, reference, distortions)
     tell("continuous symmetries")
     algebra = symmetries(encoder, data.x, data.seed)
     unseen = _unseen(encoder, data.x, algebra.white)
@@ -164,6 +168,7 @@ def audit_encoder(
         data,
         distances,
         reactions,
+        undefined,
         algebra,
         unseen.shape[1],
         generators,

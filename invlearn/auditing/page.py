@@ -114,6 +114,8 @@ def _lines(audit: Audit) -> Iterator[str]:
         for one in audit.reactions
     ]
     yield markdown(["distortion", "code", "95%", "verdict", "invariants of the data", "true distance"], rows)
+    if audit.undefined:
+        yield f"Codes are not finite under: {', '.join(audit.undefined)}.\n"
     yield from _algebra(audit)
     yield from _finite(audit)
     yield from _attack(audit)

@@ -65,16 +65,20 @@ class Distances:
 
 
 def measure_distances(encoder: Encoder, data: AuditData) -> Distances:
-    """Measure distances of codes of held-out pairs."""
+    """Measure distances of codes of held-out pairs.
+
+    Raises:
+        UserError: Codes are not finite.
+    """
 
     def distances(pair: tuple[Tensor, Tensor]) -> Tensor:
-        return (encoder.encode(pair[0]) - encoder.encode(pair[1])).norm(dim=1)
+        return (encoder.encode_held_out(pair[0]) - encoder.encode_held_out(pair[1])).norm(dim=1)
 
     same, different = distances(data.same), distances(data.different)
     strangers = float(different.median())
     is_same = torch.cat([torch.ones(len(same)), torch.zeros(len(different))]).bool()
     calibration = Calibration.count(torch.cat([same, different]), is_same, len(different))
-    assert calibration is not None  # codes are finite
+    assert calibration is not None
     threshold = calibration.threshold(RATE).distance
     return Distances(
         strangers, *(float(value) / strangers for value in (same.median(), same.quantile(0.95), threshold))
@@ -117,14 +121,17 @@ def profile(
     distances: Distances,
     reference: Reference | None,
     distortions: Mapping[str, Distort],
-) -> list[Reaction]:
-    """The reaction to each distortion, the weakest first."""
+) -> tuple[list[Reaction], list[str]]:
+    """The reaction to each distortion, the weakest first, and distortions under which codes are not finite."""
     x = data.x[:JUDGED]
     codes = encoder.encode(x)
-    reactions = []
+    reactions, undefined = [], []
     for name, distort in distortions.items():
         distorted = distort(x, seeded_generator(data.seed, "distortion", name))
         changes = (encoder.encode(distorted) - codes).norm(dim=1) / distances.strangers
+        if not bool(changes.isfinite().all()):  # of logarithms of negative samples, for one
+            undefined.append(name)
+            continue
         draws = torch.randint(len(x), (RESAMPLES, len(x)), generator=seeded_generator(data.seed, "resamples", name))
         medians = changes[draws].median(dim=1).values
         low, high = medians.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
@@ -140,7 +147,7 @@ def profile(
                 None if orbit is None else float(orbit.median()),
             )
         )
-    return sorted(reactions, key=lambda one: one.strength)
+    return sorted(reactions, key=lambda one: one.strength), undefined
 
 
 def _verdict(low: float, high: float, distances: Distances) -> Literal["ignored", "taken for the same", "told apart"]:

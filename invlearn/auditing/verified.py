@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +100,8 @@ class Finite:
 
 
 def _change(encoder: Encoder, x: Tensor, moved: Tensor, distances: Distances) -> float:
-    return float((encoder.encode(moved) - encoder.encode(x)).norm(dim=1).median()) / distances.strangers
+    changes = (encoder.encode(moved) - encoder.encode(x)).norm(dim=1).nan_to_num(nan=math.inf)
+    return float(changes.median()) / distances.strangers
 
 
 def verified_generators(
