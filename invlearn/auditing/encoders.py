@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -46,6 +47,8 @@ class Encoder:
         step: Step of the differences.
         noise: Noise floor of derivatives, relative to their size.
         width: k.
+        call_seconds: Time of a call.
+        row_seconds: Additional time of each sample in it.
     """
 
     function: Function
@@ -55,6 +58,12 @@ class Encoder:
     step: float
     noise: float
     width: int
+    call_seconds: float = 0.0
+    row_seconds: float = 0.0
+
+    def seconds(self, rows: int, calls: int = 1) -> float:
+        """How long it takes to encode so many samples in so many calls, about."""
+        return self.call_seconds * max(calls, rows / ROWS) + self.row_seconds * rows
 
     def __call__(self, x: Tensor) -> Tensor:
         """Encode samples ``(n, d)`` to ``(n, k)``, in float64; with gradients, if the encoder has them."""
@@ -143,8 +152,19 @@ def probe(function: Function, x: Tensor, name: str = "the encoder", features: st
         UserError: It does not take such samples; or its codes have no fixed width, are not finite, are random or
             constant, depend on the other samples of a batch, or do not change with small changes of a sample.
     """
-    x = x[:PROBED]
-    dtype, z = _first_call(function, x, name, features or f"{x.shape[1]} features")
+    encoder = _differentiable(function, x[:PROBED], name, features or f"{x.shape[1]} features")
+    whole, one = (_seconds(encoder, rows) for rows in (x[:PROBED], x[:1]))
+    return replace(encoder, call_seconds=one, row_seconds=max(0.0, whole - one) / PROBED)
+
+
+def _seconds(encoder: Encoder, x: Tensor) -> float:
+    start = time.perf_counter()
+    encoder.encode(x)
+    return time.perf_counter() - start
+
+
+def _differentiable(function: Function, x: Tensor, name: str, features: str) -> Encoder:
+    dtype, z = _first_call(function, x, name, features)
     _check_codes(function, x, z, dtype, name)
     size = float(x.std())
     step = size * float(torch.finfo(_precision(z, function, x, dtype)).eps) ** (1 / 3)

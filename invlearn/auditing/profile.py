@@ -156,14 +156,23 @@ def _verdict(low: float, high: float, distances: Distances) -> Literal["ignored"
     return "taken for the same" if low <= distances.threshold else "told apart"
 
 
-def candidates(x: Tensor, shape: tuple[int, int] | None = None) -> dict[str, Distort]:
+def candidates(
+    x: Tensor, shape: tuple[int, int] | None = None, points: tuple[int, int] | None = None
+) -> dict[str, Distort]:
     """Distortions that any samples can have, and those of images or points.
 
     Args:
         x: Samples ``(n, d)``, which set the size of offsets and noise.
-        shape: Rows and columns of an image; if one of them is 2 or 3, samples may be points with so many coordinates.
+        shape: Rows and columns of an image.
+        points: Number of points and of their coordinates; or of coordinates and points, if samples have axis after
+            axis.
     """
-    return dict(_of_features(x)) | ({} if shape is None else dict(_of_shape(x, shape)))
+    found = dict(_of_features(x))
+    if shape is not None:
+        found |= dict(_of_images(shape))
+    if points is not None:
+        found |= dict(_of_points(float(x.std()), points))
+    return found
 
 
 def _of_features(x: Tensor) -> Iterator[tuple[str, Distort]]:
@@ -194,11 +203,8 @@ def _circular_shift(x: Tensor, generator: torch.Generator) -> Tensor:
     return x.gather(1, (torch.arange(d) - shift) % d)
 
 
-def _of_shape(x: Tensor, shape: tuple[int, int]) -> Iterator[tuple[str, Distort]]:
+def _of_images(shape: tuple[int, int]) -> Iterator[tuple[str, Distort]]:
     rows, columns = shape
-    if min(shape) in (2, 3) and max(shape) > 3:
-        yield from _of_points(float(x.std()), shape)
-        return
 
     def image(change: Callable[[Tensor], Tensor]) -> Distort:
         return lambda x, _: change(x.view(-1, rows, columns)).flatten(1)
@@ -220,8 +226,8 @@ def _of_shape(x: Tensor, shape: tuple[int, int]) -> Iterator[tuple[str, Distort]
 
 
 def _of_points(spread: float, shape: tuple[int, int]) -> Iterator[tuple[str, Distort]]:
-    axis_first = shape[0] < shape[1]
-    size = min(shape)
+    axis_first = shape[1] not in (2, 3)
+    size = shape[0] if axis_first else shape[1]
 
     def points(change: Callable[[Tensor, torch.Generator], Tensor]) -> Distort:
         def distort(x: Tensor, generator: torch.Generator) -> Tensor:

@@ -99,8 +99,8 @@ class Finite:
         return [one for one in self.elements if one.element.permutation is not None]
 
 
-def _change(encoder: Encoder, x: Tensor, moved: Tensor, distances: Distances) -> float:
-    changes = (encoder.encode(moved) - encoder.encode(x)).norm(dim=1).nan_to_num(nan=math.inf)
+def _change(encoder: Encoder, codes: Tensor, moved: Tensor, distances: Distances) -> float:
+    changes = (encoder.encode(moved) - codes).norm(dim=1).nan_to_num(nan=math.inf)
     return float(changes.median()) / distances.strangers
 
 
@@ -126,10 +126,11 @@ def verified_generators(
         is_finite: Whether the data's distortion is a finite group, so that every continuous symmetry is blind.
     """
     x, found = data.x[:TRIED], []
+    codes = encoder.encode(x)
     for matrix in matrices:
         size = float((x @ matrix.T).norm(dim=1).mean() / x.norm(dim=1).mean())
         moved = [x @ torch.matrix_exp(sign * time / size * matrix).T for time in TIMES for sign in (1, -1)]
-        change = max(_change(encoder, x, one, distances) for one in moved)
+        change = max(_change(encoder, codes, one, distances) for one in moved)
         if is_finite or reference is None:
             blind = True if is_finite else None
         else:
@@ -160,13 +161,12 @@ def finite_symmetries(
     searched: list[Element] = []
     if search:
         searched = searched_elements(encoder, x, data.parts, strangers=distances.strangers, seed=data.seed)
-    known, swaps = [], 0
+    known, swaps, few, codes = [], 0, x[:FEW], encoder.encode(x)
     for element in without_repetitions([*of_pairs, *searched, *variations(of_pairs, _singles(data.parts), data.dim)]):
-        few = x[:FEW]
-        if _change(encoder, few, few @ element.matrix.T, distances) > 10 * distances.unchanged:
+        if _change(encoder, codes[:FEW], few @ element.matrix.T, distances) > 10 * distances.unchanged:
             continue
         moved = x @ element.matrix.T
-        change = _change(encoder, x, moved, distances)
+        change = _change(encoder, codes, moved, distances)
         if change > distances.unchanged:
             continue
         swaps += element.source == SWAP
