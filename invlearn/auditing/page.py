@@ -61,8 +61,8 @@ def _metamers(audit: Audit) -> Iterator[str]:
         yield f"**Not calibrated**: the attack gives a wrong answer on {failed}, so its results mean nothing."
     elif outcome.success is None:
         yield (
-            f"{outcome.ended:.0%} of {attacks:,} attacks end on the code. Whether their metamers are other "
-            "entities is unknown without a family: look at them."
+            f"{outcome.ended:.0%} of {attacks:,} attacks end on the code. Whether these metamers are other "
+            "entities is unknown, because a file has no true distances: see metamers.png."
         )
     elif outcome.success > FAILS:
         yield (

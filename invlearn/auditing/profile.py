@@ -194,7 +194,7 @@ def _of_features(x: Tensor) -> Iterator[tuple[str, Distort]]:
             f"noise of {size:g} spreads",
             lambda x, g, size=size: x + size * spread * torch.randn(x.shape, generator=g, dtype=x.dtype),
         )
-    yield f"{dropped} feature{'s' * (dropped > 1)} dropped", drop
+    yield "1 feature set to its mean" if dropped == 1 else f"{dropped} features set to their means", drop
 
 
 def _circular_shift(x: Tensor, generator: torch.Generator) -> Tensor:
