@@ -154,7 +154,7 @@ def symmetries(encoder: Encoder, x: Tensor, seed: int = 0) -> Algebra:
 
 
 def samples_needed(r: int, rank: int, available: int) -> int:
-    """How many samples the algebra of r directions needs, if there are as many; r² unknowns, ``rank`` equations each."""
+    """How many samples determine an algebra of r directions if each gives ``rank`` equations, as far as available."""
     return min(available, max(FEWEST, math.ceil(CONSTRAINTS * r * (r + 1) / rank)))
 
 

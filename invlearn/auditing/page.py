@@ -160,10 +160,12 @@ def _finite(audit: Audit) -> Iterator[str]:
         f"{finite.explained:.0%} of the data's same pairs differ by an element found from pairs.\n"
     )
     d = audit.data.dim
+    blind_swaps = sum(bool(one.blind) for one in finite.elements if one.element.source == SWAP)
+    blind = f", {blind_swaps} of them blind" if blind_swaps else ""
     if finite.swaps == d * (d - 1) // 2:
-        yield f"All {finite.swaps} swaps of two features are ignored: the symmetric group{_blind_swaps(audit)}.\n"
+        yield f"All {finite.swaps} swaps of two features are ignored: the symmetric group{blind}.\n"
     elif finite.swaps:
-        yield f"{_count(finite.swaps, 'swap')} of two features {'is' if finite.swaps == 1 else 'are'} ignored{_blind_swaps(audit)}.\n"
+        yield f"Ignored swaps of two features: {finite.swaps}{blind}.\n"
     shown = sorted((one for one in finite.elements if one.element.source != SWAP), key=lambda one: not one.blind)
     listed = max(LISTED, sum(bool(one.blind) for one in shown))
     rows = [
@@ -174,11 +176,6 @@ def _finite(audit: Audit) -> Iterator[str]:
         yield markdown(["from", "cycles", "order", "change of the code", "blind"], rows)
     if (more := len(shown) - listed) > 0:
         yield f"And {more} more, none of them blind.\n"
-
-
-def _blind_swaps(audit: Audit) -> str:
-    blind = sum(bool(one.blind) for one in audit.finite.elements if one.element.source == SWAP)
-    return f", {blind} of them blind" if blind else ""
 
 
 def _attack(audit: Audit) -> Iterator[str]:

@@ -108,7 +108,9 @@ def _generators(audit: Audit) -> Figure:
         axes.tick_params(labelsize=5)
     bar = figure.colorbar(grid[0].images[0], ax=figure.axes, shrink=0.6, ticks=[-1, 0, 1])
     bar.ax.tick_params(labelsize=5)
-    figure.suptitle("generators X, entries relative to the largest; features in their own order (red: blind)", fontsize=7)
+    figure.suptitle(
+        "generators X, entries relative to the largest; features in their own order (red: blind)", fontsize=7
+    )
     return figure
 
 

@@ -75,7 +75,9 @@ def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: 
         return _of_file(read_onnx(path), name)
     if path.suffix == ".pt2":
         if not {name, path.name} & set(trust):
-            raise UserError(f"{name}: torch reads .pt2 files with pickle, which can run code; {_trusting(name)} allows it")
+            raise UserError(
+                f"{name}: torch reads .pt2 files with pickle, which can run code; {_trusting(name)} allows it"
+            )
         return _of_file(read_exported(path), name)
     if ":" in name:
         return Source(_in_double(_imported(name, trust)), name)

@@ -123,7 +123,7 @@ def test_an_encoder_that_fails_or_ends_the_process_later_is_named():
             raise SystemExit(0)
         return modulus(x)
 
-    with pytest.raises(UserError, match="mine.*SystemExit"):
+    with pytest.raises(UserError, match=r"mine.*SystemExit"):
         probe(later, samples(10, 64), "mine").encode(samples(10, 100))
 
 
@@ -133,7 +133,7 @@ def test_codes_that_are_not_finite_for_a_few_samples_are_refused():
 
     data = Shift(dim=5, **SMALL)
     assert few(AuditData(data, "shifts", 0, numbered(5)).x[:32]).isfinite().all()
-    with pytest.raises(UserError, match="few.* not finite"):
+    with pytest.raises(UserError, match=r"few.* not finite"):
         invlearn.audit(few, data, attack=False)
 
 
@@ -427,9 +427,7 @@ def test_a_mistake_in_python_is_named_in_one_line(name):
 
 
 def test_one_name_can_be_trusted_without_a_list():
-    found = invlearn.audit(
-        "tests.support.planted:modulus", Shift(dim=5, **SMALL), trust="tests.support", attack=False
-    )
+    found = invlearn.audit("tests.support.planted:modulus", Shift(dim=5, **SMALL), trust="tests.support", attack=False)
     assert found.blind == 2
 
 
