@@ -59,9 +59,9 @@ def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: 
         return Source(_invariant_part(encoder.encoder(replica)), str(encoder.directory), encoder)
     if isinstance(encoder, InvariantEncoder):
         return Source(_invariant_part(encoder), "the encoder")
-    if inspect.isclass(encoder):
-        raise UserError(f"audit: {encoder.__name__} is a class; give an instance, as in {encoder.__name__}()")
     if not isinstance(encoder, str | Path):
+        if inspect.isclass(encoder):
+            raise UserError(f"audit: {encoder.__name__} is a class; give an instance, as in {encoder.__name__}()")
         if not callable(encoder):
             raise UserError(f"audit: an encoder must be a function of tensors, a run or a file, got {encoder!r:.60}")
         return Source(_in_double(encoder), getattr(encoder, "__name__", type(encoder).__name__))

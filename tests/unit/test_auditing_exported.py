@@ -86,6 +86,8 @@ def test_a_wrong_number_of_features_is_told_with_their_names(tmp_path: Path) -> 
 
 
 class Product(torch.nn.Module):
+    matrix: Tensor
+
     def __init__(self, dtype: torch.dtype):
         super().__init__()
         self.register_buffer("matrix", MATRIX.to(dtype))
