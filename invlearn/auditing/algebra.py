@@ -16,7 +16,7 @@ from torch import Tensor
 from invlearn.auditing.encoders import Encoder
 from invlearn.data.seeding import seeded_generator
 
-__all__ = ["Algebra", "Linear", "White", "gap", "random_mixing", "symmetries", "whitened"]
+__all__ = ["Algebra", "Linear", "White", "gap", "random_mixing", "samples_needed", "symmetries", "whitened"]
 
 MOST = 64
 """Maximal number of principal components: r of them have r² unknowns."""
@@ -140,7 +140,7 @@ def symmetries(encoder: Encoder, x: Tensor, seed: int = 0) -> Algebra:
     mixing = random_mixing(encoder.width, 2 * len(white.back), seed)
     rank = _rank(encoder.jacobian(x[:8], white.back, mixing))
     r, available = len(white.back), len(x)
-    needed = max(FEWEST, math.ceil(CONSTRAINTS * r * (r + 1) / rank))
+    needed = samples_needed(r, rank, available + 1)
     if needed > available:  # as many components as the samples determine
         r = max(1, min(r, int(math.sqrt(available * rank / CONSTRAINTS)) - 1))
         white, needed = White(white.to[:, -r:], white.back[-r:]), available
@@ -151,6 +151,11 @@ def symmetries(encoder: Encoder, x: Tensor, seed: int = 0) -> Algebra:
     linear = _null_moves(slopes, w, noise, seed)
     one = torch.cat([w, torch.ones_like(w[:, :1])], dim=1)
     return Algebra(white, linear, _null_moves(slopes, one, noise, seed), noise)
+
+
+def samples_needed(r: int, rank: int, available: int) -> int:
+    """How many samples determine an algebra of r directions if each gives ``rank`` equations, as far as available."""
+    return min(available, max(FEWEST, math.ceil(CONSTRAINTS * r * (r + 1) / rank)))
 
 
 def _rank(slopes: Tensor) -> int:

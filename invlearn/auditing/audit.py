@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from invlearn.auditing.algebra import Algebra, White, symmetries
+from invlearn.auditing.algebra import MOST, Algebra, White, samples_needed, symmetries
 from invlearn.auditing.data import AuditData
 from invlearn.auditing.encoders import Encoder
 from invlearn.auditing.generators import readable_basis, without_unseen
-from invlearn.auditing.profile import Distances, Distort, Reaction, measure_distances, profile
+from invlearn.auditing.profile import JUDGED, Distances, Distort, Reaction, measure_distances, profile
 from invlearn.auditing.reference import Reference, blind_moves, find_reference
+from invlearn.auditing.steps import Step, Tell, of_finite, of_symmetries
 from invlearn.auditing.trial import Trial, run_trial
 from invlearn.auditing.verified import Finite, Generator, finite_symmetries, verified_generators
 
 __all__ = ["FAILS", "KINDS", "Audit", "audit_encoder"]
 
 KINDS = {
+    "variant": "the code changes under the data's own distortion as much as between entities",
     "blind": "the code ignores a continuous symmetry or a known distortion that the data do not have",
     "metamers": "more than 1% of attacks succeed",
     "uncalibrated": "the attack could not be calibrated",
-    "variant": "the code changes under the data's own distortion as much as between entities",
 }
 """Findings that may count as failures."""
 
@@ -38,7 +40,7 @@ SHOWN = 64
 """Maximal number of generators that are described."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
     """The results of an audit."""
 
@@ -46,6 +48,8 @@ class Audit:
     data: AuditData
     distances: Distances
     reactions: list[Reaction]
+    undefined: list[str]
+    """Distortions under which codes are not finite."""
     algebra: Algebra
     unseen: int
     """Number of directions that the code ignores completely."""
@@ -56,9 +60,12 @@ class Audit:
     reference: Reference | None
     trial: Trial | None
 
+    def __repr__(self) -> str:
+        return f"<Audit of {self.encoder.name}: {', '.join(self.failures()) or 'no failure'}>"
+
     def failures(self) -> list[str]:
         """Which of ``KINDS`` were found."""
-        found = []
+        found = ["variant"] if self.distances.vary else []
         if self.blind or any(one.is_blind for one in self.reactions) or any(one.blind for one in self.finite.elements):
             found.append("blind")
         if self.trial is not None:
@@ -66,9 +73,20 @@ class Audit:
                 found.append("uncalibrated")
             elif self.trial.outcome.success is not None and self.trial.outcome.success > FAILS:
                 found.append("metamers")
-        if self.distances.vary:
-            found.append("variant")
         return found
+
+    def undecided(self) -> dict[str, str]:
+        """Which of ``KINDS`` the audit cannot tell, and why."""
+        reasons = {}
+        if self.reference is None and self.blind is None and self.data.family is None:
+            reasons["blind"] = "no reliable invariants of the data were found"
+        if self.trial is None:
+            reasons |= dict.fromkeys(("metamers", "uncalibrated"), "there was no attack")
+        elif not self.trial.is_calibrated:
+            reasons["metamers"] = "the attack is not calibrated"
+        elif self.trial.outcome.success is None:
+            reasons["metamers"] = "the true distances of samples from a file are unknown"
+        return {kind: reason for kind, reason in reasons.items() if kind not in self.failures()}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in ``audit.json``."""
@@ -82,8 +100,10 @@ class Audit:
             },
             "data": {"name": self.data.name, "dim": self.data.dim},
             "failures": self.failures(),
+            "undecided": list(self.undecided()),
             "distances": vars(self.distances),
             "profile": [one.to_dict() for one in self.reactions],
+            "undefined": self.undefined,
             "algebra": {
                 "dimension": self.algebra.dimension,
                 "interval": [linear.low, linear.high],
@@ -96,7 +116,7 @@ class Audit:
                 "generators": [
                     {
                         "description": one.description,
-                        "change": one.change,
+                        "change": one.change if math.isfinite(one.change) else None,
                         "verified": one.verified,
                         "blind": one.blind,
                         "matrix": one.matrix.tolist(),
@@ -127,7 +147,7 @@ def audit_encoder(
     attack: bool = True,
     targets: int = 20,
     starts: int = 20,
-    tell: Callable[[str], None] = lambda text: None,
+    tell: Tell = lambda step: None,
 ) -> Audit:
     """Audit an encoder.
 
@@ -138,18 +158,24 @@ def audit_encoder(
         attack: Whether to search for metamers.
         targets: Number of targets of the attack.
         starts: Number of starts per target.
-        tell: Called with the name of each step before it starts.
+        tell: Called with each step before it starts.
     """
+    pairs = len(data.same[0]) + len(data.different[0])
+    tell(Step("distances within and between entities", encoder.seconds(2 * pairs, 4)))
     distances = measure_distances(encoder, data)
-    tell("the data's invariants")
+    tell(Step("the data's invariants"))
     reference = find_reference(data)
-    tell("profile")
-    reactions = profile(encoder, data, distances, reference, distortions)
-    tell("continuous symmetries")
+    count = len(distortions) + 1
+    tell(Step("profile", encoder.seconds(count * min(JUDGED, len(data.x)), count)))
+    reactions, undefined = profile(encoder, data, distances, reference, distortions)
+    directions = min(data.dim, MOST)
+    samples = samples_needed(directions, min(encoder.width, directions), len(data.x)) + TRIED
+    tell(of_symmetries(encoder, samples, directions))
     algebra = symmetries(encoder, data.x, data.seed)
     unseen = _unseen(encoder, data.x, algebra.white)
-    tell("finite symmetries")
-    finite, cycle = finite_symmetries(encoder, data, distances, reference, search=not algebra.dimension)
+    search = not algebra.dimension
+    tell(of_finite(encoder, data.dim, [part.shape[1] for part in data.parts], search=search))
+    finite, cycle = finite_symmetries(encoder, data, distances, reference, search=search)
     basis = readable_basis(without_unseen(algebra.basis, unseen)[:SHOWN], algebra.white)
     generators = verified_generators(
         encoder, data, distances, basis, reference=reference, cycle=cycle, is_finite=finite.is_of_data
@@ -166,6 +192,7 @@ def audit_encoder(
         data,
         distances,
         reactions,
+        undefined,
         algebra,
         unseen.shape[1],
         generators,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -13,7 +14,7 @@ from torch.autograd import forward_ad
 
 from invlearn.errors import UserError, describe_error
 
-__all__ = ["Encoder", "Function", "probe"]
+__all__ = ["FOREIGN", "Encoder", "Function", "probe"]
 
 Function = Callable[[Tensor], Tensor]
 """Maps samples ``(n, d)`` to codes ``(n, k)``."""
@@ -23,6 +24,12 @@ ROWS = 16_384
 
 PROBED = 32
 """Number of samples on which an encoder is tried."""
+
+FOREIGN = (Exception, SystemExit)
+"""What the code of others may raise, even where it tries to end the audit."""
+
+SHOWN = 6
+"""Features of a sample in a message."""
 
 REPEATS = 1e-5
 """Change of a code, relative to the spread of codes, up to which two calls agree: float32 and its order of sums."""
@@ -40,6 +47,8 @@ class Encoder:
         step: Step of the differences.
         noise: Noise floor of derivatives, relative to their size.
         width: k.
+        call_seconds: Time of a call.
+        row_seconds: Additional time of each sample in it.
     """
 
     function: Function
@@ -49,15 +58,36 @@ class Encoder:
     step: float
     noise: float
     width: int
+    call_seconds: float = 0.0
+    row_seconds: float = 0.0
+
+    def seconds(self, rows: int, calls: int = 1) -> float:
+        """How long it takes to encode so many samples in so many calls, about."""
+        return self.call_seconds * max(calls, rows / ROWS) + self.row_seconds * rows
 
     def __call__(self, x: Tensor) -> Tensor:
         """Encode samples ``(n, d)`` to ``(n, k)``, in float64; with gradients, if the encoder has them."""
-        return _called(self.function, x, self.dtype)
+        return _called(self.function, x, self.dtype, self.name)
 
     def encode(self, x: Tensor) -> Tensor:
         """The same without gradients, in chunks."""
         with torch.no_grad():
             return torch.cat([self(rows) for rows in x.split(ROWS)])
+
+    def encode_held_out(self, x: Tensor) -> Tensor:
+        """The same of samples that any encoder must encode.
+
+        Raises:
+            UserError: Codes are not finite.
+        """
+        z = self.encode(x)
+        if len(wrong := (~z.isfinite().all(1)).nonzero()[:, 0]):
+            values = ", ".join(f"{value:.3g}" for value in x[wrong[0], :SHOWN])
+            raise UserError(
+                f"{self.name}: codes of {len(wrong):,} of {len(x):,} samples are not finite, such as that of ({values}"
+                f"{', ...' if x.shape[1] > SHOWN else ''})"
+            )
+        return z
 
     def jacobian(self, x: Tensor, axes: Tensor | None = None, mixing: Tensor | None = None) -> Tensor:
         """Derivatives of codes, ``(n, k, r)``.
@@ -79,7 +109,7 @@ class Encoder:
             return torch.stack(rows, dim=1) @ axes.T
         points, along = x.repeat_interleave(len(axes), dim=0), axes.repeat(len(x), 1)
         if self.derivatives == "forward":
-            slopes = _forward(self.function, points, along, self.dtype)
+            slopes = _forward(self, points, along)
         else:
             with torch.no_grad():
                 length = self.step / along.norm(dim=1, keepdim=True)
@@ -89,37 +119,52 @@ class Encoder:
         return slopes.unflatten(0, (len(x), len(axes))).mT
 
 
-def _called(function: Function, x: Tensor, dtype: torch.dtype) -> Tensor:
-    z = function(x.to(dtype))
+def _called(function: Function, x: Tensor, dtype: torch.dtype, name: str) -> Tensor:
+    try:
+        z = function(x.to(dtype, copy=True))  # which may change it in place
+    except FOREIGN as error:
+        raise UserError(f"{name} fails on {len(x)} samples: {describe_error(error)}") from error
     return (z[0] if isinstance(z, tuple | list) else z).double()
 
 
-def _forward(function: Function, x: Tensor, along: Tensor, dtype: torch.dtype) -> Tensor:
+def _forward(encoder: Encoder, x: Tensor, along: Tensor) -> Tensor:
     """Derivatives along a direction for each sample, ``(n, k)``, by forward differentiation."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch warns about its own code, on first use
         with torch.no_grad(), forward_ad.dual_level():
-            z = _called(function, forward_ad.make_dual(x, along), dtype)
+            z = encoder(forward_ad.make_dual(x, along))
             slopes = forward_ad.unpack_dual(z).tangent
     if slopes is None:
         raise NotImplementedError("no forward derivative")
     return slopes.double()
 
 
-def probe(function: Function, x: Tensor, name: str = "the encoder") -> Encoder:
+def probe(function: Function, x: Tensor, name: str = "the encoder", features: str = "") -> Encoder:
     """Find out how an encoder is called and differentiated, and refuse what cannot be audited.
 
     Args:
         function: The encoder.
         x: Samples, ``(n, d)``, at least some dozens.
         name: Its name in messages.
+        features: The features in messages; by default their number.
 
     Raises:
         UserError: It does not take such samples; or its codes have no fixed width, are not finite, are random or
             constant, depend on the other samples of a batch, or do not change with small changes of a sample.
     """
-    x = x[:PROBED]
-    dtype, z = _first_call(function, x, name)
+    encoder = _differentiable(function, x[:PROBED], name, features or f"{x.shape[1]} features")
+    whole, one = (_seconds(encoder, rows) for rows in (x[:PROBED], x[:1]))
+    return replace(encoder, call_seconds=one, row_seconds=max(0.0, whole - one) / PROBED)
+
+
+def _seconds(encoder: Encoder, x: Tensor) -> float:
+    start = time.perf_counter()
+    encoder.encode(x)
+    return time.perf_counter() - start
+
+
+def _differentiable(function: Function, x: Tensor, name: str, features: str) -> Encoder:
+    dtype, z = _first_call(function, x, name, features)
     _check_codes(function, x, z, dtype, name)
     size = float(x.std())
     step = size * float(torch.finfo(_precision(z, function, x, dtype)).eps) ** (1 / 3)
@@ -137,7 +182,7 @@ def probe(function: Function, x: Tensor, name: str = "the encoder") -> Encoder:
         encoder = Encoder(function, name, dtype, kind, step, 10 * exact, z.shape[1])
         try:
             found = encoder.jacobian(x)
-        except (RuntimeError, NotImplementedError, TypeError):
+        except (RuntimeError, TypeError, UserError):
             continue
         if bool(found.isfinite().all()) and _median_change(found, slopes) <= max(0.01, 3 * differ):
             return encoder
@@ -150,31 +195,40 @@ def _median_change(slopes: Tensor, others: Tensor) -> float:
     return float(change.median())
 
 
-def _first_call(function: Function, x: Tensor, name: str) -> tuple[torch.dtype, Tensor]:
-    """The dtype of the input, float64 if possible, and the codes."""
-    problem: Exception | None = None
+def _first_call(function: Function, x: Tensor, name: str, features: str) -> tuple[torch.dtype, Tensor]:
+    """The type of samples that it accepts, float64 if possible, and its codes."""
+    problem: BaseException | None = None
     for dtype in (torch.float64, torch.float32):
         try:
             with torch.no_grad():
-                z = function(x.to(dtype))
-        except Exception as error:  # of somebody else's code
-            problem = problem or error
-            continue
-        z = z[0] if isinstance(z, tuple | list) and z else z
-        if not isinstance(z, Tensor):
-            raise UserError(f"{name} must return a tensor of codes (n, k), got {type(z).__name__}")
-        if z.ndim != 2 or len(z) != len(x) or not z.shape[1]:
-            raise UserError(f"{name} must map samples {tuple(x.shape)} to codes ({len(x)}, k), got {tuple(z.shape)}")
-        return dtype, z
+                z = function(x.to(dtype, copy=True))
+        except FOREIGN as error:
+            problem = error
+        else:
+            return dtype, _checked(z, x, name)
     assert problem is not None
-    raise UserError(f"{name} fails on samples of {x.shape[1]} features: {describe_error(problem)}") from problem
+    raise UserError(f"{name} fails on samples of {features}: {describe_error(problem)}") from problem
+
+
+def _checked(z: object, x: Tensor, name: str) -> Tensor:
+    """Codes as an encoder returned them, or the first of several outputs."""
+    z = z[0] if isinstance(z, tuple | list) and z else z
+    if not isinstance(z, Tensor):
+        hint = "; torch.from_numpy makes one" if type(z).__name__ == "ndarray" else ""
+        raise UserError(f"{name} must return a tensor of codes (n, k), got {type(z).__name__}{hint}")
+    if z.is_complex():
+        raise UserError(f"{name} returns complex codes; return real ones, as in torch.view_as_real(z).flatten(1)")
+    if not z.is_floating_point():
+        raise UserError(f"{name} must return codes of floating-point numbers, got {z.dtype}")
+    if z.ndim != 2 or len(z) != len(x) or not z.shape[1]:
+        raise UserError(f"{name} must map samples {tuple(x.shape)} to codes ({len(x)}, k), got {tuple(z.shape)}")
+    return z
 
 
 def _check_codes(function: Function, x: Tensor, z: Tensor, dtype: torch.dtype, name: str) -> None:
     def again(rows: Tensor) -> Tensor:
         with torch.no_grad():
-            codes = function(rows.to(dtype))
-        return codes[0] if isinstance(codes, tuple | list) else codes
+            return _called(function, rows, dtype, name)
 
     part, one = again(x[: PROBED // 2]), again(x[:1])
     widths = {z.shape[1:], part.shape[1:], one.shape[1:]}
@@ -196,7 +250,8 @@ def _listed(widths: set[torch.Size]) -> str:
 
 
 def _precision(z: Tensor, function: Function, x: Tensor, dtype: torch.dtype) -> torch.dtype:
-    """float32 if the encoder computes in it, which the precision of its codes shows, even if it takes float64."""
+    """What the encoder computes in, float32 or coarser if the precision of its codes shows it."""
     if isinstance(function, nn.Module) and any(part.dtype == torch.float32 for part in function.parameters()):
         return torch.float32
-    return torch.float32 if torch.float32 in (z.dtype, dtype) or bool((z == z.float().double()).all()) else z.dtype
+    coarse = max(z.dtype, dtype, key=lambda one: torch.finfo(one).eps)
+    return torch.float32 if coarse == torch.float64 and bool((z == z.float().double()).all()) else coarse

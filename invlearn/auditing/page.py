@@ -25,7 +25,10 @@ CYCLE = 24
 
 def findings(audit: Audit) -> list[str]:
     """The findings, the most serious first, one sentence each."""
-    return [*_blindness(audit), *_metamers(audit), *_invariance(audit)] or ["No failure was found."]
+    within = _within(audit)
+    if audit.distances.vary:
+        return [within, *_blindness(audit), *_metamers(audit)]
+    return [*_blindness(audit), *_metamers(audit), within]
 
 
 def _blindness(audit: Audit) -> Iterator[str]:
@@ -58,8 +61,8 @@ def _metamers(audit: Audit) -> Iterator[str]:
         yield f"**Not calibrated**: the attack gives a wrong answer on {failed}, so its results mean nothing."
     elif outcome.success is None:
         yield (
-            f"{outcome.ended:.0%} of {attacks:,} attacks end on the code. Whether their metamers are other "
-            "entities is unknown without a family: look at them."
+            f"{outcome.ended:.0%} of {attacks:,} attacks end on the code. Whether these metamers are other "
+            "entities is unknown, because a file has no true distances: see metamers.png."
         )
     elif outcome.success > FAILS:
         yield (
@@ -73,10 +76,15 @@ def _metamers(audit: Audit) -> Iterator[str]:
         )
 
 
-def _invariance(audit: Audit) -> Iterator[str]:
-    same = audit.distances.same
-    verdict = "**Variant**: " if "variant" in audit.failures() else ""
-    yield f"{verdict}Samples of one entity are {same:.2g} apart, strangers 1."
+def _within(audit: Audit) -> str:
+    distances = audit.distances
+    apart = f"amples of one entity are {distances.same:.2g} apart, strangers 1."
+    if not distances.vary:
+        return f"S{apart}"
+    return (
+        f"**Variant**: s{apart} The code does not ignore the data's own distortion, so a distortion counts as ignored "
+        f"below only if the code changes by {distances.unchanged:g} at most."
+    )
 
 
 def page(audit: Audit) -> str:
@@ -106,6 +114,8 @@ def _lines(audit: Audit) -> Iterator[str]:
         for one in audit.reactions
     ]
     yield markdown(["distortion", "code", "95%", "verdict", "invariants of the data", "true distance"], rows)
+    if audit.undefined:
+        yield f"Codes are not finite under: {', '.join(audit.undefined)}.\n"
     yield from _algebra(audit)
     yield from _finite(audit)
     yield from _attack(audit)
@@ -115,11 +125,14 @@ def _algebra(audit: Audit) -> Iterator[str]:
     linear = audit.algebra.linear
     yield "## Continuous symmetries\n"
     at = linear.dimension
-    around = [f"{value:.1e}" for value in linear.values[max(0, at - 3) : at + 3].tolist()]
-    before, after = around[: min(3, at)], around[min(3, at) :]
+    before, after = (
+        " ".join(f"{value:.1e}" for value in values.tolist())
+        for values in (linear.values[max(0, at - 3) : at], linear.values[at : at + 3])
+    )
+    gap = f"Values before the gap: {before}; after it: {after or 'none'}." if at else f"No gap; least values: {after}."
     yield (
         f"{_count(at, 'linear symmetry', 'linear symmetries')} ({linear.low} to {linear.high} in resamples), "
-        f"{audit.algebra.offsets} more with an offset. Values beside the gap: {' '.join(before)} | {' '.join(after)}.\n"
+        f"{audit.algebra.offsets} more with an offset. {gap}\n"
     )
     if audit.generators:
         rows = [
@@ -137,26 +150,32 @@ def _finite(audit: Audit) -> Iterator[str]:
     if not finite.elements:
         yield "None found.\n"
         return
-    order = f"more than {MOST_ELEMENTS}" if finite.order is None else f"{finite.order}"
-    closed = "closed" if finite.closed else "not closed; their products are symmetries too"
+    group = ""
+    if not audit.algebra.dimension:  # else these are only some of infinitely many, and generate no certain group
+        order = f"more than {MOST_ELEMENTS}" if finite.order is None else f"{finite.order}"
+        closed = "closed" if finite.closed else "not closed; their products are symmetries too"
+        group = f" ({closed}); they generate a group of {order}"
     yield (
-        f"{_count(len(finite.elements), 'element')} beside the identity ({closed}); they generate a group of {order}. "
+        f"{_count(len(finite.elements), 'element')} beside the identity{group}. "
         f"{finite.explained:.0%} of the data's same pairs differ by an element found from pairs.\n"
     )
     d = audit.data.dim
+    blind_swaps = sum(bool(one.blind) for one in finite.elements if one.element.source == SWAP)
+    blind = f", {blind_swaps} of them blind" if blind_swaps else ""
     if finite.swaps == d * (d - 1) // 2:
-        yield f"All {finite.swaps} swaps of two features are ignored: the symmetric group.\n"
+        yield f"All {finite.swaps} swaps of two features are ignored: the symmetric group{blind}.\n"
     elif finite.swaps:
-        yield f"{finite.swaps} swaps of two features are ignored.\n"
-    shown = [one for one in finite.elements if one.element.source != SWAP]
+        yield f"Ignored swaps of two features: {finite.swaps}{blind}.\n"
+    shown = sorted((one for one in finite.elements if one.element.source != SWAP), key=lambda one: not one.blind)
+    listed = max(LISTED, sum(bool(one.blind) for one in shown))
     rows = [
         (one.element.source, _told(one, audit.data.features), one.element.order, f"{one.change:.1e}", _known(one.blind))
-        for one in shown[:LISTED]
+        for one in shown[:listed]
     ]
     if rows:
         yield markdown(["from", "cycles", "order", "change of the code", "blind"], rows)
-    if (more := len(shown) - LISTED) > 0:
-        yield f"And {more} more.\n"
+    if (more := len(shown) - listed) > 0:
+        yield f"And {more} more, none of them blind.\n"
 
 
 def _attack(audit: Audit) -> Iterator[str]:
@@ -166,12 +185,12 @@ def _attack(audit: Audit) -> Iterator[str]:
     yield "## Metamers\n"
     outcome = trial.outcome
     rows = [
-        (one.oracle, f"{one.ended:.3f}", f"{one.success:.3f}", "" if one.passed else "wrong answer")
+        (one.oracle, f"{one.ended:.3f}", f"{one.success:.3f}", "passed" if one.passed else "failed")
         for one in trial.oracles
     ]
     success = "unknown" if outcome.success is None else f"{outcome.success:.3f}"
     rows.append(("**this encoder**", f"{outcome.ended:.3f}", success, ""))
-    yield markdown(["attacks on", "ended on the code", "success", ""], rows)
+    yield markdown(["attacks on", "ended on the code", "success", "calibration"], rows)
 
 
 def _told(known: Known, names: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from invlearn.auditing.audit import Audit
 from invlearn.display.plots import COLORS, style
@@ -40,7 +41,7 @@ def pictures(audit: Audit) -> Iterator[tuple[str, bytes]]:
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.05)  # labels are never cut
     return buffer.getvalue()
 
 
@@ -96,14 +97,20 @@ def _generators(audit: Audit) -> Figure:
     shown = audit.generators[:SHOWN]
     figure, grid = _grid(len(shown), (1.8, 2.0))
     for axes, one in zip(grid, shown, strict=True):
-        most = float(one.matrix.abs().max())
-        axes.imshow(one.matrix.numpy(), cmap="RdBu_r", vmin=-most, vmax=most)
+        relative = one.matrix / one.matrix.abs().max()
+        axes.imshow(relative.numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_title(
             textwrap.fill(one.description, 26), fontsize=6, color=COLORS["reconstruction"] if one.blind else "black"
         )
         axes.grid(visible=False)
         axes.tick_params(labelsize=5)
-    figure.suptitle("generators, features in their own order (red: blind)", fontsize=7)
+    bar = figure.colorbar(grid[0].images[0], ax=figure.axes, shrink=0.6, ticks=[-1, 0, 1])
+    bar.ax.tick_params(labelsize=5)
+    figure.suptitle(
+        "generators X, entries relative to the largest; features in their own order (red: blind)", fontsize=7
+    )
     return figure
 
 
@@ -119,7 +126,9 @@ def _metamers(audit: Audit) -> Figure:
         axes.plot(trial.found.x[index].numpy(), color=COLORS["reconstruction"], label="metamer")
         axes.set_title(f"{what} {float(far[index]):.2g}", fontsize=6)
         axes.tick_params(labelsize=5)
-    grid[0].legend(fontsize=5)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=6)
     unit = "strangers: 1" if trial.apart is not None else "within entities: 1"
-    figure.suptitle(f"metamers: samples with the target's code ({unit}); features along the axis", fontsize=7)
+    figure.suptitle(
+        f"metamers: samples with the target's code, the farthest first ({unit}); features along the axis", fontsize=7
+    )
     return figure

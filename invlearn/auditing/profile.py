@@ -23,8 +23,8 @@ JUDGED = 1_000
 RESAMPLES = 200
 """Number of resamples for an interval."""
 
-NOTHING = 0.02
-"""Strength up to which a distortion always counts as ignored."""
+NOTHING, LITTLE = 0.02, 0.1
+"""Changes up to which a code is unchanged: of an exact code, and of any code."""
 
 RATE = 0.01
 """Share of strangers that are closer than the threshold for the same entity."""
@@ -54,18 +54,31 @@ class Distances:
         """Whether the code changes under the data's own distortion at least half as much as between strangers."""
         return self.same > VARIES
 
+    @property
+    def unchanged(self) -> float:
+        """Change up to which the code counts as unchanged, relative to strangers.
+
+        A trained code changes a little under the data's own distortion too, so this is its change under that, within
+        limits. A variant code does not ignore that distortion: its changes are not small then, and say nothing.
+        """
+        return NOTHING if self.vary else min(max(NOTHING, min(self.same_most, self.threshold)), LITTLE)
+
 
 def measure_distances(encoder: Encoder, data: AuditData) -> Distances:
-    """Measure distances of codes of held-out pairs."""
+    """Measure distances of codes of held-out pairs.
+
+    Raises:
+        UserError: Codes are not finite.
+    """
 
     def distances(pair: tuple[Tensor, Tensor]) -> Tensor:
-        return (encoder.encode(pair[0]) - encoder.encode(pair[1])).norm(dim=1)
+        return (encoder.encode_held_out(pair[0]) - encoder.encode_held_out(pair[1])).norm(dim=1)
 
     same, different = distances(data.same), distances(data.different)
     strangers = float(different.median())
     is_same = torch.cat([torch.ones(len(same)), torch.zeros(len(different))]).bool()
     calibration = Calibration.count(torch.cat([same, different]), is_same, len(different))
-    assert calibration is not None  # codes are finite
+    assert calibration is not None
     threshold = calibration.threshold(RATE).distance
     return Distances(
         strangers, *(float(value) / strangers for value in (same.median(), same.quantile(0.95), threshold))
@@ -95,7 +108,7 @@ class Reaction:
     def is_blind(self) -> bool:
         """Whether the code ignores a distortion that the data do not have."""
         known = self.orbit if self.orbit is not None else self.invariants
-        return self.verdict == "ignored" and known is not None and known > 0.1
+        return self.verdict == "ignored" and known is not None and known > LITTLE
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -108,14 +121,17 @@ def profile(
     distances: Distances,
     reference: Reference | None,
     distortions: Mapping[str, Distort],
-) -> list[Reaction]:
-    """The reaction to each distortion, the weakest first."""
+) -> tuple[list[Reaction], list[str]]:
+    """The reaction to each distortion, the weakest first, and distortions under which codes are not finite."""
     x = data.x[:JUDGED]
     codes = encoder.encode(x)
-    reactions = []
+    reactions, undefined = [], []
     for name, distort in distortions.items():
         distorted = distort(x, seeded_generator(data.seed, "distortion", name))
         changes = (encoder.encode(distorted) - codes).norm(dim=1) / distances.strangers
+        if not bool(changes.isfinite().all()):  # of logarithms of negative samples, for one
+            undefined.append(name)
+            continue
         draws = torch.randint(len(x), (RESAMPLES, len(x)), generator=seeded_generator(data.seed, "resamples", name))
         medians = changes[draws].median(dim=1).values
         low, high = medians.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
@@ -131,23 +147,32 @@ def profile(
                 None if orbit is None else float(orbit.median()),
             )
         )
-    return sorted(reactions, key=lambda one: one.strength)
+    return sorted(reactions, key=lambda one: one.strength), undefined
 
 
 def _verdict(low: float, high: float, distances: Distances) -> Literal["ignored", "taken for the same", "told apart"]:
-    if high <= max(NOTHING, min(distances.same_most, distances.threshold)):
+    if high <= distances.unchanged:
         return "ignored"
     return "taken for the same" if low <= distances.threshold else "told apart"
 
 
-def candidates(x: Tensor, shape: tuple[int, int] | None = None) -> dict[str, Distort]:
+def candidates(
+    x: Tensor, shape: tuple[int, int] | None = None, points: tuple[int, int] | None = None
+) -> dict[str, Distort]:
     """Distortions that any samples can have, and those of images or points.
 
     Args:
         x: Samples ``(n, d)``, which set the size of offsets and noise.
-        shape: Rows and columns of an image; if one of them is 2 or 3, samples may be points with so many coordinates.
+        shape: Rows and columns of an image.
+        points: Number of points and of their coordinates; or of coordinates and points, if samples have axis after
+            axis.
     """
-    return dict(_of_features(x)) | ({} if shape is None else dict(_of_shape(x, shape)))
+    found = dict(_of_features(x))
+    if shape is not None:
+        found |= dict(_of_images(shape))
+    if points is not None:
+        found |= dict(_of_points(float(x.std()), points))
+    return found
 
 
 def _of_features(x: Tensor) -> Iterator[tuple[str, Distort]]:
@@ -169,7 +194,7 @@ def _of_features(x: Tensor) -> Iterator[tuple[str, Distort]]:
             f"noise of {size:g} spreads",
             lambda x, g, size=size: x + size * spread * torch.randn(x.shape, generator=g, dtype=x.dtype),
         )
-    yield f"{dropped} feature{'s' * (dropped > 1)} dropped", drop
+    yield "1 feature set to its mean" if dropped == 1 else f"{dropped} features set to their means", drop
 
 
 def _circular_shift(x: Tensor, generator: torch.Generator) -> Tensor:
@@ -178,11 +203,8 @@ def _circular_shift(x: Tensor, generator: torch.Generator) -> Tensor:
     return x.gather(1, (torch.arange(d) - shift) % d)
 
 
-def _of_shape(x: Tensor, shape: tuple[int, int]) -> Iterator[tuple[str, Distort]]:
+def _of_images(shape: tuple[int, int]) -> Iterator[tuple[str, Distort]]:
     rows, columns = shape
-    if min(shape) in (2, 3) and max(shape) > 3:
-        yield from _of_points(float(x.std()), shape)
-        return
 
     def image(change: Callable[[Tensor], Tensor]) -> Distort:
         return lambda x, _: change(x.view(-1, rows, columns)).flatten(1)
@@ -204,8 +226,8 @@ def _of_shape(x: Tensor, shape: tuple[int, int]) -> Iterator[tuple[str, Distort]
 
 
 def _of_points(spread: float, shape: tuple[int, int]) -> Iterator[tuple[str, Distort]]:
-    axis_first = shape[0] < shape[1]
-    size = min(shape)
+    axis_first = shape[1] not in (2, 3)
+    size = shape[0] if axis_first else shape[1]
 
     def points(change: Callable[[Tensor, torch.Generator], Tensor]) -> Distort:
         def distort(x: Tensor, generator: torch.Generator) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from invlearn.auditing.encoders import Encoder, Function, probe
 from invlearn.auditing.metamers import Metamers, attack
 from invlearn.auditing.oracles import ORACLES
 from invlearn.auditing.profile import Distances
+from invlearn.auditing.steps import Step, Tell, of_attack
 from invlearn.data import Shift, TransformationFamily
 from invlearn.data.seeding import seeded_generator
 
@@ -156,7 +156,7 @@ def run_trial(
     *,
     targets: int,
     starts: int,
-    tell: Callable[[str], None] = lambda text: None,
+    tell: Tell = lambda step: None,
 ) -> Trial:
     """Attack a code.
 
@@ -167,11 +167,11 @@ def run_trial(
         algebra: The code's symmetries, which move some of the starts.
         targets: Number of targets.
         starts: Number of starts per target.
-        tell: Called with the name of each step before it starts.
+        tell: Called with each step before it starts.
     """
-    tell("calibrating the attack")
+    tell(Step("calibration of the attack"))
     oracles = calibrate(data.dim, targets, starts, data.seed)
-    tell(f"{targets * starts:,} attacks")
+    tell(of_attack(encoder, targets * starts, data.dim))
     generator = seeded_generator(data.seed, "attack")
     x, entity = (data.x, None) if data.family else data.labelled()
     chosen, begins = _targets_and_starts(x, targets, starts, generator, algebra)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,9 +29,6 @@ FEW = 16
 
 TIMES = (0.25, 1.0)
 """Times for which generators of norm 1 move samples."""
-
-KEPT = 0.02
-"""Largest change of an unchanged code, relative to strangers; or twice that of same entities, if larger."""
 
 PAIRS = 2_000
 """Number of same pairs from which elements of a group are found."""
@@ -101,14 +99,9 @@ class Finite:
         return [one for one in self.elements if one.element.permutation is not None]
 
 
-def _kept(distances: Distances) -> float:
-    if distances.vary:  # then distances within entities do not measure how exact the code is
-        return KEPT
-    return max(KEPT, min(0.1, 2 * distances.same))
-
-
-def _change(encoder: Encoder, x: Tensor, moved: Tensor, distances: Distances) -> float:
-    return float((encoder.encode(moved) - encoder.encode(x)).norm(dim=1).median()) / distances.strangers
+def _change(encoder: Encoder, codes: Tensor, moved: Tensor, distances: Distances) -> float:
+    changes = (encoder.encode(moved) - codes).norm(dim=1).nan_to_num(nan=math.inf)
+    return float(changes.median()) / distances.strangers
 
 
 def verified_generators(
@@ -133,16 +126,17 @@ def verified_generators(
         is_finite: Whether the data's distortion is a finite group, so that every continuous symmetry is blind.
     """
     x, found = data.x[:TRIED], []
+    codes = encoder.encode(x)
     for matrix in matrices:
         size = float((x @ matrix.T).norm(dim=1).mean() / x.norm(dim=1).mean())
         moved = [x @ torch.matrix_exp(sign * time / size * matrix).T for time in TIMES for sign in (1, -1)]
-        change = max(_change(encoder, x, one, distances) for one in moved)
+        change = max(_change(encoder, codes, one, distances) for one in moved)
         if is_finite or reference is None:
             blind = True if is_finite else None
         else:
             blind = max(reference.change(x, one) for one in moved) > reference.threshold
         told = describe(matrix, data.features, cycle)
-        found.append(Generator(matrix, told, change, change <= _kept(distances), blind))
+        found.append(Generator(matrix, told, change, change <= distances.unchanged, blind))
     return sorted(found, key=lambda one: (not one.blind, one.change))
 
 
@@ -167,14 +161,13 @@ def finite_symmetries(
     searched: list[Element] = []
     if search:
         searched = searched_elements(encoder, x, data.parts, strangers=distances.strangers, seed=data.seed)
-    known, swaps = [], 0
+    known, swaps, few, codes = [], 0, x[:FEW], encoder.encode(x)
     for element in without_repetitions([*of_pairs, *searched, *variations(of_pairs, _singles(data.parts), data.dim)]):
-        few = x[:FEW]
-        if _change(encoder, few, few @ element.matrix.T, distances) > 10 * _kept(distances):
+        if _change(encoder, codes[:FEW], few @ element.matrix.T, distances) > 10 * distances.unchanged:
             continue
         moved = x @ element.matrix.T
-        change = _change(encoder, x, moved, distances)
-        if change > _kept(distances):
+        change = _change(encoder, codes, moved, distances)
+        if change > distances.unchanged:
             continue
         swaps += element.source == SWAP
         if of_data is not None:

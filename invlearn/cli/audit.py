@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invlearn.cli.arguments import Parser, shape
 from invlearn.errors import UserError
 from invlearn.system.output import show, warn
 
+if TYPE_CHECKING:
+    from invlearn.auditing.steps import Step
+
 __all__ = ["main"]
 
-KINDS = ("blind", "metamers", "uncalibrated", "variant")
+KINDS = ("variant", "blind", "metamers", "uncalibrated")
+OF_ATTACK = ("metamers", "uncalibrated")
+
+PATIENCE = 5
+"""Seconds from which on a step is announced."""
 
 
 def main(argv: list[str]) -> int:
     """Audit, write the files, print the page; 1 if a finding named by ``--fail-on`` was made."""
     arguments = _parser().parse_intermixed_args(argv)
+    if arguments.no_attack and (kinds := [kind for kind in arguments.fail_on if kind in OF_ATTACK]):
+        raise UserError(f"audit: --fail-on {kinds[0]} needs the attack; leave out --no-attack")
     is_run = Path(arguments.encoder).is_dir()
     folder = arguments.output or (Path(arguments.encoder) / "audit" if is_run else Path("audit"))
     if folder.exists() and not folder.is_dir():
@@ -34,10 +44,12 @@ def main(argv: list[str]) -> int:
         entity=arguments.entity,
         replica=arguments.replica,
         shape=arguments.shape,
+        points=arguments.points,
         candidates=arguments.candidates,
         attack=not arguments.no_attack,
         targets=arguments.targets,
         starts=arguments.starts,
+        tell=_tell,
     )
     names = write_audit(found, folder)
     show(page(found))
@@ -45,7 +57,17 @@ def main(argv: list[str]) -> int:
     failed = [kind for kind in found.failures() if kind in arguments.fail_on]
     if failed:
         warn(f"failed: {', '.join(failed)}")
-    return 1 if failed else 0
+        return 1
+    for kind, reason in found.undecided().items():
+        if kind in arguments.fail_on:
+            raise UserError(f"audit: --fail-on {kind} cannot be decided: {reason}")
+    return 0
+
+
+def _tell(step: Step) -> None:
+    """Say what comes next, if it takes long."""
+    if step.seconds > PATIENCE:
+        warn(str(step))
 
 
 def _parser() -> Parser:
@@ -73,7 +95,14 @@ def _parser() -> Parser:
         "--shape",
         type=shape,
         metavar="HxW",
-        help="shape of samples that are images, or points as 6x3; adds distortions",
+        help="shape of samples that are images, as 28x28; adds distortions of images",
+    )
+    parser.add_argument(
+        "--points",
+        type=shape,
+        metavar="NxC",
+        help="samples are N points of C coordinates, 2 or 3, point after point as 6x3, or axis after axis as 3x6; adds "
+        "distortions of points",
     )
     parser.add_argument(
         "--candidates", type=Path, metavar="FILE.py", help="defines candidates(x): {name: distorted samples}"
@@ -87,7 +116,7 @@ def _parser() -> Parser:
         default=[],
         choices=KINDS,
         metavar="KIND",
-        help=f"exit with status 1 on {', '.join(KINDS)}",
+        help=f"exit with status 1 if the audit finds this: {', '.join(KINDS)}; may be repeated",
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="output folder; by default RUN/audit, or ./audit"

@@ -27,6 +27,10 @@ OWN = {
 """Packages whose classes a stored config may name, by group."""
 
 
+EXAMPLES = ("pairs", "query_and_gallery")
+"""What a class of the user's own must have to be a dataset."""
+
+
 def _bases(group: str) -> tuple[type, ...]:
     """Base classes of these, because the constructor of any other class may do anything, such as write a file."""
     import torch
@@ -90,7 +94,15 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tupl
         # Constructors here start their messages with the name of the argument.
         named = message.partition(" ")[0] in settable
         raise UserError(_dotted(group, message) if named else f"{group}: {message}") from error
+    if group == "dataset" and not _makes_data(built):
+        raise UserError(f"dataset._target_: {node.get('_target_')} makes no dataset, but {type(built).__name__}")
     return built, effective({"_target_": node["_target_"], **values}, built)
+
+
+def _makes_data(built: object) -> bool:
+    from invlearn.files import SampleFile
+
+    return isinstance(built, SampleFile) or all(hasattr(built, name) for name in EXAMPLES)
 
 
 def effective(node: Mapping[str, Any], built: Any) -> dict[str, Any]:
@@ -160,7 +172,7 @@ def _is_dataset(found: type, bases: tuple[type, ...]) -> bool:
     """Whether a user's class draws examples; it need not be a subclass of ours."""
     from invlearn.data import TransformationFamily
 
-    return TransformationFamily in bases and all(hasattr(found, name) for name in ("pairs", "query_and_gallery"))
+    return TransformationFamily in bases and all(hasattr(found, name) for name in EXAMPLES)
 
 
 def locate(group: str, path: object) -> Any:
@@ -214,6 +226,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, hint)
     if hint in (None, type(None)):
         return value is None
+    if hint is Any:  # a class, but not for isinstance
+        return True
     # Other types are left to the constructor.
     return isinstance(value, hint) if inspect.isclass(hint) else True
 

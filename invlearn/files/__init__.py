@@ -4,9 +4,10 @@ from invlearn.files.columns import Missing, checked_chunks, choose_columns
 from invlearn.files.entity_file import EntityFile, leaving_out, validating_without
 from invlearn.files.filling import fill, fit_gaps, told_gaps
 from invlearn.files.many import files_of
+from invlearn.files.notes import shortened
 from invlearn.files.opening import open_table
 from invlearn.files.pair_file import PairFile
-from invlearn.files.prepare import feature_names_of, held_out, kind_of, prepare, scaler_of
+from invlearn.files.prepare import feature_names_of, held_out, kind_of, prepare, prepare_table, scaler_of
 from invlearn.files.rows import Dropping
 from invlearn.files.sample_file import Origin, Prepared, SampleFile
 from invlearn.files.scale import Scale
@@ -36,7 +37,9 @@ __all__ = [
     "leaving_out",
     "open_table",
     "prepare",
+    "prepare_table",
     "scaler_of",
+    "shortened",
     "table_writer",
     "told_gaps",
     "validating_without",

@@ -19,7 +19,7 @@ from invlearn.files.scale import Scale
 from invlearn.files.table import StoredTable, Table
 from invlearn.nn import Gaps
 
-__all__ = ["feature_names_of", "held_out", "kind_of", "prepare", "scaler_of"]
+__all__ = ["feature_names_of", "held_out", "kind_of", "prepare", "prepare_table", "scaler_of"]
 
 
 def prepare(spec: SampleFile | Dataset, *, gaps: Gaps | None = None) -> Prepared:
@@ -41,7 +41,15 @@ def prepare(spec: SampleFile | Dataset, *, gaps: Gaps | None = None) -> Prepared
     assert isinstance(table, StoredTable)
     if spec.fingerprint not in ("auto", table.fingerprint):
         raise UserError(f"{path} has changed since the run was started")
-    spec = replace(spec, path=str(path), fingerprint=table.fingerprint)
+    return prepare_table(replace(spec, path=str(path), fingerprint=table.fingerprint), table, gaps=gaps)
+
+
+def prepare_table(spec: SampleFile, table: Table, *, gaps: Gaps | None = None) -> Prepared:
+    """The same for a table that is open.
+
+    Raises:
+        UserError: The table cannot be used; it names row and column.
+    """
     try:
         if isinstance(spec, EntityFile):
             return prepare_entities(spec, table, gaps)

@@ -28,6 +28,18 @@ def narrow(x):
 def candidates(x):
     return {"swap of halves": x.roll(x.shape[1] // 2, 1), "nothing": x}
 
+class Class(torch.nn.Module):
+    pass
+
+def ends(x):
+    raise SystemExit(0)
+
+def no_mapping(x):
+    return x
+
+def not_finite(x):
+    return {"gone": x / 0}
+
 def wrong(x):
     return {"cut": x[:, :2]}
 """
@@ -105,6 +117,15 @@ def test_samples_of_a_file(folder: Path, tmp_path: Path) -> None:
     assert list(metamers.columns[-6:]) == [f"f{index}" for index in range(6)]
 
 
+def test_what_cannot_be_decided_does_not_pass(folder: Path, tmp_path: Path, capsys) -> None:
+    words = ["audit", "audited_functions:modulus", str(folder / "samples.csv"), "--entity", "id", *QUICK]
+    words += ["--trust", "audited_functions", "-o", str(tmp_path), "--fail-on"]
+    assert main([*words, "metamers"]) == 2
+    assert_error_line(capsys.readouterr().err, key="--fail-on", value="metamers")
+    assert read(tmp_path)["undecided"] == ["metamers"]
+    assert main([*words, "uncalibrated"]) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -121,6 +142,11 @@ def test_samples_of_a_file(folder: Path, tmp_path: Path) -> None:
         (["{run}", "--shape", "large"], {"value": "large"}),
         (["{run}", "--starts", "0"], {"value": [1, 0]}),
         (["{run}", "--fail-on", "everything"], {"value": "everything"}),
+        (["{run}", "--fail-on", "metamers", "--no-attack"], {"key": "--no-attack", "value": "metamers"}),
+        (["{run}", "--fail-on", "blind", "--fail-on", "uncalibrated", "--no-attack"], {"value": "uncalibrated"}),
+        (["{run}", "--points", "6x1"], {"value": "6x1"}),
+        (["audited_functions:Class", *SMALL, "--trust", "audited_functions"], {"also": ["Class"]}),
+        (["audited_functions:ends", *SMALL, "--trust", "audited_functions"], {"also": ["SystemExit"]}),
         (["{run}", "--candidates", "none.py"], {"file": "none.py"}),
         (["{run/encoder.pt2}", *SMALL], {"key": "--trust"}),
         (["{samples.csv}"], {"file": "samples.csv"}),
@@ -133,9 +159,10 @@ def test_a_mistake_is_named_in_one_line(folder: Path, words, named, capsys) -> N
     assert_error_line(capsys.readouterr().err, **named)
 
 
-def test_candidates_of_another_shape_are_refused(folder: Path, tmp_path: Path, capsys) -> None:
-    text = FUNCTIONS.replace("def candidates", "def other").replace("def wrong", "def candidates")
+@pytest.mark.parametrize(("function", "word"), [("wrong", "cut"), ("no_mapping", "Tensor"), ("not_finite", "gone")])
+def test_candidates_that_return_no_samples_are_refused(folder: Path, tmp_path: Path, capsys, function, word) -> None:
+    text = FUNCTIONS.replace("def candidates", "def other").replace(f"def {function}", "def candidates")
     file = tmp_path / "mine.py"
     file.write_text(text)
     assert main(["audit", str(folder / "run"), "--candidates", str(file)]) == 2
-    assert_error_line(capsys.readouterr().err, key="--candidates", also=["cut"])
+    assert_error_line(capsys.readouterr().err, key="--candidates", also=[word])

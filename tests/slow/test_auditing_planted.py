@@ -11,8 +11,9 @@ from torch import nn
 
 import invlearn
 from invlearn.auditing.algebra import Algebra, symmetries
+from invlearn.auditing.datasets import data_of
 from invlearn.auditing.encoders import probe
-from invlearn.auditing.sources import data_of, open_encoder
+from invlearn.auditing.sources import open_encoder
 from invlearn.inference.export import FORMATS
 from tests.support.planted import PLANTED
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,7 @@ from invlearn.auditing.finite import elements_of_pairs
 from invlearn.auditing.generators import describe, readable_basis
 from invlearn.auditing.oracles import bispectrum, modulus
 from invlearn.auditing.page import findings, page
+from invlearn.auditing.profile import Distances, candidates
 from invlearn.auditing.search import searched_elements
 from invlearn.auditing.trial import calibrate
 from invlearn.auditing.writing import write_audit
@@ -84,6 +87,10 @@ def by_chance(x: Tensor) -> Tensor:
     return torch.dropout(x, 0.5, train=True)
 
 
+def ending(x: Tensor) -> Tensor:
+    raise SystemExit(0)
+
+
 BAD: dict[str, tuple[Callable[[Tensor], object], str]] = {
     "width changes": (Growing(), "width"),
     "NaN": (lambda x: (x - 5).log(), "finite"),
@@ -94,6 +101,10 @@ BAD: dict[str, tuple[Callable[[Tensor], object], str]] = {
     "constant": (lambda x: 0 * x + 1, "same code"),
     "one number": (lambda x: x.sum(), "must map"),
     "no tensor": (lambda x: x.tolist(), "tensor"),
+    "numpy": (lambda x: x.numpy(), "torch.from_numpy"),
+    "Boolean": (lambda x: x > 0, "torch.bool"),
+    "complex": (torch.fft.rfft, "torch.view_as_real"),
+    "ends the process": (ending, "SystemExit"),
 }
 
 
@@ -104,6 +115,50 @@ def test_an_encoder_that_cannot_be_audited_is_named_with_the_reason(name):
         probe(function, samples(10, 64), "mine")  # pyright: ignore[reportArgumentType]
     assert str(error.value).startswith("mine")
     assert "\n" not in str(error.value)
+
+
+def test_an_encoder_that_fails_or_ends_the_process_later_is_named():
+    def later(x: Tensor) -> Tensor:
+        if len(x) > 64:
+            raise SystemExit(0)
+        return modulus(x)
+
+    with pytest.raises(UserError, match=r"mine.*SystemExit"):
+        probe(later, samples(10, 64), "mine").encode(samples(10, 100))
+
+
+def test_codes_that_are_not_finite_for_a_few_samples_are_refused():
+    def few(x: Tensor) -> Tensor:
+        return torch.where(x[:, :1] > 0.95, torch.nan, modulus(x))
+
+    data = Shift(dim=5, **SMALL)
+    assert few(AuditData(data, "shifts", 0, numbered(5)).x[:32]).isfinite().all()
+    with pytest.raises(UserError, match=r"few.* not finite"):
+        invlearn.audit(few, data, attack=False)
+
+
+def test_distortions_under_which_codes_are_not_finite_are_listed():
+    def positive(x: Tensor) -> Tensor:
+        return modulus((x + 1).log())
+
+    family = Shift(dim=5, **SMALL)
+    x = family.signals(10, torch.Generator().manual_seed(0))
+    assert bool((x > -1).all())
+    found = invlearn.audit(positive, family, attack=False)
+    assert {"scale by 1.2", "noise of 0.2 spreads"} <= set(found.to_dict()["undefined"])
+    json.dumps(found.to_dict(), allow_nan=False)
+    assert "scale by 1.2" in page(found)
+
+
+def test_an_encoder_that_changes_samples_in_place_does_no_harm():
+    def in_place(x: Tensor) -> Tensor:
+        return modulus(x.mul_(2))
+
+    x = samples(6, 200)
+    before = x.clone()
+    encoder = probe(in_place, x)
+    torch.testing.assert_close(encoder.encode(x), modulus(2 * before))
+    assert x.equal(before)
 
 
 def test_a_gap_is_a_jump_up_from_a_small_value():
@@ -274,6 +329,39 @@ def test_the_bispectrum_is_acquitted(of_bispectrum):
     assert found["failures"] == []
 
 
+def variant_network() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(12, 32), nn.Tanh(), nn.Linear(32, 8))
+
+
+def test_what_a_variant_code_does_under_the_data_s_distortion_is_no_measure_of_what_it_ignores():
+    found = invlearn.audit(variant_network(), Shift(dim=12, **SMALL), attack=False)
+    assert found.distances.same > 0.5
+    assert found.failures() == ["variant"]
+    assert "Variant" in findings(found)[0]
+    noise = next(one for one in found.reactions if one.distortion == "noise of 0.2 spreads")
+    assert 0.05 < noise.strength < found.distances.threshold
+    assert noise.verdict == "taken for the same"
+
+
+def test_a_code_is_never_unchanged_where_it_moves_as_much_as_others_in_truth():
+    assert Distances(strangers=1, same=0.3, same_most=0.45, threshold=0.4).unchanged == 0.1
+    assert Distances(strangers=1, same=0.03, same_most=0.06, threshold=0.4).unchanged == 0.06
+    assert Distances(strangers=1, same=0.6, same_most=0.9, threshold=0.4).unchanged == 0.02
+    assert Distances(strangers=1, same=0, same_most=0, threshold=0.4).unchanged == 0.02
+
+
+def test_a_page_lists_all_blind_elements_and_no_order_of_some_of_infinitely_many(of_modulus, of_bispectrum):
+    found = invlearn.audit(modulus, Shift(dim=12, **SMALL), attack=False)
+    section = page(found).partition("## Finite symmetries")[2]
+    blind = [one for one in found.finite.elements if one.blind]
+    assert len(found.finite.elements) > 12 > len(blind)
+    assert section.count("| yes |") == len(blind)
+    assert "group" not in section
+    assert "group of 8" in page(of_bispectrum).partition("## Finite symmetries")[2]
+
+
 def test_a_page_names_the_findings_first(of_modulus, of_bispectrum):
     assert any("mirror image" in line for line in findings(of_modulus))
     assert not any("Blind" in line for line in findings(of_bispectrum))
@@ -299,6 +387,76 @@ def test_metamers_of_own_samples_have_no_verdict_but_are_shown():
     assert len(found.trial.most_telling) == 4
     assert float(found.trial.from_known[found.trial.most_telling].min()) > 1
     assert found.data.family is None
+    assert list(found.undecided()) == ["metamers"]
+
+
+def table(entities: int = 60) -> pd.DataFrame:
+    data = noisy(Shift(dim=6), entities, 0.01)
+    frame = pd.DataFrame(data.samples.numpy(), columns=[f"f{index}" for index in range(6)])
+    return frame.assign(who=data.entity.numpy(), text="a")
+
+
+def test_a_data_frame_is_audited_as_its_file(tmp_path: Path):
+    table().to_csv(tmp_path / "mine.csv", index=False)
+    sources = (table(), tmp_path / "mine.csv")
+    one, other = (invlearn.audit(modulus, source, entity="who", attack=False).to_dict() for source in sources)
+    assert one.pop("data")["dim"] == other.pop("data")["dim"] == 6
+    assert one == other
+
+
+SHIFTS = ["dataset=shift", "dataset.dim=12"]
+MISTAKES: dict[str, tuple[list[Any], dict[str, Any], str]] = {
+    "a dictionary": ([modulus, {"dataset": "shift"}], {}, "dict"),
+    "numbers": ([modulus, [1, 2]], {}, "list"),
+    "a shape in words": ([modulus, SHIFTS], {"shape": "3x4"}, "shape.*'3x4'"),
+    "another shape": ([modulus, SHIFTS], {"shape": (3, 5)}, "shape.*12"),
+    "points of one coordinate": ([modulus, SHIFTS], {"points": (12, 1)}, "12x1"),
+    "nothing": ([None, SHIFTS], {}, "None"),
+    "a class": ([Growing, SHIFTS], {}, r"Growing\(\)"),
+    "a data frame alone": ([modulus, pd.DataFrame({"a": [1.0], "b": [2.0]})], {}, "entity"),
+    "code that is not trusted": (["tests.support.planted:length", SHIFTS], {"trust": "tests.other"}, "trust='tests"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_in_python_is_named_in_one_line(name):
+    given, options, word = MISTAKES[name]
+    with pytest.raises(UserError, match=word) as error:
+        invlearn.audit(*given, attack=False, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_one_name_can_be_trusted_without_a_list():
+    found = invlearn.audit("tests.support.planted:modulus", Shift(dim=5, **SMALL), trust="tests.support", attack=False)
+    assert found.blind == 2
+
+
+def test_points_and_images_are_told_apart_by_the_user():
+    x = samples(12, 50)
+    generator = torch.Generator().manual_seed(0)
+    after_point = candidates(x, points=(4, 3))["rotation of the points"](x, generator)
+    torch.testing.assert_close(gram(after_point), gram(x))
+    by_axis = candidates(x, points=(3, 4))["rotation of the points"](x, generator)
+    turned, before = (samples.unflatten(1, (3, 4)).mT.flatten(1) for samples in (by_axis, x))
+    torch.testing.assert_close(gram(turned), gram(before))
+    assert "quarter turn about the last axis" not in candidates(x, shape=(4, 3))
+    assert "left-right flip" in candidates(x, shape=(4, 3))
+
+
+def test_each_step_is_told_with_the_time_that_a_slow_encoder_takes():
+    def slow(x: Tensor) -> Tensor:
+        time.sleep(0.01)
+        return modulus(x)
+
+    steps = []
+    start = time.perf_counter()
+    invlearn.audit(slow, Shift(dim=5, **SMALL), targets=2, starts=2, tell=steps.append)
+    lasted = time.perf_counter() - start
+    of = {step.name: step.seconds for step in steps}
+    assert of["profile"] >= 0.1
+    assert of["4 attacks"] >= 1
+    assert sum(of.values()) < 10 * lasted
+    assert "seconds" in str(steps[0])
 
 
 def test_symmetries_that_the_data_have_are_not_blind():

@@ -39,6 +39,13 @@ def test_plain_configs_are_resolved_and_without_hydra() -> None:
         as_plain(compose(["+model.twice=${nowhere}"]))
 
 
+class Anything:
+    """No dataset, with an argument of any type."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+
 @pytest.mark.parametrize(
     ("node", "named"),
     [
@@ -53,6 +60,7 @@ def test_plain_configs_are_resolved_and_without_hydra() -> None:
             {"_target_": "invlearn.data.ShiftScale", "max_scale": float("nan")},
             names(key="dataset.max_scale", value="nan"),
         ),
+        ({"_target_": "tests.unit.test_config.Anything", "value": 3}, names(key="dataset._target_")),
         ({"_target_": "math.pi"}, names(key="dataset._target_", value="math.pi")),
         ({"_target_": ".Shift"}, names(key="dataset._target_", value="'.Shift'")),
         ({"_target_": "invlearn.data.TransformationFamily"}, names(key="dataset", also=["TransformationFamily"])),
