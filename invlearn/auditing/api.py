@@ -26,7 +26,6 @@ def audit(
     entity: str | None = None,
     replica: int | None = None,
     shape: tuple[int, int] | None = None,
-    points: tuple[int, int] | None = None,
     candidates: str | Path | None = None,
     attack: bool = True,
     targets: int = 20,
@@ -43,9 +42,8 @@ def audit(
         trust: Modules and files of your own whose code may run.
         entity: Column that names the entity of samples in a file or a data frame.
         replica: Which replica of a run; by default the best by validation loss.
-        shape: Rows and columns of samples that are images, for more distortions.
-        points: Number of points and of their coordinates, 2 or 3, for more distortions: ``(6, 3)`` if a sample has
-            point after point, ``(3, 6)`` if it has all first coordinates, then all second ones.
+        shape: Rows and columns of a sample, for distortions of images. If one of them is 2 or 3, distortions of points
+            are added: ``(6, 3)`` if a sample has point after point, ``(3, 6)`` if it has all first coordinates first.
         candidates: A Python file whose ``candidates(x)`` returns distorted samples by name.
         attack: Whether to search for metamers.
         targets: Number of targets of the attack.
@@ -66,25 +64,22 @@ def audit(
     features = _described(looked_at)
     if source.dim not in (None, looked_at.dim):
         raise UserError(f"{source.name}: the encoder takes {source.dim} features, but {looked_at.name} has {features}")
-    _check_shape("shape", shape, looked_at.dim)
-    _check_shape("points", points, looked_at.dim)
-    if points is not None and not {2, 3} & set(points):
-        raise UserError(f"audit: points have 2 or 3 coordinates, as in 6x3, got {points[0]}x{points[1]}")
+    _check_shape(shape, looked_at.dim)
     tested = probe(source.function, looked_at.x, source.name, features)
-    distortions = known_distortions(looked_at.x, shape, points)
+    distortions = known_distortions(looked_at.x, shape)
     if candidates is not None:
         distortions |= load_distortions(Path(candidates), looked_at.x)
     return audit_encoder(tested, looked_at, distortions, attack=attack, targets=targets, starts=starts, tell=tell)
 
 
-def _check_shape(name: str, shape: tuple[int, int] | None, dim: int) -> None:
+def _check_shape(shape: tuple[int, int] | None, dim: int) -> None:
     is_shape = isinstance(shape, Sequence) and len(shape) == 2 and all(type(one) is int and one > 0 for one in shape)
     if shape is None:
         return
     if not is_shape:
-        raise UserError(f"audit: {name} must be two whole numbers, as in (28, 28), got {shape!r}")
+        raise UserError(f"audit: shape must be two whole numbers, as in (28, 28), got {shape!r}")
     if shape[0] * shape[1] != dim:
-        raise UserError(f"audit: {name} of {shape[0]} x {shape[1]} do not fit {dim} features")
+        raise UserError(f"audit: a shape of {shape[0]} x {shape[1]} does not fit {dim} features")
 
 
 def _described(data: AuditData) -> str:

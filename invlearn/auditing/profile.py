@@ -156,22 +156,18 @@ def _verdict(low: float, high: float, distances: Distances) -> Literal["ignored"
     return "taken for the same" if low <= distances.threshold else "told apart"
 
 
-def candidates(
-    x: Tensor, shape: tuple[int, int] | None = None, points: tuple[int, int] | None = None
-) -> dict[str, Distort]:
+def candidates(x: Tensor, shape: tuple[int, int] | None = None) -> dict[str, Distort]:
     """Distortions that any samples can have, and those of images or points.
 
     Args:
         x: Samples ``(n, d)``, which set the size of offsets and noise.
-        shape: Rows and columns of an image.
-        points: Number of points and of their coordinates; or of coordinates and points, if samples have axis after
-            axis.
+        shape: Rows and columns of an image; if one of them is 2 or 3, samples may be points with so many coordinates.
     """
     found = dict(_of_features(x))
     if shape is not None:
         found |= dict(_of_images(shape))
-    if points is not None:
-        found |= dict(_of_points(float(x.std()), points))
+        if {2, 3} & set(shape):
+            found |= dict(_of_points(float(x.std()), shape))
     return found
 
 

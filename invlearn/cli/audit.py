@@ -44,7 +44,6 @@ def main(argv: list[str]) -> int:
         entity=arguments.entity,
         replica=arguments.replica,
         shape=arguments.shape,
-        points=arguments.points,
         candidates=arguments.candidates,
         attack=not arguments.no_attack,
         targets=arguments.targets,
@@ -95,14 +94,8 @@ def _parser() -> Parser:
         "--shape",
         type=shape,
         metavar="HxW",
-        help="shape of samples that are images, as 28x28; adds distortions of images",
-    )
-    parser.add_argument(
-        "--points",
-        type=shape,
-        metavar="NxC",
-        help="samples are N points of C coordinates, 2 or 3, point after point as 6x3, or axis after axis as 3x6; adds "
-        "distortions of points",
+        help="rows and columns of samples that are images, as 28x28; if one of them is 2 or 3, as in 6x3, samples may "
+        "be points too; adds distortions of these",
     )
     parser.add_argument(
         "--candidates", type=Path, metavar="FILE.py", help="defines candidates(x): {name: distorted samples}"

@@ -144,7 +144,6 @@ def test_what_cannot_be_decided_does_not_pass(folder: Path, tmp_path: Path, caps
         (["{run}", "--fail-on", "everything"], {"value": "everything"}),
         (["{run}", "--fail-on", "metamers", "--no-attack"], {"key": "--no-attack", "value": "metamers"}),
         (["{run}", "--fail-on", "blind", "--fail-on", "uncalibrated", "--no-attack"], {"value": "uncalibrated"}),
-        (["{run}", "--points", "6x1"], {"value": "6x1"}),
         (["audited_functions:Class", *SMALL, "--trust", "audited_functions"], {"also": ["Class"]}),
         (["audited_functions:ends", *SMALL, "--trust", "audited_functions"], {"also": ["SystemExit"]}),
         (["{run}", "--candidates", "none.py"], {"file": "none.py"}),

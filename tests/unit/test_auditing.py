@@ -410,7 +410,6 @@ MISTAKES: dict[str, tuple[list[Any], dict[str, Any], str]] = {
     "numbers": ([modulus, [1, 2]], {}, "list"),
     "a shape in words": ([modulus, SHIFTS], {"shape": "3x4"}, "shape.*'3x4'"),
     "another shape": ([modulus, SHIFTS], {"shape": (3, 5)}, "shape.*12"),
-    "points of one coordinate": ([modulus, SHIFTS], {"points": (12, 1)}, "12x1"),
     "nothing": ([None, SHIFTS], {}, "None"),
     "a class": ([Growing, SHIFTS], {}, r"Growing\(\)"),
     "a data frame alone": ([modulus, pd.DataFrame({"a": [1.0], "b": [2.0]})], {}, "entity"),
@@ -431,16 +430,16 @@ def test_one_name_can_be_trusted_without_a_list():
     assert found.blind == 2
 
 
-def test_points_and_images_are_told_apart_by_the_user():
+def test_a_shape_with_a_side_of_three_may_be_of_points_too():
     x = samples(12, 50)
     generator = torch.Generator().manual_seed(0)
-    after_point = candidates(x, points=(4, 3))["rotation of the points"](x, generator)
+    after_point = candidates(x, shape=(4, 3))["rotation of the points"](x, generator)
     torch.testing.assert_close(gram(after_point), gram(x))
-    by_axis = candidates(x, points=(3, 4))["rotation of the points"](x, generator)
+    by_axis = candidates(x, shape=(3, 4))["rotation of the points"](x, generator)
     turned, before = (samples.unflatten(1, (3, 4)).mT.flatten(1) for samples in (by_axis, x))
     torch.testing.assert_close(gram(turned), gram(before))
-    assert "quarter turn about the last axis" not in candidates(x, shape=(4, 3))
     assert "left-right flip" in candidates(x, shape=(4, 3))
+    assert "rotation of the points" not in candidates(samples(16, 50), shape=(4, 4))
 
 
 def test_each_step_is_told_with_the_time_that_a_slow_encoder_takes():
