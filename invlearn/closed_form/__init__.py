@@ -2,8 +2,9 @@
 
 from invlearn.closed_form.candidates import ROWS_PER_FEATURE, Candidate, lifts_of
 from invlearn.closed_form.convolution import Convolution
-from invlearn.closed_form.fit import fit, searches
+from invlearn.closed_form.fit import fit
 from invlearn.closed_form.folds import Fold, fit_to_all
+from invlearn.closed_form.foreseen import searches
 from invlearn.closed_form.fourier import Fourier
 from invlearn.closed_form.lift import Monomials
 from invlearn.closed_form.network import Normalize, SolvedEncoder, SolvedNetwork

@@ -21,7 +21,7 @@ from invlearn.closed_form.candidates import (
     normalizations_of,
     pinned,
 )
-from invlearn.closed_form.concentrate import concentrated, searches_beyond
+from invlearn.closed_form.concentrate import concentrated
 from invlearn.closed_form.eigen import Eigenproblem, shrunk
 from invlearn.closed_form.estimate import estimate_planes
 from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
@@ -31,7 +31,7 @@ from invlearn.closed_form.polynomial import Polynomial
 from invlearn.closed_form.principal import NO_VARIANCE
 from invlearn.closed_form.readout import fit_distances, lengths
 from invlearn.closed_form.refit import refitted
-from invlearn.closed_form.score import LITTLE, MATCHED, Scorer
+from invlearn.closed_form.score import Scorer
 from invlearn.closed_form.selected import Selected
 from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
@@ -50,16 +50,13 @@ from invlearn.data.seeding import seeded_generator
 from invlearn.errors import UserError
 from invlearn.system.processes import from_first
 
-__all__ = ["QUADRATIC", "estimated_frame", "estimates", "fit", "search", "searches", "solve_like"]
+__all__ = ["QUADRATIC", "REFITS", "estimated_frame", "estimates", "fit", "search", "solve_like"]
 
 DRAWN_FROM = 10_000
 """Maximal number of training samples that features are drawn from."""
 
 REFITS = 8
 """Maximal number of refits without some samples."""
-
-USUAL = 2
-"""Usual number of refits."""
 
 QUADRATIC = Polynomial(degree=2, normalize="none")
 """The model that planes are estimated with."""
@@ -91,22 +88,6 @@ def fit(settings: ClosedForm, observed: Observed, valid: Pairs, seed: int) -> So
     again = partial(search, seed=seed)
     solved = refitted(settings, solved, observed, again, scorer, rounds=rounds)
     return solved if scorer.given else concentrated(settings, solved, observed, again, scorer, rounds=rounds)
-
-
-def searches(settings: ClosedForm, best: Candidate, observed: Observed) -> tuple[float, float]:
-    """Approximate time of ``fit`` relative to its first search, if few labels are wrong, and if many are.
-
-    Args:
-        settings: The settings.
-        best: The best candidate of the first search.
-        observed: The training samples.
-    """
-    given = is_given(settings, observed)
-    if settings.refit == 0 or not best.rank or best.valid_loss <= (MATCHED if given else LITTLE):
-        return 1.0, 1.0
-    refits = min(USUAL, REFITS if settings.refit == "auto" else settings.refit)
-    few = 1 + refits / len(normalizations_of(settings))  # each refit has a single normalisation
-    return few, few + (0 if given else searches_beyond(settings, best, observed))
 
 
 def solve_like(settings: ClosedForm, choice: Chosen, observed: Observed, valid: Pairs, seed: int) -> Solved | None:
