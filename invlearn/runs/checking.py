@@ -138,7 +138,7 @@ def refuse_another(experiment: Experiment | Choice, stored: Mapping[str, Any], w
     epochs = stored.get("trainer", {}).get("epochs")
     if isinstance(experiment, Experiment) and isinstance(epochs, int):
         if changed.keys() == {"trainer.epochs"} and epochs > experiment.epochs:
-            raise ExtendedError(f"{where} was extended to {epochs:,} epochs; {experiment.epochs:,} are asked for")
+            raise ExtendedError(f"{where} was extended: trainer.epochs ({epochs} there, {experiment.epochs} here)")
         if epochs < experiment.epochs:
             changed.pop("trainer.epochs", None)  # a larger number extends the run
     path = config["dataset"].get("path")
