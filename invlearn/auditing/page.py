@@ -175,7 +175,7 @@ def _finite(audit: Audit) -> Iterator[str]:
     if rows:
         yield markdown(["from", "cycles", "order", "change of the code", "blind"], rows)
     if (more := len(shown) - listed) > 0:
-        yield f"And {more} more, none of them blind.\n"
+        yield f"{more} more elements are not listed; none of these is blind.\n"
 
 
 def _attack(audit: Audit) -> Iterator[str]:
