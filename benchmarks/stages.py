@@ -17,15 +17,15 @@ from invlearn.closed_form.view import View
 
 __all__ = ["STAGES", "clocked", "gigaflops"]
 
-FIT, MOMENTS, REFIT = (import_module(f"invlearn.closed_form.{name}") for name in ("fit", "moments", "refit"))
+CODES, MOMENTS, REFIT = (import_module(f"invlearn.closed_form.{name}") for name in ("codes", "moments", "refit"))
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "projection": [(View, "__init__")],
     "lift": [(Monomials, "forward")],
     "products": [(MOMENTS, "add_square")],
     "moments, rest": [(View, "moments")],
     "eigenproblem": [(Eigenproblem, "__init__"), (Eigenproblem, "solve")],
-    "frames and lengths": [(FIT, "find_frame"), (FIT, "_in_estimated_planes")],
-    "choice": [(FIT, "_best_cut"), (REFIT, "agreeing")],
+    "frames and lengths": [(CODES, "find_frame"), (CODES, "in_estimated_planes")],
+    "choice": [(CODES, "best_cut"), (REFIT, "agreeing")],
 }
 """The functions that each stage consists of."""
 

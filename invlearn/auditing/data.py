@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from invlearn.closed_form import Observed, observe
-from invlearn.closed_form.fit import estimated_frame
+from invlearn.closed_form.codes import estimated_frame
 from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
 from invlearn.data import Dataset, EntitySamples, Pairs, TransformationFamily
 from invlearn.data.seeding import seeded_generator

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from invlearn.closed_form.candidates import Candidate, Chosen
+from invlearn.closed_form.codes import QUADRATIC, estimates
 from invlearn.closed_form.concentrate import far_pairs
-from invlearn.closed_form.fit import QUADRATIC, estimates, fit, search, solve_like
+from invlearn.closed_form.fit import fit, search, solve_like
 from invlearn.closed_form.observed import Observed, observe
 from invlearn.closed_form.refit import agreeing, all_of
 from invlearn.closed_form.score import SCORED, Scorer

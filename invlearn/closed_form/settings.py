@@ -61,6 +61,11 @@ class ClosedForm(ABC):
             if value != "auto" and value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
 
+    @property
+    def may_be_lengths(self) -> bool:
+        """Whether a code may consist of lengths in subspaces, which are quadratic."""
+        return self.linear and self.degree in ("auto", 2)
+
     def check(self, dim: int) -> None:  # noqa: B027 - most take samples of any width
         """Refuse samples of d features that are unsuitable.
 

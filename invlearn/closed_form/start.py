@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from invlearn.closed_form.candidates import CENTRED
-from invlearn.closed_form.fit import estimated_frame
+from invlearn.closed_form.codes import estimated_frame
 from invlearn.closed_form.folds import Fold, frame_of_all
 from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
 from invlearn.closed_form.observed import Observed

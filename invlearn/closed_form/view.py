@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from invlearn.closed_form.candidates import RANKS, ROWS_PER_FEATURE, Candidate, flags_of, lifts_of
+from invlearn.closed_form.candidates import RANKS, ROWS_PER_FEATURE, Candidate, flags_of, lifts_of, normalizations_of
 from invlearn.closed_form.compared import Compared
 from invlearn.closed_form.forms import Forms
 from invlearn.closed_form.lift import Lengths, Monomials
@@ -19,11 +19,15 @@ from invlearn.closed_form.network import Normalize
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.principal import principal_components
 from invlearn.closed_form.settings import ClosedForm, Normalization
+from invlearn.data.seeding import seeded_generator
 from invlearn.system import processes
 
-__all__ = ["Lift", "View", "normalized"]
+__all__ = ["Lift", "View", "normalized", "views"]
 
 Lift = Monomials | Lengths | Forms
+
+DRAWN_FROM = 10_000
+"""Maximal number of training samples that features are drawn from."""
 
 BLOCK = 2**22
 """Maximal size of the samples whose features are computed at a time, in numbers."""
@@ -120,3 +124,13 @@ class View:
         x = self.valid.samples[:, : lift.rank]
         rows = max(1, BLOCK // (8 * lift.features))
         return torch.cat([lift(part[None])[0] for part in x.split(rows)])
+
+
+def views(settings: ClosedForm, observed: Observed, compared: Compared, seed: int) -> Iterator[View]:
+    """The inputs of the eigenproblem: features of samples after each normalisation."""
+    some = observed.part(DRAWN_FROM, seed)
+    for normalization in normalizations_of(settings):
+        x = normalized(some.x, normalization)
+        drawn = settings.draw(x, some.entity, seeded_generator(seed, "features"))
+        for number, features in enumerate(drawn):
+            yield View(settings, normalization, features, observed, compared, seed=seed, draw=number)
