@@ -94,15 +94,20 @@ def build(group: str, node: Mapping[str, Any], *args: Any, **given: Any) -> tupl
         # Constructors here start their messages with the name of the argument.
         named = message.partition(" ")[0] in settable
         raise UserError(_dotted(group, message) if named else f"{group}: {message}") from error
-    if group == "dataset" and not _makes_data(built):
+    if group == "dataset" and not _is_data(built):
         raise UserError(f"dataset._target_: {node.get('_target_')} makes no dataset, but {type(built).__name__}")
     return built, effective({"_target_": node["_target_"], **values}, built)
 
 
-def _makes_data(built: object) -> bool:
+def _is_data(built: object) -> bool:
     from invlearn.files import SampleFile
 
-    return isinstance(built, SampleFile) or all(hasattr(built, name) for name in EXAMPLES)
+    return isinstance(built, SampleFile) or _draws_examples(built)
+
+
+def _draws_examples(dataset: object) -> bool:
+    """Whether an object, or a class, has the methods of a dataset; it need not be a subclass of ours."""
+    return all(hasattr(dataset, name) for name in EXAMPLES)
 
 
 def effective(node: Mapping[str, Any], built: Any) -> dict[str, Any]:
@@ -169,10 +174,9 @@ def _is_class(path: str, bases: tuple[type, ...], homes: Sequence[str]) -> bool:
 
 
 def _is_dataset(found: type, bases: tuple[type, ...]) -> bool:
-    """Whether a user's class draws examples; it need not be a subclass of ours."""
     from invlearn.data import TransformationFamily
 
-    return TransformationFamily in bases and all(hasattr(found, name) for name in EXAMPLES)
+    return TransformationFamily in bases and _draws_examples(found)
 
 
 def locate(group: str, path: object) -> Any:
