@@ -44,7 +44,7 @@ class Time:
 
     def __str__(self) -> str:
         least, most = (_duration(seconds) for seconds in (self.least, self.most))
-        return f"about {least}" + (f"; {most} if many labels are wrong" if most != least else "")
+        return f"about {least}" + (f"; up to {most} if many labels are wrong" if most != least else "")
 
 
 def describe_runs(runs: Sequence[tuple[Path, Experiment | Choice]]) -> str:
