@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from invlearn.errors import UserError
 from invlearn.nn import AutoEncoder, Gaps
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class InvariantEncoder(nn.Module):
             InfiniteCodeError: A sample or the parameters are so large that a code is not finite.
         """
         if "encoder" not in self.trained:
-            raise ValueError("cannot encode: the encoder was not trained")
+            raise UserError("cannot encode: this run trained a decoder alone")
         if hasattr(x, "columns"):
             x = self._features_of(x)
         x = x if isinstance(x, Tensor) else np.asarray(x)
@@ -204,7 +205,7 @@ class InvariantEncoder(nn.Module):
             ValueError: The joined parts have another shape, or the decoder was not trained.
         """
         if "decoder" not in self.trained:
-            raise ValueError("cannot decode: the decoder was not trained")
+            raise UserError("cannot decode: this run trained an encoder alone")
         if isinstance(z_invariant, Tensor):
             z = torch.cat([z_invariant, z_variant], dim=1)
         else:

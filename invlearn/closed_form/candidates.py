@@ -17,6 +17,7 @@ __all__ = [
     "LiftSize",
     "flags_of",
     "lifts_of",
+    "normalization_of",
     "normalizations_of",
     "pinned",
 ]
@@ -123,6 +124,11 @@ def flags_of(normalization: Normalization) -> tuple[float, float]:
     return CENTRED[normalization], SPHERED[normalization]
 
 
+def normalization_of(candidate: Candidate) -> Normalization:
+    """The normalisation of a candidate."""
+    return next(kind for kind in CENTRED if flags_of(kind) == (candidate.centred, candidate.sphered))
+
+
 def normalizations_of(settings: ClosedForm) -> list[Normalization]:
     """The normalisations that are tried."""
     return [*CENTRED] if settings.normalize == "auto" else [settings.normalize]
@@ -130,12 +136,11 @@ def normalizations_of(settings: ClosedForm) -> list[Normalization]:
 
 def pinned(settings: ClosedForm, chosen: Candidate) -> ClosedForm:
     """The settings that allow only this candidate; for lengths, only that of their planes."""
-    [normalization] = [kind for kind in CENTRED if flags_of(kind) == chosen[2:4]]
     return replace(
         settings,
         degree=chosen.degree or 2,
         rank=chosen.rank or "auto",
         ridge=chosen.ridge,
         components=chosen.components,
-        normalize=normalization,
+        normalize=normalization_of(chosen),
     )

@@ -94,7 +94,8 @@ def _in_forms(
     if best is None:
         return None
     candidates = [one._replace(rank=0) for one in best.candidates]
-    return replace(best, candidates=candidates, projection=view.axes[:, :0], forms=of_samples(forms, view))
+    axes = view.axes[:, :0]
+    return replace(best, candidates=candidates, projection=axes, forms=of_samples(forms, view), exact=subspaces.exact)
 
 
 def in_a_frame(view: View, observed: Observed, scorer: Scorer, seed: int) -> Iterator[Solved]:
@@ -138,6 +139,7 @@ def in_a_frame(view: View, observed: Observed, scorer: Scorer, seed: int) -> Ite
         parts,
         weight,
         weight.new_zeros(len(parts)),
+        exact=True,
     )
 
 

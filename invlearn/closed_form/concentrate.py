@@ -75,11 +75,10 @@ def concentrated(
     return _Concentration(settings, observed, search, scorer).beyond(solved)
 
 
-def searches_beyond(settings: ClosedForm, best: Candidate, observed: Observed) -> int:
+def searches_beyond(best: Candidate, observed: Observed) -> int:
     """Approximate upper limit of the time of ``concentrated``, relative to one search.
 
     Args:
-        settings: The settings.
         best: The best candidate so far.
         observed: The training samples.
     """

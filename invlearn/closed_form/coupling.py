@@ -41,8 +41,6 @@ class Coupling(NamedTuple):
     """Indices of the three subspaces of each form, from 1; 0 stands for the constant 1; ``(J, 3)``."""
     coefficients: Tensor
     """Coefficients of each form, scaled to variance 1, ``(J, W, W, W)``."""
-    within: Tensor
-    """Share of the variance of each form that lies within pairs, ``(J,)``."""
 
 
 def couplings(parts: Sequence[Tensor], x: Tensor, x_prime: Tensor, *, exact: bool) -> Coupling:
@@ -134,7 +132,7 @@ def _solved(places: Tensor, y: Tensor, y_prime: Tensor, most: float) -> Coupling
         shares, vectors = _eigenproblems(within, both.mT @ both / (2 * n))
         index, column = (shares < most).nonzero().T
         coefficients = vectors[index, :, column].view(-1, width, width, width)
-        found.append(Coupling(some[index], coefficients, shares[index, column]))
+        found.append(Coupling(some[index], coefficients))
     return Coupling(*(torch.cat(part) for part in zip(*found, strict=True)))
 
 

@@ -29,4 +29,4 @@ def searches(settings: ClosedForm, best: Candidate, observed: Observed) -> tuple
         return 1.0, 1.0
     refits = min(USUAL, REFITS if settings.refit == "auto" else settings.refit)
     few = 1 + refits / len(normalizations_of(settings))  # each refit has a single normalisation
-    return few, few + (0 if given else searches_beyond(settings, best, observed))
+    return few, few + (0 if given else searches_beyond(best, observed))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from invlearn.closed_form.candidates import Candidate, flags_of, normalizations_of
+from invlearn.closed_form.candidates import Candidate, normalization_of
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.score import Scorer
 from invlearn.closed_form.settings import ClosedForm
@@ -47,7 +47,7 @@ def refitted(
         scorer: Scorer of the validation pairs.
         rounds: Maximal number of refits.
     """
-    if not solved.best.rank:  # a frame is exact, so nothing disagrees
+    if solved.exact:
         return solved
     given = like(settings, solved.best)
     kept = all_of(observed)
@@ -70,8 +70,9 @@ def refitted(
 
 def like(settings: ClosedForm, chosen: Candidate) -> ClosedForm:
     """The same settings with the lift and the normalisation of a candidate."""
-    normalization = next(n for n in normalizations_of(settings) if flags_of(n) == chosen[2:4])
-    return replace(settings, degree=chosen.degree or 2, rank=chosen.rank, normalize=normalization)
+    same = replace(settings, normalize=normalization_of(chosen))
+    # Rank 0 with a degree stands for forms, which these settings find again.
+    return replace(same, degree=chosen.degree or 2, rank=chosen.rank) if chosen.rank else same
 
 
 def all_of(observed: Observed) -> Tensor:

@@ -38,6 +38,8 @@ class Solved:
     """Index of the features among the drawn ones."""
     forms: Forms | None = None
     """Forms of subspaces, if the code consists of them; then there are no projection and no lengths."""
+    exact: bool = False
+    """Whether the code is of exactly invariant subspaces, so that no sample disagrees with its entity."""
     left_out: int = 0
     """Number of training samples left out because they do not agree with their entity."""
 

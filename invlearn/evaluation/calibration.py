@@ -156,10 +156,16 @@ class Calibration:
         """The distance that misses this share of the pairs of one entity.
 
         Raises:
-            ValueError: The rate is out of range, or there is no model.
+            ValueError: The rate is out of range, or so small that most different entities would match, or there is no
+                model.
         """
         _check(rate, "a false-negative rate")
-        return self.at(self._known().recall_distance(1 - rate))
+        model = self._known()
+        least = 1 - float(model.recall(model.recall_distance(1.0)))
+        if rate < least:
+            limit = f"{math.ceil(1e4 * least) / 1e4:g}"
+            raise ValueError(f"a false-negative rate below {limit} would match most strangers, got {rate:g}")
+        return self.at(model.recall_distance(1 - rate))
 
     def cheapest(self, cost: float, *, prior: float, among: int = 1) -> Threshold:
         """The distance of least expected cost, where the odds that a nearest sample is of the same entity are ``cost``.
@@ -226,7 +232,7 @@ def _halves(pairs: ComparedPairs) -> tuple[DistanceModel, ...]:
     half of it is shared.
     """
     size = int(pairs.entities.max()) + 1
-    if size > FEW or (pairs.entities[0] != pairs.entities[1])[pairs.same].any():
+    if size > FEW or pairs.are_unrelated:
         return ()
     rng = np.random.default_rng(0)
     fits = (DistanceModel.fit(pairs.among(rng.permutation(size) < size // 2)) for _ in range(HALVES))

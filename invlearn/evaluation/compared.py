@@ -21,8 +21,8 @@ class ComparedPairs:
     Args:
         distance: ``(N,)``, float64.
         same: Whether they are of one entity, ``(N,)``.
-        entities: Numbers of their entities, ``(2, N)``, from 0; unrelated pairs have unique numbers.
-        samples: Numbers of their samples, ``(2, N)``; likewise.
+        entities: Numbers of their entities, ``(2, N)``, from 0.
+        samples: Numbers of their samples, ``(2, N)``.
         entity_pairs: Number of pairs of different entities; their samples may form more pairs.
     """
 
@@ -45,6 +45,11 @@ class ComparedPairs:
         ends = number[samples]
         # Pairs of samples of the same two entities are not independent.
         return cls(np.asarray(distance, dtype=np.float64), ends[0] == ends[1], ends, samples, math.comb(len(labels), 2))
+
+    @property
+    def are_unrelated(self) -> bool:
+        """Whether each sample is in a single pair."""
+        return len(np.unique(self.samples)) == self.samples.size
 
     def where(self, chosen: np.ndarray) -> ComparedPairs:
         """Some of them."""

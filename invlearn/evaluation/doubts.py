@@ -36,7 +36,7 @@ class Doubts:
     reason: np.ndarray
 
     def most(self, count: int) -> Doubts:
-        """At most this many, without duplicates, and with each sample in at most one doubt about labels."""
+        """At most this many, the most informative first, without duplicates."""
         order = np.argsort(-self.score, kind="stable")
         ends = np.sort(np.stack([self.first, self.second]), axis=0)[:, order]
         _, once = np.unique(ends, axis=1, return_index=True)

@@ -114,9 +114,10 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[Compared
         codes = [encode_stack(encoder, part) for part in (pairs.x, pairs.x_prime)]
         same = (pairs.distance == 0).expand(encoder.replicas, -1)
         for distances, of_one in zip(code_distance(*codes), same, strict=True):
-            apart = np.arange(2 * len(distances)).reshape(2, -1)
+            samples = np.arange(2 * len(distances)).reshape(2, -1)
             is_same = of_one.cpu().numpy()
-            yield ComparedPairs(distances.double().cpu().numpy(), is_same, apart, apart, int((~is_same).sum()))
+            entities = np.where(is_same, samples[0], samples)
+            yield ComparedPairs(distances.double().cpu().numpy(), is_same, entities, samples, int((~is_same).sum()))
 
 
 def rightly_labelled(codes: Tensor, entity: Tensor, others: Callable[[], Tensor]) -> ComparedPairs:

@@ -176,17 +176,18 @@ class DistanceModel:
         if not n:
             return 0.5
         if among == 1:
-            with_partner = np.exp(self.log_ratio(d))
+            with_partner = self.log_ratio(d)
         else:  # the partner is the nearest, or further away; densities are relative to that of a nearest stranger
-            is_nearest = np.exp(self._log_typical(d) + self._log_crowding(d, 1, among)) / among
-            with_partner = is_nearest + (1 - self.outliers) * (1 - self.same.cdf(d)) + self.outliers
-        prior = 0.5
+            is_nearest = self._log_typical(d) + self._log_crowding(d, 1, among) - np.log(among)
+            further = (1 - self.outliers) * (1 - self.same.cdf(d)) + self.outliers
+            with_partner = np.logaddexp(is_nearest, np.log(further))
+        prior, least = 0.5, 1 / (n + 2)
         for _ in range(200):
-            responsible = prior * with_partner / (prior * with_partner + 1 - prior)
-            prior, before = float(responsible.mean()), prior
+            responsible = scipy.special.expit(scipy.special.logit(prior) + with_partner)
+            prior, before = min(max(float(responsible.mean()), least), 1 - least), prior
             if abs(prior - before) < 1e-6:
                 break
-        return min(max(prior, 1 / (n + 2)), 1 - 1 / (n + 2))
+        return prior
 
     def expected(self, distance: float, *, prior: float, among: int = 1) -> tuple[float, float]:
         """Expected recall and precision of matching the nearest of ``among`` if it is closer than a distance.
@@ -213,7 +214,7 @@ class DistanceModel:
         return float(grid[enough.sum() - 1]) if enough.any() else 0.0
 
     def recall_distance(self, recall: float) -> float:
-        """The distance below which this share of the pairs of one entity lies."""
+        """The distance below which this share of the pairs of one entity lies, at most the median of different ones."""
         grid = np.exp(self._table[0])
         return float(np.interp(recall, self.recall(grid), grid))
 

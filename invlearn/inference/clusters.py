@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from invlearn.errors import UserError
 from invlearn.evaluation.clustering import ClusterScores, score_clusters
 from invlearn.files import open_table
-from invlearn.inference.columns import Choice, columns_beside
+from invlearn.inference.columns import Choice, columns_beside, numbered_labels
 from invlearn.inference.decision import Decision, Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import Coded, coded_chunks
@@ -101,6 +101,8 @@ def cluster(
     Example:
         ``cluster(invlearn.load_run("outputs/mine"), "new.csv").table``
     """
+    if method not in get_args(Linkage):
+        raise UserError(f"cluster: the method must be {' or '.join(get_args(Linkage))}, got {method!r}")
     rule.check(run, replica=replica)
     opened = open_table(table)
     columns = columns_beside(run, opened, entity, features, command="cluster")
@@ -200,6 +202,6 @@ def _scores(others: pd.DataFrame, number: np.ndarray, entity: str | None) -> Clu
     """Agreement with labels; rows without one are ignored."""
     if entity is None:
         return None
-    label, _ = pd.factorize(others[entity])
-    known = (label >= 0) & (others[entity].astype(str) != "").to_numpy()
+    label = numbered_labels(others[entity])
+    known = label >= 0
     return score_clusters(number[known], label[known]) if known.any() else None

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
+
 from invlearn.errors import UserError
 from invlearn.files import Table, choose_columns
 from invlearn.files.pair_file import PairFile
 from invlearn.runs.trained import TrainedRun
 
-__all__ = ["Columns", "columns_beside", "columns_of", "columns_of_pairs"]
+__all__ = ["Columns", "columns_beside", "columns_of", "columns_of_pairs", "numbered_labels"]
 
 Choice = str | Sequence[str] | None
 """Names, or a prefix; None takes those of the run's own file, or all columns of numbers."""
@@ -56,7 +59,8 @@ def columns_of(
                 chosen = list(names)
     if len(chosen) != run.stack.dim:
         raise UserError(f"{table}: {len(chosen)} features, but the run has {run.stack.dim}; choose them with {option}")
-    return Columns(chosen, [name for name in table.columns if name not in chosen])
+    features = {*chosen}
+    return Columns(chosen, [name for name in table.columns if name not in features])
 
 
 def columns_beside(run: TrainedRun, table: Table, entity: str | None, choice: Choice, *, command: str) -> Columns:
@@ -96,4 +100,10 @@ def columns_of_pairs(run: TrainedRun, table: Table, x: str | Sequence[str], x_pr
         raise UserError(f"--pairs: {x} names both samples")
     second = columns_of(run, table, x_prime, option="--pairs").features
     first = columns_of(run, table, x, option="--pairs", without=second).features
-    return Columns([*first, *second], [name for name in table.columns if name not in (*first, *second)])
+    features = {*first, *second}
+    return Columns([*first, *second], [name for name in table.columns if name not in features])
+
+
+def numbered_labels(column: pd.Series) -> np.ndarray:
+    """The label of each row as a number from 0; -1 for rows without a label, ``(n,)``."""
+    return pd.factorize(column.where(column.astype(str) != ""))[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,9 @@ from invlearn.evaluation.probability import DistanceModel
 from invlearn.runs.trained import TrainedRun
 
 __all__ = ["LOOKED_AT", "Decision", "Rule"]
+
+FPR = 0.01
+"""Default share of false matches."""
 
 LOOKED_AT = 4_096
 """Maximal number of rows to estimate the prior from."""
@@ -123,7 +127,7 @@ class Rule:
             default it is estimated.
     """
 
-    fpr: float = 0.01
+    fpr: float | None = FPR
     fnr: float | None = None
     cost: float | None = None
     threshold: float | None = None
@@ -152,8 +156,8 @@ class Rule:
         way, value = self._way
         if self.prior is not None and not 0 < self.prior <= 1:
             raise UserError(f"--prior must be above 0 and at most 1, got {self.prior}")
-        if way == "threshold" and not value > 0:
-            raise UserError(f"--threshold must be above 0, got {value}")
+        if way == "threshold" and not 0 < value < math.inf:
+            raise UserError(f"--threshold must be above 0 and finite, got {value}")
         if way == "threshold" and not run.is_calibrated(replica):
             return Decision(value, among)
         calibration = run.calibration(replica)
@@ -178,7 +182,7 @@ class Rule:
     def _way(self) -> tuple[str, float]:
         """The option that applies, and its number."""
         ways = {"threshold": self.threshold, "cost": self.cost, "fnr": self.fnr, "fpr": self.fpr}
-        return next((way, value) for way, value in ways.items() if value is not None)
+        return next(((way, value) for way, value in ways.items() if value is not None), ("fpr", FPR))
 
 
 def _threshold(calibration: Calibration, way: str, value: float, *, prior: float, among: int) -> Threshold | None:

@@ -117,8 +117,8 @@ class Matcher:
         replica: int | None = None,
     ):
         rule = rule or Rule()
-        if not isinstance(k, int) or k < 1:
-            raise UserError(f"match: -k must be at least 1, got {k}")
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+            raise UserError(f"match: -k must be a whole number of at least 1, got {k!r}")
         if one_to_one and (b is None or k > 1):
             raise UserError("match: --one-to-one assigns each row of A to one row of B; it takes a B, and no -k")
         rule.check(run, replica=replica)
@@ -135,7 +135,7 @@ class Matcher:
         self._names = columns_of(run, among, features).features
         self._encoder = run.encoder(replica) if why else None
         self._gallery = gather(coded(among))
-        self._k, self._one_to_one = k, one_to_one
+        self._k, self._one_to_one = int(k), one_to_one
         self.gallery_size = len(self._gallery.rows)
         others = max(0, self.gallery_size - (b is None))
         if b is None and self.gallery_size == 1:

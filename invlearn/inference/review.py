@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from invlearn.evaluation.compared import ComparedPairs
 from invlearn.evaluation.doubts import CLOSEST, Doubts, doubtful_labels, doubtful_pairs
 from invlearn.evaluation.probability import DistanceModel
 from invlearn.files import Table, open_table
-from invlearn.inference.columns import Choice, columns_beside, columns_of
+from invlearn.inference.columns import Choice, columns_beside, numbered_labels
 from invlearn.inference.decision import Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import coded_chunks
@@ -46,7 +46,7 @@ def review(
 
     Without labels these are pairs whose probability is near a half, and pairs of rows that both match a third row
     but not each other. With labels they are rows that do not fit their entity, each with the nearest row of that label
-    that does, if there is one.
+    that does, if there is one; rows without a label are ignored.
 
     Args:
         run: A trained run.
@@ -73,6 +73,8 @@ def review(
         raise UserError(f"review: {run.directory} has no probabilities; train it again with more entities")
     opened = open_table(table)
     columns = columns_beside(run, opened, entity, features, command="review")
+    if "row" in opened.columns:
+        raise UserError(f"{opened}: a column is named row; its copies would be named as columns of the review")
     coded = gather(coded_chunks(run, opened, columns, replica=replica))
     codes, n = coded.invariant, len(coded.rows)
     if n < 2:
@@ -80,7 +82,12 @@ def review(
     distances, indices = NearestCodes(codes).nearest(codes, min(NEIGHBOURS, n - 1), own=np.arange(n))
     decision = rule.decide(run, distances[:, 0], among=n - 1, replica=replica)
     if entity is not None:
-        doubts = doubtful_labels(codes.astype(float), pd.factorize(coded.others[entity])[0])
+        number = numbered_labels(coded.others[entity])
+        labelled = np.flatnonzero(number >= 0)
+        if not len(labelled):
+            raise UserError(f"{opened}, column {entity}: no row has a label")
+        doubts = doubtful_labels(codes[labelled].astype(float), number[labelled])
+        doubts = replace(doubts, first=labelled[doubts.first], second=labelled[doubts.second])
     else:
         between = _between(codes, indices[:, :CLOSEST])
         doubts = doubtful_pairs(decision.of_any(distances), indices, decision.of_any(between))
@@ -91,7 +98,10 @@ def review(
 
 def _between(codes: np.ndarray, near: np.ndarray) -> np.ndarray:
     """Distances of the neighbours of each row from each other, ``(n, k, k)`` for neighbours ``(n, k)``."""
-    return np.linalg.norm(codes[near][:, :, None] - codes[near][:, None], axis=-1)
+    between = np.empty((*near.shape, near.shape[1]), dtype=codes.dtype)
+    for column, other in enumerate(near.T):
+        between[:, :, column] = np.linalg.norm(codes[near] - codes[other][:, None], axis=-1)
+    return between
 
 
 def _queue(
@@ -177,7 +187,7 @@ def answered(
         UserError: A table cannot be used, or an answer is neither ``same`` nor ``different``.
     """
     opened = open_table(table)
-    columns = columns_of(run, opened, features, without=[entity] if entity else [])
+    columns = columns_beside(run, opened, entity, features, command="review")
     told = _told(open_table(answers), columns.features)
     _check_rows(told, opened, columns.features, str(answers) if isinstance(answers, str | Path) else "the answers")
     is_same = (told["answer"] == "same").to_numpy()
@@ -195,9 +205,10 @@ def answered(
     if entity is None:
         return Answered(pairs, wrong, log_loss, *_shift(np.log(p / (1 - p)), is_same), None, None)
     coded = gather(coded_chunks(run, opened, columns, replica=replica))
-    number = pd.factorize(coded.others[entity])[0]
-    right = ~np.isin(coded.rows, wrong["row"])
-    models = (DistanceModel.fit(_compared(coded.invariant[kept], number[kept])) for kept in (right | True, right))
+    number = numbered_labels(coded.others[entity])
+    labelled = number >= 0
+    right = labelled & ~np.isin(coded.rows, wrong["row"])
+    models = (DistanceModel.fit(_compared(coded.invariant[kept], number[kept])) for kept in (labelled, right))
     return Answered(pairs, wrong, log_loss, None, None, *models)
 
 

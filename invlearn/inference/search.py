@@ -39,7 +39,7 @@ class NearestCodes:
         try:
             import faiss
         except ImportError as error:
-            raise UserError("match needs faiss: pip install 'invlearn[data]'") from error
+            raise UserError("a search needs faiss: pip install 'invlearn[data]'") from error
         self.agreement: float | None = None
         # faiss computes |a|² + |b|² - 2ab, which loses digits far from 0.
         self.centre = codes.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -69,7 +69,7 @@ class NearestCodes:
             Distances ``(m, k)`` and indices in the gallery ``(m, k)``; infinity and -1 where an approximate search
             found fewer.
         """
-        centred = np.ascontiguousarray(queries, dtype=np.float32) - self.centre
+        centred = np.ascontiguousarray(queries - self.centre, dtype=np.float32)
         _, indices = self.index.search(centred, k if own is None else k + 1)
         indices = _without(indices, own)
         if self.agreement is None and len(self.codes) > EXHAUSTIVE and len(queries):

@@ -199,3 +199,21 @@ def test_a_complete_code_is_of_degree_3() -> None:
     with pytest.raises(ValueError, match=naming(key="degree")):
         Polynomial(complete=True, degree=2)
     assert replace(Polynomial(complete=True), ridge=0.1).complete
+
+
+def test_noisy_samples_with_wrong_labels_are_left_out() -> None:
+    generator = seeded_generator(0, "wrong")
+    dim, entities = 12, 300
+    signals = torch.randn(entities, 1, dim, generator=generator, dtype=torch.float64)
+    shifts = torch.randint(dim, (entities, 6, 1), generator=generator)
+    x = signals.expand(-1, 6, -1).gather(2, (torch.arange(dim) - shifts) % dim)
+    x = x + 0.02 * torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    x[::20, 0] = x[::20, 0].roll(1, 0)  # of another entity
+    dataset = entity_samples(x)
+    settings = Polynomial(complete=True)
+    solved = fit(settings, observe(dataset, 0, CPU), dataset.pairs("valid", 0), 0)
+    assert solved.forms is not None
+    assert not solved.exact
+    assert solved.left_out > 0
+    first = fit(replace(settings, refit=0), observe(dataset, 0, CPU), dataset.pairs("valid", 0), 0)
+    assert solved.best.valid_loss < first.best.valid_loss

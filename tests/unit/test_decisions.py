@@ -289,6 +289,36 @@ def test_exact_codes_have_probabilities() -> None:
     assert (model.probability([1.0, 4.0], prior=0.5, among=1_000, nearest=True) < 0.01).all()
 
 
+@pytest.mark.parametrize("among", [1, 1_000])
+def test_wide_exact_codes_have_a_prior(among: int) -> None:
+    """Their likelihood ratios are too large for an exponential."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(200, 1, 128)).repeat(3, axis=1)
+    model = DistanceModel.fit(compare(z + 1e-14 * rng.normal(size=z.shape)))
+    assert model is not None
+    assert float(model.log_ratio(0.0)) > 710
+    distances = np.where(np.arange(100) < 40, 0.0, 16.0)
+    assert model.estimate_prior(distances, among=among) == pytest.approx(0.4, abs=0.02)
+
+
+def test_a_rate_that_only_distances_of_strangers_reach_is_refused(model: DistanceModel) -> None:
+    calibration = Calibration([0.0], [0.5], [0.9], 10, model)
+    median = float(model.different.quantile(0.5))
+    least = 1 - float(model.recall(median))
+    assert calibration.missing(1.1 * least).distance < median
+    with pytest.raises(ValueError, match="strangers"):
+        calibration.missing(0.9 * least)
+
+
+def test_given_pairs_of_one_entity_count_as_one() -> None:
+    samples = np.arange(80).reshape(2, -1)
+    same = np.arange(40) < 15
+    pairs = ComparedPairs(np.where(same, 0.1, 1.0), same, np.where(same, samples[0], samples), samples, 25)
+    assert pairs.are_unrelated
+    assert len(np.unique(pairs.where(same).entities)) == 15
+    assert not compare(draw(5, 2, seed=0)).are_unrelated
+
+
 def test_reliability_is_measured_on_entities_without_partners_too() -> None:
     calibration = Calibration.fit(compare(draw(150, 4, seed=0)))
     assert calibration is not None

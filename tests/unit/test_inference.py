@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,18 @@ from invlearn.errors import UserError
 from invlearn.evaluation.doubts import doubtful_labels, doubtful_pairs
 from invlearn.files import open_table
 from invlearn.files.table import FileTable
-from invlearn.inference import Matcher, Rule, answered, embed, embed_chunks, evaluate, match, match_pairs, review
+from invlearn.inference import (
+    Matcher,
+    Rule,
+    answered,
+    cluster,
+    embed,
+    embed_chunks,
+    evaluate,
+    match,
+    match_pairs,
+    review,
+)
 from invlearn.runs.trained import TrainedRun
 from tests.support.errors import naming
 from tests.support.own_data import entity_table, write
@@ -213,6 +225,47 @@ def test_a_review_finds_wrong_labels_and_takes_the_answers(closed_form: TrainedR
     assert found.after is not None
     assert found.after.same.outliers < found.before.same.outliers
     assert found.pairs["d"].tolist() == (queue["answer"] == "different").astype(int).tolist()
+
+
+@pytest.mark.parametrize("missing", ["", None])
+def test_rows_without_a_label_are_no_entity(closed_form: TrainedRun, missing: str | None) -> None:
+    table = entity_table(60, copies=4, noise=0.02, seed=9)
+    without = table["id"].copy()
+    without[::2] = missing
+    queue = review(closed_form, table.assign(id=without), entity="id")
+    assert queue["first_id"].notna().all()
+    assert (queue["first_id"] != "").all()
+    with pytest.raises(UserError, match="id"):
+        review(closed_form, table.assign(id=missing), entity="id")
+    queue = review(closed_form, table, size=3).assign(answer="same")
+    found = answered(closed_form, table.assign(id=without), queue, entity="id")
+    assert found.before is not None
+    labels = without[without.astype(str).str.len() > 0].dropna()
+    assert found.before.different.entity_pairs == math.comb(labels.nunique(), 2)
+
+
+def test_a_review_refuses_names_that_its_queue_needs(closed_form: TrainedRun) -> None:
+    table = entity_table(30, copies=3, noise=0.05, seed=9)
+    queue = review(closed_form, table, size=2).assign(answer="same")
+    with pytest.raises(UserError, match="row"):
+        review(closed_form, table.assign(row=1))
+    with pytest.raises(UserError, match="nope"):
+        answered(closed_form, table, queue, entity="nope")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"), [({"threshold": math.inf}, "threshold"), ({"k": 0}, "-k"), ({"k": True}, "-k")]
+)
+def test_numbers_of_a_match_are_checked(closed_form: TrainedRun, wrong: dict, named: str) -> None:
+    table = entity_table(30, copies=3, noise=0.05, seed=9)
+    with pytest.raises(UserError, match=named):
+        match(closed_form, table, **wrong)
+    assert_same_rows(match(closed_form, table, k=np.int64(2), fpr=None), match(closed_form, table, k=2))
+
+
+def test_clusters_are_linked_in_known_ways(closed_form: TrainedRun) -> None:
+    with pytest.raises(UserError, match="complete"):
+        cluster(closed_form, entity_table(30, copies=3, seed=9), method="complete")  # pyright: ignore[reportArgumentType]
 
 
 def test_a_review_without_labels_asks_what_is_open(closed_form: TrainedRun) -> None:

@@ -26,6 +26,12 @@ def test_an_exhaustive_search_finds_the_nearest() -> None:
     assert found.agreement is None
 
 
+def test_codes_in_double_precision_are_centred_first() -> None:
+    gallery = 1e4 + 0.01 * np.random.default_rng(0).standard_normal((100, 6))
+    distances, _ = NearestCodes(gallery).nearest(gallery, 1)
+    assert distances.max() < 1e-7
+
+
 def test_no_code_is_found_for_itself() -> None:
     gallery = codes(300, 0)
     gallery[1] = gallery[0]  # a tie with itself
