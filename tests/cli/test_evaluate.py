@@ -105,3 +105,6 @@ def test_a_decoder_alone_cannot_be_measured_on_a_file(
     capsys.readouterr()
     assert main(["evaluate", str(run), str(file), "--entity", "id"]) == 2
     assert_error_line(capsys.readouterr().err, file=[run, file])
+    assert main(["embed", str(run), str(file), "-o", str(tmp_path / "z.csv"), "--features", "f0,f1,f2,f3"]) == 2
+    assert_error_line(capsys.readouterr().err, also=["decoder"])
+    assert not (tmp_path / "z.csv").exists()

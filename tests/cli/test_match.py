@@ -56,7 +56,7 @@ def test_probabilities_follow_the_prior_and_thresholds_the_cost(folder: Path, tm
     few, many = matched("--fnr", "0.5"), matched("--fnr", "0.05")
     assert few["same"].sum() < many["same"].sum()
     assert main(["match", str(folder / "run"), *files, "-o", str(tmp_path / "m.csv"), "--fnr", "0.001"]) == 2
-    assert_error_line(capsys.readouterr().err.splitlines()[-1], key="--fnr", value=0.001)
+    assert_error_line(capsys.readouterr().err.splitlines(keepends=True)[-1], key="--fnr", value=0.001)
 
 
 def test_nothing_is_more_probable_than_what_is_nearer(folder: Path, tmp_path: Path, capsys) -> None:

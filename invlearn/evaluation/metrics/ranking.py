@@ -67,12 +67,12 @@ def hits_at_1(queries: Tensor, gallery: Tensor) -> Tensor:
     """
     import torch
 
-    queries, gallery = queries.double(), gallery.double()
-    n = queries.shape[1]
-    distances = torch.cdist(queries, gallery, compute_mode=EXACT)
-    own = distances.diagonal(dim1=1, dim2=2)
-    others = distances + torch.diag(torch.full((n,), torch.inf, dtype=distances.dtype, device=distances.device))
-    return own < others.min(dim=2).values
+    def of_one(queries: Tensor, gallery: Tensor) -> Tensor:
+        distances = torch.cdist(queries.double(), gallery.double(), compute_mode=EXACT)
+        own = distances.diagonal().clone()
+        return own < distances.fill_diagonal_(torch.inf).min(dim=1).values
+
+    return torch.stack([of_one(*one) for one in zip(queries, gallery, strict=True)])
 
 
 def recall_at_1(queries: Tensor, gallery: Tensor) -> Tensor:
