@@ -58,7 +58,7 @@ def card(run: TrainedRun) -> str:
         finalize=_shown,
     )
     record, stack = run.directory.record(), run.stack
-    best = record["replicas"][record.get("best_replica", 0)]
+    best = record["replicas"][record.get("best_replica", 0)] if record.get("replicas") else {}
     verdict = sentence(record["verdict"]).removeprefix("verdict: ") if record.get("verdict") else ""
     forms = sorted(path.name for path in run.directory.path.glob("encoder.*"))
     return environment.get_template("card.md").render(
@@ -107,10 +107,12 @@ def _data(run: TrainedRun, record: Mapping[str, Any]) -> str:
 
 
 def _measured(run: TrainedRun, record: Mapping[str, Any]) -> str:
+    if not record.get("replicas"):
+        return f"Not measured yet: the run is {record['status']}."
     folds = record.get("folds", 1)
     if folds > 1:
-        return f"held-out entities, means over {folds} folds"
-    return "held-out test data" if run.experiment.holds_out else "entities that other models held out"
+        return f"Measured on held-out entities, means over {folds} folds."
+    return f"Measured on {'held-out test data' if run.experiment.holds_out else 'entities that other models held out'}."
 
 
 def _scores(best: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -124,7 +126,8 @@ def _scores(best: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _limits(run: TrainedRun, record: Mapping[str, Any]) -> Iterator[str]:
-    yield "The scores hold for similar entities with similar distortions. Measure your own with invlearn evaluate."
+    if record.get("replicas"):
+        yield "The scores hold for similar entities with similar distortions. Measure your own with invlearn evaluate."
     verdict = record.get("verdict") or {}
     if entities := verdict.get("entities"):
         yield f"They were measured on {entities:,} unseen entities."

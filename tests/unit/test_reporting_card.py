@@ -10,6 +10,7 @@ import pytest
 import invlearn
 from invlearn.reporting.card import MARK, card, write_card
 from invlearn.runs.trained import TrainedRun
+from tests.support.interrupting import interrupted_after
 from tests.support.own_data import entity_table
 
 SMALL = ["trainer.epochs=1", "dataset.size=256", "dataset.valid_size=64", "dataset.test_size=64", "model=extended"]
@@ -35,6 +36,14 @@ def test_a_card_is_written_again_and_replaces_nobody_elses(family: TrainedRun) -
     path.write_text("mine")
     assert write_card(family) is None
     assert path.read_text() == "mine"
+
+
+def test_a_card_of_an_unfinished_run_has_no_scores(tmp_path: Path, monkeypatch) -> None:
+    with interrupted_after(1, monkeypatch), pytest.raises(KeyboardInterrupt):
+        invlearn.train([*SMALL, "dataset=shift"], tmp_path / "run")
+    text = card(invlearn.load_run(tmp_path / "run"))
+    assert "interrupted" in text
+    assert "auroc" not in text
 
 
 def test_names_of_strangers_are_no_markup(tmp_path: Path) -> None:
