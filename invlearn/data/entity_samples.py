@@ -54,6 +54,8 @@ class EntitySamples:
     seed: int
 
     def __post_init__(self) -> None:
+        if self.distance not in ("observed", "binary"):
+            raise ValueError(f"distance must be observed or binary, got {self.distance!r}")
         if self.samples_per_entity < 2:
             raise ValueError(f"samples_per_entity must be at least 2, got {self.samples_per_entity}")
         for split, entities in self.splits.items():

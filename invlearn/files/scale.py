@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -124,8 +124,10 @@ def scale_of(
         rows: Mask of the rows in use, ``(n,)``; by default all.
 
     Raises:
-        ValueError: All values are equal, too large, or too close together.
+        ValueError: There is no such scaling; or all values are equal, too large, or too close together.
     """
+    if scaling not in get_args(Scaling):
+        raise ValueError(f"scaling must be one of {', '.join(get_args(Scaling))}, got {scaling!r}")
     if scaling == "none":
         return Scale(0.0, 1.0)
     mean, deviation, constant = spread_of(values, centre, rows=rows)

@@ -82,6 +82,8 @@ def test_it_works_in_a_pipeline_and_a_grid_search() -> None:
         ({"settings": {"model.dpeth": 3}}, names(key="model.dpeth", suggests="depth")),
         ({"settings": {"dataset.size": 9}}, names(key="dataset.size", also=["settings"])),
         ({"device": "tpu"}, names(key="device", value="'tpu'", suggests=["auto", "cpu"])),
+        ({"scaling": "standrd"}, names(key="scaling", value="'standrd'", suggests=["auto", "per_feature"])),
+        ({"distance": "binry"}, names(key="distance", value="'binry'", suggests=["observed", "binary"])),
     ],
 )
 def test_wrong_settings_are_named(settings: dict, named: dict[str, Any]) -> None:
