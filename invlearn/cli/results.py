@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+ENDINGS = {".txt": "table", ".md": "markdown", ".csv": "csv", ".json": "json", ".parquet": "parquet"}
+"""The format of a file, by the ending of its name."""
+
 
 def main(argv: list[str]) -> int:
     """Print one row per configuration: means and 95% intervals over distinct seeds, best first.
@@ -31,7 +34,9 @@ def main(argv: list[str]) -> int:
         "--by", help="keys to group by, as in model.depth,dataset.dim, or run; by default all keys that differ"
     )
     parser.add_argument("--metric", help="metrics to show, as in mse_invariance,auroc; rows are sorted by the first")
-    parser.add_argument("--format", choices=("table", "markdown", "csv", "json", "parquet"), default="table")
+    parser.add_argument(
+        "--format", choices=[*ENDINGS.values()], help="by default as FILE ends, and table in the terminal"
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to a file instead of the terminal")
     arguments = parser.parse_intermixed_args(argv)
 
@@ -40,7 +45,8 @@ def main(argv: list[str]) -> int:
     from invlearn.runs.results import results_text
     from invlearn.system.storage import write_atomically
 
-    if arguments.format == "parquet" and arguments.output is None:
+    form = arguments.format or _format_of(arguments.output)
+    if form == "parquet" and arguments.output is None:
         raise UserError("results: --format parquet needs a file: -o FILE")
     if arguments.output is not None:
         check_output(arguments.output)
@@ -53,12 +59,20 @@ def main(argv: list[str]) -> int:
     by = _split(arguments.by)
     table = aggregate(name_runs(runs, arguments.folders), by, _split(arguments.metric))
     if arguments.output is None:
-        show(results_text(table, arguments.format, by or ()))
-    elif arguments.format == "parquet":
+        show(results_text(table, form, by or ()))
+    elif form == "parquet":
         write_atomically(arguments.output, _parquet(table))
     else:
-        write_atomically(arguments.output, f"{results_text(table, arguments.format, by or ())}\n".encode())
+        write_atomically(arguments.output, f"{results_text(table, form, by or ())}\n".encode())
     return 0
+
+
+def _format_of(output: Path | None) -> str:
+    if output is None:
+        return "table"
+    if output.suffix.lower() not in ENDINGS:
+        raise UserError(f"results: -o {output} must end in {', '.join(ENDINGS)}; or choose a --format")
+    return ENDINGS[output.suffix.lower()]
 
 
 def _split(names: str | None) -> list[str] | None:

@@ -46,8 +46,14 @@ def test_formats_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.splitlines()[2:] == ["| b | 3 | 1 | 0.5 |", "| a | 2 | 2 | 2 ± 1e+01 |"]
     for style, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet)):
         file = tmp_path / f"table.{style}"
-        assert main(["results", *runs, "--format", style, "-o", str(file)]) == 0
-        pd.testing.assert_frame_equal(read(file), read_results(runs))
+        for options in ([], ["--format", style]):
+            assert main(["results", *runs, *options, "-o", str(file)]) == 0
+            pd.testing.assert_frame_equal(read(file), read_results(runs))
+            file.unlink()
+    assert main(["results", *runs, "-o", str(tmp_path / "table.md")]) == 0
+    assert (tmp_path / "table.md").read_text().startswith("| run |")
+    assert main(["results", *runs, "-o", str(tmp_path / "table.xlsx")]) == 2
+    assert_error_line(capsys.readouterr().err, file=tmp_path / "table.xlsx", suggests=[".csv", "--format"])
     assert main(["results", *runs, "--format", "json"]) == 0
     assert [row["run"] for row in json.loads(capsys.readouterr().out)] == ["b", "a"]
     assert main(["results", *runs, "--format", "parquet"]) == 2
