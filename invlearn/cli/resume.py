@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from invlearn.cli.arguments import Parser
+from invlearn.errors import UserError
 from invlearn.runs.directory import RunDirectory
 from invlearn.system.output import say
 
@@ -27,6 +28,8 @@ def main(argv: list[str]) -> int:
     if arguments.device is not None:
         config["device"] = arguments.device
     if arguments.epochs is not None:
+        if not config["trainer"]:
+            raise UserError(f"--epochs: {directory} is of a closed form, which has no epochs")
         config["trainer"] = {**config["trainer"], "epochs": arguments.epochs}
 
     from invlearn.cli.train import report

@@ -76,6 +76,11 @@ def test_the_same_command_does_nothing_and_another_is_refused(family: Path, caps
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_a_closed_form_has_no_epochs_to_extend(family: Path, capsys) -> None:
+    assert main(["resume", str(family), "--epochs", "3"]) == 2
+    assert_error_line(capsys.readouterr().err, key="--epochs", file=family)
+
+
 def test_an_interrupted_run_is_measured_and_not_solved_again(family: Path, tmp_path: Path, monkeypatch) -> None:
     run = shutil.copytree(family, tmp_path / "run")
     set_status(run, "interrupted")
