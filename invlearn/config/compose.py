@@ -61,7 +61,7 @@ def compose_one(overrides: Sequence[str], *, config_dir: str | None = None, conf
 
 
 def readable(overrides: Sequence[str]) -> list[str]:
-    """Overrides with current key names, and with quotes around a folder whose name has ``=`` in it.
+    """Overrides with current key names, and with quotes around the folder of a run or a sweep.
 
     Prints a notice for each old name.
     """
@@ -73,14 +73,15 @@ def readable(overrides: Sequence[str]) -> list[str]:
 
 def _with_quotes(override: str) -> str:
     key, _, folder = override.partition("=")
-    if key not in FOLDERS or "=" not in folder or folder[0] in QUOTES:
+    if key not in FOLDERS or not folder or folder[0] in QUOTES or "${" in folder:
         return override
     return f"{key}={quoted(folder)}"
 
 
 def quoted(value: str) -> str:
     """A value as Hydra's override grammar takes it literally."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    # A backslash needs another only before a quote.
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
     return f"'{escaped}'"
 
 
@@ -103,7 +104,7 @@ def searching(config_dir: str | None) -> list[str]:
         return []
     if not Path(config_dir).is_dir():
         raise UserError(f"--config-dir {config_dir} is not a folder")
-    return [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
+    return [f"hydra.searchpath=[{quoted(f'file://{Path(config_dir).resolve()}')}]"]
 
 
 def not_installed(launcher: str) -> str:
@@ -131,8 +132,8 @@ def _explain(error: Exception, overrides: Sequence[str], config_dir: str | None)
         return f"{error.override} cannot be read; values with special characters need inner quotes: {examples}"
     groups: dict[str, list[str]] = {}
     for root in (conf_dir(), *([Path(config_dir)] if config_dir else [])):
-        for folder in filter(Path.is_dir, root.iterdir()):
-            groups.setdefault(folder.name, []).extend(file.stem for file in folder.glob("*.yaml"))
+        for file in root.glob("*/*.yaml"):
+            groups.setdefault(file.parent.name, []).append(file.stem)
     if found := re.search("Could not find 'hydra/launcher/([^']+)'", message):
         return not_installed(found[1])
     for override in overrides:

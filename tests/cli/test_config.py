@@ -65,6 +65,7 @@ from tests.support.snapshot import snapshot
         ),
         ("train model.columns=input model.depth=20", names(key="model", suggests=["depth", "width", "columns"])),
         ("train epochs=3", names(key="epochs", suggests="trainer.epochs")),
+        ("train hydra=x", names(key="hydra", suggests="dataset")),
         ("train foo.yaml", names(value="foo.yaml", suggests="dataset=twopart", also=["key=value"])),
         ("train model.depth=1,2", names(key="model.depth", value="1,2")),
         ("train --frobnicate", names(key="--frobnicate", also=["train"])),

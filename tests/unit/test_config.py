@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,22 @@ def test_plain_configs_are_resolved_and_without_hydra() -> None:
     assert as_plain({"a": {"b": 1}}) == {"a": {"b": 1}}
     with pytest.raises(UserError, match=naming(also=["nowhere"])):
         as_plain(compose(["+model.twice=${nowhere}"]))
+
+
+FOLDERS = ["größe", "a(1)", "a,b", "a=b", "it's", "x y", "[1]", "a\\b", "a\\"]
+"""Names that mean something else in Hydra's grammar."""
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_may_have_any_name(folder: str) -> None:
+    assert compose([f"hydra.run.dir={folder}"]).hydra.run.dir == folder
+
+
+@pytest.mark.parametrize("folder", ["größe", "a(1)", "a,b", "a=b", "it's"])
+def test_configs_are_found_in_folders_of_any_name(folder: str, tmp_path: Path) -> None:
+    (tmp_path / folder / "dataset").mkdir(parents=True)
+    (tmp_path / folder / "dataset" / "mine.yaml").write_text("dim: 77")
+    assert compose(["dataset=mine"], config_dir=str(tmp_path / folder)).dataset.dim == 77
 
 
 class Anything:
