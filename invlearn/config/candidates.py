@@ -53,7 +53,7 @@ class Candidates:
         for name, model in self.models.items():
             if not isinstance(model, Mapping):
                 raise ValueError(f"models must hold a config with _target_ for {name}, got {model!r}")
-            if not name.isidentifier():  # it becomes the name of a folder
+            if not (isinstance(name, str) and name.isidentifier()):  # it becomes the name of a folder
                 raise ValueError(f"models must have names of letters, digits and _, got {name!r}")
 
     @property

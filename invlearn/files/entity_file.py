@@ -21,7 +21,7 @@ from invlearn.files.rows import Dropping, Rows
 from invlearn.files.sample_file import Origin, Prepared, SampleFile
 from invlearn.files.splitting import choosing_splits, parse_fold, splits_of
 from invlearn.files.table import Table
-from invlearn.files.taking import MostRows, nameless, read_rows, some_entities
+from invlearn.files.taking import MostRows, entities_of, read_rows, some_entities
 from invlearn.files.unsuitable import TEXT, unsuitable_columns
 from invlearn.nn import Gaps
 from invlearn.system.lazy import pd
@@ -268,10 +268,7 @@ def read_entities(
     report = [f"{table.described}: {of:,} rows, {len(features)} features", *taken]
     if rows.missing:
         report.append(f"left out: {rows.missing:,} rows with a missing value")
-    names = rows.others[entity]
-    if (missing := nameless(names)).any():
-        raise UserError(f"{table.place(int(rows.numbers[missing.argmax()]))}, column {entity}: no value")
-    codes, labels = pd.factorize(names)
+    codes, labels = entities_of(table, rows.others[entity], rows.numbers)
     if len(labels) < 2:
         raise UserError(
             f"{path}: every row is of the entity {labels[0]} in column {entity}; at least two entities are needed"

@@ -244,14 +244,18 @@ def _distances(rows: Rows, table: Table, label: str) -> np.ndarray:
     if given.dtype.kind == "b":
         raise UserError(f"{table}, column {label}: true and false are ambiguous; write same and different")
     numbers = pd.to_numeric(given.map(_in_numbers), errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    wrong = ~np.isfinite(numbers) | (numbers < 0)
+    with np.errstate(over="ignore"):
+        distance = numbers.astype(np.float32)
+    wrong = ~np.isfinite(distance) | (numbers < 0) | ((distance == 0) & (numbers > 0))
     if wrong.any():
         index = int(wrong.argmax())
         where = f"{table.place(int(rows.numbers[index]))}, column {label}"
         if pd.isna(given.iloc[index]) or given.iloc[index] == "":
             raise UserError(f"{where}: no value")
+        if 0 < numbers[index] < np.inf:
+            raise UserError(f"{where}: {given.iloc[index]} is beyond single precision; divide distances by their median")
         raise UserError(f"{where}: {given.iloc[index]} must be a distance of at least 0, or same or different")
-    return numbers.astype(np.float32)
+    return distance
 
 
 def _in_numbers(label: object) -> object:

@@ -19,7 +19,7 @@ from invlearn.system.lazy import pd
 from invlearn.system.memory import machine_memory
 from invlearn.system.processes import on_this_machine
 
-__all__ = ["MostRows", "Taken", "nameless", "read_rows", "rows_that_fit", "some_entities", "some_rows"]
+__all__ = ["MostRows", "Taken", "entities_of", "read_rows", "rows_that_fit", "some_entities", "some_rows"]
 
 MostRows = int | Literal["auto"] | None
 """How many rows to read: at most so many, as many as fit into memory, or all."""
@@ -144,7 +144,8 @@ def some_entities(table: Table, entity: str, seed: int, most: int) -> Taken:
     numbers: dict[object, int] = {}
     counts = np.zeros(0, dtype=np.int64)
     for chunk in table.chunks([entity], text=[entity]):
-        codes, names = _names(table, chunk, entity)
+        column = chunk.frame[entity]
+        codes, names = entities_of(table, column, chunk.first_row + np.arange(len(column)))
         found = [numbers.setdefault(name, len(numbers)) for name in names]
         counts = np.concatenate([counts, np.zeros(len(numbers) - len(counts), dtype=np.int64)])
         counts[found] += np.bincount(codes, minlength=len(names))
@@ -183,18 +184,27 @@ def _fitting(sizes: np.ndarray, most: int) -> np.ndarray:
         left, start = left - int(sizes[fitting].sum()), int(fitting[-1]) + 1
 
 
-def _names(table: Table, chunk: Chunk, entity: str) -> tuple[np.ndarray, Sequence[object]]:
-    """The entities of a chunk, and the number of each row's."""
-    column = chunk.frame[entity]
-    if (missing := nameless(column)).any():
-        raise UserError(f"{table.place(chunk.first_row + int(missing.argmax()))}, column {entity}: no value")
-    codes, names = pd.factorize(column)
-    return codes, list(names)
+def entities_of(table: Table, column: pd.Series, rows: np.ndarray) -> tuple[np.ndarray, pd.Index]:
+    """The entities that a column names.
 
+    Args:
+        table: The file, for messages.
+        column: Name of the entity of each row.
+        rows: Number of each row, ``(n,)``.
 
-def nameless(names: pd.Series) -> np.ndarray:
-    """Where a name is missing or empty, ``(n,)``."""
-    return (names.isna() | (names == "")).to_numpy()
+    Returns:
+        The number of each row's entity, from 0 in order of appearance, ``(n,)``, and the entities' names.
+
+    Raises:
+        UserError: A row has no entity, or names are not of a type that can be compared.
+    """
+    try:
+        codes, names = pd.factorize(column)
+    except TypeError as error:
+        raise UserError(f"{table}, column {column.name}: lists name no entity; write text or numbers") from error
+    if (missing := (column.isna() | (column == "")).to_numpy()).any():
+        raise UserError(f"{table.place(int(rows[missing.argmax()]))}, column {column.name}: no value")
+    return codes, names
 
 
 def some_rows(table: Table, column: str, seed: int, most: int) -> Taken:

@@ -15,7 +15,7 @@ from invlearn.errors import UserError
 from invlearn.files import Prepared, SampleFile, kind_of, prepare
 from invlearn.training.experiment import Experiment
 from invlearn.training.networks import is_closed_form
-from invlearn.training.parts import TRAINED_BY, Prepare, described
+from invlearn.training.parts import TRAINED_BY, Prepare, check_groups, described
 
 __all__ = ["Choice", "plan"]
 
@@ -106,6 +106,7 @@ def plan(
     model = config.get("model")
     if not isinstance(model, Mapping) or model.get("_target_") != TARGET:
         return Experiment.from_config(config, trust=trust, prepare=prepare)
+    check_groups(config)
     named, node = build("model", model)
     settings, top = build(
         "", {**{key: config[key] for key in config if key not in GROUPS}, "_target_": "invlearn.config.Settings"}

@@ -24,7 +24,7 @@ from invlearn.losses import Loss
 from invlearn.nn import AutoEncoder, Gaps
 from invlearn.system.memory import machine_memory
 from invlearn.training.networks import build_network
-from invlearn.training.parts import Prepare, data_of, described, parts_of
+from invlearn.training.parts import Prepare, check_groups, data_of, described, parts_of
 
 __all__ = ["Experiment"]
 
@@ -79,12 +79,7 @@ class Experiment:
             UserError: A key is unknown, missing, of the wrong type or out of range, or two do not go together.
         """
         config = migrated(config)
-        for group in GROUPS:
-            if not isinstance(config.get(group), Mapping):
-                raise UserError(
-                    f"{group} must be a config group, a dict with _target_, got {config.get(group)!r}; "
-                    f"overrides, as in ['{group}=...'], choose one by name"
-                )
+        check_groups(config)
         if trust is not None:
             check_trusted(config, trust)
         top = {key: value for key, value in config.items() if key not in GROUPS}

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from invlearn.closed_form import ClosedForm
-from invlearn.config import Trainer
+from invlearn.config import GROUPS, Trainer
 from invlearn.config.auto import by_kind, default_batch_size, default_epochs, default_rates, default_warmup
 from invlearn.config.build import build, defaults_of, effective, locate
 from invlearn.config.stored import check_storable
@@ -22,12 +22,26 @@ from invlearn.nn import AutoEncoder, Stack
 from invlearn.training.networks import build_network, check_network, features_seen, is_closed_form
 from invlearn.training.optimizer import check_element_wise
 
-__all__ = ["TRAINED_BY", "Parts", "Prepare", "data_of", "described", "parts_of"]
+__all__ = ["TRAINED_BY", "Parts", "Prepare", "check_groups", "data_of", "described", "parts_of"]
 
 TRAINED_BY = ("loss", "optimizer", "trainer")
 """Groups that closed forms do not read."""
 
 Prepare = Callable[[SampleFile | Dataset], Prepared]
+
+
+def check_groups(config: Mapping[str, Any]) -> None:
+    """Refuse a config without one of its groups.
+
+    Raises:
+        UserError: A group is missing, or is not a dict.
+    """
+    for group in GROUPS:
+        if not isinstance(config.get(group), Mapping):
+            raise UserError(
+                f"{group} must be a config group, a dict with _target_, got {config.get(group)!r}; "
+                f"overrides, as in ['{group}=...'], choose one by name"
+            )
 
 
 def data_of(

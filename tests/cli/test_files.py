@@ -90,6 +90,8 @@ PAIRS: dict[str, tuple[Edit, Named]] = {
     "negative": (put(7, "d", -1), names(row=7, column="d", value=-1, suggests=["0", "same", "different"])),
     "a word": (put(7, "d", "perhaps"), names(row=7, column="d", value="perhaps", suggests=["same", "different"])),
     "no distance": (put(7, "d", None), names(row=7, column="d")),
+    "too far": (put(7, "d", "1e39"), names(row=7, column="d", value="1e39", also=["single precision"])),
+    "too close": (put(8, "d", "1e-50"), names(row=8, column="d", value="1e-50", also=["single precision"])),
     "infinite": (put(7, "d", "inf"), names(row=7, column="d", value="inf", suggests=["same", "different"])),
     "truth values": (lambda table: table.assign(d=table["d"] > 0), names(row=1, column="d", value="False")),
     "all the same": (lambda table: table.assign(d=0), names(column="d")),
@@ -106,6 +108,14 @@ PAIRS: dict[str, tuple[Edit, Named]] = {
     "twice": (equal_to(3, 5), names(row=(5, 3), suggests="dataset.drop", also=["duplicates"])),
     "contradiction": (lambda table: pd.concat([table, table[2:3].assign(d=1)]), names(row=(121, 3), also=["d"])),
 }
+
+
+@pytest.mark.parametrize("most", [[], ["dataset.most_rows=50"]])
+def test_lists_name_no_entity(most: list[str], capsys, tmp_path: Path, monkeypatch) -> None:
+    table = entity_table()
+    file = write(table.assign(id=[[name] for name in table["id"]]), tmp_path / "samples.parquet")
+    words = ("train", "dataset=entities", f"dataset.path={file}", "dataset.entity=id", *most)
+    assert_error_line(refused(capsys, tmp_path, monkeypatch, *words), file="samples.parquet", column="id")
 
 
 @pytest.mark.parametrize("name", PAIRS)

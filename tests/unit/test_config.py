@@ -13,6 +13,7 @@ from invlearn.config.build import build
 from invlearn.config.compose import compose
 from invlearn.data import Shift
 from invlearn.errors import UserError, nearest
+from invlearn.training.choice import plan
 from invlearn.training.experiment import Experiment
 from tests.support.errors import assert_names, names, naming
 
@@ -77,6 +78,7 @@ class Anything:
             {"_target_": "invlearn.data.ShiftScale", "max_scale": float("nan")},
             names(key="dataset.max_scale", value="nan"),
         ),
+        ({"_target_": "invlearn.data.ShiftScale", "max_scale": 10**400}, names(key="dataset.max_scale")),
         ({"_target_": "tests.unit.test_config.Anything", "value": 3}, names(key="dataset._target_")),
         ({"_target_": "math.pi"}, names(key="dataset._target_", value="math.pi")),
         ({"_target_": ".Shift"}, names(key="dataset._target_", value="'.Shift'")),
@@ -100,6 +102,14 @@ def test_building_completes_the_node_and_settles_every_auto() -> None:
     _, node = build("dataset", {"_target_": "invlearn.data.PermutationCycle", "dim": 3, "cycle_seed": 1})
     again, _ = build("dataset", node)
     assert again.order.tolist() == node["cycle"]
+
+
+def test_candidates_without_names_or_data_are_refused() -> None:
+    model = {"_target_": "invlearn.config.Candidates", "models": {1: {}}}
+    with pytest.raises(UserError, match=naming(key="model.models", value=1)):
+        build("model", model)
+    with pytest.raises(UserError, match=naming(key="dataset")):
+        plan({"model": model})
 
 
 def test_eight_and_eight_point_zero_are_one_setting() -> None:

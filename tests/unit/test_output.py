@@ -36,6 +36,7 @@ def test_control_characters_are_shown_and_not_obeyed() -> None:
     assert printable("größe, 東京 ± 1e-4") == "größe, 東京 ± 1e-4"
     assert printable("a\nb") == "a\\nb"
     assert printable("a\nb\tc\r", lines=True) == "a\nb\tc\\r"
+    assert printable("\ufffe\uffff") == "\\ufffe\\uffff"
     assert printable("\x1b[31m\x9b\x07\r\u202e\ud800") == "\\x1b[31m\\x9b\\x07\\r\\u202e\\ud800"
 
 
