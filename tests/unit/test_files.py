@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 from contextlib import suppress
 from dataclasses import replace
@@ -49,6 +50,46 @@ def test_a_file_is_read_alike_in_every_format(ending: str, tmp_path: Path) -> No
     )
     torch.testing.assert_close(pairs.x, expected.x)
     assert torch.equal(pairs.distance == 0, expected.distance == 0)
+
+
+@pytest.mark.parametrize("ending", ["npz", "npy"])
+def test_arrays_may_have_any_byte_order(ending: str, tmp_path: Path) -> None:
+    table, file = entity_table(), tmp_path / f"samples.{ending}"
+    arrays = {name: table[name].to_numpy().astype(">f8") for name in ("f0", "f1", "f2", "f3")}
+    arrays |= {"id": table["id"].astype(int).to_numpy(">i4"), "place": table["place"].to_numpy(">U4")}
+    if ending == "npz":
+        np.savez(file, **arrays)
+    else:
+        np.save(file, np.rec.fromarrays(list(arrays.values()), names=list(arrays)))
+    data = prepare(EntityFile(path=str(file), entity="id"))
+    expected = prepare(EntityFile(path=str(write(table, tmp_path / "plain.parquet")), entity="id"))
+    assert torch.equal(data.dataset.samples, expected.dataset.samples)
+
+
+def test_a_csv_file_may_end_its_lines_as_it_likes(tmp_path: Path) -> None:
+    for index, end in enumerate(("\n", "\r\n", "\r")):
+        file = tmp_path / f"{index}.csv"
+        pd.DataFrame(np.zeros((20_000, 3))).to_csv(file, index=False, lineterminator=end)
+        assert open_table(file).columns == ["0", "1", "2"]
+
+
+def test_only_names_that_are_twice_in_the_header_are_two_columns(tmp_path: Path) -> None:
+    file = tmp_path / "samples.csv"
+    file.write_text("x,x.1,,\n1,2,3,4\n")
+    assert open_table(file).columns[:2] == ["x", "x.1"]
+    file.write_text("x,x.1,x\n1,2,3\n")
+    with pytest.raises(UserError, match=naming(file=file, column="x")):
+        open_table(file)
+
+
+def test_the_end_of_the_name_tells_the_separator(tmp_path: Path) -> None:
+    for name, separator in (("a.tsv.csv", ","), ("a.csv.tsv", "\t"), ("a.csv.tsv.gz", "\t")):
+        file = tmp_path / name
+        with table_writer(file) as append:
+            append(pd.DataFrame({"a": [1], "b": [2]}))
+        content = gzip.decompress(file.read_bytes()) if name.endswith(".gz") else file.read_bytes()
+        assert content.decode().splitlines()[0] == f"a{separator}b"
+        assert open_table(file).columns == ["a", "b"]
 
 
 def test_splits_share_no_entity_and_scaling_is_that_of_training_samples(tmp_path: Path) -> None:

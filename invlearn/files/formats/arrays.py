@@ -82,7 +82,12 @@ class _Arrays(FileTable):
                 name: self.arrays[array][start : start + CHUNK][... if index is None else (slice(None), index)]
                 for name, (array, index) in ((name, self._homes[name]) for name in columns)
             }
-            yield Chunk(start + 1, pd.DataFrame(cut))
+            yield Chunk(start + 1, pd.DataFrame({name: _in_native_order(part) for name, part in cut.items()}))
+
+
+def _in_native_order(values: np.ndarray) -> np.ndarray:
+    """The same in the byte order of this machine, which pandas needs."""
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def _mapped(file: BinaryIO) -> np.ndarray:

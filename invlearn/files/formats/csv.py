@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -22,6 +23,9 @@ LOOKED_AT = 1_000
 
 LONGEST_HEADER = 2**24
 """Largest size of the first line in bytes."""
+
+LINE_END = re.compile(rb"[\r\n]")
+"""End of a line; some spreadsheets write carriage returns alone."""
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
 """Texts that count as a missing number."""
@@ -64,8 +68,10 @@ class _Csv(FileTable):
         with readable(self.path), warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             head = self._read(nrows=LOOKED_AT, dtype=str, index_col=False)
-        if twice := [name for name in head.columns if name.endswith(".1") and name[:-2] in head.columns]:
-            raise UserError(f"{self}: there are two columns {twice[0][:-2]}")
+            # pandas renames a second x to x.1, which may also be the name in the file.
+            names = self._read(nrows=1, dtype=str, index_col=False, header=None).loc[0]
+        if twice := [name for name in names[names.duplicated()] if name]:
+            raise UserError(f"{self}: there are two columns {twice[0]}")
         return head
 
     @cached_property
@@ -154,7 +160,7 @@ class _Csv(FileTable):
 
 
 def _separator(path: Path) -> str:
-    return "\t" if ".tsv" in path.suffixes else ","
+    return "\t" if path.name.endswith((".tsv", ".tsv.gz")) else ","
 
 
 def _header(file: BinaryIO | gzip.GzipFile) -> bytes | None:
@@ -162,13 +168,13 @@ def _header(file: BinaryIO | gzip.GzipFile) -> bytes | None:
     start = b""
     while more := file.read(max(len(start), 2**16)):
         start += more
-        if b"\n" in start.lstrip():
+        if LINE_END.search(start.lstrip()):
             break
         if len(start) >= LONGEST_HEADER:
             return None
     text = start.lstrip()
     blank = start.removesuffix(text)
-    return blank.rpartition(b"\n")[2] + text.partition(b"\n")[0]
+    return LINE_END.split(blank)[-1] + LINE_END.split(text, 1)[0]
 
 
 def _mostly_numbers(values: pd.Series) -> bool:
