@@ -44,9 +44,9 @@ def files_of(path: Path) -> list[Path]:
     if path.is_dir():
         root, found = path, (file for file in path.iterdir() if file.name.endswith(ENDING))
     elif is_many(path):
-        plain = [*path.parts].index(next(part for part in path.parts if _is_pattern(part)))
-        root = Path(*path.parts[:plain])
-        found = root.glob(str(Path(*path.parts[plain:])))
+        # A folder may have the signs of a pattern in its name.
+        root = next(folder for folder in path.parents if folder.exists())
+        found = root.glob(str(path.relative_to(root)))
     else:
         return [path]
     names = {file.relative_to(root) for file in found}

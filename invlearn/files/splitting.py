@@ -61,7 +61,7 @@ def splits_of(fold: Fold, count: int, valid_share: float, test_share: float, see
         seed: Seed of the split.
 
     Raises:
-        UserError: There are too few for so many folds.
+        UserError: There are too few for so many folds, or none is left for training.
     """
     if fold.number == "all":
         every = torch.arange(count)
@@ -70,6 +70,10 @@ def splits_of(fold: Fold, count: int, valid_share: float, test_share: float, see
         return _part(fold.number, fold.of, count, seed)
     order = torch.randperm(count, generator=seeded_generator(seed, "split"))
     valid, test = (max(2, round(share * count)) for share in (valid_share, test_share))
+    if valid + test >= count:
+        raise UserError(
+            f"dataset.valid_share and dataset.test_share leave none of {count} entities for training; lower them"
+        )
     return {
         "train": order[valid + test :].sort().values,
         "valid": order[:valid].sort().values,

@@ -96,6 +96,8 @@ def test_hidden_files_and_those_of_other_kinds_are_left_out(tmp_path: Path) -> N
     found = [file.relative_to(folder) for file in files_of(folder / "**" / "*.parquet")]
     assert found == [Path("below/part-1.parquet"), *map(Path, expected)]
     assert files_of(folder / "part-1.parquet") == [folder / "part-1.parquet"]
+    bracketed = in_parts(entity_table(), tmp_path / "b[1]", 2)
+    assert files_of(bracketed / "part-*.parquet") == [bracketed / "part-1.parquet", bracketed / "part-2.parquet"]
     odd = write(entity_table(), tmp_path / "a[1].parquet")  # a file of that very name is no pattern
     assert open_table(odd).columns == open_table(folder).columns
 
