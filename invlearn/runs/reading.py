@@ -44,7 +44,7 @@ def _walk(folder: Path, skipped: list[str]) -> Iterator[RunDirectory]:
         except OSError as error:
             skipped.append(f"{folder} cannot be read: {error.strerror}")
             continue
-        if "run.json" in inside or "config.yaml" in inside:
+        if "run.json" in inside or {"config.yaml", "checkpoints"} <= inside.keys():
             yield RunDirectory(folder)
             continue
         below = sorted((name for name, is_folder in inside.items() if is_folder), reverse=True)

@@ -142,6 +142,12 @@ def test_the_best_come_first_whichever_way_the_metric_goes(tmp_path: Path) -> No
     assert read_results([tmp_path], metrics=["mse_invariance"])["mse_invariance"].tolist() == [0.5, 0.9]
 
 
+def test_runs_are_found_beside_other_peoples_configs(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", 2, {0: 1.0})
+    (tmp_path / "config.yaml").write_text("mine: 1")
+    assert [run.path for run in find_runs([tmp_path])] == [tmp_path / "a"]
+
+
 def test_loops_of_links_are_not_followed(tmp_path: Path) -> None:
     write_run(tmp_path / "a", 2, {0: 1.0})
     (tmp_path / "loop").symlink_to(tmp_path)
