@@ -231,6 +231,7 @@ class InvariantEncoder(nn.Module):
             raise ValueError(f"sample {int(empty.int().argmax())} of x has no value")
 
     def _features_of(self, frame: pd.DataFrame) -> np.ndarray:
+        frame = frame.rename(columns=str)
         names = self.feature_names or list(frame)
         if absent := [name for name in names if name not in frame]:
             raise ValueError(f"x has no column {absent[0]}, a feature of this run")

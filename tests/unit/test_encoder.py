@@ -49,6 +49,12 @@ def test_components_come_before_the_encoder_and_after_the_decoder() -> None:
     torch.testing.assert_close(network.components(network.components.undo(seen)), seen)
 
 
+def test_columns_of_a_frame_may_be_numbers() -> None:
+    encoder = encoder_of(feature_names=list("01234"))
+    x = np.random.default_rng(0).standard_normal((9, DIM))
+    np.testing.assert_array_equal(encoder.encode(pd.DataFrame(x))[0], encoder.encode(x)[0])
+
+
 def test_arrays_tensors_and_frames_give_the_same_codes() -> None:
     encoder = encoder_of(feature_names=list("abcde"), scaler=Scaler(1.0, 2.0))
     x = np.random.default_rng(0).standard_normal((3_000, DIM))  # more than one block
