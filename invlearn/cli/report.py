@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
             layout=arguments.map,
             trust=arguments.trust,
         )
-    show(f"{output}: {output.stat().st_size / UNIT:.1f} MB, one file that works offline")
+    show(f"{output}: {output.stat().st_size / UNIT:.1f} MiB, one file that works offline")
     return 0
 
 

@@ -81,7 +81,8 @@ def label_of(name: str, most: int = 24) -> str:
     """A user's name, safe for matplotlib: without formulas and control characters, and shortened."""
     shown = printable(name)
     shown = shown if len(shown) <= most else f"{shown[: most // 3]}…{shown[most // 3 + 1 - most :]}"
-    return shown.replace("$", r"\$")
+    # A legend leaves out names that begin with _, so a space without width comes first.
+    return re.sub("^_", "\u200b_", shown).replace("$", r"\$")
 
 
 def in_svg(figure: Figure) -> Markup:

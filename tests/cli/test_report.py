@@ -214,6 +214,8 @@ def test_suspects_are_listed(tmp_path: Path, fold: str | None) -> None:
     )
     listed = pd.read_csv(tmp_path / "run" / "suspects.csv", dtype=str)
     assert len(listed)
+    listed.loc[0, "entity"] = "NA"
+    listed.to_csv(tmp_path / "run" / "suspects.csv", index=False)
     page = reported(tmp_path, str(tmp_path / "run"))
     assert "Suspects" in page.headings
     assert f'<tr><th scope="row">{listed["row"][0]}</th><td class="short">{listed["entity"][0]}</td>' in page.text

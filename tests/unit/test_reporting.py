@@ -95,6 +95,14 @@ def test_labels_hold_no_control_characters_and_are_short() -> None:
     assert label_of("entity-of-a-long-name-0001", 12) == "enti…me-0001"
 
 
+def test_a_legend_has_names_that_begin_with_an_underscore() -> None:
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], label=label_of("_a"))
+        axes.legend()
+
+    assert "_a" in chart(draw)
+
+
 @pytest.mark.parametrize(("strangers", "least"), [(0, 0.9), (30, 0.7)])
 def test_the_axis_of_recall_does_not_magnify_thousandths(strangers: int, least: float) -> None:
     nearer = torch.zeros(100, dtype=torch.long)

@@ -45,7 +45,8 @@ def suspects(context: Context) -> Section | None:
         )
     try:
         content = read_inside(context.run.directory.path, SUSPECTS, most=MOST_BYTES)
-        table = pd.read_csv(io.BytesIO(content), nrows=SHOWN, dtype={"entity": str, "nearest": str})
+        text = {"entity": str, "nearest": str}  # NA is a name too
+        table = pd.read_csv(io.BytesIO(content), nrows=SHOWN, dtype=text, keep_default_na=False)
         table = table.assign(row=table["row"].map("{:,}".format))
         rows = table[list(columns)].map(lambda value: number(value) if isinstance(value, float) else str(value))
     except (UserError, ValueError, KeyError, OSError):
