@@ -7,7 +7,7 @@ from pathlib import Path
 from invlearn.cli.arguments import Parser, replacing
 from invlearn.runs.outputs import check_output
 from invlearn.system.output import say
-from invlearn.system.storage import check_writable
+from invlearn.system.storage import check_writable, followed
 
 __all__ = ["main"]
 
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     from invlearn.reporting.card import write_card
 
     with replacing(path):
-        difference = export_run(run, path, arguments.format, replica=arguments.replica)
+        difference = export_run(run, followed(path), arguments.format, replica=arguments.replica)
     written = write_card(run)
     stack = run.stack
     codes = f"z_invariant (n, {stack.invariant}), z_variant (n, {stack.code - stack.invariant})"

@@ -43,13 +43,14 @@ def main(argv: list[str]) -> int:
     from invlearn.runs.aggregate import aggregate
     from invlearn.runs.reading import find_runs, name_runs, read_runs
     from invlearn.runs.results import results_text
-    from invlearn.system.storage import write_atomically
+    from invlearn.system.storage import followed, write_atomically
 
     form = arguments.format or _format_of(arguments.output)
     if form == "parquet" and arguments.output is None:
         raise UserError("results: --format parquet needs a file: -o FILE")
     if arguments.output is not None:
         check_output(arguments.output)
+        arguments.output = followed(arguments.output)
     skipped: list[str] = []
     runs = read_runs(find_runs(arguments.folders, skipped), skipped)
     for line in skipped:

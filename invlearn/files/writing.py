@@ -10,7 +10,7 @@ from invlearn.errors import UserError
 from invlearn.files.opening import format_of, formats
 from invlearn.files.table import FileTable
 from invlearn.system.lazy import pd
-from invlearn.system.storage import replacing
+from invlearn.system.storage import followed, replacing
 
 __all__ = ["escaped", "table_writer", "written_as"]
 
@@ -29,7 +29,7 @@ def table_writer(path: Path, *, escape_formulas: bool = False) -> Iterator[Calla
     """Open a table for writing, atomically; its ending tells the format.
 
     Args:
-        path: The file; an existing one is replaced once the new one is complete.
+        path: The file, or a link to it; an existing one is replaced once the new one is complete.
         escape_formulas: Whether cells that a spreadsheet would take for formulas get a ``'`` before them.
 
     Yields:
@@ -38,6 +38,7 @@ def table_writer(path: Path, *, escape_formulas: bool = False) -> Iterator[Calla
     Raises:
         UserError: The format is unknown, or the file cannot be written.
     """
+    path = followed(path)
     form = written_as(path)
     if not path.absolute().parent.is_dir():
         raise UserError(f"{path}: there is no such folder")

@@ -17,7 +17,7 @@ from invlearn.reporting.page import Page, render
 from invlearn.reporting.sections import OF_ONE, OF_SEVERAL
 from invlearn.runs.outputs import check_output
 from invlearn.runs.trained import TrainedRun, load_run
-from invlearn.system.storage import write_atomically
+from invlearn.system.storage import followed, write_atomically
 
 __all__ = ["report"]
 
@@ -69,7 +69,7 @@ def report(
     check_output(output, *(run.config["dataset"].get("path") for run in loaded))
     options = Options(shape, color, layout)
     contexts = [_context(run, options, table, entity, drop) for run in loaded]
-    write_atomically(output, render(_page(contexts)).encode())
+    write_atomically(followed(output), render(_page(contexts)).encode())
     for run in loaded:
         write_card(run)
     return output

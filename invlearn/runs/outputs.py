@@ -7,6 +7,7 @@ from pathlib import Path
 from invlearn.errors import UserError, io_problem
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import CANDIDATES, LAST, OWN
+from invlearn.system.storage import followed
 
 __all__ = ["check_output"]
 
@@ -20,7 +21,8 @@ def check_output(output: Path, *sources: str | Path | None, ours: str | None = N
         ours: Name of the only file in a run directory that this command may write or replace.
 
     Raises:
-        UserError: It is a folder or a device, is one of the sources, belongs to a run, or its folder does not exist.
+        UserError: It is a folder or a device, is one of the sources, belongs to a run or is a link in or into one, or
+            its folder does not exist.
     """
     try:
         if output.is_dir():
@@ -37,13 +39,14 @@ def check_output(output: Path, *sources: str | Path | None, ours: str | None = N
                     raise UserError(f"-o {output} would replace an input file: {file}")
             if source.is_dir() and output.name.endswith(ENDING) and output.absolute().parent.samefile(source):
                 raise UserError(f"-o {output} would be among input files that are read as one table: {source}")
-        _check_runs(output, ours)
+        path = output.parent.resolve() / output.name
+        for place in {path, followed(path)}:
+            _check_runs(place, output, ours)
     except OSError as error:
         raise UserError(f"-o {output}: {io_problem(error)}") from error
 
 
-def _check_runs(output: Path, ours: str | None) -> None:
-    path = output.parent.resolve() / output.name
+def _check_runs(path: Path, output: Path, ours: str | None) -> None:
     for folder in path.parents:
         if not (RunDirectory(folder).exists or (folder / LAST).exists()):
             continue
@@ -54,5 +57,7 @@ def _check_runs(output: Path, ours: str | None) -> None:
             continue
         if inside.parts[0] in OWN:
             raise UserError(f"-o {output} would overwrite a file of the run {folder}; choose another path")
+        if path.is_symlink():
+            raise UserError(f"-o {output} is a link in the run {folder}; links in a run are not followed")
         if path.exists() and str(inside) != ours:
             raise UserError(f"-o {output} exists in the run {folder}, whose files are never replaced")

@@ -13,7 +13,16 @@ from pathlib import Path
 
 from invlearn.errors import DamagedError, UserError, io_problem
 
-__all__ = ["PREFIX", "changeable", "check_writable", "inside", "read_inside", "replacing", "write_atomically"]
+__all__ = [
+    "PREFIX",
+    "changeable",
+    "check_writable",
+    "followed",
+    "inside",
+    "read_inside",
+    "replacing",
+    "write_atomically",
+]
 
 PREFIX = ".tmp."
 """Prefix of temporary files."""
@@ -82,6 +91,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             _to_disk(folder.parent)
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def followed(path: Path) -> Path:
+    """The file to write for a user's path: if that is a link, the file it leads to, so that the link stays."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def _to_disk(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from invlearn.cli import main
-from tests.support.errors import assert_line
+from tests.support.errors import assert_error_line, assert_line
 from tests.support.own_data import write
 
 
@@ -26,6 +27,24 @@ def test_codes_keep_the_rows_and_the_other_columns(folder: Path, tmp_path: Path,
 
         expected, _ = invlearn.load_run(folder / "run").encode(given.filter(like="f").to_numpy())
         assert codes.filter(like="z_").to_numpy() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_link_stays_and_its_target_is_written(folder: Path, tmp_path: Path, capsys) -> None:
+    run, file = shutil.copytree(folder / "run", tmp_path / "run"), str(folder / "a.csv")
+    for ending, words in (("csv", ["embed", str(run), file]), ("pt2", ["export", str(run), "--format", "torch"])):
+        target, link = tmp_path / "deep" / f"target.{ending}", tmp_path / f"link.{ending}"
+        target.parent.mkdir(exist_ok=True)
+        link.symlink_to(target)
+        assert main([*words, "-o", str(link)]) == 0
+        assert link.is_symlink()
+        assert target.stat().st_size > 0
+    (run / "link.csv").symlink_to(tmp_path / "elsewhere.csv")
+    (tmp_path / "into.csv").symlink_to(run / "metrics.csv")
+    for output in (run / "link.csv", tmp_path / "into.csv"):
+        capsys.readouterr()
+        assert main(["embed", str(run), file, "-o", str(output)]) == 2
+        assert_error_line(capsys.readouterr().err, file=output)
+    assert not (tmp_path / "elsewhere.csv").exists()
 
 
 def test_the_variant_part_comes_on_request(folder: Path, tmp_path: Path, capsys) -> None:
