@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Parser",
     "names_or_prefix",
+    "noting_replacement",
     "output_table",
-    "replacing",
     "rule_of",
     "shape",
     "warn_of_errors",
@@ -192,7 +192,7 @@ class Parser(ArgumentParser):
 
 
 @contextmanager
-def replacing(output: Path) -> Iterator[None]:
+def noting_replacement(output: Path) -> Iterator[None]:
     """Print a line at the end if an existing file was replaced."""
     was_there = output.exists()
     yield
@@ -206,5 +206,5 @@ def output_table(arguments: Namespace) -> Iterator[Callable[[pd.DataFrame], None
     from invlearn.files import table_writer
 
     options = {"escape_formulas": arguments.escape_formulas}
-    with replacing(arguments.output), table_writer(arguments.output, **options) as append:
+    with noting_replacement(arguments.output), table_writer(arguments.output, **options) as append:
         yield append

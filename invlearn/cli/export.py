@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from invlearn.cli.arguments import Parser, replacing
+from invlearn.cli.arguments import Parser, noting_replacement
 from invlearn.runs.outputs import check_output
 from invlearn.system.output import say
 from invlearn.system.storage import check_writable, followed
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     from invlearn.inference.export import CHECKED
     from invlearn.reporting.card import write_card
 
-    with replacing(path):
+    with noting_replacement(path):
         difference = export_run(run, followed(path), arguments.format, replica=arguments.replica)
     written = write_card(run)
     stack = run.stack

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from invlearn.cli.arguments import Parser, replacing, shape
+from invlearn.cli.arguments import Parser, noting_replacement, shape
 from invlearn.errors import UserError
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.outputs import check_output
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     from invlearn.training.internals import optimise_without_compiler
 
     optimise_without_compiler()
-    with replacing(arguments.output):
+    with noting_replacement(arguments.output):
         output = report(
             paths,
             arguments.output,

@@ -12,15 +12,13 @@ from torch import Tensor
 
 from invlearn.data.batches import EntityBatch, Pairs
 from invlearn.data.dataset import GALLERY, Split
+from invlearn.data.distances import observed_distance
 from invlearn.data.seeding import seeded_generator
 
-__all__ = ["EntitySamples", "observed_distance"]
+__all__ = ["EntitySamples"]
 
 ELEMENTS = 2**24
 """Maximal size of an intermediate result of comparisons, in numbers."""
-
-CLOSEST = 1e-6
-"""Least d* of different entities, because 0 means the same entity."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -200,21 +198,6 @@ class EntitySamples:
         chunks = max(1, rows.shape[1] * rows_prime.shape[1] * self.dim * len(rows) // ELEMENTS)
         halves = zip(rows.tensor_split(chunks), rows_prime.tensor_split(chunks), strict=True)
         return torch.cat([observed_distance(self.samples[one], self.samples[other]) for one, other in halves])
-
-
-def observed_distance(x: Tensor, x_prime: Tensor) -> Tensor:
-    """Smallest distance between samples of two entities.
-
-    Args:
-        x: Samples of one entity, ``(*, k, d)``.
-        x_prime: Samples of the other, ``(*, k', d)``.
-
-    Returns:
-        ``(*,)``, above 0 even for equal samples, because 0 would mean the same entity.
-    """
-    # The default's faster formula is inaccurate for small distances.
-    distances = torch.cdist(x, x_prime, compute_mode="donot_use_mm_for_euclid_dist")
-    return distances.flatten(-2).amin(-1).clamp(min=CLOSEST)
 
 
 def _cycled(values: Tensor, n: int, generator: torch.Generator) -> Tensor:

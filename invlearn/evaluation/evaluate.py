@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from invlearn.data import DrawnPairs, Draws, HasLabels, Pairs
+from invlearn.data.distances import EXACT
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.calibration import Calibration
 from invlearn.evaluation.compared import ComparedPairs
@@ -137,7 +138,7 @@ def rightly_labelled(codes: Tensor, entity: Tensor, others: Callable[[], Tensor]
 
 
 def _all_pairs(codes: Tensor, entity: Tensor) -> ComparedPairs:
-    distances = torch.cdist(codes, codes, compute_mode="donot_use_mm_for_euclid_dist")
+    distances = torch.cdist(codes, codes, compute_mode=EXACT)
     first, second = torch.triu_indices(len(codes), len(codes), offset=1, device=codes.device)
     return ComparedPairs.of_all(distances[first, second].cpu().numpy(), entity.cpu().numpy())
 

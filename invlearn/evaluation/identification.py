@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from invlearn.data.distances import EXACT
+
 __all__ = ["identification_loss"]
 
 FLOOR = 1e-24
@@ -35,7 +37,7 @@ def identification_loss(codes: Tensor, entity: Tensor) -> Tensor:
     partners = own & ~torch.eye(len(entity), dtype=torch.bool, device=entity.device)
     losses = []
     for z in codes.double():
-        squared = torch.cdist(z, z, compute_mode="donot_use_mm_for_euclid_dist").square()
+        squared = torch.cdist(z, z, compute_mode=EXACT).square()
         closeness = -(squared / squared.mean().clamp(min=1e-300)).clamp(min=FLOOR).log()
         slopes = torch.logspace(-1, 5, SLOPES, base=2, dtype=torch.float64)
         losses.append(torch.stack([_loss(slope * closeness, own, partners) for slope in slopes]).min())

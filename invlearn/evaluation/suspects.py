@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from invlearn.data.distances import EXACT
 from invlearn.data.seeding import seeded_generator
 from invlearn.evaluation.probability import DistanceModel
 from invlearn.losses.agreement import distance_to_entity, is_far
@@ -92,7 +93,7 @@ def wrong_labels(codes: Tensor, entity: Tensor, others: Tensor, model: DistanceM
     wrong = is_far(distance_to_entity(codes, entity))
     far = wrong.nonzero()[:, 0]
     gallery = torch.cat([codes, others])
-    distance = torch.cdist(codes[far], gallery, compute_mode="donot_use_mm_for_euclid_dist")
+    distance = torch.cdist(codes[far], gallery, compute_mode=EXACT)
     distance[:, : len(codes)].masked_fill_(entity[far][:, None] == entity, torch.inf)
     nearest = distance.min(1).values.double().cpu().numpy()
     probability = model.probability(nearest, prior=0.5, among=len(gallery), nearest=True)

@@ -253,7 +253,9 @@ def _distances(rows: Rows, table: Table, label: str) -> np.ndarray:
         if pd.isna(given.iloc[index]) or given.iloc[index] == "":
             raise UserError(f"{where}: no value")
         if 0 < numbers[index] < np.inf:
-            raise UserError(f"{where}: {given.iloc[index]} is beyond single precision; divide distances by their median")
+            raise UserError(
+                f"{where}: {given.iloc[index]} is beyond single precision; divide distances by their median"
+            )
         raise UserError(f"{where}: {given.iloc[index]} must be a distance of at least 0, or same or different")
     return distance
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from invlearn.data.distances import EXACT
+
 __all__ = ["distance_to_entity", "is_far"]
 
 FAR = 2.0
@@ -32,7 +34,7 @@ def distance_to_entity(codes: Tensor, entity: Tensor) -> Tensor:
         for part in rows.split(max(1, BLOCK // size**2)):
             z = codes[part]
             for own in torch.arange(size, device=starts.device).split(max(1, LARGE // size)):
-                others = torch.cdist(z[:, own], z, compute_mode="donot_use_mm_for_euclid_dist")
+                others = torch.cdist(z[:, own], z, compute_mode=EXACT)
                 nearest = others.sort(-1).values[..., 1 : 1 + size // 2]  # the first is the sample itself
                 distance[part[:, own]] = nearest.mean(-1)
     return distance

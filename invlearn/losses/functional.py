@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from invlearn.data.entity_samples import CLOSEST
+from invlearn.data.distances import CLOSEST, EXACT
 
 __all__ = [
     "closeness",
@@ -22,9 +22,6 @@ __all__ = [
     "reconstruction_error",
     "squared_distances",
 ]
-
-EXACT = "donot_use_mm_for_euclid_dist"
-"""The faster formula for distances is inaccurate if they are small."""
 
 
 def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from invlearn.reporting.evidence import Evidence
 from invlearn.reporting.pictures import Painter
 from invlearn.runs.trained import TrainedRun
 
-__all__ = ["Compared", "Context", "Options", "are_asked_the_same"]
+__all__ = ["Context", "Contexts", "Options", "are_asked_the_same"]
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,11 @@ class Context:
         return metrics[self.run.best_replica], constants[self.run.best_replica]
 
 
-Compared = Mapping[str, Context]
+Contexts = Mapping[str, Context]
 """Runs by short, distinct names."""
 
 
-def are_asked_the_same(runs: Compared) -> bool:
+def are_asked_the_same(runs: Contexts) -> bool:
     """Whether all search the same unseen samples, up to rounding, because each run has its own scale."""
     evidence = [context.evidence for context in runs.values()]
     first, *others = [each.question for each in evidence if each is not None] or [[]]

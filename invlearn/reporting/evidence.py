@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 
 from invlearn.data import EntitySamples
+from invlearn.data.distances import EXACT
 from invlearn.reporting.divisions import Division
 from invlearn.reporting.samples import Samples, draw_samples
 
-__all__ = ["EXACT", "Distances", "Evidence"]
-
-EXACT = "donot_use_mm_for_euclid_dist"
-"""The faster formula for distances is inaccurate if they are small."""
+__all__ = ["Distances", "Evidence"]
 
 
 @dataclass(frozen=True, eq=False)

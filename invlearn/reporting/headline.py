@@ -6,7 +6,7 @@ import torch
 
 from invlearn.display.verdict import sentence
 from invlearn.evaluation.verdict import judge
-from invlearn.reporting.context import Compared, Context, are_asked_the_same
+from invlearn.reporting.context import Context, Contexts, are_asked_the_same
 from invlearn.reporting.texts import number, share
 
 __all__ = ["facts_of", "lead_of", "lead_of_several"]
@@ -39,7 +39,7 @@ def lead_of(context: Context) -> str:
     )
 
 
-def lead_of_several(runs: Compared) -> str:
+def lead_of_several(runs: Contexts) -> str:
     """Which run finds most entities."""
     if not are_asked_the_same(runs):
         return f"{len(runs)} runs, measured on different samples: their numbers do not rank them."

@@ -13,8 +13,10 @@ from invlearn.errors import UserError, io_problem
 
 __all__ = ["has_reader", "open_streams", "printable", "say", "show", "silence", "warn"]
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-"""C0 and C1 controls except tabs and line feeds, direction overrides, and characters that no encoding can write."""
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+"""C0 and C1 controls except tabs and line feeds, direction overrides, and characters that UTF-8 or XML cannot hold."""
 
 
 def printable(text: str, *, lines: bool = False) -> str:

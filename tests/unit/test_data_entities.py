@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
 from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
-from invlearn.data.entity_samples import observed_distance
+from invlearn.data.distances import observed_distance
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn
 from tests.support.errors import naming

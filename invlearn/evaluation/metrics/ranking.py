@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 ORDER = 3
 
-EXACT = "donot_use_mm_for_euclid_dist"
-"""The faster formula for distances is inaccurate if they are small."""
-
 
 def auroc(code_distances: Tensor, same: Tensor) -> Tensor:
     """Probability that a same pair is closer than a different pair, ties counting half, ``(R,)``.
@@ -66,6 +63,8 @@ def hits_at_1(queries: Tensor, gallery: Tensor) -> Tensor:
         gallery: Invariant codes, ``(R, N, C)``.
     """
     import torch
+
+    from invlearn.data.distances import EXACT
 
     def of_one(queries: Tensor, gallery: Tensor) -> Tensor:
         distances = torch.cdist(queries.double(), gallery.double(), compute_mode=EXACT)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from invlearn.reporting.blocks import Section
-from invlearn.reporting.context import Compared, Context
+from invlearn.reporting.context import Context, Contexts
 from invlearn.reporting.sections.audit import audit
 from invlearn.reporting.sections.codes import codes
 from invlearn.reporting.sections.comparison import (
@@ -51,7 +51,7 @@ OF_ONE: Sequence[Callable[[Context], Section | None]] = (
 )
 """The sections for one run, in order."""
 
-OF_SEVERAL: Sequence[Callable[[Compared], Section | None]] = (
+OF_SEVERAL: Sequence[Callable[[Contexts], Section | None]] = (
     metrics_beside,
     trade_off_beside,
     recall_beside,

@@ -12,7 +12,7 @@ from invlearn.display.tables import shortened_value
 from invlearn.evaluation.metrics import METRICS
 from invlearn.reporting.blocks import Block, Chart, Section, Table, Text
 from invlearn.reporting.charts import SERIES
-from invlearn.reporting.context import Compared, are_asked_the_same
+from invlearn.reporting.context import Contexts, are_asked_the_same
 from invlearn.reporting.sections.recall import recall_chart
 from invlearn.reporting.sections.trade_off import det, equal_error, roc
 from invlearn.reporting.texts import number, share
@@ -26,7 +26,7 @@ NOT_SHOWN = ("dataset.path", "dataset.offset", "dataset.factor", "dataset.finger
 """Keys that say where runs are stored and computed, or that follow from others."""
 
 
-def metrics_beside(runs: Compared) -> Section:
+def metrics_beside(runs: Contexts) -> Section:
     """Metrics of all runs, and the confidence that one finds more entities than the others."""
     found = {name: context.metrics[0] for name, context in runs.items()}
     measured = {metric for row in found.values() for metric, value in row.items() if value is not None}
@@ -42,7 +42,7 @@ def metrics_beside(runs: Compared) -> Section:
     return Section("How good they are", [*_differences(runs), table])
 
 
-def _differences(runs: Compared) -> list[Block]:
+def _differences(runs: Contexts) -> list[Block]:
     """recall@1 of each run minus that of the best, if all searched the same entities."""
     if not are_asked_the_same(runs):
         told = "These runs were measured on different samples: give a file of unseen samples to measure all of them on."
@@ -63,7 +63,7 @@ def _differences(runs: Compared) -> list[Block]:
     return [Table(caption, heads, rows, list(hits).index(best))]
 
 
-def settings_beside(runs: Compared) -> Section | None:
+def settings_beside(runs: Contexts) -> Section | None:
     """Keys of the configs that differ."""
     flat = {name: flatten(context.run.config) for name, context in runs.items()}
     keys = dict.fromkeys(key for config in flat.values() for key in config if key not in NOT_SHOWN)
@@ -82,7 +82,7 @@ def _value(key: str, config: Mapping[str, object]) -> str:
     return value.rpartition(".")[2] if key.endswith("._target_") else value
 
 
-def trade_off_beside(runs: Compared) -> Section | None:
+def trade_off_beside(runs: Contexts) -> Section | None:
     """ROC and DET curves of all runs."""
     colors = dict(zip(runs, SERIES, strict=False))
     curves = {
@@ -106,7 +106,7 @@ def trade_off_beside(runs: Compared) -> Section | None:
     )
 
 
-def recall_beside(runs: Compared) -> Section | None:
+def recall_beside(runs: Contexts) -> Section | None:
     """Entities found against the size of the gallery."""
     colors = dict(zip(runs, SERIES, strict=False))
     curves = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from invlearn.config import GROUPS
 from invlearn.display.tables import shortened_value
 from invlearn.files import SampleFile
 from invlearn.reporting.blocks import Block, Items, Section, Table, Text
@@ -12,8 +13,6 @@ from invlearn.reporting.context import Context
 from invlearn.reporting.texts import number
 
 __all__ = ["data"]
-
-GROUPS = ("dataset", "model", "loss", "optimizer", "trainer")
 
 KEPT = 12
 """Maximal number of listed keys of a group."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from invlearn.data.distances import EXACT
 from invlearn.inference.why import told
 from invlearn.reporting.blocks import Gallery, Picture, Row, Section, Text
 from invlearn.reporting.context import Context
-from invlearn.reporting.evidence import EXACT, Evidence
+from invlearn.reporting.evidence import Evidence
 from invlearn.reporting.sections.neighbours import title_of
 from invlearn.reporting.texts import number
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from invlearn.data.distances import EXACT
 from invlearn.reporting.blocks import Gallery, Picture, Row, Section
 from invlearn.reporting.context import Context
-from invlearn.reporting.evidence import EXACT, Evidence
+from invlearn.reporting.evidence import Evidence
 from invlearn.reporting.texts import number
 
 __all__ = ["first_of_each", "neighbours", "title_of"]

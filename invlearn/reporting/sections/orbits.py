@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from invlearn.data.distances import EXACT
 from invlearn.reporting.blocks import Gallery, Row, Section, Text
 from invlearn.reporting.context import Context
-from invlearn.reporting.evidence import EXACT, Evidence
+from invlearn.reporting.evidence import Evidence
 from invlearn.reporting.sections.neighbours import first_of_each, title_of
 from invlearn.reporting.texts import share
 
