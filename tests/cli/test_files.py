@@ -113,7 +113,7 @@ PAIRS: dict[str, tuple[Edit, Named]] = {
 @pytest.mark.parametrize("most", [[], ["dataset.most_rows=50"]])
 def test_lists_name_no_entity(most: list[str], capsys, tmp_path: Path, monkeypatch) -> None:
     table = entity_table()
-    file = write(table.assign(id=[[name] for name in table["id"]]), tmp_path / "samples.parquet")
+    file = write(table.assign(id=table["id"].map(lambda name: [name])), tmp_path / "samples.parquet")
     words = ("train", "dataset=entities", f"dataset.path={file}", "dataset.entity=id", *most)
     assert_error_line(refused(capsys, tmp_path, monkeypatch, *words), file="samples.parquet", column="id")
 

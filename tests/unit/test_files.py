@@ -60,7 +60,10 @@ def test_arrays_may_have_any_byte_order(ending: str, tmp_path: Path) -> None:
     if ending == "npz":
         np.savez(file, **arrays)
     else:
-        np.save(file, np.rec.fromarrays(list(arrays.values()), names=list(arrays)))
+        np.save(
+            file,
+            np.rec.fromarrays(list(arrays.values()), dtype=[(name, array.dtype) for name, array in arrays.items()]),
+        )
     data = prepare(EntityFile(path=str(file), entity="id"))
     expected = prepare(EntityFile(path=str(write(table, tmp_path / "plain.parquet")), entity="id"))
     assert torch.equal(data.dataset.samples, expected.dataset.samples)
