@@ -74,15 +74,19 @@ class Encoder:
         with torch.no_grad():
             return torch.cat([self(rows) for rows in x.split(ROWS)])
 
-    def encode_held_out(self, x: Tensor) -> Tensor:
+    def encode_held_out(self, x: Tensor, unit: Tensor) -> Tensor:
         """The same of samples that any encoder must encode.
+
+        Args:
+            x: Samples ``(n, d)``.
+            unit: Unit of each feature, ``(d,)``, for the message.
 
         Raises:
             UserError: Codes are not finite.
         """
         z = self.encode(x)
         if len(wrong := (~z.isfinite().all(1)).nonzero()[:, 0]):
-            values = ", ".join(f"{value:.3g}" for value in x[wrong[0], :SHOWN])
+            values = ", ".join(f"{value:.3g}" for value in (x * unit)[wrong[0], :SHOWN])
             raise UserError(
                 f"{self.name}: codes of {len(wrong):,} of {len(x):,} samples are not finite, such as that of ({values}"
                 f"{', ...' if x.shape[1] > SHOWN else ''})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -70,9 +71,10 @@ def measure_distances(encoder: Encoder, data: AuditData) -> Distances:
     Raises:
         UserError: Codes are not finite.
     """
+    encoded = partial(encoder.encode_held_out, unit=data.unit)
 
     def distances(pair: tuple[Tensor, Tensor]) -> Tensor:
-        return (encoder.encode_held_out(pair[0]) - encoder.encode_held_out(pair[1])).norm(dim=1)
+        return (encoded(pair[0]) - encoded(pair[1])).norm(dim=1)
 
     same, different = distances(data.same), distances(data.different)
     strangers = float(different.median())

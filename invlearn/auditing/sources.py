@@ -14,9 +14,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from invlearn.auditing.data import AuditData
 from invlearn.auditing.encoders import FOREIGN, Function
 from invlearn.auditing.exported import FileEncoder, read_exported, read_onnx
-from invlearn.auditing.profile import Distort
+from invlearn.auditing.profile import JUDGED, Distort
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError, describe_error
 from invlearn.runs.trained import TrainedRun, load_run
@@ -124,12 +125,12 @@ def _trusting(name: str) -> str:
     return f"--trust {name} (in Python: trust={name!r})"
 
 
-def load_distortions(path: Path, x: Tensor) -> Mapping[str, Distort]:
+def load_distortions(path: Path, data: AuditData) -> dict[str, Distort]:
     """Distortions of the user's own: a file whose function ``candidates(x)`` returns distorted samples by name.
 
     Args:
         path: The file.
-        x: Samples ``(n, d)``; the function is tried on some of them.
+        data: The function is called once, with the samples of the profile in their own units.
 
     Raises:
         UserError: There is no such file, or it has no such function.
@@ -145,11 +146,8 @@ def load_distortions(path: Path, x: Tensor) -> Mapping[str, Distort]:
     function: Any = getattr(module, "candidates", None)
     if not callable(function):
         raise UserError(f"--candidates {path} must define candidates(x), samples (n, d) to {{name: distorted samples}}")
-
-    def one(name: str) -> Distort:
-        return lambda x, _: _distorted(function, x, path)[name]
-
-    return {name: one(name) for name in _distorted(function, x[:2], path)}
+    distorted = _distorted(function, data.x[:JUDGED] * data.unit, path)
+    return {name: lambda x, _, found=found: found / data.unit for name, found in distorted.items()}
 
 
 def _distorted(function: Any, x: Tensor, path: Path) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -61,7 +61,7 @@ class Trial:
     oracles: list[Calibrated]
     outcome: Outcome
     targets: Tensor
-    """Target of each attack, ``(m, d)``."""
+    """Target of each attack in the features' own units, as all samples here, ``(m, d)``."""
     found: Metamers
     apart: Tensor | None
     """True distance of each metamer from its target, relative to that of strangers, ``(m,)``."""
@@ -183,7 +183,8 @@ def run_trial(
     matched = float((found.distance < distances.threshold).double().mean())
     outcome = Outcome(float(found.ended.double().mean()), success, matched)
     from_known = None if entity is None else _from_known(found.x, x, entity, starts)
-    return Trial(oracles, outcome, chosen, found, apart, from_known)
+    found = replace(found, x=found.x * data.unit)
+    return Trial(oracles, outcome, chosen * data.unit, found, apart, from_known)
 
 
 def _from_known(metamers: Tensor, x: Tensor, entity: Tensor, starts: int) -> Tensor:

@@ -42,7 +42,7 @@ class Generator:
     """A continuous symmetry of a code."""
 
     matrix: Tensor
-    """X, ``(d, d)``, of length 1."""
+    """X, ``(d, d)``, of length 1, in the features' own units."""
     description: str
     change: float
     """Largest change of the code as exp(tX) moves samples, relative to strangers."""
@@ -136,7 +136,8 @@ def verified_generators(
         else:
             blind = max(reference.change(x, one) for one in moved) > reference.threshold
         told = describe(matrix, data.features, cycle)
-        found.append(Generator(matrix, told, change, change <= distances.unchanged, blind))
+        in_units = data.map_in_units(matrix)
+        found.append(Generator(in_units / in_units.norm(), told, change, change <= distances.unchanged, blind))
     return sorted(found, key=lambda one: (not one.blind, one.change))
 
 

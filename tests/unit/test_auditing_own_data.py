@@ -1,0 +1,64 @@
+"""Audits on samples of the user's own: units, repeated samples, codes that are not smooth everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+import invlearn
+from invlearn.auditing.writing import write_audit
+from invlearn.data import Shift
+from tests.support.planted import length
+from tests.unit.test_auditing import SMALL, noisy
+
+UNITS = torch.tensor([1e5, 10, 10, 10, 10, 0.1], dtype=torch.float64)
+
+
+def modulus_of_standardised(x: Tensor) -> Tensor:
+    return torch.fft.rfft(x / UNITS.to(x)).abs()
+
+
+def test_features_of_different_units_have_the_symmetries_of_their_standardised_values(tmp_path: Path) -> None:
+    data = noisy(Shift(dim=6), 300, 0.01)
+    data = replace(data, samples=data.samples * UNITS)
+    found = invlearn.audit(modulus_of_standardised, data, targets=3, starts=4)
+    told = found.to_dict()
+    assert told["encoder"]["derivatives"] == "forward"
+    assert (told["algebra"]["rank"], told["algebra"]["dimension"], told["algebra"]["blind"]) == (6, 2, 2)
+    assert {one["description"] for one in told["algebra"]["generators"]} == {f"phase of frequency {k}" for k in (1, 2)}
+    x = data.samples[:50].double()
+    for generator in told["algebra"]["generators"]:  # in the features' own units
+        matrix = torch.tensor(generator["matrix"], dtype=torch.float64)
+        moved = x @ torch.matrix_exp(0.7 * matrix / matrix.abs().max()).T
+        torch.testing.assert_close(modulus_of_standardised(moved), modulus_of_standardised(x))
+    assert [[0, 2, 4], [1, 3, 5]] in [one["cycles"] for one in told["finite"]["permutations"]]
+    write_audit(found, tmp_path)
+    metamers = torch.from_numpy(pd.read_csv(tmp_path / "metamers.csv").iloc[:, -6:].to_numpy())
+    target, metamer = modulus_of_standardised(metamers).view(-1, 2, 4).unbind(1)
+    torch.testing.assert_close(target, metamer, atol=0.01, rtol=0)
+
+
+def test_features_of_one_unit_are_not_scaled() -> None:
+    data = noisy(Shift(dim=6), 300, 0.01)
+    data = replace(data, samples=data.samples * torch.tensor([1, 2, 3, 1, 2, 3]))
+    found = invlearn.audit(lambda x: x[:, :3], data, attack=False)
+    assert found.data.unit.tolist() == [1] * 6
+
+
+def test_candidates_are_evaluated_once_on_the_samples_of_the_profile(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    log = tmp_path / "calls"
+    file.write_text(
+        "def candidates(x):\n"
+        f"    with open({str(log)!r}, 'a') as calls:\n"
+        "        print(len(x), file=calls)\n"
+        "    return {f'{len(x)} samples': x, 'noise': x + x.new_empty(x.shape).normal_()}\n"
+    )
+    found = invlearn.audit(length, Shift(dim=4, **SMALL), candidates=file, attack=False)
+    assert log.read_text() == "1000\n"
+    strengths = {one.distortion: one.strength for one in found.reactions}
+    assert strengths["1000 samples"] == 0 < strengths["noise"]
