@@ -57,9 +57,9 @@ def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: 
         UserError: There is no such encoder, it is not trusted, or it cannot be loaded.
     """
     if isinstance(encoder, TrainedRun):
-        return Source(_invariant_part(encoder.encoder(replica)), str(encoder.directory), encoder)
+        return Source(_invariant_part(encoder.encoder(replica), str(encoder.directory)), str(encoder.directory), encoder)
     if isinstance(encoder, InvariantEncoder):
-        return Source(_invariant_part(encoder), "the encoder")
+        return Source(_invariant_part(encoder, "the encoder"), "the encoder")
     if not isinstance(encoder, str | Path):
         if inspect.isclass(encoder):
             raise UserError(f"audit: {encoder.__name__} is a class; give an instance, as in {encoder.__name__}()")
@@ -71,7 +71,7 @@ def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: 
         run = load_run(path, trust=trust)
         if unfinished := run.directory.unfinished():
             warn(f"{run.directory} {unfinished}; this is its best epoch so far")
-        return Source(_invariant_part(run.encoder(replica)), name, run)
+        return Source(_invariant_part(run.encoder(replica), name), name, run)
     if path.suffix == ".onnx":
         return _of_file(read_onnx(path), name)
     if path.suffix == ".pt2":
@@ -89,17 +89,25 @@ def _of_file(encoder: FileEncoder, name: str) -> Source:
     return Source(encoder.function, name, file_dim=encoder.dim)
 
 
-def _invariant_part(encoder: InvariantEncoder) -> Function:
-    """The invariant part of the code, computed in float64."""
-    double = copy.deepcopy(encoder).double().requires_grad_(False)
-    return lambda x: double(x)[0]
+def _invariant_part(encoder: InvariantEncoder, name: str) -> Function:
+    """The invariant part of the code, computed in float64.
+
+    Raises:
+        UserError: The encoder was not trained, or is a stack of several.
+    """
+    if "encoder" not in encoder.trained:
+        raise UserError(f"{name}: cannot audit it, because the encoder was not trained, only the decoder")
+    if encoder.replicas > 1:
+        raise UserError(f"{name} is a stack of {encoder.replicas} replicas; encoder.replica(0) selects the first")
+    whole = _in_double(encoder)
+    return lambda x: whole(x)[0]
 
 
 def _in_double(function: Callable[[Tensor], Tensor]) -> Function:
-    """A module in float64, without gradients of its parameters; other functions unchanged."""
+    """A module in float64 on the CPU, without gradients of its parameters; other functions unchanged."""
     if not isinstance(function, nn.Module):
         return function
-    return copy.deepcopy(function).double().requires_grad_(False)
+    return copy.deepcopy(function).cpu().double().requires_grad_(False)
 
 
 def _imported(name: str, trust: Sequence[str]) -> Callable[[Tensor], Tensor]:

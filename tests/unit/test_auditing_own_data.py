@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pytest
 import torch
 from torch import Tensor
 
 import invlearn
 from invlearn.auditing.writing import write_audit
 from invlearn.data import Shift
+from invlearn.encoder import InvariantEncoder
+from invlearn.errors import UserError
+from invlearn.nn import StandardAutoEncoder
 from tests.support.planted import length
 from tests.unit.test_auditing import SMALL, noisy
 
@@ -62,3 +67,12 @@ def test_candidates_are_evaluated_once_on_the_samples_of_the_profile(tmp_path: P
     assert log.read_text() == "1000\n"
     strengths = {one.distortion: one.strength for one in found.reactions}
     assert strengths["1000 samples"] == 0 < strengths["noise"]
+
+
+@pytest.mark.parametrize(("options", "replicas", "word"), [({"trained": ("decoder",)}, 1, "trained"), ({}, 2, "2 rep")])
+def test_an_encoder_that_cannot_encode_is_refused(options: dict[str, Any], replicas: int, word: str) -> None:
+    network = StandardAutoEncoder(4, 6, [torch.Generator().manual_seed(seed) for seed in range(replicas)], depth=1)
+    encoder = InvariantEncoder(network, dim=4, invariant=3, code=6, **options)
+    with pytest.raises(UserError, match=word) as error:
+        invlearn.audit(encoder, Shift(dim=4, **SMALL), attack=False)
+    assert "\n" not in str(error.value)
