@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from invlearn.auditing.encoders import Function
@@ -141,12 +143,19 @@ class AuditData:
         return parts if sum(part.shape[1] for part in parts) == d else []
 
     def labelled(self) -> tuple[Tensor, Tensor]:
-        """Held-out samples and numbers of their entities, for a file; a family can draw any number of them."""
+        """Distinct held-out samples of a file and numbers of their entities; a family can draw any number of them.
+
+        Samples of pairs that are joined by same pairs are one entity.
+        """
         if isinstance(self.dataset, EntitySamples):
             x, entity = self.dataset.labelled("test", self.seed, most=KNOWN)
             return x.double() / self.unit, entity
-        x, x_prime = (part[: KNOWN // 2] for part in self.same)
-        return torch.cat([x, x_prime]), torch.arange(len(x)).repeat(2)
+        pairs = torch.stack([part[: KNOWN // 2] for part in self.same])
+        x, place = pairs.flatten(0, 1).unique(dim=0, return_inverse=True)
+        links = coo_array((torch.ones(pairs.shape[1]), tuple(place.view(2, -1).numpy())), shape=(len(x), len(x)))
+        entity = torch.from_numpy(connected_components(links, directed=False)[1])
+        order = torch.randperm(len(x), generator=seeded_generator(self.seed, "labelled"))
+        return x[order], entity[order]
 
     def orbit_distance(self, x: Tensor, x_prime: Tensor) -> Tensor | None:
         """True distance of entities, relative to that of strangers, ``(n,)``; None if it is unknown."""

@@ -57,7 +57,7 @@ def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: 
         UserError: There is no such encoder, it is not trusted, or it cannot be loaded.
     """
     if isinstance(encoder, TrainedRun):
-        return Source(_invariant_part(encoder.encoder(replica), str(encoder.directory)), str(encoder.directory), encoder)
+        return _of_run(encoder, str(encoder.directory), replica)
     if isinstance(encoder, InvariantEncoder):
         return Source(_invariant_part(encoder, "the encoder"), "the encoder")
     if not isinstance(encoder, str | Path):
@@ -71,7 +71,7 @@ def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: 
         run = load_run(path, trust=trust)
         if unfinished := run.directory.unfinished():
             warn(f"{run.directory} {unfinished}; this is its best epoch so far")
-        return Source(_invariant_part(run.encoder(replica), name), name, run)
+        return _of_run(run, name, replica)
     if path.suffix == ".onnx":
         return _of_file(read_onnx(path), name)
     if path.suffix == ".pt2":
@@ -83,6 +83,10 @@ def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: 
     if ":" in name:
         return Source(_in_double(_imported(name, trust)), name)
     raise UserError(f"{name}: there is no such run, .onnx or .pt2 file, or package.module:function")
+
+
+def _of_run(run: TrainedRun, name: str, replica: int | None) -> Source:
+    return Source(_invariant_part(run.encoder(replica), name), name, run)
 
 
 def _of_file(encoder: FileEncoder, name: str) -> Source:

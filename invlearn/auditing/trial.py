@@ -62,6 +62,8 @@ class Trial:
     outcome: Outcome
     targets: Tensor
     """Target of each attack in the features' own units, as all samples here, ``(m, d)``."""
+    starts: int
+    """Number of attacks on each target; they follow one another."""
     found: Metamers
     apart: Tensor | None
     """True distance of each metamer from its target, relative to that of strangers, ``(m,)``."""
@@ -75,10 +77,9 @@ class Trial:
         far = self.apart if self.apart is not None else self.from_known
         assert far is not None
         order = torch.where(self.found.ended, far, -1.0).argsort(descending=True)
-        starts = len(self.targets) // len(self.targets.unique(dim=0))
         kept: dict[int, int] = {}
         for index in order[: int(self.found.ended.sum())].tolist():
-            kept.setdefault(index // starts, index)
+            kept.setdefault(index // self.starts, index)
         return torch.tensor(list(kept.values()), dtype=torch.long)
 
     @property
@@ -184,7 +185,7 @@ def run_trial(
     outcome = Outcome(float(found.ended.double().mean()), success, matched)
     from_known = None if entity is None else _from_known(found.x, x, entity, starts)
     found = replace(found, x=found.x * data.unit)
-    return Trial(oracles, outcome, chosen * data.unit, found, apart, from_known)
+    return Trial(oracles, outcome, chosen * data.unit, starts, found, apart, from_known)
 
 
 def _from_known(metamers: Tensor, x: Tensor, entity: Tensor, starts: int) -> Tensor:

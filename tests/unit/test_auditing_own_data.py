@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
@@ -12,8 +12,11 @@ import torch
 from torch import Tensor
 
 import invlearn
+from invlearn.auditing.data import AuditData
+from invlearn.auditing.metamers import Metamers
+from invlearn.auditing.trial import Outcome, Trial
 from invlearn.auditing.writing import write_audit
-from invlearn.data import Shift
+from invlearn.data import LabelledPairs, Pairs, Shift
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.nn import StandardAutoEncoder
@@ -76,3 +79,35 @@ def test_an_encoder_that_cannot_encode_is_refused(options: dict[str, Any], repli
     with pytest.raises(UserError, match=word) as error:
         invlearn.audit(encoder, Shift(dim=4, **SMALL), attack=False)
     assert "\n" not in str(error.value)
+
+
+def pairs_with_repeated_samples(entities: int) -> LabelledPairs:
+    """Of each entity four samples, the first of them in three same pairs, and one different pair."""
+    x = noisy(Shift(dim=6), entities, 0.02).samples.view(entities, 4, 6)
+    same = [(x[:, 0], x[:, index]) for index in (1, 2, 3)]
+    first, second = zip(*same, (x[:, 0], x.roll(1, 0)[:, 1]), strict=True)
+    distance = torch.zeros(4, entities, dtype=torch.float64)
+    distance[3] = 1
+    rows = torch.arange(4 * entities).view(4, entities)
+    splits = {name: part.flatten() for name, part in zip(("train", "valid", "test"), rows.chunk(3, dim=1), strict=True)}
+    return LabelledPairs(
+        given=Pairs(torch.cat(first), torch.cat(second), distance.flatten()),
+        splits=cast(Any, splits),
+        entity=torch.arange(entities).repeat(4),
+        size=4 * entities,
+        seed=0,
+    )
+
+
+def test_samples_in_several_pairs_are_known_once_as_one_entity() -> None:
+    data = AuditData(pairs_with_repeated_samples(60), "pairs", 0, [str(index) for index in range(6)])
+    x, entity = data.labelled()
+    assert len(x.unique(dim=0)) == len(x) == 80
+    assert entity.unique(return_counts=True)[1].tolist() == [4] * 20
+
+
+def test_there_is_a_metamer_of_each_target_even_if_targets_are_equal() -> None:
+    targets = torch.tensor([[0.0], [0.0], [1.0], [2.0]]).repeat_interleave(3, 0)
+    far = torch.tensor([0.9, 0.1, 0.1, 0.8, 0.1, 0.1, 0.7, 0.1, 0.1, 0.6, 0.1, 0.1])
+    trial = Trial([], Outcome(1.0, None), targets, 3, Metamers(targets, torch.zeros(12)), far, None)
+    assert trial.most_telling.tolist() == [0, 3, 6, 9]
