@@ -14,6 +14,7 @@ from invlearn.auditing.data import AuditData
 from invlearn.auditing.encoders import Encoder
 from invlearn.auditing.reference import Reference
 from invlearn.data.seeding import seeded_generator
+from invlearn.errors import UserError
 from invlearn.evaluation.calibration import Calibration
 
 __all__ = ["Distances", "Reaction", "candidates", "measure_distances", "profile"]
@@ -69,7 +70,7 @@ def measure_distances(encoder: Encoder, data: AuditData) -> Distances:
     """Measure distances of codes of held-out pairs.
 
     Raises:
-        UserError: Codes are not finite.
+        UserError: Codes are not finite, or most different entities have equal ones.
     """
     encoded = partial(encoder.encode_held_out, unit=data.unit)
 
@@ -78,6 +79,11 @@ def measure_distances(encoder: Encoder, data: AuditData) -> Distances:
 
     same, different = distances(data.same), distances(data.different)
     strangers = float(different.median())
+    if not strangers:
+        equal = float((different == 0).double().mean())
+        raise UserError(
+            f"{encoder.name}: {equal:.0%} of pairs of different entities have equal codes, so it tells little"
+        )
     is_same = torch.cat([torch.ones(len(same)), torch.zeros(len(different))]).bool()
     calibration = Calibration.count(torch.cat([same, different]), is_same, len(different))
     assert calibration is not None
@@ -181,9 +187,10 @@ def _of_features(x: Tensor) -> Iterator[tuple[str, Distort]]:
         chosen = torch.rand(x.shape, generator=generator).argsort(dim=1) < dropped
         return torch.where(chosen, mean, x)
 
-    yield "circular shift", _circular_shift
-    yield "mirror image", lambda x, _: x.flip(1)
-    yield "any order of features", lambda x, g: x.gather(1, torch.rand(x.shape, generator=g).argsort(dim=1))
+    if d > 1:
+        yield "circular shift", _circular_shift
+        yield "mirror image", lambda x, _: x.flip(1)
+        yield "any order of features", lambda x, g: x.gather(1, torch.rand(x.shape, generator=g).argsort(dim=1))
     yield "sign", lambda x, _: -x
     yield "scale by 1.2", lambda x, _: 1.2 * x
     yield "offset of 0.2 spreads", lambda x, _: x + 0.2 * spread.mean()
