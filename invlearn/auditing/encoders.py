@@ -105,6 +105,19 @@ class Encoder:
         rows = max(1, ROWS // len(axes))
         return torch.cat([self._jacobian(part, axes, mixing) for part in x.split(rows)])
 
+    def finite_jacobian(self, x: Tensor, axes: Tensor, mixing: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The samples at which derivatives are finite, and these; arguments as in ``jacobian``.
+
+        Raises:
+            UserError: They are not finite at most samples.
+        """
+        slopes = self.jacobian(x, axes, mixing)
+        finite = slopes.isfinite().all(2).all(1)
+        if 2 * int(finite.sum()) < len(x):
+            wrong = len(x) - int(finite.sum())
+            raise UserError(f"{self.name}: derivatives of its codes are not finite at {wrong} of {len(x)} samples")
+        return x[finite], slopes[finite]
+
     def _jacobian(self, x: Tensor, axes: Tensor, mixing: Tensor | None) -> Tensor:
         if self.derivatives == "reverse":
             x = x.detach().requires_grad_()

@@ -19,7 +19,7 @@ from invlearn.auditing.steps import Step, Tell, of_attack
 from invlearn.data import Shift, TransformationFamily
 from invlearn.data.seeding import seeded_generator
 
-__all__ = ["Calibrated", "Outcome", "Trial", "calibrate", "run_trial"]
+__all__ = ["CALIBRATED", "Calibrated", "Outcome", "Trial", "calibrate", "run_trial"]
 
 FAR = 0.1
 """True distance, relative to that of strangers, from which a metamer is of another entity."""
@@ -29,6 +29,9 @@ CONVICTED, ACQUITTED, ENDING = 0.99, 0.01, 0.8
 
 BY_CHANCE = 3.0
 """Standard deviations by which success on an incomplete oracle may fall short of its expected value."""
+
+CALIBRATED = 128
+"""Maximal number of features of the signals that the attack is calibrated on; more take hours."""
 
 SIGNALS = 2_000
 """Number of signals that measure the distance of strangers."""
@@ -171,7 +174,7 @@ def run_trial(
         tell: Called with each step before it starts.
     """
     tell(Step("calibration of the attack"))
-    oracles = calibrate(data.dim, targets, starts, data.seed)
+    oracles = calibrate(min(data.dim, CALIBRATED), targets, starts, data.seed)
     tell(of_attack(encoder, targets * starts, data.dim))
     generator = seeded_generator(data.seed, "attack")
     x, entity = (data.x, None) if data.family else data.labelled()

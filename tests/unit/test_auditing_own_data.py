@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,15 +14,17 @@ from torch import Tensor
 
 import invlearn
 from invlearn.auditing.data import AuditData
-from invlearn.auditing.metamers import Metamers
+from invlearn.auditing.encoders import Encoder
+from invlearn.auditing.metamers import Metamers, attack
+from invlearn.auditing.oracles import modulus
 from invlearn.auditing.trial import Outcome, Trial
 from invlearn.auditing.writing import write_audit
-from invlearn.data import LabelledPairs, Pairs, Shift
+from invlearn.data import EntitySamples, LabelledPairs, Pairs, Shift
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.nn import StandardAutoEncoder
 from tests.support.planted import length
-from tests.unit.test_auditing import SMALL, noisy
+from tests.unit.test_auditing import SMALL, noisy, table
 
 UNITS = torch.tensor([1e5, 10, 10, 10, 10, 0.1], dtype=torch.float64)
 
@@ -111,3 +114,83 @@ def test_there_is_a_metamer_of_each_target_even_if_targets_are_equal() -> None:
     far = torch.tensor([0.9, 0.1, 0.1, 0.8, 0.1, 0.1, 0.7, 0.1, 0.1, 0.6, 0.1, 0.1])
     trial = Trial([], Outcome(1.0, None), targets, 3, Metamers(targets, torch.zeros(12)), far, None)
     assert trial.most_telling.tolist() == [0, 3, 6, 9]
+
+
+def of_entities(x: Tensor) -> EntitySamples:
+    """Samples of 60 entities, four of each."""
+    return replace(noisy(Shift(dim=6), 60, 0.01), samples=x)
+
+
+def test_a_code_that_most_different_entities_share_is_refused() -> None:
+    mostly_zero = torch.arange(60).remainder(5).eq(0).double().repeat_interleave(4)
+    x = torch.randn(240, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x[:, 0] = mostly_zero * x[::4, 0].repeat_interleave(4)
+    with pytest.raises(UserError, match="equal codes") as error:
+        invlearn.audit(lambda x: x[:, :1], of_entities(x), attack=False)
+    assert "\n" not in str(error.value)
+
+
+def test_invariants_that_most_different_entities_share_are_not_reliable() -> None:
+    x = torch.randn(240, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x[:, 0] = torch.arange(60).remainder(20).eq(0).double().repeat_interleave(4)
+    found = invlearn.audit(lambda x: x, of_entities(x), attack=False).to_dict()
+    assert found["invariants"] is None
+    json.dumps(found, allow_nan=False)
+
+
+def root(x: Tensor) -> Tensor:
+    return x.abs().sqrt()
+
+
+def test_samples_at_which_derivatives_are_not_finite_are_left_out() -> None:
+    data = noisy(Shift(dim=6), 300, 0.01)
+    x = data.samples.clone()
+    x[torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) < 0.002] = 0
+    found = invlearn.audit(root, replace(data, samples=x), targets=3, starts=4)
+    assert found.encoder.derivatives == "forward"
+    assert found.algebra.dimension == 0
+    assert found.trial is not None
+    assert bool(found.trial.found.x.isfinite().all())
+
+
+def test_derivatives_that_are_finite_almost_nowhere_are_refused() -> None:
+    x = torch.zeros(20, 3, dtype=torch.float64)
+    encoder = Encoder(root, "root", torch.float64, "forward", 1e-5, 1e-9, 3)
+    with pytest.raises(UserError, match="root"):
+        encoder.finite_jacobian(x, torch.eye(3, dtype=torch.float64))
+
+
+def test_an_attack_that_meets_infinite_derivatives_goes_on_from_its_start() -> None:
+    encoder = Encoder(root, "root", torch.float64, "forward", 1e-5, 1e-9, 2)
+    starts = torch.tensor([[0.0, 1.0], [2.0, 3.0]], dtype=torch.float64)
+    found = attack(encoder, root(starts + 0.1), starts, strangers=1.0, scale=torch.ones(2, dtype=torch.float64))
+    assert bool(found.x.isfinite().all())
+    assert bool(found.ended[1])
+
+
+def test_one_feature_is_audited_without_distortions_that_need_several() -> None:
+    x = torch.randn(60, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64).repeat_interleave(4, 0)
+    sign = torch.ones(4, dtype=torch.float64).index_fill_(0, torch.tensor([1, 3]), -1).repeat(60)[:, None]
+    found = invlearn.audit(lambda x: x.square(), of_entities(x * sign))
+    assert found.trial is None
+    assert "circular shift" not in {one.distortion for one in found.reactions}
+    assert next(one for one in found.reactions if one.distortion == "sign").verdict == "ignored"
+
+
+def test_a_file_may_have_an_equals_sign_in_its_path(tmp_path: Path) -> None:
+    (tmp_path / "year=2024").mkdir()
+    path = tmp_path / "year=2024" / "mine.csv"
+    table().to_csv(path, index=False)
+    assert invlearn.audit(modulus, [str(path)], entity="who", attack=False).data.dim == 6
+
+
+def test_features_with_names_of_other_columns_keep_their_own_in_metamers(tmp_path: Path) -> None:
+    names = {"f0": "pair", "f1": "kind", "f2": "code_distance", "f3": "feature_pair"}
+    found = invlearn.audit(modulus, table().rename(columns=names), entity="who", targets=2, starts=4)
+    write_audit(found, tmp_path)
+    written = pd.read_csv(tmp_path / "metamers.csv")
+    assert len(set(written.columns)) == len(written.columns) == 10
+    assert written["kind"].tolist() == ["target", "metamer"] * (len(written) // 2)
+    values = torch.from_numpy(written.iloc[:, -6:].to_numpy(dtype=float))
+    target, metamer = modulus(values).view(-1, 2, 4).unbind(1)
+    torch.testing.assert_close(target, metamer, atol=0.02, rtol=0)
