@@ -14,7 +14,7 @@ from torch.autograd import forward_ad
 
 from invlearn.errors import UserError, describe_error
 
-__all__ = ["FOREIGN", "Encoder", "Function", "probe"]
+__all__ = ["FOREIGN", "TIED", "Encoder", "Function", "probe"]
 
 Function = Callable[[Tensor], Tensor]
 """Maps samples ``(n, d)`` to codes ``(n, k)``."""
@@ -33,6 +33,9 @@ SHOWN = 6
 
 REPEATS = 1e-5
 """Change of a code, relative to the spread of codes, up to which two calls agree: float32 and its order of sums."""
+
+TIED = 1e-6
+"""Distance of codes, relative to their spread, up to which they are equal."""
 
 
 @dataclass(frozen=True)

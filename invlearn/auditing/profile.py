@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from invlearn.auditing.data import AuditData
-from invlearn.auditing.encoders import Encoder
+from invlearn.auditing.encoders import TIED, Encoder
 from invlearn.auditing.reference import Reference
 from invlearn.data.seeding import seeded_generator
 from invlearn.errors import UserError
 from invlearn.evaluation.calibration import Calibration
 
-__all__ = ["Distances", "Reaction", "candidates", "measure_distances", "profile"]
+__all__ = ["JUDGED", "Distances", "Reaction", "candidates", "measure_distances", "profile"]
 
 JUDGED = 1_000
 """Number of samples on which each distortion is tried."""
@@ -79,10 +79,11 @@ def measure_distances(encoder: Encoder, data: AuditData) -> Distances:
 
     same, different = distances(data.same), distances(data.different)
     strangers = float(different.median())
-    if not strangers:
-        equal = float((different == 0).double().mean())
+    least = TIED * float(different.max())
+    if strangers <= least:
+        tied = float((different <= least).double().mean())
         raise UserError(
-            f"{encoder.name}: {equal:.0%} of pairs of different entities have equal codes, so it tells little"
+            f"{encoder.name}: {tied:.0%} of pairs of different entities have equal codes; it tells too little"
         )
     is_same = torch.cat([torch.ones(len(same)), torch.zeros(len(different))]).bool()
     calibration = Calibration.count(torch.cat([same, different]), is_same, len(different))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from invlearn.auditing.algebra import White
 from invlearn.auditing.data import AuditData
-from invlearn.auditing.encoders import Encoder, Function
+from invlearn.auditing.encoders import TIED, Encoder, Function
 from invlearn.closed_form import Polynomial, Solved, fit, stacked
 from invlearn.errors import UserError
 
@@ -101,7 +101,7 @@ def _reliable(function: Function, degree: int, data: AuditData) -> Reference | N
 
     encoder = Encoder(chosen, "the data's invariants", torch.float64, "forward", 1e-5, 1e-9, len(kept))
     strangers = float((chosen(different[0]) - chosen(different[1])).norm(dim=1).median())
-    if not strangers:  # rare features alone
+    if strangers < TIED:  # of spread 1, so most entities share them
         return None
     level = float((chosen(same[0]) - chosen(same[1])).norm(dim=1).median()) / strangers
     return Reference(encoder, degree, strangers, level)
