@@ -142,7 +142,7 @@ def symmetries(encoder: Encoder, x: Tensor, seed: int = 0) -> Algebra:
 
     Args:
         encoder: The encoder.
-        x: Samples ``(n, d)`` at which derivatives are taken, except where these are not finite.
+        x: Samples of features in comparable units, ``(n, d)``, at which derivatives are taken if they are finite.
         seed: Seed of random draws.
 
     Raises:

@@ -74,13 +74,13 @@ class AuditData:
         return torch.where(spread > 0, spread, one)
 
     @property
-    def has_units(self) -> bool:
+    def has_mixed_units(self) -> bool:
         """Whether features have different units, so that each is divided by its spread."""
         return bool((self.unit != 1).any())
 
     def of_scaled(self, function: Function) -> Function:
         """A function of samples as one of samples divided by their units."""
-        return (lambda x: function((x * self.unit).to(x.dtype))) if self.has_units else function
+        return (lambda x: function((x * self.unit).to(x.dtype))) if self.has_mixed_units else function
 
     def map_in_units(self, matrix: Tensor) -> Tensor:
         """A linear map of scaled samples, ``(d, d)``, as one of samples in their own units."""
@@ -118,7 +118,7 @@ class AuditData:
     def observed(self) -> Observed:
         """Training samples."""
         found = observe(self.dataset, self.seed, "cpu")
-        if not self.has_units:
+        if not self.has_mixed_units:
             return found
         different = None if found.different is None else self._scaled(found.different)
         return replace(found, samples=found.samples / self.unit, different=different)

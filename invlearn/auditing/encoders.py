@@ -164,7 +164,7 @@ def probe(function: Function, x: Tensor, name: str = "the encoder", features: st
 
     Args:
         function: The encoder.
-        x: Samples, ``(n, d)``, at least some dozens.
+        x: Samples of features in comparable units, ``(n, d)``, at least some dozens.
         name: Its name in messages.
         features: The features in messages; by default their number.
 

@@ -31,7 +31,6 @@ MOSTLY = 0.5
 OFTEN, RARE = 3, 0.2
 """Least number of pairs with an element, and their least share of those with the most frequent one: rarer is noise."""
 
-
 MOST = 10_000
 """Maximal number of variations of a kind that are tried."""
 
@@ -57,17 +56,18 @@ def elements_of_pairs(x: Tensor, x_prime: Tensor, parts: Sequence[Tensor]) -> tu
     back = torch.linalg.pinv(whole)
     before, after = x @ whole, x_prime @ whole
     widths = [part.shape[1] for part in parts]
-    found: list[tuple[Tensor, Element]] = []
+    found: list[tuple[Tensor, Tensor, bool]] = []
     for is_reflected in (False, True):
         turns, blur = _turns(before, after, widths, is_reflected)
         for members in _clusters(turns, min(BLURRED, max(SHARP, 5 * blur))):
-            inside = _block_diagonal(turns[members].mean(0), widths, is_reflected)
-            found.append((members, Element(rounded(back.T @ inside @ whole.T), "pairs", len(members))))
-    least = max(OFTEN, RARE * max((len(members) for members, _ in found), default=0))
+            found.append((members, turns[members].mean(0), is_reflected))
+    least = max(OFTEN, RARE * max((len(members) for members, *_ in found), default=0))
     shown, explained = torch.zeros(len(x), dtype=torch.bool), torch.zeros(len(x), dtype=torch.bool)
     elements = []
-    for members, element in sorted(found, key=lambda one: -len(one[0])):
+    for members, mean, is_reflected in sorted(found, key=lambda one: -len(one[0])):
         if len(members) >= least:
+            inside = _block_diagonal(mean, widths, is_reflected)
+            element = Element(rounded(back.T @ inside @ whole.T), "pairs", len(members))
             left = (x_prime[members] - element(x[members])).norm(dim=1) / x_prime[members].norm(dim=1)
             shown[members], explained[members] = True, left < LEFT
             elements.append(element)

@@ -101,7 +101,7 @@ def _lines(audit: Audit) -> Iterator[str]:
     )
     yield f"# Audit of {encoder.name}\n"
     yield f"{data.dim} features to {encoder.width} codes, on {data.name}; derivatives by {how}.\n"
-    if data.has_units:
+    if data.has_mixed_units:
         yield (
             "Units of features differ: each feature is divided by its spread before it is distorted or compared. "
             "Generators and metamers are given in the features' own units.\n"

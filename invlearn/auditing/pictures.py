@@ -129,6 +129,6 @@ def _metamers(audit: Audit) -> Figure:
         axes.tick_params(labelsize=5)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=6)
     unit = "strangers: 1" if trial.apart is not None else "within entities: 1"
-    features = "features along the axis" + (", in spreads" if audit.data.has_units else "")
+    features = "features along the axis" + (", in spreads" if audit.data.has_mixed_units else "")
     figure.suptitle(f"metamers: samples with the target's code, the farthest first ({unit}); {features}", fontsize=7)
     return figure
