@@ -51,7 +51,7 @@ class Generator:
     verified: bool
     """Whether that is nearly 0."""
     blind: bool | None
-    """Whether the data's invariants change; None if there are none."""
+    """Whether the code ignores it in truth, but the data's invariants change; None if there are no invariants."""
 
 
 @dataclass(frozen=True)
@@ -135,13 +135,16 @@ def verified_generators(
         size = float((x @ matrix.T).norm(dim=1).mean() / x.norm(dim=1).mean())
         moved = [white.moved(x, matrix, sign * time / size) for time in TIMES for sign in (1, -1)]
         change = max(_change(encoder, codes, one, distances) for one in moved)
-        if is_finite or reference is None:
+        verified = change <= distances.unchanged
+        if not verified:
+            blind = False
+        elif is_finite or reference is None:
             blind = True if is_finite else None
         else:
             blind = max(reference.change(x, one) for one in moved) > reference.threshold
         told = describe(matrix, data.features, cycle)
         in_units = data.map_in_units(matrix)
-        found.append(Generator(in_units / in_units.norm(), told, change, change <= distances.unchanged, blind))
+        found.append(Generator(in_units / in_units.norm(), told, change, verified, blind))
     return sorted(found, key=lambda one: (not one.blind, one.change))
 
 

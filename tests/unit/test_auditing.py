@@ -373,6 +373,17 @@ def test_what_a_variant_code_does_under_the_data_s_distortion_is_no_measure_of_w
     assert noise.verdict == "taken for the same"
 
 
+def test_directions_that_are_not_verified_are_not_blind():
+    def steep(x: Tensor) -> Tensor:  # at a few samples, which dominate the squares of derivatives
+        return torch.cat([x, 4 * torch.tanh(150 * x[:, :1])], dim=1)
+
+    found = invlearn.audit(steep, Shift(dim=6, **SMALL), attack=False)
+    assert found.algebra.dimension > 0
+    assert not any(one.verified or one.blind for one in found.generators)
+    assert found.blind == 0
+    assert found.failures() == ["variant"]
+
+
 def test_a_code_is_never_unchanged_where_it_moves_as_much_as_others_in_truth():
     assert Distances(strangers=1, same=0.3, same_most=0.45, threshold=0.4).unchanged == 0.1
     assert Distances(strangers=1, same=0.03, same_most=0.06, threshold=0.4).unchanged == 0.06
