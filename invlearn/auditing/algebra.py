@@ -36,6 +36,9 @@ SMALL = 0.15
 NOTHING = 1e-3
 """The same if there is no larger value to compare with."""
 
+RANKED = 16
+"""Number of samples at which the rank of derivatives is measured."""
+
 JUMP = 4.0
 """Ratio of neighbouring values that counts as a gap."""
 
@@ -60,6 +63,12 @@ class White(NamedTuple):
     def matrix(self, y: Tensor) -> Tensor:
         """A linear map of white coordinates ``(*, r, r)`` as a map of samples, ``(*, d, d)``."""
         return self.back.T @ y @ self.to.T
+
+    def moved(self, x: Tensor, matrix: Tensor, time: float) -> Tensor:
+        """Samples ``(n, d)`` moved by exp(time X), where X is a map of white coordinates as one of samples."""
+        inside = self.to.T @ matrix @ self.back.T
+        w = x @ self.to
+        return x + (w @ torch.matrix_exp(time * inside).T - w) @ self.back
 
 
 def whitened(x: Tensor, most: int = MOST) -> White:
@@ -133,19 +142,21 @@ def symmetries(encoder: Encoder, x: Tensor, seed: int = 0) -> Algebra:
 
     Args:
         encoder: The encoder.
-        x: Samples ``(n, d)`` at which derivatives are taken.
+        x: Samples of features in comparable units, ``(n, d)``, at which derivatives are taken if they are finite.
         seed: Seed of random draws.
+
+    Raises:
+        UserError: Derivatives are not finite at most samples.
     """
     white = whitened(x)
     mixing = random_mixing(encoder.width, 2 * len(white.back), seed)
-    rank = _rank(encoder.jacobian(x[:8], white.back, mixing))
+    rank = _rank(encoder.finite_jacobian(x[:RANKED], white.back, mixing)[1])
     r, available = len(white.back), len(x)
     needed = samples_needed(r, rank, available + 1)
     if needed > available:  # as many components as the samples determine
         r = max(1, min(r, int(math.sqrt(available * rank / CONSTRAINTS)) - 1))
         white, needed = White(white.to[:, -r:], white.back[-r:]), available
-    x = x[:needed]
-    slopes = encoder.jacobian(x, white.back, mixing)
+    x, slopes = encoder.finite_jacobian(x[:needed], white.back, mixing)
     w = x @ white.to
     noise = max(FLOOR, encoder.noise)
     linear = _null_moves(slopes, w, noise, seed)

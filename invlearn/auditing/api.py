@@ -65,10 +65,10 @@ def audit(
     if source.dim not in (None, looked_at.dim):
         raise UserError(f"{source.name}: the encoder takes {source.dim} features, but {looked_at.name} has {features}")
     _check_shape(shape, looked_at.dim)
-    tested = probe(source.function, looked_at.x, source.name, features)
+    tested = probe(looked_at.of_scaled(source.function), looked_at.x, source.name, features)
     distortions = known_distortions(looked_at.x, shape)
     if candidates is not None:
-        distortions |= load_distortions(Path(candidates), looked_at.x)
+        distortions |= load_distortions(Path(candidates), looked_at)
     return audit_encoder(tested, looked_at, distortions, attack=attack, targets=targets, starts=starts, tell=tell)
 
 

@@ -39,6 +39,9 @@ TRIED = 256
 SHOWN = 64
 """Maximal number of generators that are described."""
 
+ENTRIES = 2_000_000
+"""Maximal number of entries of their matrices, unless there is one only."""
+
 
 @dataclass(frozen=True, repr=False)
 class Audit:
@@ -155,7 +158,7 @@ def audit_encoder(
         encoder: The encoder.
         data: The data.
         distortions: Candidates for the profile.
-        attack: Whether to search for metamers.
+        attack: Whether to search for metamers, if there are several features.
         targets: Number of targets of the attack.
         starts: Number of starts per target.
         tell: Called with each step before it starts.
@@ -176,16 +179,19 @@ def audit_encoder(
     search = not algebra.dimension
     tell(of_finite(encoder, data.dim, [part.shape[1] for part in data.parts], search=search))
     finite, cycle = finite_symmetries(encoder, data, distances, reference, search=search)
-    basis = readable_basis(without_unseen(algebra.basis, unseen)[:SHOWN], algebra.white)
+    shown = max(1, min(SHOWN, ENTRIES // data.dim**2))
+    basis = readable_basis(without_unseen(algebra.basis, unseen)[:shown], algebra.white)
     generators = verified_generators(
-        encoder, data, distances, basis, reference=reference, cycle=cycle, is_finite=finite.is_of_data
+        encoder, data, distances, basis, algebra.white, reference=reference, cycle=cycle, is_finite=finite.is_of_data
     )
     if finite.is_of_data:
         blind = algebra.dimension
     else:
         blind = None if reference is None else blind_moves(reference, algebra.basis, algebra.white, data.x)
+    if blind and generators:  # small derivatives at samples may still add up: of steps, for one
+        blind = round(blind * sum(one.verified for one in generators) / len(generators))
     trial = None
-    if attack:
+    if attack and data.dim > 1:  # no signals of one feature calibrate it
         trial = run_trial(encoder, data, distances, algebra, targets=targets, starts=starts, tell=tell)
     return Audit(
         encoder,
@@ -205,6 +211,6 @@ def audit_encoder(
 
 def _unseen(encoder: Encoder, x: Tensor, white: White) -> Tensor:
     """White directions along which a code never changes, ``(r, m)``."""
-    slopes = encoder.jacobian(x[:TRIED], white.back)
+    _, slopes = encoder.finite_jacobian(x[:TRIED], white.back)
     values, axes = torch.linalg.eigh((slopes.mT @ slopes).mean(0))
     return axes[:, values <= max(1e-7, encoder.noise) ** 2 * values.mean()]

@@ -55,8 +55,8 @@ def data_of(data: Data, source: Source, *, entity: str | None = None) -> AuditDa
 def _of_words(words: Sequence[str], entity: str | None, source: Source) -> AuditData:
     """Data by overrides, or by the name of a file."""
     files = [one for one in words if "=" not in one]
-    if files and len(words) == 1:
-        return _of_table(files[0], entity, source)
+    if len(words) == 1 and (files or Path(words[0]).exists()):
+        return _of_table(words[0], entity, source)
     if files:
         raise UserError(f"audit: {files[0]} is not an override; write key=value, or name a single file")
     if entity is not None:

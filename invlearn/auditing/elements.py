@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,9 +15,11 @@ from torch import Tensor
 __all__ = [
     "EQUAL",
     "MOST_ELEMENTS",
+    "Distinct",
     "Element",
-    "as_matrix",
+    "Signed",
     "cycles_of",
+    "full_cycle",
     "generated",
     "rounded",
     "signed_permutation",
@@ -31,41 +35,93 @@ MOST_ELEMENTS = 512
 EQUAL = 1e-3
 """Largest difference of the entries of two equal elements."""
 
+LONGEST = 1_000
+"""Largest order of an element that is computed."""
+
+
+class Signed(NamedTuple):
+    """A signed permutation."""
+
+    goes: list[int]
+    """Index that each feature's value moves to."""
+    signs: list[int]
+    """Its sign there, 1 or -1."""
+
 
 @dataclass(frozen=True)
 class Element:
     """A linear map of samples."""
 
-    matrix: Tensor
-    """``(d, d)``."""
+    map: Tensor | Signed
+    """A matrix ``(d, d)``, or in less memory a signed permutation."""
     source: str
     """Its origin: ``pairs``, or a description."""
     pairs: int = 0
     """Number of pairs of the data that differ by it."""
 
+    def __call__(self, x: Tensor) -> Tensor:
+        """Move samples ``(n, d)``."""
+        if not isinstance(self.map, Signed):
+            return x @ self.map.T
+        moved = torch.empty_like(x)
+        moved[:, self.map.goes] = x * torch.tensor(self.map.signs, dtype=x.dtype)
+        return moved
+
+    def __matmul__(self, other: Element) -> Element:
+        """Their product: the other one moves samples first."""
+        if isinstance(self.map, Signed) and isinstance(other.map, Signed):
+            (goes, signs), (first, before) = self.map, other.map
+            product = Signed(
+                [goes[at] for at in first], [signs[at] * sign for at, sign in zip(first, before, strict=True)]
+            )
+            return Element(product, "product")
+        return Element(rounded(self.matrix @ other.matrix, EQUAL), "product")
+
+    @classmethod
+    def identity(cls, d: int) -> Element:
+        """The identity on samples of d features."""
+        return cls(Signed(list(range(d)), [1] * d), "identity")
+
+    @property
+    def dim(self) -> int:
+        """Number of features d."""
+        return len(self.map.goes if isinstance(self.map, Signed) else self.map)
+
+    @property
+    def matrix(self) -> Tensor:
+        """``(d, d)``."""
+        return as_matrix(*self.map) if isinstance(self.map, Signed) else self.map
+
     @property
     def permutation(self) -> list[int] | None:
         """Index that each feature's value moves to, if it is a permutation without signs."""
-        found = signed_permutation(self.matrix, EQUAL)
-        return found[0] if found and min(found[1]) > 0 else None
+        return self.map.goes if isinstance(self.map, Signed) and min(self.map.signs) > 0 else None
 
     @property
     def order(self) -> int | None:
         """Its order in the group; None above a thousand."""
-        power, eye = self.matrix, torch.eye(len(self.matrix), dtype=torch.float64)
-        for count in range(1, 1001):
+        if isinstance(self.map, Signed):
+            order = math.lcm(
+                *(
+                    len(cycle) if math.prod(self.map.signs[at] for at in cycle) > 0 else 2 * len(cycle)
+                    for cycle in _cycles(self.map.goes)
+                )
+            )
+            return order if order <= LONGEST else None
+        power, eye = self.map, torch.eye(len(self.map), dtype=torch.float64)
+        for count in range(1, LONGEST + 1):
             if float((power - eye).abs().max()) < count * EQUAL:
                 return count
-            power = power @ self.matrix
+            power = power @ self.map
         return None
 
 
-def signed_permutation(matrix: Tensor, tolerance: float = TURNED) -> tuple[list[int], list[int]] | None:
+def signed_permutation(matrix: Tensor, tolerance: float = TURNED) -> Signed | None:
     """The signed permutation that a matrix nearly is: where the value of each feature goes, and with which sign.
 
     Example:
         >>> signed_permutation(torch.tensor([[0.1, 1.0], [-0.9, 0.0]]))
-        ([1, 0], [-1, 1])
+        Signed(goes=[1, 0], signs=[-1, 1])
     """
     rows, columns = linear_sum_assignment(-matrix.abs().numpy())
     goes = np.empty(len(rows), dtype=int)
@@ -74,7 +130,7 @@ def signed_permutation(matrix: Tensor, tolerance: float = TURNED) -> tuple[list[
     exact = as_matrix(goes.tolist(), signs.tolist())
     if float((exact - matrix).abs().max()) > tolerance or not bool(signs.all()):
         return None
-    return goes.tolist(), [int(sign) for sign in signs]
+    return Signed(goes.tolist(), [int(sign) for sign in signs])
 
 
 def as_matrix(goes: Sequence[int], signs: Sequence[float] | None = None) -> Tensor:
@@ -93,42 +149,51 @@ def cycles_of(goes: Sequence[int]) -> list[list[int]]:
         >>> cycles_of([2, 1, 3, 0])
         [[0, 2, 3]]
     """
-    left, cycles = set(range(len(goes))), []
-    while left:
-        cycle = [min(left)]
-        while (after := goes[cycle[-1]]) != cycle[0]:
-            cycle.append(after)
-        left -= set(cycle)
-        if len(cycle) > 1:
+    return [cycle for cycle in _cycles(goes) if len(cycle) > 1]
+
+
+def _cycles(goes: Sequence[int]) -> list[list[int]]:
+    seen, cycles = [False] * len(goes), []
+    for start in range(len(goes)):
+        cycle, at = [], start
+        while not seen[at]:
+            seen[at] = True
+            cycle.append(at)
+            at = goes[at]
+        if cycle:
             cycles.append(cycle)
     return cycles
 
 
-def rounded(matrix: Tensor, tolerance: float = TURNED) -> Tensor:
+def full_cycle(goes: Sequence[int] | None) -> list[int] | None:
+    """The cycle of a permutation that has one of all features."""
+    cycles = [] if goes is None else _cycles(goes)
+    return cycles[0] if len(cycles) == 1 else None
+
+
+def rounded(matrix: Tensor, tolerance: float = TURNED) -> Tensor | Signed:
     """The signed permutation that a matrix nearly is, or itself."""
-    found = signed_permutation(matrix, tolerance)
-    return matrix if found is None else as_matrix(*found)
+    return signed_permutation(matrix, tolerance) or matrix
 
 
 def generated(elements: Sequence[Element]) -> list[Element] | None:
     """The group that elements generate, the identity first; None if it has more than ``MOST_ELEMENTS``."""
     if not elements:
         return []
-    known = _Known()
-    group = [Element(torch.eye(len(elements[0].matrix), dtype=torch.float64), "identity")]
-    known.add(group[0].matrix)
+    group = [Element.identity(elements[0].dim)]
+    known = Distinct(group)
     generators: list[Element] = []
     for one in elements:
-        if not known.add(one.matrix):
+        if not known.add(one):
             continue
         group.append(one)
         generators.append(one)
         index = 0
         while index < len(group):  # products with the new element are new, and their products with the others may be
             for generator in generators:
-                matrix = rounded(group[index].matrix @ generator.matrix, EQUAL)
-                if known.add(matrix):
-                    group.append(Element(matrix, "product"))
+                product = group[index] @ generator
+                if known.add(product):
+                    group.append(product)
                 if len(group) > MOST_ELEMENTS:
                     return None
             index += 1
@@ -137,22 +202,43 @@ def generated(elements: Sequence[Element]) -> list[Element] | None:
 
 def without_repetitions(elements: Sequence[Element]) -> list[Element]:
     """Distinct elements, without the identity."""
-    known = _Known()
-    if elements:
-        known.add(torch.eye(len(elements[0].matrix), dtype=torch.float64))
-    return [one for one in elements if known.add(one.matrix)]
+    known = Distinct([Element.identity(one.dim) for one in elements[:1]])
+    return [one for one in elements if known.add(one)]
 
 
-class _Known:
-    """Matrices that have been seen; products of inexact ones are compared with a tolerance."""
+class Distinct:
+    """Elements that have been seen; matrices are compared with a tolerance, because products are inexact.
 
-    def __init__(self) -> None:
-        self.kept: dict[tuple[int, ...], list[Tensor]] = {}
+    Args:
+        elements: The first of them.
+    """
 
-    def add(self, matrix: Tensor) -> bool:
-        """Keep a matrix; return whether it is new."""
-        at = self.kept.setdefault(tuple(matrix.abs().argmax(1).tolist()), [])
-        if any(float((one - matrix).abs().max()) < 10 * EQUAL for one in at):
+    def __init__(self, elements: Iterable[Element] = ()) -> None:
+        self._signed: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
+        self._matrices: dict[tuple[int, ...], list[Tensor]] = {}
+        for one in elements:
+            self.add(one)
+
+    def add(self, element: Element) -> bool:
+        """Keep an element; return whether it is new."""
+        if element in self:
             return False
-        at.append(matrix)
+        if isinstance(element.map, Signed):
+            self._signed.add(_key(element.map))
+        else:
+            self._matrices.setdefault(_largest(element.map), []).append(element.map)
         return True
+
+    def __contains__(self, element: Element) -> bool:
+        if isinstance(element.map, Signed):
+            return _key(element.map) in self._signed
+        alike = self._matrices.get(_largest(element.map), [])
+        return any(float((one - element.map).abs().max()) < 10 * EQUAL for one in alike)
+
+
+def _key(signed: Signed) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return tuple(signed.goes), tuple(signed.signs)
+
+
+def _largest(matrix: Tensor) -> tuple[int, ...]:
+    return tuple(matrix.abs().argmax(1).tolist())

@@ -14,7 +14,7 @@ from torch.autograd import forward_ad
 
 from invlearn.errors import UserError, describe_error
 
-__all__ = ["FOREIGN", "Encoder", "Function", "probe"]
+__all__ = ["FOREIGN", "TIED", "Encoder", "Function", "probe"]
 
 Function = Callable[[Tensor], Tensor]
 """Maps samples ``(n, d)`` to codes ``(n, k)``."""
@@ -33,6 +33,9 @@ SHOWN = 6
 
 REPEATS = 1e-5
 """Change of a code, relative to the spread of codes, up to which two calls agree: float32 and its order of sums."""
+
+TIED = 1e-6
+"""Distance of codes, relative to their spread, up to which they are equal."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +77,19 @@ class Encoder:
         with torch.no_grad():
             return torch.cat([self(rows) for rows in x.split(ROWS)])
 
-    def encode_held_out(self, x: Tensor) -> Tensor:
+    def encode_held_out(self, x: Tensor, unit: Tensor) -> Tensor:
         """The same of samples that any encoder must encode.
+
+        Args:
+            x: Samples ``(n, d)``.
+            unit: Unit of each feature, ``(d,)``, for the message.
 
         Raises:
             UserError: Codes are not finite.
         """
         z = self.encode(x)
         if len(wrong := (~z.isfinite().all(1)).nonzero()[:, 0]):
-            values = ", ".join(f"{value:.3g}" for value in x[wrong[0], :SHOWN])
+            values = ", ".join(f"{value:.3g}" for value in (x * unit)[wrong[0], :SHOWN])
             raise UserError(
                 f"{self.name}: codes of {len(wrong):,} of {len(x):,} samples are not finite, such as that of ({values}"
                 f"{', ...' if x.shape[1] > SHOWN else ''})"
@@ -100,6 +107,19 @@ class Encoder:
         axes = torch.eye(x.shape[1], dtype=torch.float64) if axes is None else axes
         rows = max(1, ROWS // len(axes))
         return torch.cat([self._jacobian(part, axes, mixing) for part in x.split(rows)])
+
+    def finite_jacobian(self, x: Tensor, axes: Tensor, mixing: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The samples at which derivatives are finite, and these; arguments as in ``jacobian``.
+
+        Raises:
+            UserError: They are not finite at most samples.
+        """
+        slopes = self.jacobian(x, axes, mixing)
+        finite = slopes.isfinite().all(2).all(1)
+        if 2 * int(finite.sum()) < len(x):
+            wrong = len(x) - int(finite.sum())
+            raise UserError(f"{self.name}: derivatives of its codes are not finite at {wrong} of {len(x)} samples")
+        return x[finite], slopes[finite]
 
     def _jacobian(self, x: Tensor, axes: Tensor, mixing: Tensor | None) -> Tensor:
         if self.derivatives == "reverse":
@@ -144,7 +164,7 @@ def probe(function: Function, x: Tensor, name: str = "the encoder", features: st
 
     Args:
         function: The encoder.
-        x: Samples, ``(n, d)``, at least some dozens.
+        x: Samples of features in comparable units, ``(n, d)``, at least some dozens.
         name: Its name in messages.
         features: The features in messages; by default their number.
 

@@ -9,9 +9,9 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from invlearn.auditing.elements import EQUAL, Element, as_matrix, cycles_of, rounded, without_repetitions
+from invlearn.auditing.elements import EQUAL, Element, Signed, full_cycle, rounded, without_repetitions
 
-__all__ = ["SWAP", "elements_of_pairs", "variations"]
+__all__ = ["SWAP", "elements_of_pairs", "swaps", "variations"]
 
 SWAP = "swap of two features"
 """Origin of such elements."""
@@ -30,6 +30,9 @@ MOSTLY = 0.5
 
 OFTEN, RARE = 3, 0.2
 """Least number of pairs with an element, and their least share of those with the most frequent one: rarer is noise."""
+
+MOST = 10_000
+"""Maximal number of variations of a kind that are tried."""
 
 
 def elements_of_pairs(x: Tensor, x_prime: Tensor, parts: Sequence[Tensor]) -> tuple[list[Element], float]:
@@ -53,20 +56,21 @@ def elements_of_pairs(x: Tensor, x_prime: Tensor, parts: Sequence[Tensor]) -> tu
     back = torch.linalg.pinv(whole)
     before, after = x @ whole, x_prime @ whole
     widths = [part.shape[1] for part in parts]
-    found: list[tuple[Tensor, Tensor]] = []
+    found: list[tuple[Tensor, Tensor, bool]] = []
     for is_reflected in (False, True):
         turns, blur = _turns(before, after, widths, is_reflected)
         for members in _clusters(turns, min(BLURRED, max(SHARP, 5 * blur))):
-            inside = _block_diagonal(turns[members].mean(0), widths, is_reflected)
-            found.append((members, rounded(back.T @ inside @ whole.T)))
-    least = max(OFTEN, RARE * max((len(members) for members, _ in found), default=0))
+            found.append((members, turns[members].mean(0), is_reflected))
+    least = max(OFTEN, RARE * max((len(members) for members, *_ in found), default=0))
     shown, explained = torch.zeros(len(x), dtype=torch.bool), torch.zeros(len(x), dtype=torch.bool)
     elements = []
-    for members, matrix in sorted(found, key=lambda one: -len(one[0])):
+    for members, mean, is_reflected in sorted(found, key=lambda one: -len(one[0])):
         if len(members) >= least:
-            left = (x_prime[members] - x[members] @ matrix.T).norm(dim=1) / x_prime[members].norm(dim=1)
+            inside = _block_diagonal(mean, widths, is_reflected)
+            element = Element(rounded(back.T @ inside @ whole.T), "pairs", len(members))
+            left = (x_prime[members] - element(x[members])).norm(dim=1) / x_prime[members].norm(dim=1)
             shown[members], explained[members] = True, left < LEFT
-            elements.append(Element(matrix, "pairs", len(members)))
+            elements.append(element)
     if float(shown.double().mean()) < MOSTLY:  # a few pairs may agree by chance
         return [], 0.0
     return without_repetitions(elements), float(explained.double().mean())
@@ -122,6 +126,13 @@ def _clusters(turns: Tensor, tolerance: float) -> list[Tensor]:
     return clusters
 
 
+def swaps(d: int) -> Sequence[tuple[int, int]]:
+    """Swaps of two features that are tried: all or, if they are too many, those of neighbours, which generate all."""
+    if math.comb(d, 2) > MOST:
+        return [(index, index + 1) for index in range(d - 1)]
+    return list(combinations(range(d), 2))
+
+
 def variations(elements: Sequence[Element], singles: Sequence[Tensor], d: int) -> Iterator[Element]:
     """Other elements that a code may ignore: signs, swaps of features, and reversals, also along a cycle.
 
@@ -130,36 +141,34 @@ def variations(elements: Sequence[Element], singles: Sequence[Tensor], d: int) -
         singles: Single directions, each with the linear form that gives its coordinate, ``(d, 2)``.
         d: Features of a sample.
     """
-    eye = torch.eye(d, dtype=torch.float64)
-    yield Element(eye.flip(0), "mirror image")
-    yield Element(-eye, "sign")
-    for count in range(1, min(len(singles), 4) + 1):
-        for some in combinations(range(len(singles)), count):
-            flip = eye.clone()
-            for index in some:
-                direction, form = singles[index].T
-                flip -= 2 * torch.outer(direction, form)
-            yield Element(rounded(flip, EQUAL), "sign of single directions")
-    cycle = next((one.permutation for one in elements if one.permutation and _is_cycle(one.permutation)), None)
-    if cycle is not None:
-        along = cycles_of(cycle)[0]
+    same, plus = list(range(d)), [1] * d
+    yield Element(Signed(same[::-1], plus), "mirror image")
+    yield Element(Signed(same, [-1] * d), "sign")
+    for some in _few(len(singles)):
+        flip = torch.eye(d, dtype=torch.float64)
+        for index in some:
+            direction, form = singles[index].T
+            flip -= 2 * torch.outer(direction, form)
+        yield Element(rounded(flip, EQUAL), "sign of single directions")
+    along = next((cycle for one in elements if (cycle := full_cycle(one.permutation))), None)
+    if along is not None:
         for factor in range(2, d):
             if math.gcd(factor, d) == 1:
-                goes = list(range(d))
+                goes = same.copy()
                 for place, index in enumerate(along):
                     goes[index] = along[place * factor % d]
                 name = "mirror image along the cycle" if factor == d - 1 else f"every {factor}. step along the cycle"
-                yield Element(as_matrix(goes), name)
+                yield Element(Signed(goes, plus), name)
     for index in range(d):
-        flip = eye.clone()
-        flip[index, index] = -1.0
-        yield Element(flip, "sign of one feature")
-    for first, second in combinations(range(d), 2):
-        goes = list(range(d))
+        yield Element(Signed(same, [*plus[:index], -1, *plus[index + 1 :]]), "sign of one feature")
+    for first, second in swaps(d):
+        goes = same.copy()
         goes[first], goes[second] = second, first
-        yield Element(as_matrix(goes), SWAP)
+        yield Element(Signed(goes, plus), SWAP)
 
 
-def _is_cycle(goes: Sequence[int]) -> bool:
-    cycles = cycles_of(goes)
-    return len(cycles) == 1 and len(cycles[0]) == len(goes)
+def _few(count: int) -> Iterator[tuple[int, ...]]:
+    """Up to four of so many directions, as far as these choices are not too many."""
+    for size in range(1, min(count, 4) + 1):
+        if math.comb(count, size) <= MOST:
+            yield from combinations(range(count), size)

@@ -167,8 +167,9 @@ def _phases(matrix: Tensor, names: Sequence[str], cycle: Sequence[int] | None) -
         index = torch.tensor(order)
         part = matrix[index][:, index]
         n = len(order)
-        column = torch.stack([part.roll(-row, 0)[:, row] for row in range(n)]).mean(0)
-        circulant = torch.stack([column.roll(shift) for shift in range(n)], dim=1)
+        place = torch.arange(n)
+        column = part[(place[:, None] + place) % n, place[:, None]].mean(0)
+        circulant = column[(place[:, None] - place) % n]
         whole = torch.zeros_like(matrix)
         whole[index[:, None], index] = circulant
         if not _is_near(matrix, whole):

@@ -23,6 +23,9 @@ STEPS = 60
 CONVERGED = 1e-3
 """Share of ``ENDS`` below which an attack has converged."""
 
+ENTRIES = 20_000_000
+"""Maximal number of derivatives that are held at a time, unless of one attack."""
+
 
 @dataclass(frozen=True)
 class Metamers:
@@ -49,10 +52,14 @@ def attack(encoder: Encoder, codes: Tensor, starts: Tensor, *, strangers: float,
         strangers: Median distance of the codes of different entities.
         scale: Spread of each feature, ``(d,)``.
     """
-    x = starts.clone()
+    x = starts
     if encoder.derivatives != "differences":
         x = _by_adam(encoder, codes, x, scale)
-    x, distance = _by_least_squares(encoder, codes, x, strangers, scale)
+    d, k = starts.shape[1], codes.shape[1]
+    rows = max(1, ENTRIES // (d * max(d, k)))
+    chunks = zip(codes.split(rows), x.split(rows), strict=True)
+    ends = [_by_least_squares(encoder, aims, begins, strangers, scale) for aims, begins in chunks]
+    x, distance = (torch.cat(parts) for parts in zip(*ends, strict=True))
     return Metamers(x, distance)
 
 
@@ -65,7 +72,8 @@ def _by_adam(encoder: Encoder, codes: Tensor, x: Tensor, scale: Tensor) -> Tenso
         (encoder(moved * scale) - codes).square().sum().backward()
         optimizer.step()
         schedule.step()
-    return moved.detach() * scale
+    ends = moved.detach() * scale
+    return torch.where(ends.isfinite().all(1, keepdim=True), ends, x)  # derivatives may not be finite on the way
 
 
 def _by_least_squares(
@@ -73,6 +81,7 @@ def _by_least_squares(
 ) -> tuple[Tensor, Tensor]:
     """The Levenberg-Marquardt method for each attack separately: the squared code distance is a sum of squares."""
     axes, eye = torch.diag(scale), torch.eye(len(scale), dtype=torch.float64)
+    x = x.clone()
     left = encoder.encode(x) - codes
     loss = left.square().sum(1)
     damping = torch.full_like(loss, 1e-2)
@@ -81,7 +90,7 @@ def _by_least_squares(
         going = (loss > goal).nonzero()[:, 0]
         if not len(going):
             break
-        slopes = encoder.jacobian(x[going], axes)
+        slopes = encoder.jacobian(x[going], axes).nan_to_num(0.0, 0.0, 0.0)
         normal, gradient = slopes.mT @ slopes, (slopes.mT @ left[going, :, None])[..., 0]
         size = normal.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-300)
         lam = damping[going]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from invlearn.auditing.audit import FAILS, Audit
 from invlearn.auditing.elements import MOST_ELEMENTS, cycles_of
-from invlearn.auditing.finite import SWAP
+from invlearn.auditing.finite import SWAP, swaps
+from invlearn.auditing.trial import CALIBRATED
 from invlearn.auditing.verified import Known
 from invlearn.display.tables import markdown
 from invlearn.system.output import printable
@@ -99,6 +101,11 @@ def _lines(audit: Audit) -> Iterator[str]:
     )
     yield f"# Audit of {encoder.name}\n"
     yield f"{data.dim} features to {encoder.width} codes, on {data.name}; derivatives by {how}.\n"
+    if data.has_mixed_units:
+        yield (
+            "Units of features differ: each feature is divided by its spread before it is distorted or compared. "
+            "Generators and metamers are given in the features' own units.\n"
+        )
     yield from (f"- {line}" for line in findings(audit))
     yield "\n## Profile\n"
     yield "Distances of codes under known distortions; 1 is that of strangers.\n"
@@ -162,8 +169,12 @@ def _finite(audit: Audit) -> Iterator[str]:
     d = audit.data.dim
     blind_swaps = sum(bool(one.blind) for one in finite.elements if one.element.source == SWAP)
     blind = f", {blind_swaps} of them blind" if blind_swaps else ""
-    if finite.swaps == d * (d - 1) // 2:
-        yield f"All {finite.swaps} swaps of two features are ignored: the symmetric group{blind}.\n"
+    tried = len(swaps(d))
+    if limited := tried < math.comb(d, 2):
+        yield f"Of the {math.comb(d, 2):,} swaps of two features, only the {tried:,} of neighbours were tried.\n"
+    if finite.swaps == tried:
+        which = "of neighbours" if limited else "of two features"
+        yield f"All {tried} swaps {which} are ignored: the symmetric group{blind}.\n"
     elif finite.swaps:
         yield f"Ignored swaps of two features: {finite.swaps}{blind}.\n"
     shown = sorted((one for one in finite.elements if one.element.source != SWAP), key=lambda one: not one.blind)
@@ -191,6 +202,8 @@ def _attack(audit: Audit) -> Iterator[str]:
     success = "unknown" if outcome.success is None else f"{outcome.success:.3f}"
     rows.append(("**this encoder**", f"{outcome.ended:.3f}", success, ""))
     yield markdown(["attacks on", "ended on the code", "success", "calibration"], rows)
+    if audit.data.dim > CALIBRATED:
+        yield f"The attack is calibrated on signals of {CALIBRATED} features.\n"
 
 
 def _told(known: Known, names: Sequence[str]) -> str:

@@ -122,13 +122,13 @@ def _metamers(audit: Audit) -> Figure:
     assert far is not None
     figure, grid = _grid(len(shown), (1.9, 1.5))
     for axes, index in zip(grid, shown, strict=True):
-        axes.plot(trial.targets[index].numpy(), color="black", label="target")
-        axes.plot(trial.found.x[index].numpy(), color=COLORS["reconstruction"], label="metamer")
+        target, metamer = (x[index] / audit.data.unit for x in (trial.targets, trial.found.x))
+        axes.plot(target.numpy(), color="black", label="target")
+        axes.plot(metamer.numpy(), color=COLORS["reconstruction"], label="metamer")
         axes.set_title(f"{what} {float(far[index]):.2g}", fontsize=6)
         axes.tick_params(labelsize=5)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=6)
     unit = "strangers: 1" if trial.apart is not None else "within entities: 1"
-    figure.suptitle(
-        f"metamers: samples with the target's code, the farthest first ({unit}); features along the axis", fontsize=7
-    )
+    features = "features along the axis" + (", in spreads" if audit.data.has_mixed_units else "")
+    figure.suptitle(f"metamers: samples with the target's code, the farthest first ({unit}); {features}", fontsize=7)
     return figure

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from invlearn.auditing.data import AuditData
-from invlearn.auditing.encoders import Encoder
+from invlearn.auditing.encoders import TIED, Encoder
 from invlearn.auditing.reference import Reference
 from invlearn.data.seeding import seeded_generator
+from invlearn.errors import UserError
 from invlearn.evaluation.calibration import Calibration
 
-__all__ = ["Distances", "Reaction", "candidates", "measure_distances", "profile"]
+__all__ = ["JUDGED", "Distances", "Reaction", "candidates", "measure_distances", "profile"]
 
 JUDGED = 1_000
 """Number of samples on which each distortion is tried."""
@@ -68,14 +70,21 @@ def measure_distances(encoder: Encoder, data: AuditData) -> Distances:
     """Measure distances of codes of held-out pairs.
 
     Raises:
-        UserError: Codes are not finite.
+        UserError: Codes are not finite, or most different entities have equal ones.
     """
+    encoded = partial(encoder.encode_held_out, unit=data.unit)
 
     def distances(pair: tuple[Tensor, Tensor]) -> Tensor:
-        return (encoder.encode_held_out(pair[0]) - encoder.encode_held_out(pair[1])).norm(dim=1)
+        return (encoded(pair[0]) - encoded(pair[1])).norm(dim=1)
 
     same, different = distances(data.same), distances(data.different)
     strangers = float(different.median())
+    least = TIED * float(different.max())
+    if strangers <= least:
+        tied = float((different <= least).double().mean())
+        raise UserError(
+            f"{encoder.name}: {tied:.0%} of pairs of different entities have equal codes; it tells too little"
+        )
     is_same = torch.cat([torch.ones(len(same)), torch.zeros(len(different))]).bool()
     calibration = Calibration.count(torch.cat([same, different]), is_same, len(different))
     assert calibration is not None
@@ -179,9 +188,10 @@ def _of_features(x: Tensor) -> Iterator[tuple[str, Distort]]:
         chosen = torch.rand(x.shape, generator=generator).argsort(dim=1) < dropped
         return torch.where(chosen, mean, x)
 
-    yield "circular shift", _circular_shift
-    yield "mirror image", lambda x, _: x.flip(1)
-    yield "any order of features", lambda x, g: x.gather(1, torch.rand(x.shape, generator=g).argsort(dim=1))
+    if d > 1:
+        yield "circular shift", _circular_shift
+        yield "mirror image", lambda x, _: x.flip(1)
+        yield "any order of features", lambda x, g: x.gather(1, torch.rand(x.shape, generator=g).argsort(dim=1))
     yield "sign", lambda x, _: -x
     yield "scale by 1.2", lambda x, _: 1.2 * x
     yield "offset of 0.2 spreads", lambda x, _: x + 0.2 * spread.mean()

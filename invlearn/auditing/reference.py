@@ -9,7 +9,7 @@ from torch import Tensor
 
 from invlearn.auditing.algebra import White
 from invlearn.auditing.data import AuditData
-from invlearn.auditing.encoders import Encoder, Function
+from invlearn.auditing.encoders import TIED, Encoder, Function
 from invlearn.closed_form import Polynomial, Solved, fit, stacked
 from invlearn.errors import UserError
 
@@ -101,6 +101,8 @@ def _reliable(function: Function, degree: int, data: AuditData) -> Reference | N
 
     encoder = Encoder(chosen, "the data's invariants", torch.float64, "forward", 1e-5, 1e-9, len(kept))
     strangers = float((chosen(different[0]) - chosen(different[1])).norm(dim=1).median())
+    if strangers < TIED:  # of spread 1, so most entities share them
+        return None
     level = float((chosen(same[0]) - chosen(same[1])).norm(dim=1).median()) / strangers
     return Reference(encoder, degree, strangers, level)
 
@@ -116,8 +118,7 @@ def blind_moves(reference: Reference, basis: Tensor, white: White, x: Tensor) ->
     """
     if not len(basis):
         return 0
-    x = x[:MOVED]
-    slopes = reference.encoder.jacobian(x, white.back)
+    x, slopes = reference.encoder.finite_jacobian(x[:MOVED], white.back)
     size = float(slopes.square().sum((1, 2)).mean()) / len(white.back)
     changes = torch.einsum("nkr,prq,nq->nkp", slopes, basis, x @ white.to)
     form = torch.einsum("nkp,nkq->pq", changes, changes) / (len(x) * size)

@@ -14,9 +14,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from invlearn.auditing.data import AuditData
 from invlearn.auditing.encoders import FOREIGN, Function
 from invlearn.auditing.exported import FileEncoder, read_exported, read_onnx
-from invlearn.auditing.profile import Distort
+from invlearn.auditing.profile import JUDGED, Distort
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError, describe_error
 from invlearn.runs.trained import TrainedRun, load_run
@@ -56,9 +57,9 @@ def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: 
         UserError: There is no such encoder, it is not trusted, or it cannot be loaded.
     """
     if isinstance(encoder, TrainedRun):
-        return Source(_invariant_part(encoder.encoder(replica)), str(encoder.directory), encoder)
+        return _of_run(encoder, str(encoder.directory), replica)
     if isinstance(encoder, InvariantEncoder):
-        return Source(_invariant_part(encoder), "the encoder")
+        return Source(_invariant_part(encoder, "the encoder"), "the encoder")
     if not isinstance(encoder, str | Path):
         if inspect.isclass(encoder):
             raise UserError(f"audit: {encoder.__name__} is a class; give an instance, as in {encoder.__name__}()")
@@ -70,7 +71,7 @@ def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: 
         run = load_run(path, trust=trust)
         if unfinished := run.directory.unfinished():
             warn(f"{run.directory} {unfinished}; this is its best epoch so far")
-        return Source(_invariant_part(run.encoder(replica)), name, run)
+        return _of_run(run, name, replica)
     if path.suffix == ".onnx":
         return _of_file(read_onnx(path), name)
     if path.suffix == ".pt2":
@@ -84,21 +85,33 @@ def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: 
     raise UserError(f"{name}: there is no such run, .onnx or .pt2 file, or package.module:function")
 
 
+def _of_run(run: TrainedRun, name: str, replica: int | None) -> Source:
+    return Source(_invariant_part(run.encoder(replica), name), name, run)
+
+
 def _of_file(encoder: FileEncoder, name: str) -> Source:
     return Source(encoder.function, name, file_dim=encoder.dim)
 
 
-def _invariant_part(encoder: InvariantEncoder) -> Function:
-    """The invariant part of the code, computed in float64."""
-    double = copy.deepcopy(encoder).double().requires_grad_(False)
-    return lambda x: double(x)[0]
+def _invariant_part(encoder: InvariantEncoder, name: str) -> Function:
+    """The invariant part of the code, computed in float64.
+
+    Raises:
+        UserError: The encoder was not trained, or is a stack of several.
+    """
+    if "encoder" not in encoder.trained:
+        raise UserError(f"{name}: cannot audit it, because the encoder was not trained, only the decoder")
+    if encoder.replicas > 1:
+        raise UserError(f"{name} is a stack of {encoder.replicas} replicas; encoder.replica(0) selects the first")
+    whole = _in_double(encoder)
+    return lambda x: whole(x)[0]
 
 
 def _in_double(function: Callable[[Tensor], Tensor]) -> Function:
-    """A module in float64, without gradients of its parameters; other functions unchanged."""
+    """A module in float64 on the CPU, without gradients of its parameters; other functions unchanged."""
     if not isinstance(function, nn.Module):
         return function
-    return copy.deepcopy(function).double().requires_grad_(False)
+    return copy.deepcopy(function).cpu().double().requires_grad_(False)
 
 
 def _imported(name: str, trust: Sequence[str]) -> Callable[[Tensor], Tensor]:
@@ -124,12 +137,12 @@ def _trusting(name: str) -> str:
     return f"--trust {name} (in Python: trust={name!r})"
 
 
-def load_distortions(path: Path, x: Tensor) -> Mapping[str, Distort]:
+def load_distortions(path: Path, data: AuditData) -> dict[str, Distort]:
     """Distortions of the user's own: a file whose function ``candidates(x)`` returns distorted samples by name.
 
     Args:
         path: The file.
-        x: Samples ``(n, d)``; the function is tried on some of them.
+        data: The function is called once, with the samples of the profile in their own units.
 
     Raises:
         UserError: There is no such file, or it has no such function.
@@ -145,11 +158,8 @@ def load_distortions(path: Path, x: Tensor) -> Mapping[str, Distort]:
     function: Any = getattr(module, "candidates", None)
     if not callable(function):
         raise UserError(f"--candidates {path} must define candidates(x), samples (n, d) to {{name: distorted samples}}")
-
-    def one(name: str) -> Distort:
-        return lambda x, _: _distorted(function, x, path)[name]
-
-    return {name: one(name) for name in _distorted(function, x[:2], path)}
+    distorted = _distorted(function, data.x[:JUDGED] * data.unit, path)
+    return {name: lambda x, _, found=found: found / data.unit for name, found in distorted.items()}
 
 
 def _distorted(function: Any, x: Tensor, path: Path) -> dict[str, Tensor]:

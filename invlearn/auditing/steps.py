@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from invlearn.auditing.encoders import Encoder
+from invlearn.auditing.finite import swaps
 from invlearn.auditing.metamers import ADAM_STEPS, STEPS
 from invlearn.auditing.search import MOST_PLANES, MOST_SINGLES, SAMPLES, STARTS
 
@@ -45,7 +46,7 @@ def of_finite(encoder: Encoder, dim: int, parts: list[int], *, search: bool) -> 
         parts: Dimensions of planes and single directions.
         search: Whether there is a search.
     """
-    tried = dim * (dim + 3)
+    tried = 2 * dim + len(swaps(dim))
     seconds = encoder.seconds(16 * tried, tried)
     planes, singles = parts.count(2), parts.count(1)
     if search and planes <= MOST_PLANES and singles <= MOST_SINGLES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -19,7 +19,7 @@ from invlearn.auditing.steps import Step, Tell, of_attack
 from invlearn.data import Shift, TransformationFamily
 from invlearn.data.seeding import seeded_generator
 
-__all__ = ["Calibrated", "Outcome", "Trial", "calibrate", "run_trial"]
+__all__ = ["CALIBRATED", "Calibrated", "Outcome", "Trial", "calibrate", "run_trial"]
 
 FAR = 0.1
 """True distance, relative to that of strangers, from which a metamer is of another entity."""
@@ -29,6 +29,9 @@ CONVICTED, ACQUITTED, ENDING = 0.99, 0.01, 0.8
 
 BY_CHANCE = 3.0
 """Standard deviations by which success on an incomplete oracle may fall short of its expected value."""
+
+CALIBRATED = 128
+"""Maximal number of features of the signals that the attack is calibrated on; more take hours."""
 
 SIGNALS = 2_000
 """Number of signals that measure the distance of strangers."""
@@ -61,7 +64,9 @@ class Trial:
     oracles: list[Calibrated]
     outcome: Outcome
     targets: Tensor
-    """Target of each attack, ``(m, d)``."""
+    """Target of each attack in the features' own units, as all samples here, ``(m, d)``."""
+    starts: int
+    """Number of attacks on each target; they follow one another."""
     found: Metamers
     apart: Tensor | None
     """True distance of each metamer from its target, relative to that of strangers, ``(m,)``."""
@@ -75,10 +80,9 @@ class Trial:
         far = self.apart if self.apart is not None else self.from_known
         assert far is not None
         order = torch.where(self.found.ended, far, -1.0).argsort(descending=True)
-        starts = len(self.targets) // len(self.targets.unique(dim=0))
         kept: dict[int, int] = {}
         for index in order[: int(self.found.ended.sum())].tolist():
-            kept.setdefault(index // starts, index)
+            kept.setdefault(index // self.starts, index)
         return torch.tensor(list(kept.values()), dtype=torch.long)
 
     @property
@@ -170,7 +174,7 @@ def run_trial(
         tell: Called with each step before it starts.
     """
     tell(Step("calibration of the attack"))
-    oracles = calibrate(data.dim, targets, starts, data.seed)
+    oracles = calibrate(min(data.dim, CALIBRATED), targets, starts, data.seed)
     tell(of_attack(encoder, targets * starts, data.dim))
     generator = seeded_generator(data.seed, "attack")
     x, entity = (data.x, None) if data.family else data.labelled()
@@ -183,7 +187,8 @@ def run_trial(
     matched = float((found.distance < distances.threshold).double().mean())
     outcome = Outcome(float(found.ended.double().mean()), success, matched)
     from_known = None if entity is None else _from_known(found.x, x, entity, starts)
-    return Trial(oracles, outcome, chosen, found, apart, from_known)
+    found = replace(found, x=found.x * data.unit)
+    return Trial(oracles, outcome, chosen * data.unit, starts, found, apart, from_known)
 
 
 def _from_known(metamers: Tensor, x: Tensor, entity: Tensor, starts: int) -> Tensor:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from invlearn.auditing.algebra import White
 from invlearn.auditing.data import AuditData
-from invlearn.auditing.elements import EQUAL, Element, cycles_of, generated, without_repetitions
+from invlearn.auditing.elements import Distinct, Element, cycles_of, full_cycle, generated
 from invlearn.auditing.encoders import Encoder
 from invlearn.auditing.finite import SWAP, elements_of_pairs, variations
 from invlearn.auditing.generators import describe
@@ -42,14 +44,14 @@ class Generator:
     """A continuous symmetry of a code."""
 
     matrix: Tensor
-    """X, ``(d, d)``, of length 1."""
+    """X, ``(d, d)``, of length 1, in the features' own units."""
     description: str
     change: float
     """Largest change of the code as exp(tX) moves samples, relative to strangers."""
     verified: bool
     """Whether that is nearly 0."""
     blind: bool | None
-    """Whether the data's invariants change; None if there are none."""
+    """Whether the code ignores it in truth, but the data's invariants change; None if there are no invariants."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Finite:
     explained: float
     """Share of the data's same pairs that differ by one of the elements found from pairs."""
     swaps: int
-    """Swaps of two features that the code ignores; all d (d - 1) / 2 of them are the symmetric group."""
+    """Swaps of two features that the code ignores; all that are tried generate the symmetric group."""
 
     @property
     def is_of_data(self) -> bool:
@@ -95,7 +97,7 @@ class Finite:
 
     @property
     def permutations(self) -> list[Known]:
-        """The permutations of features, except swaps of two."""
+        """The permutations of features, swaps of two among them."""
         return [one for one in self.elements if one.element.permutation is not None]
 
 
@@ -109,6 +111,7 @@ def verified_generators(
     data: AuditData,
     distances: Distances,
     matrices: Tensor,
+    white: White,
     *,
     reference: Reference | None,
     cycle: Sequence[int] | None,
@@ -121,6 +124,7 @@ def verified_generators(
         data: The data.
         distances: Reference distances of the code.
         matrices: The generators, ``(K, d, d)``.
+        white: Coordinates in which they are linear maps.
         reference: The data's invariants.
         cycle: Features in the order of the cycle along which the data's distortion moves them, if it does.
         is_finite: Whether the data's distortion is a finite group, so that every continuous symmetry is blind.
@@ -129,14 +133,18 @@ def verified_generators(
     codes = encoder.encode(x)
     for matrix in matrices:
         size = float((x @ matrix.T).norm(dim=1).mean() / x.norm(dim=1).mean())
-        moved = [x @ torch.matrix_exp(sign * time / size * matrix).T for time in TIMES for sign in (1, -1)]
+        moved = [white.moved(x, matrix, sign * time / size) for time in TIMES for sign in (1, -1)]
         change = max(_change(encoder, codes, one, distances) for one in moved)
-        if is_finite or reference is None:
+        verified = change <= distances.unchanged
+        if not verified:
+            blind = False
+        elif is_finite or reference is None:
             blind = True if is_finite else None
         else:
             blind = max(reference.change(x, one) for one in moved) > reference.threshold
         told = describe(matrix, data.features, cycle)
-        found.append(Generator(matrix, told, change, change <= distances.unchanged, blind))
+        in_units = data.map_in_units(matrix)
+        found.append(Generator(in_units / in_units.norm(), told, change, verified, blind))
     return sorted(found, key=lambda one: (not one.blind, one.change))
 
 
@@ -156,34 +164,30 @@ def finite_symmetries(
     x = data.x[:TRIED]
     same = data.observed.same_pairs(PAIRS)
     of_pairs, explained = elements_of_pairs(same.x, same.x_prime, data.parts)
-    of_data = generated(of_pairs) if explained > EXPLAINED else None
-    full = next((one.permutation for one in of_pairs if _is_full_cycle(one, data.dim)), None)
+    group = generated(of_pairs) if explained > EXPLAINED else None
+    of_data = None if group is None else Distinct(group)
+    cycle = next((cycle for one in of_pairs if (cycle := full_cycle(one.permutation))), None)
     searched: list[Element] = []
     if search:
         searched = searched_elements(encoder, x, data.parts, strangers=distances.strangers, seed=data.seed)
-    known, swaps, few, codes = [], 0, x[:FEW], encoder.encode(x)
-    for element in without_repetitions([*of_pairs, *searched, *variations(of_pairs, _singles(data.parts), data.dim)]):
-        if _change(encoder, codes[:FEW], few @ element.matrix.T, distances) > 10 * distances.unchanged:
+    known, swaps, codes = [], 0, encoder.encode(x)
+    seen = Distinct([Element.identity(data.dim)])
+    for element in chain(of_pairs, searched, variations(of_pairs, _singles(data.parts), data.dim)):
+        if _change(encoder, codes[:FEW], element(x[:FEW]), distances) > 10 * distances.unchanged:
             continue
-        moved = x @ element.matrix.T
+        moved = element(x)
         change = _change(encoder, codes, moved, distances)
-        if change > distances.unchanged:
+        if change > distances.unchanged or not seen.add(element):
             continue
         swaps += element.source == SWAP
         if of_data is not None:
-            blind = not any(torch.allclose(one.matrix, element.matrix, atol=EQUAL) for one in of_data)
+            blind = element not in of_data
         else:
             blind = None if reference is None else reference.change(x, moved) > reference.threshold
         known.append(Known(element, change, blind))
     group = generated([one.element for one in known])
     order = None if group is None else max(1, len(group))
-    finite = Finite(known, order, order == len(known) + 1, explained, swaps)
-    return finite, None if full is None else cycles_of(full)[0]
-
-
-def _is_full_cycle(element: Element, dim: int) -> bool:
-    goes = element.permutation
-    return goes is not None and [len(cycle) for cycle in cycles_of(goes)] == [dim]
+    return Finite(known, order, order == len(known) + 1, explained, swaps), cycle
 
 
 def _singles(parts: Sequence[Tensor]) -> list[Tensor]:

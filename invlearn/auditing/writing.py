@@ -39,19 +39,24 @@ def write_audit(audit: Audit, folder: Path) -> list[str]:
 
 
 def _metamers(audit: Audit) -> pd.DataFrame:
-    """Two rows for each target: the target, and the metamer of its code that is farthest from it."""
+    """Two rows for each target: the target, and the metamer of its code that is farthest from it.
+
+    A feature with the name of another column gets the prefix ``feature_``.
+    """
     trial = audit.trial
     assert trial is not None
     far = trial.apart if trial.apart is not None else trial.from_known
     assert far is not None
     name = "true_distance" if trial.apart is not None else "distance_from_known"
+    own = ["pair", "kind", "code_distance", name]
+    features = list(audit.data.features)
+    while taken := set(own) & set(features):
+        features = [f"feature_{one}" if one in taken else one for one in features]
     rows = []
     for number, index in enumerate(trial.most_telling.tolist()):
         found = {"code_distance": float(trial.found.distance[index]), name: float(far[index])}
         pair = {"target": trial.targets[index], "metamer": trial.found.x[index]}
         for kind, x in pair.items():
             numbers = found if kind == "metamer" else dict.fromkeys(found, 0.0)
-            rows.append(
-                {"pair": number, "kind": kind, **numbers, **dict(zip(audit.data.features, x.tolist(), strict=True))}
-            )
-    return pd.DataFrame(rows)
+            rows.append([number, kind, *numbers.values(), *x.tolist()])
+    return pd.DataFrame(rows, columns=[*own, *features])

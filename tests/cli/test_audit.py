@@ -165,3 +165,10 @@ def test_candidates_that_return_no_samples_are_refused(folder: Path, tmp_path: P
     file.write_text(text)
     assert main(["audit", str(folder / "run"), "--candidates", str(file)]) == 2
     assert_error_line(capsys.readouterr().err, key="--candidates", also=[word])
+
+
+def test_a_run_that_trained_no_encoder_is_refused(tmp_path: Path, capsys) -> None:
+    words = ["loss=supervised_dft", "loss.objective=decoder", "trainer.epochs=1", f"hydra.run.dir={tmp_path / 'run'}"]
+    assert main(["train", *SMALL, *words]) == 0
+    assert main(["audit", str(tmp_path / "run"), "--no-attack"]) == 2
+    assert_error_line(capsys.readouterr().err, file=str(tmp_path / "run"))

@@ -15,9 +15,9 @@ import invlearn
 from invlearn.auditing.algebra import gap, symmetries
 from invlearn.auditing.audit import Audit
 from invlearn.auditing.data import AuditData
-from invlearn.auditing.elements import cycles_of, generated, signed_permutation
+from invlearn.auditing.elements import Element, Signed, cycles_of, generated, signed_permutation
 from invlearn.auditing.encoders import Encoder, probe
-from invlearn.auditing.finite import elements_of_pairs
+from invlearn.auditing.finite import SWAP, elements_of_pairs, swaps, variations
 from invlearn.auditing.generators import describe, readable_basis
 from invlearn.auditing.oracles import bispectrum, modulus
 from invlearn.auditing.page import findings, page
@@ -281,6 +281,34 @@ def test_permutations_are_read_off_and_told_as_cycles():
     assert cycles_of([1, 2, 0, 4, 3, 5]) == [[0, 1, 2], [3, 4]]
 
 
+def signed(d: int, generator: torch.Generator) -> Element:
+    signs = 2 * torch.randint(2, (d,), generator=generator) - 1
+    return Element(Signed(torch.randperm(d, generator=generator).tolist(), signs.tolist()), "test")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_signed_permutations_are_what_their_matrices_are(seed):
+    generator = torch.Generator().manual_seed(seed)
+    one, other, x = signed(6, generator), signed(6, generator), samples(6, 10)
+    assert one(x).equal(x @ one.matrix.T)
+    assert (one @ other).matrix.equal(one.matrix @ other.matrix)
+    assert one.order == Element(one.matrix, "matrix").order
+    assert signed_permutation(one.matrix) == one.map
+
+
+def test_variations_of_many_features_are_no_matrices_and_only_neighbours_are_swapped():
+    assert len(swaps(141)) == 141 * 140 // 2
+    tried = list(variations([], [], 784))
+    assert not [one for one in tried if isinstance(one.map, Tensor)]
+    assert sum(one.source == SWAP for one in tried) == len(swaps(784)) == 783
+
+
+def test_many_single_directions_are_flipped_in_few_combinations():
+    directions = [torch.stack([one, one], dim=1) for one in torch.eye(64, dtype=torch.float64)]
+    tried = [one for one in variations([], directions, 64) if one.source == "sign of single directions"]
+    assert len(tried) == 64 + 64 * 63 // 2
+
+
 @pytest.mark.parametrize("d", [5, 10])
 def test_the_attack_is_calibrated(d):
     oracles = {one.oracle: one for one in calibrate(d, 8, 8, seed=0)}
@@ -343,6 +371,17 @@ def test_what_a_variant_code_does_under_the_data_s_distortion_is_no_measure_of_w
     noise = next(one for one in found.reactions if one.distortion == "noise of 0.2 spreads")
     assert 0.05 < noise.strength < found.distances.threshold
     assert noise.verdict == "taken for the same"
+
+
+def test_directions_that_are_not_verified_are_not_blind():
+    def steep(x: Tensor) -> Tensor:  # at a few samples, which dominate the squares of derivatives
+        return torch.cat([x, 4 * torch.tanh(150 * x[:, :1])], dim=1)
+
+    found = invlearn.audit(steep, Shift(dim=6, **SMALL), attack=False)
+    assert found.algebra.dimension > 0
+    assert not any(one.verified or one.blind for one in found.generators)
+    assert found.blind == 0
+    assert found.failures() == ["variant"]
 
 
 def test_a_code_is_never_unchanged_where_it_moves_as_much_as_others_in_truth():
