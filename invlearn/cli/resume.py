@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     if arguments.device is not None:
         config["device"] = arguments.device
     if arguments.epochs is not None:
-        config["trainer"] = {**config["trainer"], "epochs": arguments.epochs}
+        config["trainer"] = {**config["trainer"], "epochs": arguments.epochs, "minutes": None}
 
     from invlearn.cli.train import report
     from invlearn.runs.checking import is_finished

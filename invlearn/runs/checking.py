@@ -130,15 +130,19 @@ def refuse_another(experiment: Experiment | Choice, stored: Mapping[str, Any], w
         where: The directory or file of the stored config.
 
     Raises:
-        ExtendedError: The stored config only has more epochs.
+        ExtendedError: The stored config only has more epochs, or no time limit.
         UserError: The configs differ; it names the keys.
     """
     config = experiment.config
     changed = differences(stored, config, experiment.at_default)
     epochs = stored.get("trainer", {}).get("epochs")
     if isinstance(experiment, Experiment) and isinstance(epochs, int):
-        if changed.keys() == {"trainer.epochs"} and epochs > experiment.epochs:
-            raise ExtendedError(f"{where} was extended: trainer.epochs ({epochs} there, {experiment.epochs} here)")
+        limit, wanted = changed.get("trainer.minutes", (None, None))
+        if wanted is None:
+            changed.pop("trainer.minutes", None)  # without a limit, only the epochs count
+        longer = epochs > experiment.epochs or (limit is None and wanted is not None)
+        if longer and changed.keys() <= {"trainer.epochs", "trainer.minutes"}:
+            raise ExtendedError(f"{where} was trained for longer: {listed(changed, 'there', 'here')}")
         if epochs < experiment.epochs:
             changed.pop("trainer.epochs", None)  # a larger number extends the run
     path = config["dataset"].get("path")

@@ -85,7 +85,7 @@ def run_experiment(
     ):
         if is_finished(experiment, directory):  # by the process that held the lock until now
             return
-        if not directory.exists:
+        if not directory.last_checkpoint.is_file():  # a sweep writes the config before the training begins
             experiment = within_budget(experiment, device, experiment.trainer.minutes)
         directory.remove_leftovers()
         _run(experiment, directory, device, draw_curves, compare=compare)

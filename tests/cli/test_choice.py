@@ -21,7 +21,7 @@ from invlearn.evaluation.metrics import METRICS
 from invlearn.runs import choosing, session
 from invlearn.runs.directory import RunDirectory
 from invlearn.training.budget import Pace
-from tests.support.errors import assert_error_line, assert_line, has_line
+from tests.support.errors import assert_error_line, assert_line, counts, has_line
 from tests.support.own_data import entity_table, pair_table, write
 from tests.support.wrong_labels import mislabelled
 
@@ -282,6 +282,34 @@ def test_a_budget_is_kept_and_the_same_command_finds_its_run(
         assert_line(capsys.readouterr().out, run.name, "finished")
     assert train(samples, tmp_path / "none", "model=extended", "trainer.minutes=0") == 2
     assert_error_line(capsys.readouterr().err, key="trainer.minutes", value=0)
+
+
+def test_a_run_with_a_budget_can_be_extended(samples: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    run, epochs = tmp_path / "run", "trainer.epochs=50"
+    monkeypatch.setattr("invlearn.training.budget.rehearsed", lambda *_: (None, Pace(start=1.0, epoch=2.0)))
+    assert train(samples, run, "model=extended", "trainer.minutes=0.1", epochs) == 0
+    capsys.readouterr()
+    assert train(samples, run, "model=extended", "trainer.minutes=0.2", epochs) == 2
+    assert_error_line(capsys.readouterr().err, differs={"trainer.minutes": (0.1, 0.2)})
+    assert main(["resume", str(run), "--epochs", "3"]) == 0
+    assert train(samples, run, "model=extended", "trainer.epochs=4") == 0
+    assert len(pd.read_csv(run / "metrics.csv")) == 4
+    assert record_of(run)["extended"] == [{"from": 2, "to": 3}, {"from": 3, "to": 4}]
+    capsys.readouterr()
+    assert train(samples, run, "model=extended", "trainer.minutes=0.1", epochs) == 2  # would not know when to end
+    assert_error_line(capsys.readouterr().err, file=run, key="trainer.minutes")
+    assert len(pd.read_csv(run / "metrics.csv")) == 4
+
+
+def test_a_budget_holds_for_each_run_of_a_sweep(samples: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("invlearn.training.budget.rehearsed", lambda *_: (None, Pace(start=1.0, epoch=2.0)))
+    words = ["train", "-m", "dataset=entities", f"dataset.path={samples}", "dataset.entity=id", *SHORT[:-1]]
+    words += ["model=extended", "trainer.minutes=0.1", "trainer.epochs=9", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    assert main([*words, "seed=0,1"]) == 0
+    assert [len(pd.read_csv(table)) for table in tmp_path.rglob("metrics.csv")] == [2, 2]
+    capsys.readouterr()
+    assert main([*words, "seed=0,1"]) == 0
+    assert counts(capsys.readouterr().out.splitlines()[0]) == {"finished": 2}
 
 
 def test_a_choice_is_made_by_one_process_at_a_time(samples: Path, tmp_path: Path, capsys) -> None:
