@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from invlearn.config import GROUPS, SCALE, differences, listed
+from invlearn.config.migrate import migrated
 from invlearn.errors import DamagedError, ExtendedError, UserError
 from invlearn.files import prepare
-from invlearn.runs.checkpoint import load_checkpoint
+from invlearn.runs.checkpoint import config_in, load_checkpoint
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, LAST
 from invlearn.system.storage import check_writable
@@ -64,10 +66,10 @@ def is_finished(experiment: Experiment | Choice, directory: RunDirectory) -> boo
             raise UserError(f"{directory} has other files and no run; choose another hydra.run.dir")
         return False
     directory.check_links()
-    stored, record = directory.read()
+    record = directory.record()
     experiment = as_started(experiment, directory)
-    refuse_another(experiment, stored, str(directory))
-    if record.get("status") != "completed":
+    refuse_another(experiment, _trained_with(directory), str(directory))
+    if record["status"] != "completed":
         if directory.best_checkpoint.is_file() and not directory.last_checkpoint.is_file():
             raise DamagedError(
                 f"{directory} cannot be continued: its {LAST} is gone; move {BEST} away to train from the start"
@@ -115,10 +117,24 @@ def as_started(experiment: Experiment, directory: RunDirectory) -> Experiment:
     minutes = experiment.trainer.minutes
     if minutes is None or not directory.exists:
         return experiment
-    trainer = directory.config()["trainer"]
+    trainer = _trained_with(directory).get("trainer", {})
     epochs = trainer.get("epochs")
     is_same = trainer.get("minutes") == minutes and isinstance(epochs, int) and epochs < experiment.epochs
     return experiment.lasting(epochs) if is_same else experiment
+
+
+def _trained_with(directory: RunDirectory) -> dict[str, Any]:
+    """The config of a run; one that is being extended has the earlier config until it has trained an epoch.
+
+    Raises:
+        DamagedError: It cannot be read.
+    """
+    stored, record = directory.read()
+    if record["status"] == "completed":
+        return stored
+    with suppress(DamagedError):  # training reports it
+        return migrated(config_in(load_checkpoint(directory, LAST, "cpu")) or stored)
+    return stored
 
 
 def refuse_another(experiment: Experiment | Choice, stored: Mapping[str, Any], where: str) -> None:

@@ -26,8 +26,8 @@ from invlearn.runs.checkpoint import (
     save_checkpoint,
 )
 from invlearn.runs.directory import RunDirectory
-from invlearn.runs.layout import BEST, LAST
-from invlearn.runs.record import closing_record, now, opening_record, peak_memory
+from invlearn.runs.layout import BEST, LAST, SUSPECTS
+from invlearn.runs.record import RESULTS, closing_record, now, opening_record, peak_memory
 from invlearn.runs.suspects import store_suspects
 from invlearn.system.output import printable, warn
 from invlearn.system.processes import launched
@@ -102,7 +102,8 @@ def _run(
     """Train in a directory that this process has locked; the record says how that ended."""
     # First, because a finished run that cannot be extended must not change.
     contents = _last_checkpoint(experiment, directory, device) if directory.last_checkpoint.is_file() else None
-    record = opening_record(experiment, directory, device)
+    trained = _epochs_in(contents, directory, experiment) if contents else None
+    record = opening_record(experiment, directory, device, trained)
     clock = _Clock()
     is_completed = False
 
@@ -112,14 +113,28 @@ def _run(
             record.pop("replaces", None)
         directory.write_record({**record, **results})
 
+    def outdate() -> None:
+        """Remove the results of fewer epochs than the last checkpoint has."""
+        if "epochs" in record:
+            for file in (directory.curves, directory.path / SUSPECTS):
+                file.unlink(missing_ok=True)
+            for key in RESULTS:
+                record.pop(key, None)
+            record["metrics"] = None
+            directory.write_record(record)
+
     try:
         with signals_deferred():
             # The record first: from here on the directory is an unfinished run, even if its config is old.
             directory.write_record(record)
             directory.write_config(experiment.config)
+        if trained and record.get("epochs", trained) < trained:  # stopped before it could remove them
+            outdate()
         with _memory_errors_named("model.rank, model.degree or dataset.size" if experiment.solver else NETWORK):
-            learn = _solve if experiment.solver else _train
-            state = learn(experiment, directory, device, clock, contents)
+            if experiment.solver:
+                state = _solve(experiment, directory, device, clock, contents)
+            else:
+                state = _train(experiment, directory, device, clock, contents, outdate)
             # A run that is only measured again, because its record was damaged, keeps its other files.
             again = bool(contents) and (experiment.solver is not None or contents["epoch"] == state.epoch)
             closing = closing_record(experiment, state, device, compare=compare)
@@ -169,6 +184,7 @@ def _train(
     device: torch.device,
     clock: _Clock,
     contents: Mapping[str, Any] | None,
+    on_checkpoint: Callable[[], object],
 ) -> TrainingState:
     state, train, valid = prepare_training(experiment, device)
     if contents is not None:
@@ -186,6 +202,7 @@ def _train(
         for _ in train_epochs(state, experiment, train, valid, bar.update):
             contents = last_contents(state, experiment, clock.seconds())
             save_checkpoint(directory, LAST, contents)
+            on_checkpoint()
             if bool((state.best_epoch == state.epoch).any()):
                 save_checkpoint(directory, BEST, best_contents(contents))
             _store_table(experiment, directory, state)
@@ -234,6 +251,12 @@ def _median(state: TrainingState, column: str) -> float:
     values = torch.tensor(state.history[column][-1])
     kept = values[~state.diverged.cpu()]
     return float((kept if len(kept) else values).quantile(0.5))
+
+
+def _epochs_in(contents: Mapping[str, Any], directory: RunDirectory, experiment: Experiment) -> int:
+    """The number of epochs that a checkpoint was trained for."""
+    config = config_in(contents) or directory.config()  # version 0.1 stored none
+    return config.get("trainer", {}).get("epochs", experiment.epochs)
 
 
 def _last_checkpoint(experiment: Experiment, directory: RunDirectory, device: torch.device) -> dict[str, Any]:

@@ -154,8 +154,8 @@ def _mark_planned(directory: RunDirectory, experiment: Experiment | Choice) -> b
             directory.part_hard_links()
             earlier = directory.record() if directory.exists else {}
             directory.write_record(
-                {"config_hash": config_hash(experiment.config), **earlier}
-                | {"status": "planned", "seeds": experiment.seeds, "metrics": None}
+                {"config_hash": config_hash(experiment.config), "metrics": None, **earlier}
+                | {"status": "planned", "seeds": experiment.seeds}
             )
             if isinstance(experiment, Choice):
                 directory.write_request(experiment.config)

@@ -13,6 +13,7 @@ from invlearn.cli import main
 from invlearn.runs.directory import RunDirectory
 from invlearn.sweeps.plan import compose_sweep
 from tests.support.errors import assert_error_line, assert_line, counts
+from tests.support.interrupting import interrupted_after
 from tests.support.sweeping import SMALL, records_of, runs_of
 
 
@@ -100,6 +101,19 @@ def test_an_extended_run_stays_as_it_is(here: Path, capsys: pytest.CaptureFixtur
     assert_line(capsys.readouterr().err, run.name, 3, 2)
     assert len(runs_of(here)) == 2
     assert (run / "run.json").read_bytes() == before
+
+
+def test_an_extension_that_stops_costs_the_waiting_runs_nothing(here: Path, monkeypatch) -> None:
+    words = ["seed=0,1", "hydra.sweep.subdir=${seed}"]
+    assert train(*words) == 0
+    before = records_of(here)
+    with interrupted_after(2, monkeypatch):  # as it continues, and after the next epoch
+        assert train(*words, "trainer.epochs=3") == 130
+    after = records_of(here)
+    assert (after["0"]["status"], after["0"]["metrics"]) == ("interrupted", None)
+    assert after["1"]["metrics"] == before["1"]["metrics"]
+    assert train(*words) == 0
+    assert records_of(here)["1"]["replicas"] == before["1"]["replicas"]
 
 
 def test_the_folder_of_a_sweeps_run_can_be_typed_as_it_is(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
