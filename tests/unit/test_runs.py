@@ -93,9 +93,10 @@ def test_an_extension_that_trains_no_epoch_costs_no_results(tiny: list[str], tmp
     def full(*_: object) -> None:
         raise UserError("no space left on the disk")
 
-    with monkeypatch.context() as patched, pytest.raises(UserError, match="no space"):
+    with monkeypatch.context() as patched:
         patched.setattr(session, "save_checkpoint", full)
-        train([*tiny, "trainer.epochs=4"], tmp_path)
+        with pytest.raises(UserError, match="no space"):
+            train([*tiny, "trainer.epochs=4"], tmp_path)
     failed = RunDirectory(tmp_path).record()
     assert failed["status"] == "failed"
     assert {key: failed[key] for key in RESULTS if key in failed} == {
@@ -122,9 +123,10 @@ def test_the_files_of_an_extended_run_are_those_of_its_encoder(tmp_path: Path, m
         raise KeyboardInterrupt
 
     for _ in range(2):
-        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as patched:
             patched.setattr(session, "closing_record", interrupted)
-            train([*words, "trainer.epochs=3"], run)
+            with pytest.raises(KeyboardInterrupt):
+                train([*words, "trainer.epochs=3"], run)
         assert not RunDirectory(run).record().keys() & {*RESULTS} - {"metrics"}
     assert train([*words, "trainer.epochs=3"], run).directory.record()["suspects"] == expected["suspects"]
     new = [(run / name).read_bytes() for name in results]
