@@ -78,6 +78,11 @@ def is_finished(experiment: Experiment | Choice, directory: RunDirectory) -> boo
     finished = record.get("epochs") == experiment.epochs
     if finished:
         _check_best(directory)
+    if not finished and directory.request() is not None:
+        raise UserError(
+            f"{directory} is the best of several models and cannot be extended; train that model alone: "
+            f"model=NAME and trainer.epochs={experiment.epochs} with another hydra.run.dir"
+        )
     if not finished and not directory.last_checkpoint.is_file():
         raise DamagedError(f"{directory} is finished and cannot be extended: its {LAST} is gone")
     return finished

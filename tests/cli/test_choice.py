@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -20,9 +22,13 @@ from invlearn.evaluation.identification import identification_loss
 from invlearn.evaluation.metrics import METRICS
 from invlearn.runs import choosing, session
 from invlearn.runs.directory import RunDirectory
+from invlearn.sweeps import run as sweeps
 from invlearn.training.budget import Pace
 from tests.support.errors import assert_error_line, assert_line, counts, has_line
+from tests.support.interrupting import interrupted_after
 from tests.support.own_data import entity_table, pair_table, write
+from tests.support.runs import set_status
+from tests.support.snapshot import snapshot
 from tests.support.wrong_labels import mislabelled
 
 SHORT = ["dataset.size=256", "dataset.valid_size=200", "dataset.test_size=200", "trainer.epochs=3"]
@@ -248,6 +254,75 @@ def test_a_sweep_chooses_for_each_of_its_runs(samples: Path, tmp_path: Path, mon
     written = {run: (run / "run.json").stat().st_mtime_ns for run in runs}
     assert main([*words, "seed=0,1"]) == 0
     assert written == {run: (run / "run.json").stat().st_mtime_ns for run in runs}
+
+
+@pytest.fixture
+def sweep_of_two(samples: Path, tmp_path: Path) -> list[str]:
+    words = ["train", "-m", "dataset=entities", f"dataset.path={samples}", "dataset.entity=id", *SHORT, *ONE]
+    return [*words, "~model.models.extended", "seed=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+
+
+def test_an_interrupted_choice_of_a_sweep_goes_on(sweep_of_two: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
+    with interrupted_after(1, monkeypatch):
+        assert main(sweep_of_two) == 130
+    statuses = sorted(record_of(file.parent)["status"] for file in tmp_path.glob("sweep/*/run.json"))
+    assert statuses == ["interrupted", "planned"]
+    capsys.readouterr()
+    assert main(sweep_of_two) == 0
+    assert_line(capsys.readouterr().out, "1 resumable", "1 new")
+
+
+def test_a_choice_that_was_stopped_while_it_copied_goes_on(chosen: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(chosen, tmp_path / "run")
+    set_status(run, "interrupted")  # as a sweep records it
+    assert main(["resume", str(run)]) == 0
+    assert record_of(run)["status"] == "completed"
+    assert record_of(run)["candidates"] == record_of(chosen)["candidates"]
+
+
+def test_a_choice_of_a_sweep_whose_process_is_killed_is_tried_again(
+    sweep_of_two: list[str], tmp_path: Path, monkeypatch, capsys
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    def launch(*arguments: Any) -> None:
+        launched.append(arguments)
+        if len(launched) > 1:
+            launch_jobs(*arguments)
+            return
+        with monkeypatch.context() as patched, suppress(Killed):
+            patched.setattr(session, "closing_record", lambda *_, **__: patched.setattr(RunDirectory, "write", killed))
+            launch_jobs(*arguments)
+        raise RuntimeError("a worker was killed")
+
+    launched, launch_jobs = [], sweeps._launch
+    monkeypatch.setattr(sweeps, "_launch", launch)
+    assert main(sweep_of_two) == 0
+    assert len(launched) == 2
+    assert [record_of(file.parent)["status"] for file in tmp_path.glob("sweep/*/run.json")] == ["completed"] * 2
+
+
+def test_the_best_of_several_models_is_not_extended(samples: Path, tmp_path: Path, capsys) -> None:
+    run = tmp_path / "run"
+    assert train(samples, run, "~model.models.polynomial") == 0
+    before = snapshot(run)
+    capsys.readouterr()
+    assert main(["resume", str(run), "--epochs", "5"]) == 2
+    assert_error_line(capsys.readouterr().err, file=run, key=["hydra.run.dir", "trainer.epochs"], value=5)
+    assert snapshot(run) == before
+
+
+def test_a_choice_on_pairs_by_chance_ends(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"{name}_{index}" for name in ("x", "x_prime") for index in range(4)]
+    table = pd.DataFrame(rng.normal(size=(700, 8)), columns=names).assign(d=["same", "different"] * 350)
+    words = ["dataset=pairs", f"dataset.path={write(table, tmp_path / 'pairs.csv')}", "~model.models.extended"]
+    assert main(["train", *words, "model.folds=1", f"hydra.run.dir={tmp_path / 'run'}"]) == 0
+    assert record_of(tmp_path / "run")["verdict"]["kind"] == "chance"
 
 
 def test_a_strangers_request_names_no_code(samples: Path, tmp_path: Path, capsys) -> None:
