@@ -83,7 +83,8 @@ def choose(choice: Choice, directory: RunDirectory, train: Train, tell: Tell = l
     if is_finished(choice, directory):
         return
     check_writable(directory.path)
-    _ = choice.data  # a file that cannot be used is found before anything is written
+    choosing = _Choosing(choice, directory, train, tell)
+    _ = choosing.parts  # a file that cannot be used, or divided, is found before anything is written
     directory.write_request(choice.config)
     with directory.locked(), signals_raise():
         if is_finished(choice, directory):  # by the process that held the lock until now
@@ -91,7 +92,7 @@ def choose(choice: Choice, directory: RunDirectory, train: Train, tell: Tell = l
         directory.remove_leftovers()
         try:
             _set_status(directory, "running")
-            _Choosing(choice, directory, train, tell).run()
+            choosing.run()
         except BaseException as error:
             if asked_to_end(error):
                 error.__notes__ = [f"continue with: invlearn resume {directory}"]  # not for a single model

@@ -132,6 +132,9 @@ def plan(
         raise UserError("dataset.fold: model=auto sets the folds itself (model.folds); leave it out")
     if kind_of(first.spec) == "family" and (named.folds != 1 or named.train_on_all):
         raise UserError("model.folds and model.train_on_all are for files; leave them out")
+    if first.prepared and named.folds != 1 and len(named.parts) > (most := first.prepared.parts // 2):
+        entities = f"{first.prepared.parts:,} entities, two in each"
+        raise UserError(f"model.folds must be at most {most} for {entities}, got {named.folds}")
     nodes = {"dataset": dataset, "model": node, **{group: config[group] for group in TRAINED_BY}}
     whole, at_default = described(config, nodes, top)
     return Choice(whole, settings, at_default, named, candidates)

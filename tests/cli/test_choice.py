@@ -456,6 +456,21 @@ def test_folds_that_were_interrupted_go_on(folded: Path, tmp_path: Path, monkeyp
     assert [each["calibration"] for each in ours["replicas"]] == [each["calibration"] for each in theirs["replicas"]]
 
 
+def test_folds_that_the_data_do_not_allow_are_found_before_anything_is_written(
+    samples: Path, tmp_path: Path, capsys
+) -> None:
+    for words in (["model.folds=31"], ["model.folds=31", "model.train_on_all=false"]):
+        assert train(samples, tmp_path / "run", *words) == 2
+        assert_error_line(capsys.readouterr().err, key="model.folds", value=[30, 31])
+        assert not (tmp_path / "run").exists()
+    table = pair_table(120)
+    same = table["d"] == 0
+    table = table[~same | (same.cumsum() <= 4)]  # too few for each of ten folds
+    words = ["train", "dataset=pairs", f"dataset.path={write(table, tmp_path / 'pairs.csv')}", "model.folds=10"]
+    assert main([*words, f"hydra.run.dir={tmp_path / 'run'}"]) == 2
+    assert not (tmp_path / "run" / "request.yaml").exists()
+
+
 def test_a_division_of_ones_own_is_kept(samples: Path, tmp_path: Path, capsys) -> None:
     for words in (["dataset.fold=1/3", "model.folds=3"], ["dataset.fold=all", "model.folds=3"]):
         assert train(samples, tmp_path / "run", *words) == 2
