@@ -42,7 +42,8 @@ from invlearn.training.solving import Fitted, solve
 
 __all__ = ["run_experiment"]
 
-log = logging.getLogger("invlearn")
+log = logging.getLogger("invlearn.train")
+log.propagate = False  # every epoch is logged, to train.log alone
 
 NETWORK = "replicas, dataset.size, model.columns or model.width"
 """Keys that determine the memory of a network."""

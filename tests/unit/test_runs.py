@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import io
+import logging
 import shutil
 from pathlib import Path
 
@@ -154,6 +156,14 @@ def test_training_leaves_the_users_process_as_it_was(tiny: list[str], tmp_path: 
     before = torch.get_num_threads()
     train([*tiny, f"threads={before + 1}"], tmp_path)
     assert torch.get_num_threads() == before
+
+
+def test_training_logs_to_its_own_file_alone(tiny: list[str], tmp_path: Path, monkeypatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(logging.root, "handlers", [logging.StreamHandler(shown)])
+    train(tiny, tmp_path)
+    assert "epoch" not in shown.getvalue()
+    assert "epoch 2 of 2" in (tmp_path / "train.log").read_text()
 
 
 def test_running_out_of_memory_names_what_to_lower(tmp_path: Path) -> None:
