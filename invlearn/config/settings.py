@@ -17,6 +17,7 @@ __all__ = [
     "GROUPS",
     "NOT_COMPARED",
     "SCALE",
+    "TRAINED_BY",
     "Settings",
     "Trainer",
     "as_plain",
@@ -28,6 +29,9 @@ __all__ = [
 
 GROUPS = ("dataset", "model", "loss", "optimizer", "trainer")
 """Config groups of every run's config."""
+
+TRAINED_BY = ("loss", "optimizer", "trainer")
+"""Groups that closed forms do not read."""
 
 SCALE = ("dataset.offset", "dataset.factor")
 """Keys that follow from the content of a file, except for their last digits, unless they are overridden."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from invlearn.config import NOT_COMPARED, as_plain, differences, flatten
+from invlearn.config import NOT_COMPARED, TRAINED_BY, as_plain, differences, flatten
 from invlearn.config.auto import with_default_model
 from invlearn.config.compose import errors_explained, not_installed, quoted, readable, searching
 from invlearn.config.hydra import compose_config, hydra_ready, parse_overrides, product
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 __all__ = ["Job", "Sweep", "compose_sweep"]
-
-TRAINED_BY = ("loss", "optimizer", "trainer")
-"""Groups that closed forms do not read."""
 
 LONGEST_NAME = 200
 """Bytes of a run's folder name; file systems end at 255."""

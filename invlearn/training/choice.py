@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from invlearn.config import GROUPS, Candidates, Settings
+from invlearn.config import GROUPS, TRAINED_BY, Candidates, Settings
 from invlearn.config.build import build, check_trusted, effective
 from invlearn.config.migrate import migrated
 from invlearn.data import Dataset
@@ -15,7 +15,7 @@ from invlearn.errors import UserError
 from invlearn.files import Prepared, SampleFile, kind_of, prepare
 from invlearn.training.experiment import Experiment
 from invlearn.training.networks import is_closed_form
-from invlearn.training.parts import TRAINED_BY, Prepare, described
+from invlearn.training.parts import Prepare, described
 
 __all__ = ["Choice", "plan"]
 
