@@ -161,9 +161,13 @@ def refuse_another(experiment: Experiment | Choice, stored: Mapping[str, Any], w
         limit, wanted = changed.get("trainer.minutes", (None, None))
         if wanted is None:
             changed.pop("trainer.minutes", None)  # without a limit, only the epochs count
-        longer = epochs > experiment.epochs or (limit is None and wanted is not None)
-        if longer and changed.keys() <= {"trainer.epochs", "trainer.minutes"}:
-            raise ExtendedError(f"{where} was trained for longer: {listed(changed, 'there', 'here')}")
+        is_longer = {
+            "trainer.epochs": epochs > experiment.epochs,
+            "trainer.minutes": limit is None and wanted is not None,
+        }
+        if any(is_longer.values()) and changed.keys() <= is_longer.keys():
+            longer = {key: pair for key, pair in changed.items() if is_longer[key]}
+            raise ExtendedError(f"{where} was trained for longer: {listed(longer, 'there', 'here')}")
         if epochs < experiment.epochs:
             changed.pop("trainer.epochs", None)  # a larger number extends the run
     path = config["dataset"].get("path")
