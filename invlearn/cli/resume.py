@@ -22,15 +22,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--device", help="continue on another device: auto, cpu, cuda or cuda:N")
     arguments = parser.parse_intermixed_args(argv)
     directory = RunDirectory(arguments.run)
-    config = None if directory.exists or directory.has_checkpoint else directory.request()
-    if config is None:
-        config = _config_of(directory)
+    config = _config_of(directory)
     if arguments.device is not None:
         config["device"] = arguments.device
     if arguments.epochs is not None:
         if not config["trainer"]:
             raise UserError(f"--epochs: {directory} is of a closed form, which has no epochs")
-        config["trainer"] = {**config["trainer"], "epochs": arguments.epochs}
+        config["trainer"] = {**config["trainer"], "epochs": arguments.epochs, "minutes": None}
 
     from invlearn.cli.train import report
     from invlearn.runs.checking import is_finished
@@ -48,14 +46,15 @@ def main(argv: list[str]) -> int:
 
 
 def _config_of(directory: RunDirectory) -> dict[str, Any]:
-    """The config of a run, after mending its files; for a choice without a record, the config of the choice."""
-    if not directory.has_checkpoint:
+    """The config of a run, after mending its files; for an unfinished choice, the config of the choice."""
+    if not directory.has_checkpoint and directory.request() is None:
         directory.config()  # reports errors before torch is loaded
 
     from invlearn.runs.mending import mend, reopen
 
     say(reopen(directory))
-    if not directory.exists and (request := directory.request()):
+    request = directory.request()
+    if request is not None and not (directory.exists and directory.unfinished() is None):
         return request
     say(mend(directory))
     return directory.config()

@@ -17,6 +17,7 @@ __all__ = [
     "GROUPS",
     "NOT_COMPARED",
     "SCALE",
+    "TRAINED_BY",
     "Settings",
     "Trainer",
     "as_plain",
@@ -28,6 +29,9 @@ __all__ = [
 
 GROUPS = ("dataset", "model", "loss", "optimizer", "trainer")
 """Config groups of every run's config."""
+
+TRAINED_BY = ("loss", "optimizer", "trainer")
+"""Groups that closed forms do not read."""
 
 SCALE = ("dataset.offset", "dataset.factor")
 """Keys that follow from the content of a file, except for their last digits, unless they are overridden."""
@@ -106,7 +110,8 @@ class Trainer:
             of the model.
         patience: Stop a replica after this many epochs without a better validation loss; ``None`` never does.
         minutes: Approximate time limit, above 0: ``epochs`` is lowered accordingly, by the time of a step on this
-            machine at the start of the run. ``None`` sets no limit.
+            machine at the start of the run. Without a limit, a larger number of epochs extends such a run. ``None`` sets
+            no limit.
 
     Raises:
         ValueError: A setting is out of range.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -12,6 +13,9 @@ from invlearn.data import DrawnPairs, Sampler
 from invlearn.encoder import InvariantEncoder
 
 __all__ = ["Loss", "Outputs", "Statistics", "nothing"]
+
+TERM = re.compile("[A-Za-z0-9_]{1,60}")
+"""A name of a term."""
 
 Statistics = dict[str, Tensor]
 """Statistics of the training examples, each ``(R, ...)`` or ``(1, ...)``."""
@@ -82,7 +86,10 @@ class Loss(ABC):
         """
 
     def terms(self, outputs: Outputs, batch: Any, **state: Any) -> dict[str, Tensor]:
-        """The total as ``loss``, and terms of it that are worth a column of metrics.csv, ``(R,)`` each."""
+        """The total as ``loss``, and terms of it that are worth a column of metrics.csv, ``(R,)`` each.
+
+        Names have at most 60 letters, digits and underscores.
+        """
         return {"loss": self.forward(outputs, batch, **state)}
 
     @property

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from invlearn.config import GROUPS, SCALE, differences, listed
+from invlearn.config.migrate import migrated
 from invlearn.errors import DamagedError, ExtendedError, UserError
 from invlearn.files import prepare
-from invlearn.runs.checkpoint import load_checkpoint
+from invlearn.runs.checkpoint import config_in, load_checkpoint
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, LAST
 from invlearn.system.storage import check_writable
@@ -64,10 +66,10 @@ def is_finished(experiment: Experiment | Choice, directory: RunDirectory) -> boo
             raise UserError(f"{directory} has other files and no run; choose another hydra.run.dir")
         return False
     directory.check_links()
-    stored, record = directory.read()
+    record = directory.record()
     experiment = as_started(experiment, directory)
-    refuse_another(experiment, stored, str(directory))
-    if record.get("status") != "completed":
+    refuse_another(experiment, _trained_with(directory), str(directory))
+    if record["status"] != "completed":
         if directory.best_checkpoint.is_file() and not directory.last_checkpoint.is_file():
             raise DamagedError(
                 f"{directory} cannot be continued: its {LAST} is gone; move {BEST} away to train from the start"
@@ -76,6 +78,11 @@ def is_finished(experiment: Experiment | Choice, directory: RunDirectory) -> boo
     finished = record.get("epochs") == experiment.epochs
     if finished:
         _check_best(directory)
+    if not finished and directory.request() is not None:
+        raise UserError(
+            f"{directory} is the best of several models and cannot be extended; train that model alone: "
+            f"model=NAME and trainer.epochs={experiment.epochs} with another hydra.run.dir"
+        )
     if not finished and not directory.last_checkpoint.is_file():
         raise DamagedError(f"{directory} is finished and cannot be extended: its {LAST} is gone")
     return finished
@@ -115,10 +122,24 @@ def as_started(experiment: Experiment, directory: RunDirectory) -> Experiment:
     minutes = experiment.trainer.minutes
     if minutes is None or not directory.exists:
         return experiment
-    trainer = directory.config()["trainer"]
+    trainer = _trained_with(directory).get("trainer", {})
     epochs = trainer.get("epochs")
     is_same = trainer.get("minutes") == minutes and isinstance(epochs, int) and epochs < experiment.epochs
     return experiment.lasting(epochs) if is_same else experiment
+
+
+def _trained_with(directory: RunDirectory) -> dict[str, Any]:
+    """The config of a run; one that is being extended has the earlier config until it has trained an epoch.
+
+    Raises:
+        DamagedError: It cannot be read.
+    """
+    stored, record = directory.read()
+    if record["status"] == "completed":
+        return stored
+    with suppress(DamagedError):  # training reports it
+        return migrated(config_in(load_checkpoint(directory, LAST, "cpu")) or stored)
+    return stored
 
 
 def refuse_another(experiment: Experiment | Choice, stored: Mapping[str, Any], where: str) -> None:
@@ -130,15 +151,23 @@ def refuse_another(experiment: Experiment | Choice, stored: Mapping[str, Any], w
         where: The directory or file of the stored config.
 
     Raises:
-        ExtendedError: The stored config only has more epochs.
+        ExtendedError: The stored config only has more epochs, or no time limit.
         UserError: The configs differ; it names the keys.
     """
     config = experiment.config
     changed = differences(stored, config, experiment.at_default)
     epochs = stored.get("trainer", {}).get("epochs")
     if isinstance(experiment, Experiment) and isinstance(epochs, int):
-        if changed.keys() == {"trainer.epochs"} and epochs > experiment.epochs:
-            raise ExtendedError(f"{where} was extended: trainer.epochs ({epochs} there, {experiment.epochs} here)")
+        limit, wanted = changed.get("trainer.minutes", (None, None))
+        if wanted is None:
+            changed.pop("trainer.minutes", None)  # without a limit, only the epochs count
+        is_longer = {
+            "trainer.epochs": epochs > experiment.epochs,
+            "trainer.minutes": limit is None and wanted is not None,
+        }
+        if any(is_longer.values()) and changed.keys() <= is_longer.keys():
+            longer = {key: pair for key, pair in changed.items() if is_longer[key]}
+            raise ExtendedError(f"{where} was trained for longer: {listed(longer, 'there', 'here')}")
         if epochs < experiment.epochs:
             changed.pop("trainer.epochs", None)  # a larger number extends the run
     path = config["dataset"].get("path")

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from invlearn.config.stored import parse_json_config
 from invlearn.errors import DamagedError, UserError
+from invlearn.losses.loss import TERM
 from invlearn.nn import Gaps
 from invlearn.runs.layout import LAST
 from invlearn.system.storage import inside, write_atomically
@@ -40,7 +41,7 @@ __all__ = [
 
 _PLAIN = ("statistics", "best", "best_loss", "best_epoch", "last_epoch", "diverged", "epoch", "history")
 
-_COLUMN = re.compile(r"lr|degree|rank|centred|sphered|ridge|components|(train|valid)_[A-Za-z0-9_]{1,60}")
+_COLUMN = re.compile(rf"lr|degree|rank|centred|sphered|ridge|components|(train|valid)_{TERM.pattern}")
 """Names of the columns of metrics.csv, for epochs or candidates."""
 
 LARGEST = 10**6

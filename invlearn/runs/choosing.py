@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from statistics import fmean
@@ -16,7 +17,7 @@ from invlearn.runs.layout import BEST, CANDIDATES, LAST, METRICS, SUSPECTS
 from invlearn.runs.pooling import mean_metrics, pooled_record
 from invlearn.runs.suspects import no_suspects
 from invlearn.runs.trained import load_run
-from invlearn.system.signals import asked_to_end, signals_raise
+from invlearn.system.signals import asked_to_end, signals_deferred, signals_raise
 from invlearn.system.storage import check_writable, inside
 from invlearn.training.budget import within_budget
 from invlearn.training.choice import Choice
@@ -82,18 +83,28 @@ def choose(choice: Choice, directory: RunDirectory, train: Train, tell: Tell = l
     if is_finished(choice, directory):
         return
     check_writable(directory.path)
-    _ = choice.data  # a file that cannot be used is found before anything is written
+    choosing = _Choosing(choice, directory, train, tell)
+    _ = choosing.parts  # a file that cannot be used, or divided, is found before anything is written
     directory.write_request(choice.config)
     with directory.locked(), signals_raise():
         if is_finished(choice, directory):  # by the process that held the lock until now
             return
         directory.remove_leftovers()
         try:
-            _Choosing(choice, directory, train, tell).run()
+            _set_status(directory, "running")
+            choosing.run()
         except BaseException as error:
             if asked_to_end(error):
                 error.__notes__ = [f"continue with: invlearn resume {directory}"]  # not for a single model
+                with signals_deferred():
+                    _set_status(directory, "interrupted")
             raise
+
+
+def _set_status(directory: RunDirectory, status: str) -> None:
+    """Change the status in the record that a sweep has written; without a sweep there is none before the end."""
+    with suppress(UserError):
+        directory.write_record({**directory.record(), "status": status})
 
 
 @dataclass
@@ -265,7 +276,8 @@ class _Choosing:
         seconds = sum(each.seconds or 0 for each in self.tried)
         seconds += (record.get("wall_seconds") or 0) if self.choice.named.whole else 0
         chosen = {"replicas": replicas, "candidates": rows, "wall_seconds": round(seconds, 3)}
-        if self.choice.named.whole and (pooled.get("verdict") or {}).get("kind") == "chance":
+        by_chance = (pooled.get("verdict") or {}).get("kind") == "chance"
+        if self.choice.named.whole and by_chance and "suspects" in record:
             # A code always separates the entities that it was fitted to.
             self.directory.write(SUSPECTS, no_suspects(self.directory))
             chosen["suspects"] = 0

@@ -37,8 +37,9 @@ class RunDirectory:
     """Paths and contents of one run.
 
     Layout: ``config.yaml`` (the effective config), ``run.json`` (status, provenance, final metrics), ``metrics.csv``
-    (a row per replica and epoch), ``checkpoints/{last,best}.pt``, ``curves.png``, ``train.log``, and Hydra's
-    ``.hydra/``.
+    (a row per replica and epoch), ``checkpoints/{last,best}.pt``, ``curves.png``, ``suspects.csv`` (samples of a file
+    of entities that do not fit their entity), ``train.log``, and Hydra's ``.hydra/``. A choice among models also has
+    ``request.yaml`` (its config) and ``candidates/`` (a run directory for each model).
 
     Args:
         path: The folder; it need not exist yet.
@@ -118,7 +119,7 @@ class RunDirectory:
     @property
     def is_locked(self) -> bool:
         """Whether a process is training the run now."""
-        if not self.path.is_dir():
+        if not inside(self.path, ".lock").exists():  # a question creates no file
             return False
         try:
             with self.locked(wait=0):

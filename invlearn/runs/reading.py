@@ -75,8 +75,8 @@ def read_runs(directories: Iterable[RunDirectory], skipped: list[str] | None = N
                 skipped.append(str(error))
             continue
         config = _named(flatten(config))
-        seeds, verdict = record["seeds"], record.get("verdict")
-        replicas = record.get("replicas") if record["status"] == "completed" else None
+        results = record if record["status"] == "completed" else {}
+        seeds, verdict, replicas = record["seeds"], results.get("verdict"), results.get("replicas")
         replicas = replicas or [{"diverged": False, "metrics": {}} for _ in seeds]
         for seed, replica in zip(seeds, replicas, strict=True):
             measured = {f"metrics.{name}": value for name, value in replica["metrics"].items()}

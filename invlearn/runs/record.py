@@ -30,7 +30,13 @@ from invlearn.training.loop import TrainingState
 from invlearn.training.references import Reference, references
 from invlearn.training.solving import Fitted
 
-__all__ = ["Compared", "closing_record", "compared", "described", "now", "opening_record", "peak_memory"]
+__all__ = ["RESULTS", "Compared", "closing_record", "compared", "described", "now", "opening_record", "peak_memory"]
+
+RESULTS = (
+    *("epochs", "best_replica", "metrics", "constants", "replicas"),
+    *("references", "verdict", "suspects", "samples"),
+)
+"""Keys of run.json that hold the results of a finished run."""
 
 
 class Compared(NamedTuple):
@@ -42,8 +48,17 @@ class Compared(NamedTuple):
     """The methods."""
 
 
-def opening_record(experiment: Experiment, directory: RunDirectory, device: torch.device) -> dict[str, Any]:
-    """The record of a run when it starts or continues: provenance, no results yet."""
+def opening_record(
+    experiment: Experiment, directory: RunDirectory, device: torch.device, trained: int | None
+) -> dict[str, Any]:
+    """The record of a run when it starts or continues: its provenance, and results if it is being extended.
+
+    Args:
+        experiment: The run.
+        directory: Its folder.
+        device: Its device.
+        trained: The number of epochs for which its last checkpoint was trained; None if there is none.
+    """
     earlier = directory.record() if directory.exists else {}
     digest = config_hash(experiment.config)
     record = {
@@ -67,14 +82,14 @@ def opening_record(experiment: Experiment, directory: RunDirectory, device: torc
         "finished": None,
         "wall_seconds": None,
         "peak_memory_mib": None,
-        "extended": earlier.get("extended", []),
+        # Without an extension that was stopped before its first epoch.
+        "extended": [each for each in earlier.get("extended", []) if each.get("from") != trained],
         "error": None,
         "metrics": None,
+        **{key: earlier[key] for key in RESULTS if key in earlier},
     }
-    if earlier and directory.last_checkpoint.is_file():
-        extension = {"from": directory.config()["trainer"].get("epochs", 1), "to": experiment.epochs}
-        if extension["from"] != extension["to"] and extension not in record["extended"]:
-            record["extended"] = [*record["extended"], extension]
+    if trained not in (None, experiment.epochs):
+        record["extended"].append({"from": trained, "to": experiment.epochs})
     return record
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -27,7 +26,8 @@ from invlearn.runs.checkpoint import (
 )
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, LAST
-from invlearn.runs.record import closing_record, now, opening_record, peak_memory
+from invlearn.runs.progress import Progress
+from invlearn.runs.record import closing_record
 from invlearn.runs.suspects import store_suspects
 from invlearn.system.output import printable, warn
 from invlearn.system.processes import launched
@@ -42,7 +42,8 @@ from invlearn.training.solving import Fitted, solve
 
 __all__ = ["run_experiment"]
 
-log = logging.getLogger("invlearn")
+log = logging.getLogger("invlearn.train")
+log.propagate = False  # every epoch is logged, to train.log alone
 
 NETWORK = "replicas, dataset.size, model.columns or model.width"
 """Keys that determine the memory of a network."""
@@ -85,7 +86,7 @@ def run_experiment(
     ):
         if is_finished(experiment, directory):  # by the process that held the lock until now
             return
-        if not directory.exists:
+        if not directory.last_checkpoint.is_file():  # a sweep writes the config before the training begins
             experiment = within_budget(experiment, device, experiment.trainer.minutes)
         directory.remove_leftovers()
         _run(experiment, directory, device, draw_curves, compare=compare)
@@ -102,24 +103,14 @@ def _run(
     """Train in a directory that this process has locked; the record says how that ended."""
     # First, because a finished run that cannot be extended must not change.
     contents = _last_checkpoint(experiment, directory, device) if directory.last_checkpoint.is_file() else None
-    record = opening_record(experiment, directory, device)
-    clock = _Clock()
+    trained = _epochs_in(contents, directory, experiment) if contents else None
+    progress = Progress(experiment, directory, device, trained)
     is_completed = False
-
-    def close(**results: Any) -> None:
-        record.update(wall_seconds=round(clock.seconds(), 3), peak_memory_mib=peak_memory(device), finished=now())
-        if directory.stored_hash() == record["config_hash"]:  # else config.yaml is still the earlier one
-            record.pop("replaces", None)
-        directory.write_record({**record, **results})
-
     try:
-        with signals_deferred():
-            # The record first: from here on the directory is an unfinished run, even if its config is old.
-            directory.write_record(record)
-            directory.write_config(experiment.config)
+        progress.open()
         with _memory_errors_named("model.rank, model.degree or dataset.size" if experiment.solver else NETWORK):
             learn = _solve if experiment.solver else _train
-            state = learn(experiment, directory, device, clock, contents)
+            state = learn(experiment, directory, device, progress, contents)
             # A run that is only measured again, because its record was damaged, keeps its other files.
             again = bool(contents) and (experiment.solver is not None or contents["epoch"] == state.epoch)
             closing = closing_record(experiment, state, device, compare=compare)
@@ -128,7 +119,7 @@ def _run(
             draw_curves(directory)
         log.info("completed")
         with signals_deferred():
-            close(**closing)
+            progress.close(**closing)
             is_completed = True
     except BaseException as error:
         if is_completed:  # a signal came while the last file was written
@@ -136,46 +127,32 @@ def _run(
         with signals_deferred():  # a second signal waits until the record is written
             # SystemExit: a scheduler's launcher stops this process, to start it again elsewhere.
             interrupted = asked_to_end(error) or isinstance(error, SystemExit)
-            record["status"] = "interrupted" if interrupted else "failed"
             if interrupted:
                 command = "the same command" if launched() > 1 else f"invlearn resume {directory}"
                 error.add_note(f"continue with: {command}")  # for the command line to show
             else:
-                record["error"] = describe_error(error)
                 log.exception("the run failed")
+            ended = {"status": "interrupted"} if interrupted else {"status": "failed", "error": describe_error(error)}
             try:
-                close()
+                progress.close(**ended)
             except UserError as second:  # the same full disk; the first error is reported
                 log.error("%s", second)
         raise
-
-
-class _Clock:
-    """Seconds of training, including those before an interruption."""
-
-    def __init__(self) -> None:
-        self.start = time.perf_counter()
-
-    def seconds(self) -> float:
-        return time.perf_counter() - self.start
-
-    def add(self, earlier: float) -> None:
-        self.start -= earlier
 
 
 def _train(
     experiment: Experiment,
     directory: RunDirectory,
     device: torch.device,
-    clock: _Clock,
+    progress: Progress,
     contents: Mapping[str, Any] | None,
 ) -> TrainingState:
     state, train, valid = prepare_training(experiment, device)
     if contents is not None:
         restore_state(state, contents, epochs=experiment.epochs)
-        clock.add(contents["seconds"])
+        progress.add_seconds(contents["seconds"])
         log.info("continuing after epoch %d of %d", state.epoch, experiment.epochs)
-        save_checkpoint(directory, BEST, best_contents(last_contents(state, experiment, clock.seconds())))
+        save_checkpoint(directory, BEST, best_contents(last_contents(state, experiment, progress.seconds())))
         _store_table(experiment, directory, state)
     steps = experiment.steps_per_epoch
     # Off without a terminal (None), and in all but one of several processes, which would overwrite each other's bars.
@@ -184,8 +161,9 @@ def _train(
         total=experiment.total_steps, initial=state.epoch * steps, unit="step", disable=hidden, leave=False
     ) as bar:
         for _ in train_epochs(state, experiment, train, valid, bar.update):
-            contents = last_contents(state, experiment, clock.seconds())
+            contents = last_contents(state, experiment, progress.seconds())
             save_checkpoint(directory, LAST, contents)
+            progress.outdate()
             if bool((state.best_epoch == state.epoch).any()):
                 save_checkpoint(directory, BEST, best_contents(contents))
             _store_table(experiment, directory, state)
@@ -205,19 +183,19 @@ def _solve(
     experiment: Experiment,
     directory: RunDirectory,
     device: torch.device,
-    clock: _Clock,
+    progress: Progress,
     contents: Mapping[str, Any] | None,
 ) -> Fitted:
     """Solve a closed form, or load the solution found before an interruption."""
     if contents is None:
         fitted = solve(experiment, device)
     else:
-        clock.add(contents["seconds"])
+        progress.add_seconds(contents["seconds"])
         try:
             fitted = Fitted.restore(experiment, contents, device)
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise DamagedError(f"{LAST} does not fit config.yaml: {str(error).splitlines()[0]}") from error
-    contents = last_contents(fitted, experiment, clock.seconds())
+    contents = last_contents(fitted, experiment, progress.seconds())
     save_checkpoint(directory, LAST, contents)
     save_checkpoint(directory, BEST, best_contents(contents))
     _store_table(experiment, directory, fitted)
@@ -234,6 +212,12 @@ def _median(state: TrainingState, column: str) -> float:
     values = torch.tensor(state.history[column][-1])
     kept = values[~state.diverged.cpu()]
     return float((kept if len(kept) else values).quantile(0.5))
+
+
+def _epochs_in(contents: Mapping[str, Any], directory: RunDirectory, experiment: Experiment) -> int:
+    """The number of epochs that a checkpoint was trained for."""
+    config = config_in(contents) or directory.config()  # version 0.1 stored none
+    return config.get("trainer", {}).get("epochs", experiment.epochs)
 
 
 def _last_checkpoint(experiment: Experiment, directory: RunDirectory, device: torch.device) -> dict[str, Any]:

@@ -308,7 +308,8 @@ def load_run(path: str | Path, *, device: str = "cpu", trust: Sequence[str] = ()
         raise DamagedError(f"{error}{directory.way_out(BEST)}") from error
     started = config_in(contents)
     if started and (changed := differences(migrated(started), config, experiment.at_default)):
-        changed.pop("trainer.epochs", None)  # the run was extended
+        for key in ("trainer.epochs", "trainer.minutes"):  # the run was extended
+            changed.pop(key, None)
         if changed:
             keys = listed(changed, "there", "in config.yaml")
             raise DamagedError(f"{directory.best_checkpoint} is of another config: {keys}")

@@ -14,19 +14,17 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from invlearn.config import NOT_COMPARED, as_plain, differences
+from invlearn.config import NOT_COMPARED, TRAINED_BY, as_plain, differences, flatten
 from invlearn.config.auto import with_default_model
 from invlearn.config.compose import errors_explained, not_installed, quoted, readable, searching
 from invlearn.config.hydra import compose_config, hydra_ready, parse_overrides, product
+from invlearn.config.settings import PATHS
 from invlearn.errors import UserError
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 __all__ = ["Job", "Sweep", "compose_sweep"]
-
-TRAINED_BY = ("loss", "optimizer", "trainer")
-"""Groups that closed forms do not read."""
 
 LONGEST_NAME = 200
 """Bytes of a run's folder name; file systems end at 255."""
@@ -131,9 +129,11 @@ def _check_launcher(config: DictConfig) -> None:
 
 def _check_distinct(first: Job, second: Job) -> None:
     """Refuse two different runs in one folder; lines of a grid may name the same run twice."""
-    changed = differences(as_plain(first.config), as_plain(second.config))
+    one, other = (flatten(as_plain(job.config)) for job in (first, second))
+    paths = {key: (one.get(key), other.get(key)) for key in PATHS}  # two files, perhaps of the same content
+    changed = differences(one, other) | {key: pair for key, pair in paths.items() if pair[0] != pair[1]}
     if changed:
-        listed = ", ".join(f"{key} ({one}, {other})" for key, (one, other) in changed.items())
+        listed = ", ".join(f"{key} ({old}, {new})" for key, (old, new) in changed.items())
         raise UserError(f"{first.folder} would contain two runs that differ in {listed}")
 
 

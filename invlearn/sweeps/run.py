@@ -16,6 +16,7 @@ from invlearn.config.hydra import hydra_ready, launch_jobs
 from invlearn.errors import BusyError, UserError, describe_error
 from invlearn.runs.checking import is_finished
 from invlearn.runs.directory import RunDirectory
+from invlearn.runs.layout import CANDIDATES
 from invlearn.runs.train import train_experiment
 from invlearn.sweeps.plan import Job, Sweep
 from invlearn.system.output import say, warn
@@ -135,13 +136,12 @@ def _note_failure(directory: RunDirectory, error: str, *, stop: bool) -> None:
 def _state(job: Job) -> str:
     """The state of a run that is not finished."""
     directory = RunDirectory(job.folder)
-    if not directory.exists:
-        return "new"
     if directory.is_locked:
         return "busy"
-    if _outcome(directory)[0] == "failed":
+    if (directory.path / "run.json").is_file() and _outcome(directory)[0] == "failed":
         return "failed"
-    return "unfinished" if directory.last_checkpoint.is_file() else "new"
+    has_begun = directory.last_checkpoint.is_file() or (directory.path / CANDIDATES).is_dir()
+    return "unfinished" if has_begun else "new"
 
 
 def _mark_planned(directory: RunDirectory, experiment: Experiment | Choice) -> bool:
@@ -154,8 +154,8 @@ def _mark_planned(directory: RunDirectory, experiment: Experiment | Choice) -> b
             directory.part_hard_links()
             earlier = directory.record() if directory.exists else {}
             directory.write_record(
-                {"config_hash": config_hash(experiment.config), **earlier}
-                | {"status": "planned", "seeds": experiment.seeds, "metrics": None}
+                {"config_hash": config_hash(experiment.config), "metrics": None, **earlier}
+                | {"status": "planned", "seeds": experiment.seeds}
             )
             if isinstance(experiment, Choice):
                 directory.write_request(experiment.config)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from invlearn.config import GROUPS, Candidates, Settings
+from invlearn.config import GROUPS, TRAINED_BY, Candidates, Settings
 from invlearn.config.build import build, check_trusted, effective
 from invlearn.config.migrate import migrated
 from invlearn.data import Dataset
@@ -15,7 +15,7 @@ from invlearn.errors import UserError
 from invlearn.files import Prepared, SampleFile, kind_of, prepare
 from invlearn.training.experiment import Experiment
 from invlearn.training.networks import is_closed_form
-from invlearn.training.parts import TRAINED_BY, Prepare, check_groups, described
+from invlearn.training.parts import Prepare, check_groups, described
 
 __all__ = ["Choice", "plan"]
 
@@ -133,6 +133,9 @@ def plan(
         raise UserError("dataset.fold: model=auto sets the folds itself (model.folds); leave it out")
     if kind_of(first.spec) == "family" and (named.folds != 1 or named.train_on_all):
         raise UserError("model.folds and model.train_on_all are for files; leave them out")
+    if first.prepared and named.folds != 1 and len(named.parts) > (most := first.prepared.parts // 2):
+        entities = f"{first.prepared.parts:,} entities, two in each"
+        raise UserError(f"model.folds must be at most {most} for {entities}, got {named.folds}")
     nodes = {"dataset": dataset, "model": node, **{group: config[group] for group in TRAINED_BY}}
     whole, at_default = described(config, nodes, top)
     return Choice(whole, settings, at_default, named, candidates)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from invlearn.evaluation.baselines import training_facts
 from invlearn.evaluation.evaluate import compute_metrics
 from invlearn.evaluation.measured import HeldOut, Measured
 from invlearn.losses import Loss, Statistics
+from invlearn.losses.loss import TERM
 from invlearn.nn import AutoEncoder
 from invlearn.training.experiment import Experiment
 from invlearn.training.fast import GraphedSteps, Objective, ParameterGroup, clip_gradients, fast_objective
@@ -229,17 +230,26 @@ def _plain_objective(loss: Loss, encoder: InvariantEncoder) -> Objective:
     def objective(batch: Batch, statistics: Statistics) -> dict[str, Tensor]:
         with torch.enable_grad():
             terms = loss.terms(loss.run(encoder, batch), batch, **statistics)
-            if any(term.shape != (encoder.replicas,) for term in terms.values()):
-                shapes = ", ".join(f"{name} {tuple(term.shape)}" for name, term in terms.items())
-                raise UserError(
-                    f"loss: {type(loss).__name__} must give a number for each of {encoder.replicas} replicas, "
-                    f"({encoder.replicas},), got {shapes}"
-                )
+            _check_terms(terms, loss, encoder.replicas)
             encoder.network.zero_grad(set_to_none=False)
             terms["loss"].sum().backward()  # replicas share no parameters, so each gets its own gradient
         return {name: term.detach() for name, term in terms.items()}
 
     return objective
+
+
+def _check_terms(terms: Mapping[str, Tensor], loss: Loss, replicas: int) -> None:
+    """Refuse terms of a user's loss that a checkpoint could not store.
+
+    Raises:
+        UserError: One is no number for each replica, or its name is no column of metrics.csv.
+    """
+    name = type(loss).__name__
+    if odd := [term for term in terms if not TERM.fullmatch(term)]:
+        raise UserError(f"loss: {name} must name its terms by at most 60 letters, digits and _, got {odd[0]!r}")
+    if any(term.shape != (replicas,) for term in terms.values()):
+        shapes = ", ".join(f"{name} {tuple(term.shape)}" for name, term in terms.items())
+        raise UserError(f"loss: {name} must give a number for each of {replicas} replicas, ({replicas},), got {shapes}")
 
 
 def learning_rate_factor(step: int, total_steps: int, trainer: Trainer) -> float:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from invlearn.closed_form import ClosedForm
-from invlearn.config import GROUPS, Trainer
+from invlearn.config import GROUPS, TRAINED_BY, Trainer
 from invlearn.config.auto import by_kind, default_batch_size, default_epochs, default_rates, default_warmup
 from invlearn.config.build import build, defaults_of, effective, locate
 from invlearn.config.stored import check_storable
@@ -22,10 +22,7 @@ from invlearn.nn import AutoEncoder, Stack
 from invlearn.training.networks import build_network, check_network, features_seen, is_closed_form
 from invlearn.training.optimizer import check_element_wise
 
-__all__ = ["TRAINED_BY", "Parts", "Prepare", "check_groups", "data_of", "described", "parts_of"]
-
-TRAINED_BY = ("loss", "optimizer", "trainer")
-"""Groups that closed forms do not read."""
+__all__ = ["Parts", "Prepare", "check_groups", "data_of", "described", "parts_of"]
 
 Prepare = Callable[[SampleFile | Dataset], Prepared]
 

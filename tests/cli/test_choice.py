@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -20,9 +22,13 @@ from invlearn.evaluation.identification import identification_loss
 from invlearn.evaluation.metrics import METRICS
 from invlearn.runs import choosing, session
 from invlearn.runs.directory import RunDirectory
+from invlearn.sweeps import run as sweeps
 from invlearn.training.budget import Pace
-from tests.support.errors import assert_error_line, assert_line, has_line
+from tests.support.errors import assert_error_line, assert_line, counts, has_line
+from tests.support.interrupting import interrupted_after
 from tests.support.own_data import entity_table, pair_table, write
+from tests.support.runs import set_status
+from tests.support.snapshot import snapshot
 from tests.support.wrong_labels import mislabelled
 
 SHORT = ["dataset.size=256", "dataset.valid_size=200", "dataset.test_size=200", "trainer.epochs=3"]
@@ -250,6 +256,75 @@ def test_a_sweep_chooses_for_each_of_its_runs(samples: Path, tmp_path: Path, mon
     assert written == {run: (run / "run.json").stat().st_mtime_ns for run in runs}
 
 
+@pytest.fixture
+def sweep_of_two(samples: Path, tmp_path: Path) -> list[str]:
+    words = ["train", "-m", "dataset=entities", f"dataset.path={samples}", "dataset.entity=id", *SHORT, *ONE]
+    return [*words, "~model.models.extended", "seed=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+
+
+def test_an_interrupted_choice_of_a_sweep_goes_on(sweep_of_two: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
+    with interrupted_after(1, monkeypatch):
+        assert main(sweep_of_two) == 130
+    statuses = sorted(record_of(file.parent)["status"] for file in tmp_path.glob("sweep/*/run.json"))
+    assert statuses == ["interrupted", "planned"]
+    capsys.readouterr()
+    assert main(sweep_of_two) == 0
+    assert_line(capsys.readouterr().out, "1 resumable", "1 new")
+
+
+def test_a_choice_that_was_stopped_while_it_copied_goes_on(chosen: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(chosen, tmp_path / "run")
+    set_status(run, "interrupted")  # as a sweep records it
+    assert main(["resume", str(run)]) == 0
+    assert record_of(run)["status"] == "completed"
+    assert record_of(run)["candidates"] == record_of(chosen)["candidates"]
+
+
+def test_a_choice_of_a_sweep_whose_process_is_killed_is_tried_again(
+    sweep_of_two: list[str], tmp_path: Path, monkeypatch, capsys
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    def launch(*arguments: Any) -> None:
+        launched.append(arguments)
+        if len(launched) > 1:
+            launch_jobs(*arguments)
+            return
+        with monkeypatch.context() as patched, suppress(Killed):
+            patched.setattr(session, "closing_record", lambda *_, **__: patched.setattr(RunDirectory, "write", killed))
+            launch_jobs(*arguments)
+        raise RuntimeError("a worker was killed")
+
+    launched, launch_jobs = [], sweeps._launch
+    monkeypatch.setattr(sweeps, "_launch", launch)
+    assert main(sweep_of_two) == 0
+    assert len(launched) == 2
+    assert [record_of(file.parent)["status"] for file in tmp_path.glob("sweep/*/run.json")] == ["completed"] * 2
+
+
+def test_the_best_of_several_models_is_not_extended(samples: Path, tmp_path: Path, capsys) -> None:
+    run = tmp_path / "run"
+    assert train(samples, run, "~model.models.polynomial") == 0
+    before = snapshot(run)
+    capsys.readouterr()
+    assert main(["resume", str(run), "--epochs", "5"]) == 2
+    assert_error_line(capsys.readouterr().err, file=run, key=["hydra.run.dir", "trainer.epochs"], value=5)
+    assert snapshot(run) == before
+
+
+def test_a_choice_on_pairs_by_chance_ends(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"{name}_{index}" for name in ("x", "x_prime") for index in range(4)]
+    table = pd.DataFrame(rng.normal(size=(700, 8)), columns=names).assign(d=["same", "different"] * 350)
+    words = ["dataset=pairs", f"dataset.path={write(table, tmp_path / 'pairs.csv')}", "~model.models.extended"]
+    assert main(["train", *words, "model.folds=1", f"hydra.run.dir={tmp_path / 'run'}"]) == 0
+    assert record_of(tmp_path / "run")["verdict"]["kind"] == "chance"
+
+
 def test_a_strangers_request_names_no_code(samples: Path, tmp_path: Path, capsys) -> None:
     run = tmp_path / "run"
     run.mkdir()
@@ -282,6 +357,34 @@ def test_a_budget_is_kept_and_the_same_command_finds_its_run(
         assert_line(capsys.readouterr().out, run.name, "finished")
     assert train(samples, tmp_path / "none", "model=extended", "trainer.minutes=0") == 2
     assert_error_line(capsys.readouterr().err, key="trainer.minutes", value=0)
+
+
+def test_a_run_with_a_budget_can_be_extended(samples: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    run, epochs = tmp_path / "run", "trainer.epochs=50"
+    monkeypatch.setattr("invlearn.training.budget.rehearsed", lambda *_: (None, Pace(start=1.0, epoch=2.0)))
+    assert train(samples, run, "model=extended", "trainer.minutes=0.1", epochs) == 0
+    capsys.readouterr()
+    assert train(samples, run, "model=extended", "trainer.minutes=0.2", epochs) == 2
+    assert_error_line(capsys.readouterr().err, differs={"trainer.minutes": (0.1, 0.2)})
+    assert main(["resume", str(run), "--epochs", "3"]) == 0
+    assert train(samples, run, "model=extended", "trainer.epochs=4") == 0
+    assert len(pd.read_csv(run / "metrics.csv")) == 4
+    assert record_of(run)["extended"] == [{"from": 2, "to": 3}, {"from": 3, "to": 4}]
+    capsys.readouterr()
+    assert train(samples, run, "model=extended", "trainer.minutes=0.1", epochs) == 2  # would not know when to end
+    assert_error_line(capsys.readouterr().err, file=run, key="trainer.minutes")
+    assert len(pd.read_csv(run / "metrics.csv")) == 4
+
+
+def test_a_budget_holds_for_each_run_of_a_sweep(samples: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("invlearn.training.budget.rehearsed", lambda *_: (None, Pace(start=1.0, epoch=2.0)))
+    words = ["train", "-m", "dataset=entities", f"dataset.path={samples}", "dataset.entity=id", *SHORT[:-1]]
+    words += ["model=extended", "trainer.minutes=0.1", "trainer.epochs=9", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    assert main([*words, "seed=0,1"]) == 0
+    assert [len(pd.read_csv(table)) for table in tmp_path.rglob("metrics.csv")] == [2, 2]
+    capsys.readouterr()
+    assert main([*words, "seed=0,1"]) == 0
+    assert counts(capsys.readouterr().out.splitlines()[0]) == {"finished": 2}
 
 
 def test_a_choice_is_made_by_one_process_at_a_time(samples: Path, tmp_path: Path, capsys) -> None:
@@ -351,6 +454,21 @@ def test_folds_that_were_interrupted_go_on(folded: Path, tmp_path: Path, monkeyp
     for key in ("metrics", "verdict", "references", "folds"):
         assert ours[key] == theirs[key]
     assert [each["calibration"] for each in ours["replicas"]] == [each["calibration"] for each in theirs["replicas"]]
+
+
+def test_folds_that_the_data_do_not_allow_are_found_before_anything_is_written(
+    samples: Path, tmp_path: Path, capsys
+) -> None:
+    for words in (["model.folds=31"], ["model.folds=31", "model.train_on_all=false"]):
+        assert train(samples, tmp_path / "run", *words) == 2
+        assert_error_line(capsys.readouterr().err, key="model.folds", value=[30, 31])
+        assert not (tmp_path / "run").exists()
+    table = pair_table(120)
+    same = table["d"] == 0
+    table = table[~same | (same.cumsum() <= 4)]  # too few for each of ten folds
+    words = ["train", "dataset=pairs", f"dataset.path={write(table, tmp_path / 'pairs.csv')}", "model.folds=10"]
+    assert main([*words, f"hydra.run.dir={tmp_path / 'run'}"]) == 2
+    assert not (tmp_path / "run" / "request.yaml").exists()
 
 
 def test_a_division_of_ones_own_is_kept(samples: Path, tmp_path: Path, capsys) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import threading
@@ -10,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from invlearn.cli import main
+from invlearn.data import EntitySamples
 from invlearn.runs.directory import RunDirectory
 from invlearn.sweeps.plan import compose_sweep
 from tests.support.errors import assert_error_line, assert_line, counts
+from tests.support.interrupting import interrupted_after
+from tests.support.own_data import entity_table, write
 from tests.support.sweeping import SMALL, records_of, runs_of
 
 
@@ -102,6 +106,19 @@ def test_an_extended_run_stays_as_it_is(here: Path, capsys: pytest.CaptureFixtur
     assert (run / "run.json").read_bytes() == before
 
 
+def test_an_extension_that_stops_costs_the_waiting_runs_nothing(here: Path, monkeypatch) -> None:
+    words = ["seed=0,1", "hydra.sweep.subdir=${seed}"]
+    assert train(*words) == 0
+    before = records_of(here)
+    with interrupted_after(2, monkeypatch):  # as it continues, and after the next epoch
+        assert train(*words, "trainer.epochs=3") == 130
+    after = records_of(here)
+    assert (after["0"]["status"], after["0"]["metrics"]) == ("interrupted", None)
+    assert after["1"]["metrics"] == before["1"]["metrics"]
+    assert train(*words) == 0
+    assert records_of(here)["1"]["replicas"] == before["1"]["replicas"]
+
+
 def test_the_folder_of_a_sweeps_run_can_be_typed_as_it_is(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("model.depth=1") == 0
     (run,) = runs_of(here).values()
@@ -118,6 +135,30 @@ def test_two_runs_for_one_folder_are_refused(here: Path, capsys: pytest.CaptureF
     assert train("seed=0,1", "hydra.sweep.subdir=${hydra.job.num}") == 2
     assert_error_line(capsys.readouterr().err, key=["hydra.sweep.subdir", "hydra.job.num"])
     assert not (here / "outputs").exists()
+
+
+def test_two_files_are_two_runs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["dataset=entities", "hydra.sweep.dir=out", "dataset.path=in/s.csv,in_s.csv"]
+    assert main(["train", "-m", *words]) == 2
+    assert_error_line(capsys.readouterr().err, differs={"dataset.path": ("in/s.csv", "in_s.csv")})
+
+
+def test_a_sweep_trains_without_the_data_of_its_checks(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive = []
+
+    def run_sweep(*_: object) -> int:
+        gc.collect()
+        alive.extend(each for each in gc.get_objects() if type(each) is EntitySamples)
+        return 0
+
+    for seed in range(2):
+        write(entity_table(seed=seed), here / f"{seed}.csv")
+    monkeypatch.setattr("invlearn.sweeps.run.run_sweep", run_sweep)
+    words = ["dataset=entities", "dataset.entity=id", "model=polynomial", "dataset.path=0.csv,1.csv"]
+    gc.collect()
+    before = sum(type(each) is EntitySamples for each in gc.get_objects())
+    assert main(["train", "-m", *words]) == 0
+    assert len(alive) == before
 
 
 def test_the_sweeps_folder_may_depend_on_a_swept_key(here: Path) -> None:

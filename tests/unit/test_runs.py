@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import io
+import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +15,16 @@ import torch
 import invlearn
 from invlearn.config import GROUPS, config_hash
 from invlearn.errors import UserError
+from invlearn.runs import session
 from invlearn.runs.directory import RunDirectory
+from invlearn.runs.record import RESULTS
 from invlearn.runs.session import run_experiment
 from invlearn.runs.train import train
 from tests.support.errors import naming
+from tests.support.own_data import SHORT, entity_table, write
 from tests.support.runs import forge
 from tests.support.training import CPU, experiment_of, start_with_nan
+from tests.support.wrong_labels import mislabelled
 
 
 def test_longer_training_extends_a_finished_run(tiny: list[str], tmp_path: Path) -> None:
@@ -81,6 +88,54 @@ def test_an_extension_killed_between_two_files_still_trains(tiny: list[str], tmp
     assert directory.metrics()["epoch"].tolist() == [1, 2, 3, 4]
 
 
+def test_an_extension_that_trains_no_epoch_costs_no_results(tiny: list[str], tmp_path: Path, monkeypatch) -> None:
+    before = train(tiny, tmp_path).directory.record()
+    files = {name: (tmp_path / name).read_bytes() for name in ("metrics.csv", "curves.png")}
+
+    def full(*_: object) -> None:
+        raise UserError("no space left on the disk")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(session, "save_checkpoint", full)
+        with pytest.raises(UserError, match="no space"):
+            train([*tiny, "trainer.epochs=4"], tmp_path)
+    failed = RunDirectory(tmp_path).record()
+    assert failed["status"] == "failed"
+    assert {key: failed[key] for key in RESULTS if key in failed} == {
+        key: before[key] for key in RESULTS if key in before
+    }
+    again = train(tiny, tmp_path).directory.record()
+    assert (again["status"], again["extended"]) == ("completed", [])
+    assert again["replicas"] == before["replicas"]
+    assert {name: (tmp_path / name).read_bytes() for name in files} == files
+    assert train([*tiny, "trainer.epochs=3"], tmp_path).directory.record()["extended"] == [{"from": 2, "to": 3}]
+
+
+def test_the_files_of_an_extended_run_are_those_of_its_encoder(tmp_path: Path, monkeypatch) -> None:
+    file = write(mislabelled(entity_table(60, 4, 6))[0], tmp_path / "samples.csv")
+    words = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "model=extended", *SHORT[:3]]
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    results = ("suspects.csv", "curves.png")
+    train([*words, "trainer.epochs=1"], run)
+    shutil.copytree(run, whole)
+    old = [(run / name).read_bytes() for name in results]
+    expected = train([*words, "trainer.epochs=3"], whole).directory.record()
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with monkeypatch.context() as patched:
+            patched.setattr(session, "closing_record", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                train([*words, "trainer.epochs=3"], run)
+        assert not RunDirectory(run).record().keys() & {*RESULTS} - {"metrics"}
+    assert train([*words, "trainer.epochs=3"], run).directory.record()["suspects"] == expected["suspects"]
+    new = [(run / name).read_bytes() for name in results]
+    assert new == [(whole / name).read_bytes() for name in results]
+    assert all(one != other for one, other in zip(old, new, strict=True))
+
+
 def test_missing_curves_are_drawn_again(tiny: list[str], tmp_path: Path) -> None:
     train(tiny, tmp_path)
     (tmp_path / "curves.png").unlink()
@@ -101,6 +156,14 @@ def test_training_leaves_the_users_process_as_it_was(tiny: list[str], tmp_path: 
     before = torch.get_num_threads()
     train([*tiny, f"threads={before + 1}"], tmp_path)
     assert torch.get_num_threads() == before
+
+
+def test_training_logs_to_its_own_file_alone(tiny: list[str], tmp_path: Path, monkeypatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(logging.root, "handlers", [logging.StreamHandler(shown)])
+    train(tiny, tmp_path)
+    assert "epoch" not in shown.getvalue()
+    assert "epoch 2 of 2" in (tmp_path / "train.log").read_text()
 
 
 def test_running_out_of_memory_names_what_to_lower(tmp_path: Path) -> None:

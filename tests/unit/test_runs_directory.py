@@ -78,6 +78,12 @@ def test_a_lock_with_two_names_is_one_lock_and_nobodys_file_is_emptied(tmp_path:
     assert (tmp_path / "mine").read_text() == "mine"
 
 
+def test_asking_whether_a_run_is_locked_writes_nothing(tmp_path: Path) -> None:
+    assert not RunDirectory(tmp_path).is_locked
+    assert not RunDirectory(tmp_path / "none").is_locked
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_our_own_leftovers_are_removed(tmp_path: Path) -> None:
     for name in (".tmp.abc.pt", ".run.json.tmp", ".mine.tmp"):
         (tmp_path / name).touch()

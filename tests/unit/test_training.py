@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from invlearn.config import Trainer
 from invlearn.errors import UserError
+from invlearn.losses import Outputs
 from invlearn.runs.checkpoint import last_contents, load_checkpoint, restore_state
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn, prepare_training
-from invlearn.training.loop import TrainingState, learning_rate_factor, train_epochs, train_step
+from invlearn.training.loop import TrainingState, learning_rate_factor, train_epoch, train_epochs, train_step
 from tests.support.errors import naming
 from tests.support.own_data import entity_table, write
 from tests.support.training import CPU, examples_of, experiment_of
@@ -192,3 +194,19 @@ def test_data_of_a_settled_file_are_checked_too(tmp_path: Path) -> None:
     supervised = {"_target_": "invlearn.losses.SupervisedDFTLoss"}
     with pytest.raises(UserError, match=naming(key="loss", suggests="loss=pairwise")):
         _ = Experiment.from_config({**settled, "loss": supervised}).data
+
+
+@pytest.mark.parametrize("name", ["pull-push", "Größe", "x" * 61, ""])
+def test_a_term_that_no_checkpoint_could_store_is_refused_at_the_first_step(tiny: list[str], name: str) -> None:
+    experiment = experiment_of(*tiny, "engine=plain")
+    ours = experiment.loss.terms
+
+    def terms(outputs: Outputs, batch: object, **state: Any) -> dict[str, Tensor]:
+        found = ours(outputs, batch, **state)
+        return {**found, name: found["loss"]}
+
+    experiment.loss.terms = terms
+    state, train, _ = prepare_training(experiment, CPU)
+    with pytest.raises(UserError, match=naming(key="loss", value=repr(name))):
+        train_epoch(state, experiment, train(0))
+    assert state.epoch == 0
