@@ -9,13 +9,13 @@ from torch import Tensor
 
 from invlearn.auditing.encoders import Encoder
 
-__all__ = ["Metamers", "attack"]
+__all__ = ["STEPS", "Metamers", "adam_steps", "attack"]
 
 ENDS = 0.01
 """Distance of codes, relative to that of strangers, at which an attack has ended on the code."""
 
-ADAM_STEPS, RATE = 150, 0.05
-"""Steps of Adam, and their size relative to the spread of samples."""
+RATE = 0.05
+"""Size of Adam's steps, relative to the spread of samples."""
 
 STEPS = 60
 """Maximal number of Levenberg-Marquardt steps."""
@@ -63,11 +63,17 @@ def attack(encoder: Encoder, codes: Tensor, starts: Tensor, *, strangers: float,
     return Metamers(x, distance)
 
 
+def adam_steps(dim: int) -> int:
+    """Number of steps of Adam; with many features it takes more of them to come near."""
+    return max(150, 3 * dim)
+
+
 def _by_adam(encoder: Encoder, codes: Tensor, x: Tensor, scale: Tensor) -> Tensor:
     moved = (x / scale).requires_grad_()
     optimizer = torch.optim.Adam([moved], lr=RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, ADAM_STEPS, eta_min=RATE / 50)
-    for _ in range(ADAM_STEPS):
+    steps = adam_steps(x.shape[1])
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=RATE / 50)
+    for _ in range(steps):
         optimizer.zero_grad()
         (encoder(moved * scale) - codes).square().sum().backward()
         optimizer.step()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from invlearn.auditing.encoders import Encoder
 from invlearn.auditing.finite import swaps
-from invlearn.auditing.metamers import ADAM_STEPS, STEPS
+from invlearn.auditing.metamers import STEPS, adam_steps
 from invlearn.auditing.search import MOST_PLANES, MOST_SINGLES, SAMPLES, STARTS
 
 __all__ = ["Step", "Tell", "of_attack", "of_finite", "of_symmetries"]
@@ -57,7 +57,7 @@ def of_finite(encoder: Encoder, dim: int, parts: list[int], *, search: bool) -> 
 
 def of_attack(encoder: Encoder, attacks: int, dim: int) -> Step:
     """The attack: Adam, then Levenberg and Marquardt's method."""
-    by_adam = 0 if encoder.derivatives == "differences" else 2 * ADAM_STEPS
+    by_adam = 0 if encoder.derivatives == "differences" else 2 * adam_steps(dim)
     rows = by_adam + STEPS * (1 + _calls_of_slopes(encoder, dim))
     return Step(f"{attacks:,} attacks", encoder.seconds(attacks * rows, by_adam + 3 * STEPS))
 

@@ -127,7 +127,7 @@ class Rule:
             default it is estimated.
     """
 
-    fpr: float | None = FPR
+    fpr: float = FPR
     fnr: float | None = None
     cost: float | None = None
     threshold: float | None = None

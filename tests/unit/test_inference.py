@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -260,7 +261,8 @@ def test_numbers_of_a_match_are_checked(closed_form: TrainedRun, wrong: dict, na
     table = entity_table(30, copies=3, noise=0.05, seed=9)
     with pytest.raises(UserError, match=named):
         match(closed_form, table, **wrong)
-    assert_same_rows(match(closed_form, table, k=np.int64(2), fpr=None), match(closed_form, table, k=2))
+    loose: dict[str, Any] = {"k": np.int64(2), "fpr": None}
+    assert_same_rows(match(closed_form, table, **loose), match(closed_form, table, k=2))
 
 
 def test_clusters_are_linked_in_known_ways(closed_form: TrainedRun) -> None:
