@@ -110,8 +110,8 @@ class Trainer:
             of the model.
         patience: Stop a replica after this many epochs without a better validation loss; ``None`` never does.
         minutes: Approximate time limit, above 0: ``epochs`` is lowered accordingly, by the time of a step on this
-            machine at the start of the run. Without a limit, a larger number of epochs extends such a run. ``None`` sets
-            no limit.
+            machine at the start of the run. ``None`` sets no limit; a larger number of epochs without one extends the
+            run.
 
     Raises:
         ValueError: A setting is out of range.
