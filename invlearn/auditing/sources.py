@@ -72,9 +72,9 @@ def open_encoder(encoder: EncoderSource, *, trust: Sequence[str] = (), replica: 
         if unfinished := run.directory.unfinished():
             warn(f"{run.directory} {unfinished}; this is its best epoch so far")
         return _of_run(run, name, replica)
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         return _of_file(read_onnx(path), name)
-    if path.suffix == ".pt2":
+    if path.suffix.lower() == ".pt2":
         if not {name, path.name} & set(trust):
             raise UserError(
                 f"{name}: torch reads .pt2 files with pickle, which can run code; {_trusting(name)} allows it"

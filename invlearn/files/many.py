@@ -42,7 +42,7 @@ def files_of(path: Path) -> list[Path]:
     unfinished files and for files that are not data.
     """
     if path.is_dir():
-        root, found = path, (file for file in path.iterdir() if file.name.endswith(ENDING))
+        root, found = path, (file for file in path.iterdir() if file.name.lower().endswith(ENDING))
     elif is_many(path):
         # A folder may have the signs of a pattern in its name.
         root = next(folder for folder in path.parents if folder.exists())
@@ -98,7 +98,7 @@ class _ManyFiles(StoredTable):
         files = files_of(path)
         if not files:
             raise UserError(_nothing_in(path))
-        if other := next((file for file in files if not file.name.endswith(ENDING)), None):
+        if other := next((file for file in files if not file.name.lower().endswith(ENDING)), None):
             raise UserError(f"{path} matches {other}; only {ENDING} files can be read together")
         self._kinds: dict[str, str] = {}
         self._parts: list[_Part] = []

@@ -89,7 +89,7 @@ def format_of(path: Path, among: Sequence[type[FileTable]], done: str) -> type[F
         UserError: The format is not supported.
     """
     for form in among:
-        if path.name.endswith(form.endings):
+        if path.name.lower().endswith(form.endings):
             return form
     known = ", ".join(ending for form in among for ending in form.endings)
     raise UserError(f"{path}: files of this type cannot be {done}; choose from: {known}")

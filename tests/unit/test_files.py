@@ -33,15 +33,16 @@ def prepare(spec: SampleFile) -> Any:
     return files.prepare(spec)
 
 
-@pytest.mark.parametrize("ending", ["csv", "csv.gz", "tsv", "parquet", "npz"])
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "tsv", "parquet", "npz", "CSV", "CSV.GZ", "TSV", "Parquet", "NPZ"])
 def test_a_file_is_read_alike_in_every_format(ending: str, tmp_path: Path) -> None:
     table, file = entity_table(), tmp_path / f"samples.{ending}"
-    if ending == "parquet":
+    if ending.lower() == "parquet":
         table.to_parquet(file)
-    elif ending == "npz":
-        np.savez(file, f=table.filter(like="f").to_numpy(), id=table["id"].to_numpy(str))
+    elif ending.lower() == "npz":
+        with file.open("wb") as opened:
+            np.savez(opened, f=table.filter(like="f").to_numpy(), id=table["id"].to_numpy(str))
     else:
-        table.to_csv(file, index=False, sep="\t" if ending == "tsv" else ",")
+        table.to_csv(file, index=False, sep="\t" if ending.lower() == "tsv" else ",")
     data = prepare(EntityFile(path=str(file), entity="id"))
     assert data.spec.dim == 4
     pairs = data.dataset.pairs("train", 0)

@@ -28,7 +28,7 @@ class _Arrays(FileTable):
     endings = (".npz", ".npy")
 
     def open(self) -> None:
-        if self.path.suffix == ".npz":
+        if self.path.suffix.lower() == ".npz":
             self._check_size()
             with np.load(self.file, allow_pickle=False) as archive:
                 self.arrays = {name: archive[name] for name in archive.files}
