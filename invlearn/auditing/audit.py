@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,12 +184,7 @@ def audit_encoder(
     generators = verified_generators(
         encoder, data, distances, basis, algebra.white, reference=reference, cycle=cycle, is_finite=finite.is_of_data
     )
-    if finite.is_of_data:
-        blind = algebra.dimension
-    else:
-        blind = None if reference is None else blind_moves(reference, algebra.basis, algebra.white, data.x)
-    if blind and generators:  # small derivatives at samples may still add up: of steps, for one
-        blind = round(blind * sum(one.verified for one in generators) / len(generators))
+    blind = _blind(data, algebra, generators, finite, reference)
     trial = None
     if attack and data.dim > 1:  # no signals of one feature calibrate it
         trial = run_trial(encoder, data, distances, algebra, targets=targets, starts=starts, tell=tell)
@@ -207,6 +202,21 @@ def audit_encoder(
         reference,
         trial,
     )
+
+
+def _blind(
+    data: AuditData, algebra: Algebra, generators: Sequence[Generator], finite: Finite, reference: Reference | None
+) -> int | None:
+    """Number of continuous symmetries that the data do not have; None if it is unknown."""
+    blind = algebra.dimension
+    if not finite.is_of_data:
+        if reference is None:
+            return None
+        blind = blind_moves(reference, algebra.basis, algebra.white, data.x)
+    if not blind or not generators:
+        return blind
+    # Derivatives that are small at most samples may add up to a step.
+    return round(blind * sum(one.verified for one in generators) / len(generators))
 
 
 def _unseen(encoder: Encoder, x: Tensor, white: White) -> Tensor:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invlearn.cli.arguments import Parser, output_table, rule_of, warn_of_errors, what_limits
 from invlearn.runs.outputs import check_output
 from invlearn.system.output import show
+
+if TYPE_CHECKING:
+    from invlearn.inference.clusters import Clustering
 
 __all__ = ["main"]
 
@@ -49,6 +54,11 @@ def main(argv: list[str]) -> int:
     )
     with output_table(arguments) as append:
         append(found.table)
+    _report(found, arguments)
+    return 0
+
+
+def _report(found: Clustering, arguments: Namespace) -> None:
     sizes = found.table.groupby("cluster").size()
     show(
         f"{arguments.output}: {len(found.table):,} rows of {arguments.file} in {len(sizes):,} clusters, "
@@ -72,4 +82,3 @@ def main(argv: list[str]) -> int:
         show(f"adjusted Rand index {scores.adjusted_rand:.4f}")
     if found.agreement is not None:
         show(f"the search is not exhaustive: it found the nearest in {found.agreement:.1%} of the checked cases")
-    return 0

@@ -83,17 +83,22 @@ def review(
     decision = rule.decide(run, distances[:, 0], among=n - 1, replica=replica)
     if entity is not None:
         number = numbered_labels(coded.others[entity])
-        labelled = np.flatnonzero(number >= 0)
-        if not len(labelled):
+        if not (number >= 0).any():
             raise UserError(f"{opened}, column {entity}: no row has a label")
-        doubts = doubtful_labels(codes[labelled].astype(float), number[labelled])
-        doubts = replace(doubts, first=labelled[doubts.first], second=labelled[doubts.second])
+        doubts = _of_labelled(codes, number)
     else:
         between = _between(codes, indices[:, :CLOSEST])
         doubts = doubtful_pairs(decision.of_any(distances), indices, decision.of_any(between))
     doubts = doubts.most(size)
     apart = np.linalg.norm(codes[doubts.first] - codes[doubts.second], axis=1)
     return _queue(opened, coded.rows, doubts, apart, decision.of_any(apart))
+
+
+def _of_labelled(codes: np.ndarray, number: np.ndarray) -> Doubts:
+    """Doubts about labels, given as numbers; -1 stands for none."""
+    labelled = np.flatnonzero(number >= 0)
+    doubts = doubtful_labels(codes[labelled].astype(float), number[labelled])
+    return replace(doubts, first=labelled[doubts.first], second=labelled[doubts.second])
 
 
 def _between(codes: np.ndarray, near: np.ndarray) -> np.ndarray:
