@@ -1,10 +1,9 @@
-"""``model=auto``: several models on the same data, and the best becomes the run; ``trainer.minutes``."""
+"""``model=auto``: several models on the same data, and the best becomes the run."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,51 +11,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 import invlearn
 from invlearn.cli import main
-from invlearn.data import EntitySamples, Split
+from invlearn.data import EntitySamples
 from invlearn.errors import UserError
 from invlearn.evaluation.identification import identification_loss
 from invlearn.evaluation.metrics import METRICS
 from invlearn.runs import choosing, session
 from invlearn.runs.directory import RunDirectory
 from invlearn.sweeps import run as sweeps
-from invlearn.training.budget import Pace
-from tests.support.errors import assert_error_line, assert_line, counts, has_line
+from tests.support.choosing import ONE, SHORT, record_of, train
+from tests.support.errors import assert_error_line, assert_line
 from tests.support.interrupting import interrupted_after
 from tests.support.own_data import entity_table, pair_table, write
 from tests.support.runs import set_status
 from tests.support.snapshot import snapshot
 from tests.support.wrong_labels import mislabelled
 
-SHORT = ["dataset.size=256", "dataset.valid_size=200", "dataset.test_size=200", "trainer.epochs=3"]
-
-ONE = ["model.folds=1", "model.train_on_all=false"]
-"""One division of the data, and each model trained once."""
-
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(entity_table(60), tmp_path_factory.mktemp("choice") / "samples.csv")
-
-
-def train(samples: Path, run: Path, *words: str) -> int:
-    own = ["dataset=entities", f"dataset.path={samples}", "dataset.entity=id", *SHORT]
-    own = own[:-1] if "model=polynomial" in words else own  # which reads no trainer
-    one = [] if any(word.startswith(("model=", "model.folds")) for word in words) else ONE
-    return main(["train", *own, *one, *words, f"hydra.run.dir={run}"])
-
-
-def record_of(run: Path) -> dict[str, Any]:
-    return json.loads((run / "run.json").read_text())
-
-
-def splits_of(run: Path) -> Mapping[Split, torch.Tensor]:
-    dataset = invlearn.load_run(run).experiment.data.dataset
-    assert isinstance(dataset, EntitySamples)
-    return dataset.splits
 
 
 @pytest.fixture(scope="module")
@@ -339,54 +315,6 @@ def test_a_strangers_request_names_no_code(samples: Path, tmp_path: Path, capsys
     assert [path.name for path in run.iterdir()] == ["request.yaml"]
 
 
-def test_a_budget_is_kept_and_the_same_command_finds_its_run(
-    samples: Path, tmp_path: Path, monkeypatch, capsys
-) -> None:
-    run = tmp_path / "run"
-    pace = Pace(start=1.0, epoch=2.0)
-    monkeypatch.setattr("invlearn.training.budget.rehearsed", lambda *_: (None, pace))
-    words = ["model=extended", "trainer.minutes=0.1", "trainer.epochs=50"]
-    assert train(samples, run, *words) == 0
-    epochs = invlearn.load_run(run).config["trainer"]["epochs"]
-    assert epochs == 2  # five seconds, two each
-    assert len(pd.read_csv(run / "metrics.csv")) == epochs
-    pace = Pace(start=0.1, epoch=0.2)  # an idle machine, this time
-    for words_of in (lambda: train(samples, run, *words), lambda: main(["resume", str(run)])):
-        capsys.readouterr()
-        assert words_of() == 0
-        assert_line(capsys.readouterr().out, run.name, "finished")
-    assert train(samples, tmp_path / "none", "model=extended", "trainer.minutes=0") == 2
-    assert_error_line(capsys.readouterr().err, key="trainer.minutes", value=0)
-
-
-def test_a_run_with_a_budget_can_be_extended(samples: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    run, epochs = tmp_path / "run", "trainer.epochs=50"
-    monkeypatch.setattr("invlearn.training.budget.rehearsed", lambda *_: (None, Pace(start=1.0, epoch=2.0)))
-    assert train(samples, run, "model=extended", "trainer.minutes=0.1", epochs) == 0
-    capsys.readouterr()
-    assert train(samples, run, "model=extended", "trainer.minutes=0.2", epochs) == 2
-    assert_error_line(capsys.readouterr().err, differs={"trainer.minutes": (0.1, 0.2)})
-    assert main(["resume", str(run), "--epochs", "3"]) == 0
-    assert train(samples, run, "model=extended", "trainer.epochs=4") == 0
-    assert len(pd.read_csv(run / "metrics.csv")) == 4
-    assert record_of(run)["extended"] == [{"from": 2, "to": 3}, {"from": 3, "to": 4}]
-    capsys.readouterr()
-    assert train(samples, run, "model=extended", "trainer.minutes=0.1", epochs) == 2  # would not know when to end
-    assert_error_line(capsys.readouterr().err, file=run, key="trainer.minutes")
-    assert len(pd.read_csv(run / "metrics.csv")) == 4
-
-
-def test_a_budget_holds_for_each_run_of_a_sweep(samples: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("invlearn.training.budget.rehearsed", lambda *_: (None, Pace(start=1.0, epoch=2.0)))
-    words = ["train", "-m", "dataset=entities", f"dataset.path={samples}", "dataset.entity=id", *SHORT[:-1]]
-    words += ["model=extended", "trainer.minutes=0.1", "trainer.epochs=9", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
-    assert main([*words, "seed=0,1"]) == 0
-    assert [len(pd.read_csv(table)) for table in tmp_path.rglob("metrics.csv")] == [2, 2]
-    capsys.readouterr()
-    assert main([*words, "seed=0,1"]) == 0
-    assert counts(capsys.readouterr().out.splitlines()[0]) == {"finished": 2}
-
-
 def test_a_choice_is_made_by_one_process_at_a_time(samples: Path, tmp_path: Path, capsys) -> None:
     run = tmp_path / "run"
     run.mkdir()
@@ -399,113 +327,6 @@ def test_scores_come_from_validation_pairs_alone(samples: Path, chosen: Path) ->
     rows = record_of(chosen)["candidates"]
     assert all(0 <= row["score"] <= 6 for row in rows)  # bits; a guess loses less
     assert choosing.Tried("a", "completed", 0.5, 3.0).sentence().startswith("a: 0.5")
-
-
-@pytest.fixture(scope="module")
-def folded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Few entities: models are compared on folds, and the best is trained on all."""
-    folder = tmp_path_factory.mktemp("folded")
-    assert train(write(entity_table(24), folder / "samples.csv"), folder / "run", "model.folds=auto") == 0
-    return folder / "run"
-
-
-def test_few_entities_are_divided_into_folds_and_all_are_trained_on(folded: Path, tmp_path: Path, capsys) -> None:
-    record, run = record_of(folded), invlearn.load_run(folded)
-    best = next(row["name"] for row in record["candidates"] if row["chosen"])
-    folds = [RunDirectory(folded / "candidates" / f"{best}_fold{number}") for number in range(1, 7)]
-    assert run.config["dataset"]["fold"] == "all/6"
-    assert record["folds"] == 6
-    parts = [splits_of(fold.path) for fold in folds]
-    assert sorted(entity for part in parts for entity in part["test"].tolist()) == list(range(24))
-    for part in parts:
-        assert sorted(torch.cat([*part.values()]).tolist()) == list(range(24))
-    assert record["metrics"]["recall_at_1"] == pytest.approx(
-        sum(fold.record()["metrics"]["recall_at_1"] for fold in folds) / 6
-    )
-    assert record["verdict"]["entities"] == 24
-    assert record["verdict"]["among"] == 4
-    assert sum(
-        of_fold.calibration().different_entities or 0 for of_fold in map(invlearn.load_run, map(str, folds))
-    ) == (run.calibration().different_entities)
-    assert main(["evaluate", str(folded)]) == 2
-    assert_error_line(capsys.readouterr().err, file=folded.name)
-    others = write(entity_table(30, seed=1), tmp_path / "others.csv")
-    assert main(["evaluate", str(folded), str(others)]) == 0
-    assert main(["match", str(folded), str(others), "-o", str(tmp_path / "pairs.csv")]) == 0
-
-
-def test_folds_that_were_interrupted_go_on(folded: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    samples, run, store_table = folded.parent / "samples.csv", tmp_path / "run", session._store_table
-    calls = []
-
-    def interrupted(*arguments: Any) -> None:
-        store_table(*arguments)
-        calls.append(arguments)
-        if len(calls) == 9:  # in the second fold of the network
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(session, "_store_table", interrupted)
-        assert train(samples, run, "model.folds=auto") == 130
-    assert main(["resume", str(run)]) == 0
-    for file in sorted(folded.rglob("metrics.csv")):
-        assert file.read_bytes() == (run / file.relative_to(folded)).read_bytes()
-    ours, theirs = record_of(run), record_of(folded)
-    for key in ("metrics", "verdict", "references", "folds"):
-        assert ours[key] == theirs[key]
-    assert [each["calibration"] for each in ours["replicas"]] == [each["calibration"] for each in theirs["replicas"]]
-
-
-def test_folds_that_the_data_do_not_allow_are_found_before_anything_is_written(
-    samples: Path, tmp_path: Path, capsys
-) -> None:
-    for words in (["model.folds=31"], ["model.folds=31", "model.train_on_all=false"]):
-        assert train(samples, tmp_path / "run", *words) == 2
-        assert_error_line(capsys.readouterr().err, key="model.folds", value=[30, 31])
-        assert not (tmp_path / "run").exists()
-    table = pair_table(120)
-    same = table["d"] == 0
-    table = table[~same | (same.cumsum() <= 4)]  # too few for each of ten folds
-    words = ["train", "dataset=pairs", f"dataset.path={write(table, tmp_path / 'pairs.csv')}", "model.folds=10"]
-    assert main([*words, f"hydra.run.dir={tmp_path / 'run'}"]) == 2
-    assert not (tmp_path / "run" / "request.yaml").exists()
-
-
-def test_a_division_of_ones_own_is_kept(samples: Path, tmp_path: Path, capsys) -> None:
-    for words in (["dataset.fold=1/3", "model.folds=3"], ["dataset.fold=all", "model.folds=3"]):
-        assert train(samples, tmp_path / "run", *words) == 2
-        assert_error_line(capsys.readouterr().err, key="dataset.fold")
-    for fold in ("4/3", "1/2", "all/1", "some", "0/3"):
-        assert train(samples, tmp_path / "run", "model=polynomial", f"dataset.fold={fold}") == 2
-        assert_error_line(capsys.readouterr().err, key="dataset.fold", value=fold)
-    assert not (tmp_path / "run").exists()
-    assert train(samples, tmp_path / "run", "model=polynomial", "dataset.fold=2/3") == 0
-    assert {split: len(part) for split, part in splits_of(tmp_path / "run").items()} == {
-        "train": 20,
-        "valid": 20,
-        "test": 20,
-    }
-
-
-@pytest.mark.parametrize("model", ["polynomial", "extended"])
-def test_a_run_on_all_entities_has_no_metrics_of_its_own(model: str, samples: Path, tmp_path: Path, capsys) -> None:
-    words = ["model.start=closed_form"] if model == "extended" else []
-    run = tmp_path / "run"
-    assert train(samples, run, f"model={model}", "dataset.fold=all/3", *words) == 0
-    record = record_of(run)
-    assert not record["metrics"]
-    assert record["replicas"][0]["calibration"] is None
-    assert all(len(part) == 60 for part in splits_of(run).values())
-    assert record["replicas"][0]["best_epoch"] == (3 if model == "extended" else record["replicas"][0]["best_epoch"])
-    assert main(["match", str(run), str(samples), "-o", str(tmp_path / "pairs.csv")]) == 2
-    assert_error_line(capsys.readouterr().err, file=run.name)
-    assert main(["evaluate", str(run), str(samples)]) == 0
-    assert_line(capsys.readouterr().err, "other entities", samples.name)
-    before = (run / "run.json").read_bytes()
-    assert main(["resume", str(run)]) == 0
-    assert (run / "run.json").read_bytes() == before
-    assert main(["embed", str(run), str(samples), "-o", str(tmp_path / "z.csv"), "--variant"]) == 0
-    assert has_line(capsys.readouterr().err, "--variant", run.name) == (model == "polynomial")
 
 
 def test_scores_without_wrong_labels_are_told(tmp_path: Path, capsys) -> None:
