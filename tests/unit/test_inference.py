@@ -189,7 +189,7 @@ def test_a_table_without_rows_has_codes_of_none(run: TrainedRun, tmp_path: Path,
     file = tmp_path / f"empty.{ending}"
     if ending == "npz":
         columns = {name: np.empty(0) for name in run.encoder().feature_names or ()}
-        np.savez(file, allow_pickle=False, **columns)
+        np.savez(file, **columns)  # pyright: ignore[reportArgumentType] - no argument of savez is named so
     else:
         write(entity_table(dim=run.stack.dim)[:0], file)
     codes = embed(run, file)
