@@ -186,7 +186,7 @@ def _finite(audit: Audit) -> Iterator[str]:
     if rows:
         yield markdown(["from", "cycles", "order", "change of the code", "blind"], rows)
     if (more := len(shown) - listed) > 0:
-        yield f"{more} more elements are not listed; none of these is blind.\n"
+        yield f"The table leaves out {more} elements that are not blind.\n"
 
 
 def _attack(audit: Audit) -> Iterator[str]:

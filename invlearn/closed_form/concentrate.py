@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from invlearn.closed_form.candidates import Candidate, flags_of, normalizations_of
+from invlearn.closed_form.candidates import Candidate, normalization_of, normalizations_of
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.refit import Search, agreeing, all_of, distances, encode_with, like
 from invlearn.closed_form.score import Scorer
@@ -208,7 +208,7 @@ def _starts(settings: ClosedForm, solved: Solved) -> Iterator[ClosedForm]:
     """
     small = [one for one in solved.candidates if one.rank and one.degree in (0, 2)] or [solved.best]
     width = NARROW if settings.components == "auto" else settings.components
-    of_each = [[one for one in small if flags_of(each) == one[2:4]] for each in normalizations_of(settings)]
+    of_each = [[one for one in small if normalization_of(one) == each] for each in normalizations_of(settings)]
     best = [min(rows, key=lambda one: one.valid_loss) for rows in of_each if rows]
     for one in sorted(best, key=lambda one: one.valid_loss):
         yield replace(like(settings, one), components=width)

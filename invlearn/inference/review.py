@@ -103,10 +103,9 @@ def _of_labelled(codes: np.ndarray, number: np.ndarray) -> Doubts:
 
 def _between(codes: np.ndarray, near: np.ndarray) -> np.ndarray:
     """Distances of the neighbours of each row from each other, ``(n, k, k)`` for neighbours ``(n, k)``."""
-    between = np.empty((*near.shape, near.shape[1]), dtype=codes.dtype)
-    for column, other in enumerate(near.T):
-        between[:, :, column] = np.linalg.norm(codes[near] - codes[other][:, None], axis=-1)
-    return between
+    neighbours = codes[near]  # all differences at once would take much memory
+    apart = [np.linalg.norm(neighbours - other[:, None], axis=-1) for other in neighbours.swapaxes(0, 1)]
+    return np.stack(apart, axis=-1)
 
 
 def _queue(

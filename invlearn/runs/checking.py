@@ -67,8 +67,9 @@ def is_finished(experiment: Experiment | Choice, directory: RunDirectory) -> boo
         return False
     directory.check_links()
     record = directory.record()
-    experiment = as_started(experiment, directory)
-    refuse_another(experiment, _trained_with(directory), str(directory))
+    stored = _trained_with(directory)
+    experiment = _lasting(experiment, stored)
+    refuse_another(experiment, stored, str(directory))
     if record["status"] != "completed":
         if directory.best_checkpoint.is_file() and not directory.last_checkpoint.is_file():
             raise DamagedError(
@@ -119,10 +120,16 @@ def as_started(experiment: Experiment, directory: RunDirectory) -> Experiment:
     Raises:
         DamagedError: Its config cannot be read.
     """
-    minutes = experiment.trainer.minutes
-    if minutes is None or not directory.exists:
+    if experiment.trainer.minutes is None or not directory.exists:
         return experiment
-    trainer = _trained_with(directory).get("trainer", {})
+    return _lasting(experiment, _trained_with(directory))
+
+
+def _lasting(experiment: Experiment, stored: Mapping[str, Any]) -> Experiment:
+    """The same with the number of epochs of a stored config, if ``trainer.minutes`` may have lowered it."""
+    minutes, trainer = experiment.trainer.minutes, stored.get("trainer", {})
+    if minutes is None:
+        return experiment
     epochs = trainer.get("epochs")
     is_same = trainer.get("minutes") == minutes and isinstance(epochs, int) and epochs < experiment.epochs
     return experiment.lasting(epochs) if is_same else experiment

@@ -37,9 +37,13 @@ class _Csv(FileTable):
     _is_read = False
     _has_whole_rows = False
 
+    @property
+    def _is_packed(self) -> bool:
+        return self.path.suffix.lower() == ".gz"
+
     def open(self) -> None:
         """Read only the header, because a file without line feeds must not be read whole."""
-        with gzip.open(self.file) if self.path.suffix.lower() == ".gz" else nullcontext(self.file) as file:
+        with gzip.open(self.file) if self._is_packed else nullcontext(self.file) as file:
             header = _header(file)
         if header is None:
             raise UserError(f"{self} is not a table: its first line has more than {LONGEST_HEADER:,} bytes")
@@ -52,7 +56,7 @@ class _Csv(FileTable):
         return pd.read_csv(
             file,
             sep=self._separator,
-            compression="gzip" if self.path.suffix.lower() == ".gz" else None,
+            compression="gzip" if self._is_packed else None,
             keep_default_na=False,
             low_memory=False,
             encoding="utf-8-sig",
@@ -117,7 +121,7 @@ class _Csv(FileTable):
         row, width = 0, len(self.columns)
         if self._has_whole_rows or width == 1:
             return
-        opened = gzip.open if self.path.suffix.lower() == ".gz" else open
+        opened = gzip.open if self._is_packed else open
         # A field may be larger than the reader allows; then no row is refused.
         with suppress(csv.Error), opened(self.path, "rt", encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter=self._separator)
