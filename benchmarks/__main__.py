@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import closed_form, gpu, paths, recipe, run, scaling, whole
+from benchmarks import closed_form, gpu, paths, recipe, run, scaling, startup, whole
 
 PARTS = {
     "steps": run,
     "paths": paths,
     "recipe": recipe,
     "whole": whole,
+    "startup": startup,
     "scaling": scaling,
     "closed-form": closed_form,
     "gpu": gpu,

@@ -6,7 +6,6 @@ These names are loaded on first use, so that ``import invlearn`` stays light.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,9 +15,9 @@ if TYPE_CHECKING:
     from invlearn.runs.train import train
     from invlearn.runs.trained import load_run
 
-__all__ = ["__version__", "audit", "load_run", "read_results", "report", "train"]
+    __version__: str
 
-__version__ = version("invlearn")
+__all__ = ["__version__", "audit", "load_run", "read_results", "report", "train"]
 
 _HOMES = {
     "audit": "invlearn.auditing.api",
@@ -36,4 +35,6 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if name == "__version__":
+        return import_module("importlib.metadata").version("invlearn")
     raise AttributeError(f"module 'invlearn' has no attribute {name!r}")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from invlearn.errors import Terminated, UserError, io_problem, nearest
+from invlearn.system.garbage import collect_less
 from invlearn.system.output import has_reader, open_streams, show, silence, warn
 from invlearn.system.processes import launched, speaks
 from invlearn.system.signals import signals_raise
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:  # else they are those of a calling program
         open_streams()
+        collect_less()
     try:
         with signals_raise():
             return _dispatch(words)

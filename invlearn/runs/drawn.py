@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import io
+
 from matplotlib.figure import Figure
 
 from invlearn.display.plots import plot_candidates, plot_curves
-from invlearn.runs.checkpoint import load_checkpoint
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST
 
-__all__ = ["curves_figure"]
+__all__ = ["curves_figure", "draw_curves"]
+
+
+def draw_curves(directory: RunDirectory) -> None:
+    """Write ``curves.png``.
+
+    Raises:
+        DamagedError: ``metrics.csv`` or the best checkpoint cannot be read.
+        UserError: The file cannot be written.
+    """
+    image = io.BytesIO()
+    curves_figure(directory).savefig(image, format="png")
+    directory.write("curves.png", image.getvalue())
 
 
 def curves_figure(directory: RunDirectory) -> Figure:
@@ -21,6 +34,8 @@ def curves_figure(directory: RunDirectory) -> Figure:
     table = directory.columns()
     if "degree" not in table:
         return plot_curves(table, directory.title())
+    from invlearn.runs.checkpoint import load_checkpoint  # imports torch, which the other figure does not need
+
     best = load_checkpoint(directory, BEST, "cpu")
     places = zip(table["replica"].tolist(), table["epoch"].tolist(), strict=True)
     widths_at = dict(zip(places, table["components"].tolist(), strict=True))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from invlearn.runs.checkpoint import (
     save_checkpoint,
 )
 from invlearn.runs.directory import RunDirectory
+from invlearn.runs.drawing import drawing
 from invlearn.runs.layout import BEST, LAST
 from invlearn.runs.progress import Progress
 from invlearn.runs.record import closing_record
@@ -49,19 +50,12 @@ NETWORK = "replicas, dataset.size, model.columns or model.width"
 """Keys that determine the memory of a network."""
 
 
-def run_experiment(
-    experiment: Experiment,
-    directory: RunDirectory,
-    draw_curves: Callable[[RunDirectory], object] = lambda directory: None,
-    *,
-    compare: bool = True,
-) -> None:
+def run_experiment(experiment: Experiment, directory: RunDirectory, *, compare: bool = True) -> None:
     """Train to the end in a directory, continuing an earlier run; the results are its files.
 
     Args:
         experiment: The run.
         directory: Its folder, whether it exists or not.
-        draw_curves: Called once metrics.csv is complete, before the run counts as completed.
         compare: Whether to compare with simple methods on own data.
 
     Raises:
@@ -89,17 +83,10 @@ def run_experiment(
         if not directory.last_checkpoint.is_file():  # a sweep writes the config before the training begins
             experiment = within_budget(experiment, device, experiment.trainer.minutes)
         directory.remove_leftovers()
-        _run(experiment, directory, device, draw_curves, compare=compare)
+        _run(experiment, directory, device, compare=compare)
 
 
-def _run(
-    experiment: Experiment,
-    directory: RunDirectory,
-    device: torch.device,
-    draw_curves: Callable[[RunDirectory], object],
-    *,
-    compare: bool,
-) -> None:
+def _run(experiment: Experiment, directory: RunDirectory, device: torch.device, *, compare: bool) -> None:
     """Train in a directory that this process has locked; the record says how that ended."""
     # First, because a finished run that cannot be extended must not change.
     contents = _last_checkpoint(experiment, directory, device) if directory.last_checkpoint.is_file() else None
@@ -113,10 +100,10 @@ def _run(
             state = learn(experiment, directory, device, progress, contents)
             # A run that is only measured again, because its record was damaged, keeps its other files.
             again = bool(contents) and (experiment.solver is not None or contents["epoch"] == state.epoch)
-            closing = closing_record(experiment, state, device, compare=compare)
-            closing |= store_suspects(experiment, state, directory, again=again)
-        if not (again and directory.curves.exists()):
-            draw_curves(directory)
+            drawn = again and directory.curves.exists()
+            with nullcontext() if drawn else drawing(directory, apart=not experiment.solver):
+                closing = closing_record(experiment, state, device, compare=compare)
+                closing |= store_suspects(experiment, state, directory, again=again)
         log.info("completed")
         with signals_deferred():
             progress.close(**closing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -71,19 +70,13 @@ def train_experiment(
     if isinstance(experiment, Choice):
         from invlearn.runs.choosing import choose
 
-        choose(experiment, directory, partial(run_experiment, draw_curves=_draw_curves, compare=False), tell)
+        choose(experiment, directory, partial(run_experiment, compare=False), tell)
         return
-    run_experiment(experiment, directory, _draw_curves)
+    run_experiment(experiment, directory)
     if not directory.curves.exists():
+        from invlearn.runs.drawn import draw_curves
+
         try:
-            _draw_curves(directory)
+            draw_curves(directory)
         except DamagedError as error:  # of a finished run, which does not need it
             warn(f"curves.png cannot be drawn: {error}")
-
-
-def _draw_curves(directory: RunDirectory) -> None:
-    from invlearn.runs.drawn import curves_figure
-
-    image = io.BytesIO()
-    curves_figure(directory).savefig(image, format="png")
-    directory.write("curves.png", image.getvalue())

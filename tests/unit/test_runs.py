@@ -7,6 +7,7 @@ import io
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from invlearn.config import GROUPS, config_hash
 from invlearn.errors import UserError
 from invlearn.runs import session
 from invlearn.runs.directory import RunDirectory
-from invlearn.runs.record import RESULTS
+from invlearn.runs.record import RESULTS, closing_record
 from invlearn.runs.session import run_experiment
 from invlearn.runs.train import train
 from tests.support.errors import naming
@@ -241,13 +242,17 @@ def test_damaged_and_missing_runs_are_named(tiny: list[str], tmp_path: Path) -> 
         invlearn.load_run(tmp_path / "run")
 
 
-def test_tf32_and_threads_hold_for_the_run_alone(tiny: list[str], tmp_path: Path) -> None:
+def test_tf32_and_threads_hold_for_the_run_alone(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[tuple[object, int]] = []
 
-    def look(directory: RunDirectory) -> None:
+    def measured(*args: Any, **settings: Any) -> dict[str, Any]:
         seen.append((torch.backends.cuda.matmul.allow_tf32, torch.get_num_threads()))
+        return closing_record(*args, **settings)
 
+    monkeypatch.setattr("invlearn.runs.session.closing_record", measured)
     before = (torch.backends.cuda.matmul.allow_tf32, torch.get_num_threads())
-    run_experiment(experiment_of(*tiny, "tf32=true", "threads=2"), RunDirectory(tmp_path / "run"), look)
+    run_experiment(experiment_of(*tiny, "tf32=true", "threads=2"), RunDirectory(tmp_path / "run"))
     assert seen == [(True, 2)]
     assert (torch.backends.cuda.matmul.allow_tf32, torch.get_num_threads()) == before
