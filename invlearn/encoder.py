@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from invlearn.errors import UserError
-from invlearn.nn import AutoEncoder, Gaps
+from invlearn.nn import AutoEncoder, Gaps, Member
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,6 +147,10 @@ class InvariantEncoder(nn.Module):
             feature_names=self.feature_names,
             gaps=self.gaps,
         )
+
+    def as_member(self) -> Member:
+        """The network, to join its invariant code with others."""
+        return Member(self.network, self.invariant, self.unit_code)
 
     def invariant_part(self, z: Tensor) -> Tensor:
         """z_inv of whole codes ``(*, code)``, ``(*, invariant)``."""

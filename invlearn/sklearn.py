@@ -27,7 +27,7 @@ from invlearn.files.scale import Scaling, medians, scale_of, spread_of
 from invlearn.inference.clusters import NEIGHBOURS, RULE, Linkage, cluster_codes
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn
-from invlearn.training.networks import is_closed_form
+from invlearn.training.networks import is_solved
 
 try:
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -284,7 +284,7 @@ class InvariantEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             raise ValueError(f"settings: replicas must be 1, got {settings['replicas']}; an encoder is one network")
         options = {"model": self.model, "loss": "pairwise", "optimizer": "adamw", "trainer": "default"}
         model = _group("model", settings.get("model", self.model))
-        solved = is_closed_form(model)
+        solved = is_solved(model)
         if solved:
             options |= dict.fromkeys(("loss", "optimizer", "trainer"), "none")
         options |= {group: settings.pop(group) for group in options if group in settings}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from invlearn.closed_form import is_sparse, lifts_of, observe, searches
+from invlearn.closed_form import ClosedForm, is_sparse, lifts_of, observe, searches
 from invlearn.closed_form.candidates import ROWS_PER_FEATURE
 from invlearn.data import Batch
 from invlearn.nn import StackedLinear
@@ -18,6 +18,7 @@ from invlearn.training.budget import rehearsed
 from invlearn.training.choice import Choice
 from invlearn.training.device import resolve_device, torch_set_up
 from invlearn.training.experiment import Experiment
+from invlearn.training.joining import check_trained
 from invlearn.training.loop import TrainingState
 from invlearn.training.solving import Fitted, solve
 
@@ -87,6 +88,7 @@ def _describe(experiment: Experiment, minutes: float | None = None, *, compare: 
         compare: Whether to include simple methods.
     """
     with torch_set_up(experiment.settings):
+        check_trained(experiment)
         if experiment.solver:
             return _describe_solving(experiment, compare=compare)
         given = [limit for limit in (minutes, experiment.trainer.minutes) if limit is not None]
@@ -97,7 +99,7 @@ def _describe_solving(experiment: Experiment, *, compare: bool) -> tuple[str, Ti
     """Features, memory and estimated time of a closed form; a quick one is solved."""
     device = resolve_device(experiment.settings.device)
     solver, draws = experiment.solver, experiment.draws(device)
-    assert solver is not None
+    assert isinstance(solver, ClosedForm)
     observed = observe(draws.dataset, draws.seeds[0], device)
     rows, width = len(observed), solver.feature_count(experiment.spec.dim)
     lifts = lifts_of(solver, min(width, rows - 1))
@@ -126,7 +128,7 @@ def _describe_solving(experiment: Experiment, *, compare: bool) -> tuple[str, Ti
 
 def _rehearsed_solving(experiment: Experiment, device: torch.device, *, compare: bool) -> Time:
     """Time of a closed form, estimated by solving it without a search for wrong labels."""
-    assert experiment.solver is not None
+    assert isinstance(experiment.solver, ClosedForm)
     begin = time.perf_counter()
     fitted = solve(replace(experiment, solver=replace(experiment.solver, refit=0)), device)
     solving = time.perf_counter() - begin

@@ -40,10 +40,11 @@ def _bases(group: str) -> tuple[type, ...]:
     from invlearn.data import TransformationFamily
     from invlearn.files import SampleFile
     from invlearn.losses import Loss
+    from invlearn.nn import Joined
 
     return {
         "dataset": (TransformationFamily, SampleFile),
-        "model": (torch.nn.Module, ClosedForm),
+        "model": (torch.nn.Module, ClosedForm, Joined),
         "loss": (Loss,),
         "optimizer": (torch.optim.Optimizer,),
         "trainer": (Trainer,),

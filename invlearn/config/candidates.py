@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-__all__ = ["Candidates"]
+__all__ = ["JOINED", "Candidates"]
+
+JOINED = "joined"
+"""Name of the joined codes of the two best models."""
 
 FEW = 150
 """With fewer entities models are compared on folds, because a tenth of them is too few."""
@@ -32,15 +35,17 @@ class Candidates:
             ``auto`` is 3 to 8 for fewer than 150 entities.
         train_on_all: Whether to train the best model once more on all entities at the end. The metrics are those of
             the models that held some out. ``auto`` does so for fewer than 1,000 entities.
+        join: Whether to try the codes of the two best models side by side too, which takes no training.
         models: The config of each model by name, the fastest first.
 
     Raises:
-        ValueError: There is no time, or no model, or 2 folds.
+        ValueError: There is no time, or no model, or 2 folds, or a model has a name that is not possible.
     """
 
     minutes: float = 5.0
     folds: int | Literal["auto"] = "auto"
     train_on_all: bool | Literal["auto"] = "auto"
+    join: bool = True
     models: Mapping[str, Any]
 
     def __post_init__(self) -> None:
@@ -55,6 +60,8 @@ class Candidates:
                 raise ValueError(f"models must hold a config with _target_ for {name}, got {model!r}")
             if not (isinstance(name, str) and name.isidentifier()):  # it becomes the name of a folder
                 raise ValueError(f"models must have names of letters, digits and _, got {name!r}")
+            if name == JOINED:
+                raise ValueError(f"models must not have the name {JOINED}, which is that of their joined codes")
 
     @property
     def is_settled(self) -> bool:

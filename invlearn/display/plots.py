@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLORS", "LABELS", "draw_band", "plot_candidates", "plot_curves", "style"]
+__all__ = ["COLORS", "LABELS", "draw_band", "plot_candidates", "plot_curves", "plot_joined", "style"]
 
 LIFTS = {
     0: ("lengths in a frame", "#d62728"),
@@ -117,6 +117,29 @@ def plot_candidates(table: Columns, shares: np.ndarray, widths: Sequence[int], t
         scores.plot([], [], "o", ms=6, mfc="none", color="black", label="chosen")
         scores.set(xscale="log", yscale="log", xlabel="width of the code", ylabel="validation score")
         scores.legend()
+    return figure
+
+
+def plot_joined(table: Columns, names: Sequence[str], title: str) -> Figure:
+    """Scores of the members of joined codes, and of the joined codes.
+
+    Args:
+        table: The columns of metrics.csv, a row per replica and name.
+        names: The members and the joined codes.
+        title: Title of the figure.
+    """
+    with matplotlib.rc_context(style()):
+        figure = Figure(figsize=(3.5, 0.8 + 0.35 * len(names)), dpi=200, layout="constrained")
+        axes = figure.subplots()
+        places = table["epoch"] - 1
+        axes.plot(table["valid_loss"], places, "o", ms=4, mfc="none", color=COLORS["invariance"])
+        axes.set_yticks(range(len(names)), names)
+        axes.set(
+            xscale="log" if (table["valid_loss"] > 0).all() else "linear",
+            ylim=(len(names) - 0.5, -0.5),
+            xlabel="validation score (lower is better)",
+            title=title,
+        )
     return figure
 
 

@@ -4,6 +4,7 @@ from invlearn.nn.autoencoder import AutoEncoder
 from invlearn.nn.components import Components
 from invlearn.nn.extended import ExtendedAutoEncoder, ExtendedLayer, ExtendedNetwork, extended_features
 from invlearn.nn.gaps import Gaps
+from invlearn.nn.joined import Joined, JoinedAutoEncoder, Member
 from invlearn.nn.linear import StackedLinear
 from invlearn.nn.stack import Stack
 from invlearn.nn.standard import StandardAutoEncoder, StandardNetwork
@@ -15,6 +16,9 @@ __all__ = [
     "ExtendedLayer",
     "ExtendedNetwork",
     "Gaps",
+    "Joined",
+    "JoinedAutoEncoder",
+    "Member",
     "Stack",
     "StackedLinear",
     "StandardAutoEncoder",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from statistics import fmean
 from typing import Any
 
+from invlearn.config.candidates import JOINED
 from invlearn.errors import BusyError, DamagedError, UserError, describe_error
 from invlearn.files import Prepared, validating_without
 from invlearn.runs.checking import is_finished
@@ -23,12 +24,19 @@ from invlearn.training.budget import within_budget
 from invlearn.training.choice import Choice
 from invlearn.training.device import resolve_device, torch_set_up
 from invlearn.training.experiment import Experiment
+from invlearn.training.joining import joined
 from invlearn.training.judge import Judge
 
 __all__ = ["choose"]
 
 COPIED = ("config.yaml", METRICS, "curves.png", "train.log", SUSPECTS, LAST, BEST)
 """Files that the run copies from the chosen model, besides its record."""
+
+EQUAL = 1e-3
+"""Difference of scores, in bits, that a single pair can make."""
+
+CLOSE = 1e-2
+"""Difference of scores, in bits, up to which two models are of equal use in joined codes."""
 
 LEAST_SHARE = 0.02
 """Least share of the minutes that must be left to start a network."""
@@ -147,13 +155,40 @@ class _Choosing:
             self.tried.append(self._try(name))
             self.tell([self.tried[-1].sentence()])
         self._score_anew()
-        scored = [each for each in self.tried if each.score is not None]
-        if not scored:
+        if not (ranked := self._ranked()):
             told = "; ".join(each.sentence() for each in self.tried)
             raise UserError(f"{self.directory}: no model can be trained: {told}")
-        best = min(scored, key=lambda each: each.score or 0.0)
-        source = self._trained_on_all(best) if self.choice.named.whole else self._run(best.name, self.parts[0].fold)
+        members = [each.name for each in ranked[:2]]
+        if self.choice.named.join and len(members) == 2 and self._may_improve(ranked[0]):
+            self.tried.append(self._try_joined(members))
+            self.tell([self.tried[-1].sentence()])
+        best = self._best()
+        whole = self.choice.named.whole
+        source = self._trained_on_all(best, members) if whole else self._run(best.name, self.parts[0].fold)
         self._promote(best, source)
+
+    def _ranked(self) -> list[Tried]:
+        """The models that were trained, the best first."""
+        scored = [each for each in self.tried if each.score is not None]
+        return sorted(scored, key=lambda each: each.score or 0.0)
+
+    def _best(self) -> Tried:
+        """The model with the lowest score; of equal ones joined codes, because the errors of close members differ."""
+        ranked = {each.name: each for each in self._ranked()}
+        side_by_side = ranked.pop(JOINED, None)
+        first, *others = ranked.values()
+        if side_by_side is None or side_by_side is self._ranked()[0]:
+            return side_by_side or first
+        lead, gap = ((each.score or 0.0) - (first.score or 0.0) for each in (side_by_side, others[0]))
+        if lead > EQUAL or gap > CLOSE:
+            return first
+        self.tell([f"{JOINED}: chosen, because {first.name} is better by less than {EQUAL:g}"])
+        return side_by_side
+
+    def _may_improve(self, best: Tried) -> bool:
+        """Whether codes side by side may be better: not if the best score is reached, or distances are given."""
+        judge = self.parts[0].judge
+        return not judge.given and (best.score or 0.0) > judge.floor
 
     def _run(self, name: str, fold: str | None) -> RunDirectory:
         part = "" if fold is None else "_all" if fold.startswith("all") else f"_fold{fold.partition('/')[0]}"
@@ -180,10 +215,30 @@ class _Choosing:
                 self.train(experiment, run)
                 part.scores[name] = float(part.judge.scores(load_run(run.path, trust=experiment.targets).encoder()))
             except UserError as error:
-                if isinstance(error, DamagedError | BusyError) or isinstance(error.__cause__, OSError):
-                    raise  # the machine failed, not the model
-                return Tried(name, "failed", reason=describe_error(error))
-        records = [run.record() for run in runs]
+                return _failed(name, error)
+        return self._completed(name)
+
+    def _try_joined(self, members: Sequence[str]) -> Tried:
+        """Try the codes of two models side by side."""
+        self.tell([f"{JOINED}: the codes of {' and '.join(members)} side by side"])
+        try:
+            for part in self.parts:
+                run = self._run(JOINED, part.fold)
+                self._join(members, part.fold, part.experiments, run)
+                part.scores[JOINED] = float(part.judge.scores(load_run(run.path, trust=self.choice.targets).encoder()))
+        except UserError as error:
+            return _failed(JOINED, error)
+        return self._completed(JOINED)
+
+    def _join(
+        self, members: Sequence[str], fold: str | None, experiments: Mapping[str, Experiment], run: RunDirectory
+    ) -> None:
+        trained = {name: load_run(self._run(name, fold).path, trust=self.choice.targets) for name in members}
+        stacks = {name: (each.experiment, each.stack) for name, each in trained.items()}
+        self.train(joined(stacks, next(iter(experiments.values()))), run)
+
+    def _completed(self, name: str) -> Tried:
+        records = [self._run(name, part.fold).record() for part in self.parts]
         seconds = sum(record.get("wall_seconds") or 0.0 for record in records)
         recall = mean_metrics([record["metrics"] for record in records]).get("recall_at_1")
         return Tried(name, "completed", self._score(name), seconds, recall)
@@ -235,20 +290,31 @@ class _Choosing:
     def _best_solved(self) -> str | None:
         """The best closed form so far."""
         scores = {each.name: each.score for each in self.tried if each.score is not None}
-        solved = [name for name in scores if self.choice.candidates[name].solver]
+        solved = [name for name, each in self.choice.candidates.items() if name in scores and each.solver]
         return min(solved, key=scores.__getitem__, default=None)
 
-    def _trained_on_all(self, best: Tried) -> RunDirectory:
-        """The best model, trained on all entities for the number of epochs that was best on the divisions."""
-        experiments = self.choice.divided(self.choice.named.whole)
-        experiment, run = experiments[best.name], self._run(best.name, self.choice.named.whole)
+    def _trained_on_all(self, best: Tried, members: Sequence[str]) -> RunDirectory:
+        """The best model, trained on all entities; joined codes are those of their members."""
+        whole = self.choice.named.whole
+        experiments = self.choice.divided(whole)
+        if best.name != JOINED:
+            return self._trained_alone(best.name, experiments)
+        for name in members:
+            self._trained_alone(name, experiments)
+        run = self._run(JOINED, whole)
+        self._join(members, whole, experiments, run)
+        return run
+
+    def _trained_alone(self, name: str, experiments: dict[str, Experiment]) -> RunDirectory:
+        """A model, trained on all entities for the number of epochs that was best on the divisions."""
+        experiment, run = experiments[name], self._run(name, self.choice.named.whole)
         if not experiment.solver:
-            records = [self._run(best.name, part.fold).record() for part in self.parts]
+            records = [self._run(name, part.fold).record() for part in self.parts]
             epochs = fmean(record["replicas"][record["best_replica"]]["best_epoch"] for record in records)
             experiment = experiment.lasting(max(1, round(epochs)))
             if any(part.suspects for part in self.parts):
                 experiment = self._cleaned_of_all(experiment, experiments)
-        self.tell([f"{best.name}: trained again on all entities"])
+        self.tell([f"{name}: trained again on all entities"])
         self.train(experiment, run)
         return run
 
@@ -282,6 +348,13 @@ class _Choosing:
             self.directory.write(SUSPECTS, no_suspects(self.directory))
             chosen["suspects"] = 0
         self.directory.write_record({**record, **pooled, **chosen})
+
+
+def _failed(name: str, error: UserError) -> Tried:
+    """The outcome of a model that cannot be trained; raises the error if the machine failed, not the model."""
+    if isinstance(error, DamagedError | BusyError) or isinstance(error.__cause__, OSError):
+        raise error
+    return Tried(name, "failed", reason=describe_error(error))
 
 
 def suspects_of(run: RunDirectory) -> str | None:

@@ -157,12 +157,12 @@ class RunDirectory:
                         file.unlink()
 
     def title(self) -> str:
-        """A line that says what was trained: ``twopart, extended, d = 10``."""
+        """A line that says what was trained: ``TwoPart, ExtendedAutoEncoder, d = 10``."""
         config = self.config()
-        classes = (config[group]["_target_"].rpartition(".")[2] for group in ("dataset", "model"))
-        data = config["dataset"]
-        own = data.get("features", data.get("x"))  # for a file; families have a dimension
-        return f"{', '.join(classes)}, d = {len(own) if own else data.get('dim', '?')}"
+        data, model = (config[group]["_target_"].rpartition(".")[2] for group in ("dataset", "model"))
+        model = " + ".join(config["model"].get("members", [model]))  # names of joined models
+        own = config["dataset"].get("features", config["dataset"].get("x"))  # for a file; families have a dimension
+        return f"{data}, {model}, d = {len(own) if own else config['dataset'].get('dim', '?')}"
 
     def config(self) -> dict[str, Any]:
         """The effective config.

@@ -1,4 +1,4 @@
-"""The figure of a run: validation errors, or the spectrum of a closed form."""
+"""The figure of a run: validation errors, the spectrum of a closed form, or the members of joined codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import io
 
 from matplotlib.figure import Figure
 
-from invlearn.display.plots import plot_candidates, plot_curves
+from invlearn.config.candidates import JOINED
+from invlearn.display.plots import plot_candidates, plot_curves, plot_joined
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST
 
@@ -29,9 +30,11 @@ def curves_figure(directory: RunDirectory) -> Figure:
     """The figure of ``metrics.csv``.
 
     Raises:
-        DamagedError: That file or the best checkpoint cannot be read.
+        DamagedError: That file, the config or the best checkpoint cannot be read.
     """
     table = directory.columns()
+    if names := directory.config()["model"].get("members"):
+        return plot_joined(table, [*names, JOINED], directory.title())
     if "degree" not in table:
         return plot_curves(table, directory.title())
     from invlearn.runs.checkpoint import load_checkpoint  # imports torch, which the other figure does not need

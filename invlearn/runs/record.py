@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from invlearn.closed_form import ClosedForm
 from invlearn.config import config_hash
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.calibration import Calibration
@@ -160,7 +161,7 @@ def compared(experiment: Experiment, encoder: InvariantEncoder, device: torch.de
     if is_family or not experiment.holds_out or not experiment.loss.trains_encoder:
         return None
     draws = experiment.draws(device)
-    found = references(draws.dataset, draws.seeds[0], solved=experiment.solver is not None)
+    found = references(draws.dataset, draws.seeds[0], solved=isinstance(experiment.solver, ClosedForm))
     hits = hits_at_1(*(encode_stack(encoder, part) for part in draws.query_and_gallery()))[0].cpu()
     return Compared(hits, found)
 

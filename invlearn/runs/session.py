@@ -37,6 +37,7 @@ from invlearn.system.storage import changeable, check_writable
 from invlearn.training.budget import within_budget
 from invlearn.training.device import resolve_device, torch_set_up
 from invlearn.training.experiment import Experiment
+from invlearn.training.joining import join
 from invlearn.training.learner import prepare_training
 from invlearn.training.loop import TrainingState, train_epochs
 from invlearn.training.solving import Fitted, solve
@@ -173,9 +174,9 @@ def _solve(
     progress: Progress,
     contents: Mapping[str, Any] | None,
 ) -> Fitted:
-    """Solve a closed form, or load the solution found before an interruption."""
+    """Solve a closed form or join codes, or load the solution found before an interruption."""
     if contents is None:
-        fitted = solve(experiment, device)
+        fitted = (join if experiment.members else solve)(experiment, device)
     else:
         progress.add_seconds(contents["seconds"])
         try:

@@ -14,7 +14,7 @@ from invlearn.data import Dataset
 from invlearn.errors import UserError
 from invlearn.files import Prepared, SampleFile, kind_of, prepare
 from invlearn.training.experiment import Experiment
-from invlearn.training.networks import is_closed_form
+from invlearn.training.networks import is_solved
 from invlearn.training.parts import Prepare, check_groups, described
 
 __all__ = ["Choice", "plan"]
@@ -116,7 +116,7 @@ def plan(
     for name, each in named.models.items():
         if trust is not None:  # before anything is imported by name
             check_trusted({**config, "model": each}, trust)
-        unread = {group: {} for group in TRAINED_BY} if is_closed_form(each) else {}
+        unread = {group: {} for group in TRAINED_BY} if is_solved(each) else {}
         given = {**config, "dataset": dataset, "model": each, **unread}
         candidates[name] = Experiment.from_config(given, trust=trust, prepare=prepare)
         dataset = candidates[name].config["dataset"]  # resolved: the file is opened once

@@ -21,9 +21,9 @@ from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.files import EntityFile, Prepared, SampleFile, feature_names_of, leaving_out, prepare, scaler_of
 from invlearn.losses import Loss
-from invlearn.nn import AutoEncoder, Gaps
+from invlearn.nn import AutoEncoder, Gaps, Joined, JoinedAutoEncoder
 from invlearn.system.memory import machine_memory
-from invlearn.training.networks import build_network
+from invlearn.training.networks import Solver, build_network
 from invlearn.training.parts import Prepare, check_groups, data_of, described, parts_of
 
 __all__ = ["Experiment"]
@@ -42,8 +42,10 @@ class Experiment:
         trainer: Epochs, batch size and schedule.
         settings: Seeds, device and arithmetic.
         at_default: Keys of the config that are at their defaults.
-        solver: The settings of a closed form; None if a network is trained by gradients.
+        solver: The settings of a closed form or of joined codes; None if a network is trained by gradients.
         prepared: The data, if they have been prepared.
+        members: The experiments whose codes are joined.
+        trained: Their encoders, stacks, once trained.
     """
 
     config: dict[str, Any]
@@ -52,8 +54,10 @@ class Experiment:
     trainer: Trainer
     settings: Settings
     at_default: frozenset[str]
-    solver: ClosedForm | None = None
+    solver: Solver | None = None
     prepared: Prepared | None = None
+    members: Sequence[Experiment] = ()
+    trained: Sequence[InvariantEncoder] = ()
 
     @classmethod
     def from_config(
@@ -89,7 +93,11 @@ class Experiment:
         whole, at_default = described(config, {"dataset": dataset_node, **parts.nodes}, top)
         if not parts.solver and config["optimizer"].get("lr", "auto") == "auto":  # our default, not torch's
             at_default |= {"optimizer.lr"}
-        experiment = cls(whole, spec, parts.loss, parts.trainer, settings, at_default, parts.solver, prepared)
+        members = [
+            cls.from_config({**config, **groups}, prepared=prepared, trust=trust, prepare=prepare)
+            for groups in (parts.solver.members.values() if isinstance(parts.solver, Joined) else ())
+        ]
+        experiment = cls(whole, spec, parts.loss, parts.trainer, settings, at_default, parts.solver, prepared, members)
         experiment._check_memory(parts.network)
         if prepared:
             experiment.check_data(prepared)
@@ -98,7 +106,8 @@ class Experiment:
     @property
     def targets(self) -> list[str]:
         """The classes that the config names."""
-        return [self.config[group]["_target_"] for group in GROUPS if "_target_" in self.config[group]]
+        own = [self.config[group]["_target_"] for group in GROUPS if "_target_" in self.config[group]]
+        return [*own, *(target for member in self.members for target in member.targets)]
 
     @property
     def seeds(self) -> list[int]:
@@ -213,7 +222,8 @@ class Experiment:
         Args:
             device: Device of the stack.
             replicas: Number of replicas to draw; by default all.
-            like: Parameters of a closed form, which has no initial state and shapes that depend on the data.
+            like: Parameters of a closed form or of joined codes, which have no initial state, and shapes that depend on
+                the data.
 
         Raises:
             UserError: The network's parameters are not stacked.
@@ -221,7 +231,10 @@ class Experiment:
             ValueError: ``like`` is of another network.
         """
         if self.solver is not None:
-            network = SolvedNetwork.like(self.solver, like or {})
+            if isinstance(self.solver, ClosedForm):
+                network = SolvedNetwork.like(self.solver, like or {})
+            else:
+                network = self._joined(like or {})
             return self._encoder_of(network, device, network.code)
         generators = [seeded_generator(seed, "weights") for seed in self.seeds[:replicas]]
         default = torch.get_default_dtype()
@@ -240,6 +253,15 @@ class Experiment:
         network.encoder.requires_grad_(self.loss.trains_encoder)
         network.decoder.requires_grad_(self.loss.trains_decoder)
         return self._encoder_of(network.to(device), device, self.loss.invariant_features, self.loss.code_features)
+
+    def _joined(self, like: Mapping[str, Tensor]) -> JoinedAutoEncoder:
+        """Joined codes with the shapes of stored parameters, on ``meta``."""
+        members = []
+        for index, member in enumerate(self.members):
+            prefix = f"encoder.networks.{index}."
+            parameters = {key.removeprefix(prefix): value for key, value in like.items() if key.startswith(prefix)}
+            members.append(member.encoder("meta", like=parameters).as_member())
+        return JoinedAutoEncoder(members, torch.empty_like(like["encoder.weight"], device="meta"))
 
     def _encoder_of(
         self, network: AutoEncoder, device: torch.device | str, invariant: int, code: int | None = None

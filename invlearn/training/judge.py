@@ -33,6 +33,8 @@ class Judge:
     def __init__(self, dataset: Dataset, seed: int):
         self._scorer = Scorer.of(dataset, seed)
         self._labelled = dataset.labelled("valid", seed, most=COMPARED) if isinstance(dataset, EntitySamples) else None
+        self.given = self._scorer.given
+        """Whether distances of different entities are given and differ."""
         self.floor = self._scorer.floor
         """The score that cannot be improved."""
 

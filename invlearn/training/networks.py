@@ -12,15 +12,18 @@ from torch import nn
 from invlearn.closed_form import ClosedForm
 from invlearn.config.build import build, locate
 from invlearn.errors import UserError
-from invlearn.nn import AutoEncoder, Stack
+from invlearn.nn import AutoEncoder, Joined, Stack
 
-__all__ = ["build_network", "check_network", "features_seen", "is_closed_form"]
+__all__ = ["Solver", "build_network", "check_network", "features_seen", "is_solved"]
+
+Solver = ClosedForm | Joined
+"""Settings of a model that is not trained by gradients."""
 
 
-def is_closed_form(node: Mapping[str, Any]) -> bool:
-    """Whether a config names a closed form rather than a network."""
+def is_solved(node: Mapping[str, Any]) -> bool:
+    """Whether a config names a model that is not trained by gradients, and so has no loss, optimiser and trainer."""
     target = locate("model", node.get("_target_"))
-    return inspect.isclass(target) and issubclass(target, ClosedForm)
+    return inspect.isclass(target) and issubclass(target, Solver)
 
 
 def features_seen(node: Mapping[str, Any], dim: int) -> int:

@@ -19,7 +19,7 @@ from invlearn.errors import UserError
 from invlearn.files import Prepared, SampleFile, kind_of
 from invlearn.losses import Loss, Separation
 from invlearn.nn import AutoEncoder, Stack
-from invlearn.training.networks import build_network, check_network, features_seen, is_closed_form
+from invlearn.training.networks import Solver, build_network, check_network, features_seen, is_solved
 from invlearn.training.optimizer import check_element_wise
 
 __all__ = ["Parts", "Prepare", "check_groups", "data_of", "described", "parts_of"]
@@ -68,7 +68,7 @@ class Parts(NamedTuple):
     """The effective config of each group."""
     loss: Loss
     trainer: Trainer
-    solver: ClosedForm | None
+    solver: Solver | None
     network: AutoEncoder | None
     """The network on ``meta``."""
 
@@ -83,15 +83,16 @@ def parts_of(config: Mapping[str, Any], spec: SampleFile | Dataset) -> Parts:
     Raises:
         UserError: A key is unknown, missing, of the wrong type or out of range, or two do not go together.
     """
-    return (_solved if is_closed_form(config["model"]) else _trained)(config, spec)
+    return (_solved if is_solved(config["model"]) else _trained)(config, spec)
 
 
 def _solved(config: Mapping[str, Any], spec: SampleFile | Dataset) -> Parts:
     solver, node = build("model", config["model"])
-    try:
-        solver.check(spec.dim)
-    except ValueError as error:
-        raise UserError(f"model: {error}") from error
+    if isinstance(solver, ClosedForm):
+        try:
+            solver.check(spec.dim)
+        except ValueError as error:
+            raise UserError(f"model: {error}") from error
     return Parts({"model": node, **_unread(config)}, Separation(spec.dim), Trainer(), solver, None)
 
 

@@ -94,7 +94,7 @@ def solve(experiment: Experiment, device: torch.device) -> Fitted:
     Raises:
         UserError: Nothing varies between entities.
     """
-    assert experiment.solver is not None
+    assert isinstance(experiment.solver, ClosedForm)
     draws = experiment.draws(device)
     dataset = draws.dataset
     with shared((experiment.config, experiment.data.gaps)):

@@ -45,16 +45,15 @@ def chosen(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_best_becomes_an_ordinary_run(samples: Path, chosen: Path, tmp_path: Path, capsys) -> None:
     record = record_of(chosen)
     tried = {row["name"]: row for row in record["candidates"]}
-    assert list(tried) == ["polynomial", "extended"]
+    assert list(tried) == ["polynomial", "extended", "joined"]
     best = min(tried, key=lambda name: tried[name]["score"])
     assert [name for name, row in tried.items() if row["chosen"]] == [best]
     assert {folder.name for folder in (chosen / "candidates").iterdir()} == {*tried}
     assert record["references"]
     assert record["verdict"]
     model = invlearn.load_run(chosen).config["model"]["_target_"]
-    assert (
-        model == {"polynomial": "invlearn.closed_form.Polynomial", "extended": "invlearn.nn.ExtendedAutoEncoder"}[best]
-    )
+    classes = {"polynomial": "closed_form.Polynomial", "extended": "nn.ExtendedAutoEncoder", "joined": "nn.Joined"}
+    assert model == f"invlearn.{classes[best]}"
     assert main(["embed", str(chosen), str(samples), "-o", str(tmp_path / "z.csv")]) == 0
     assert main(["evaluate", str(chosen)]) == 0
     capsys.readouterr()
@@ -210,7 +209,7 @@ def test_own_models_are_tried_and_pairs_too(tmp_path: Path, capsys) -> None:
     relu = "+model.models.relu={_target_: invlearn.nn.StandardAutoEncoder, activation: relu}"
     words = ["train", "dataset=pairs", f"dataset.path={file}", SHORT[-1], relu, "~model.models.extended"]
     assert main([*words, f"hydra.run.dir={tmp_path / 'run'}"]) == 0
-    assert [row["name"] for row in record_of(tmp_path / "run")["candidates"]] == ["polynomial", "relu"]
+    assert [row["name"] for row in record_of(tmp_path / "run")["candidates"]] == ["polynomial", "relu", "joined"]
     capsys.readouterr()
     assert main([*words, "--dry-run", f"hydra.run.dir={tmp_path / 'dry'}"]) == 0
     out = capsys.readouterr().out

@@ -1,0 +1,108 @@
+"""Joined codes: the encoders of trained members become one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from invlearn.config import TRAINED_BY
+from invlearn.data import DrawnPairs, Pairs
+from invlearn.encoder import InvariantEncoder
+from invlearn.errors import UserError
+from invlearn.evaluation.baselines import training_facts
+from invlearn.evaluation.measured import encode_stack
+from invlearn.losses.functional import code_distance
+from invlearn.nn import Joined, JoinedAutoEncoder
+from invlearn.training.experiment import Experiment
+from invlearn.training.judge import Judge
+from invlearn.training.solving import Fitted
+
+__all__ = ["check_trained", "join", "joined"]
+
+COMPARED = 10_000
+"""Maximal number of training pairs that determine the weights."""
+
+LEAST = 1e-6
+"""Least distance within entities, relative to that between entities: codes of noise-free samples are equal."""
+
+
+def joined(members: Mapping[str, tuple[Experiment, InvariantEncoder]], experiment: Experiment) -> Experiment:
+    """The experiment that joins trained encoders.
+
+    Args:
+        members: Their experiments and stacks by name.
+        experiment: One on the data of the joined codes, from which the settings are taken.
+    """
+    groups = {
+        name: {group: member.config[group] for group in ("model", *TRAINED_BY)} for name, (member, _) in members.items()
+    }
+    model = {"_target_": f"invlearn.nn.{Joined.__name__}", "members": groups}
+    config = {**experiment.config, "model": model, **{group: {} for group in TRAINED_BY}}
+    found = Experiment.from_config(config).on(experiment.data)
+    return replace(found, trained=[encoder for _, encoder in members.values()])
+
+
+def join(experiment: Experiment, device: torch.device) -> Fitted:
+    """Join the codes of trained members, each weighted by its median distance within entities of the training pairs.
+
+    So the members count equally where it matters, at the distances of one entity. The scale is such that the median
+    distance between entities is about 1.
+
+    Raises:
+        UserError: The members have not been trained, or there are no pairs of one entity, or none of different ones.
+    """
+    check_trained(experiment)
+    draws = experiment.draws(device)
+    train = draws.examples(DrawnPairs(), "train")
+    assert isinstance(train, Pairs)
+    encoders = [encoder.to(device) for encoder in experiment.trained]
+    medians = [_median_distances(encoder, train) for encoder in encoders]
+    within, between = (torch.stack(parts, dim=1) for parts in zip(*medians, strict=True))
+    weight = 1 / within.clamp(min=LEAST * between)
+    weight = weight / torch.linalg.vector_norm(weight * between, dim=1, keepdim=True)
+    network = JoinedAutoEncoder([encoder.as_member() for encoder in encoders], weight.to(experiment.dtype))
+    best = {name: value.detach() for name, value in network.state_dict().items()}
+    encoder = experiment.encoder(device, like=best)
+    encoder.network.load_state_dict(best, assign=True)
+    encoder.gaps = experiment.gaps(device)
+    judge = Judge(experiment.data.dataset, experiment.settings.seed)
+    scores = torch.stack([judge.scores(each) for each in (*encoders, encoder)])  # (M + 1, R)
+    tried = torch.full((encoder.replicas,), len(scores), device=device)
+    return Fitted(
+        encoder=encoder,
+        statistics={**training_facts(experiment.loss, train, {}, draws), "weight": weight.to(experiment.dtype)},
+        best=best,
+        best_loss=scores[-1].to(device, experiment.dtype),
+        best_epoch=tried,
+        last_epoch=tried,
+        diverged=torch.zeros_like(tried, dtype=torch.bool),
+        epoch=len(scores),
+        history={"valid_loss": scores.tolist()},
+    )
+
+
+def check_trained(experiment: Experiment) -> None:
+    """Refuse joined codes whose members have not been trained.
+
+    Raises:
+        UserError: They have not.
+    """
+    if experiment.members and not experiment.trained:
+        raise UserError("model: joined codes are made by model=auto, of models that it has trained")
+
+
+def _median_distances(encoder: InvariantEncoder, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    """Median code distances within and between entities, ``(R,)`` each."""
+    x, x_prime, distance = (part[:, :COMPARED] for part in pairs)
+    found = code_distance(encode_stack(encoder, x), encode_stack(encoder, x_prime)).double()
+    kinds: Sequence[Tensor] = (distance == 0, distance > 0)
+    if not all(bool(kind.any(dim=1).all()) for kind in kinds):
+        raise UserError("model: joined codes need pairs of one entity and of different ones")
+    within, between = (
+        torch.stack([row[kind].median() for row, kind in zip(found, chosen.expand_as(found), strict=True)])
+        for chosen in kinds
+    )
+    return within, between

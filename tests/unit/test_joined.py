@@ -1,0 +1,85 @@
+"""Joined codes: the codes of several models side by side."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from invlearn.encoder import InvariantEncoder
+from invlearn.errors import UserError
+from invlearn.nn import Joined, JoinedAutoEncoder, Member, StandardAutoEncoder
+from invlearn.training.experiment import Experiment
+from invlearn.training.joining import join, joined
+from invlearn.training.learner import learn
+from tests.support.errors import naming
+from tests.support.own_data import entity_table, write
+from tests.support.training import CPU, experiment_of
+
+
+def network(seed: int, code: int) -> StandardAutoEncoder:
+    return StandardAutoEncoder(
+        6, code, [torch.Generator().manual_seed(seed + replica) for replica in range(2)], depth=1
+    )
+
+
+def test_squared_distances_are_weighted_sums() -> None:
+    members = [Member(network(0, 9), 5, unit_code=False), Member(network(9, 4), 4, unit_code=True)]
+    weight = torch.tensor([[0.5, 2.0], [3.0, 1.0]])
+    model = JoinedAutoEncoder(members, weight)
+    x = torch.randn(2, 7, 6)
+    z = model.encode(x)
+    first = members[0].network.encode(x)[..., :5]
+    second = torch.nn.functional.normalize(members[1].network.encode(x), dim=-1)
+    assert z.shape == (2, 7, model.code) == (2, 7, 9)
+    squared = [torch.cdist(part, part).square() for part in (z, first, second)]
+    expected = sum(weight[:, member, None, None].square() * squared[member + 1] for member in range(2))
+    torch.testing.assert_close(squared[0], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("members", [{}, {"a": {"model": {}}}, {"a": {"model": {}}, "b": {}}])
+def test_settings_name_two_members(members: dict[str, dict[str, object]]) -> None:
+    with pytest.raises(ValueError, match="members must hold"):
+        Joined(members=members)
+
+
+@pytest.fixture(scope="module")
+def experiments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Experiment]:
+    """A closed form and a network on the same file."""
+    file = write(entity_table(60), tmp_path_factory.mktemp("joined") / "samples.csv")
+    own = ["dataset=entities", f"dataset.path={file}", "dataset.entity=id", "dataset.size=2000", "replicas=2"]
+    models = {"polynomial": [], "extended": ["trainer.epochs=2"]}
+    return {name: experiment_of(*own, f"model={name}", *words) for name, words in models.items()}
+
+
+@pytest.fixture(scope="module")
+def trained(experiments: dict[str, Experiment]) -> dict[str, tuple[Experiment, InvariantEncoder]]:
+    return {name: (each, learn(each).encoder) for name, each in experiments.items()}
+
+
+def test_members_count_equally_within_entities(
+    trained: dict[str, tuple[Experiment, InvariantEncoder]], experiments: dict[str, Experiment]
+) -> None:
+    experiment = joined(trained, experiments["extended"])
+    fitted = join(experiment, CPU)
+    x, x_prime, distance = experiment.data.dataset.pairs("train", 0)
+    parts = [each.invariant for _, each in trained.values()]
+    for replica in range(2):
+        z, z_prime = (fitted.encoder.replica(replica).network.encode(part[None])[0] for part in (x, x_prime))
+        assert z.shape[1] == sum(parts)
+        same = distance == 0
+        within = [
+            torch.linalg.vector_norm(a - b, dim=1)[same].median()
+            for a, b in zip(z.split(parts, dim=1), z_prime.split(parts, dim=1), strict=True)
+        ]
+        torch.testing.assert_close(within[0], within[1], rtol=0.05, atol=0)
+        assert 0.8 < float(torch.linalg.vector_norm(z - z_prime, dim=1)[~same].median()) < 1.25
+    assert [len(column) for column in fitted.history.values()] == [3]
+    assert fitted.history["valid_loss"][-1] == pytest.approx(fitted.best_loss.tolist())
+
+
+def test_untrained_members_are_refused(
+    trained: dict[str, tuple[Experiment, InvariantEncoder]], experiments: dict[str, Experiment]
+) -> None:
+    config = joined(trained, experiments["extended"]).config
+    with pytest.raises(UserError, match=naming(key="model", also=["model=auto"])):
+        learn(Experiment.from_config(config))
