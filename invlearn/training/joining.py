@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from invlearn.training.solving import Fitted
 
 __all__ = ["check_trained", "join", "joined"]
 
-COMPARED = 10_000
+COMPARED = 4_000
 """Maximal number of training pairs that determine the weights."""
 
 LEAST = 1e-6
@@ -68,8 +69,10 @@ def join(experiment: Experiment, device: torch.device) -> Fitted:
     encoder = experiment.encoder(device, like=best)
     encoder.network.load_state_dict(best, assign=True)
     encoder.gaps = experiment.gaps(device)
+    ends = list(accumulate((each.invariant for each in encoders), initial=0))
+    parts = [slice(*limits) for limits in pairwise(ends)]
     judge = Judge(experiment.data.dataset, experiment.settings.seed)
-    scores = torch.stack([judge.scores(each) for each in (*encoders, encoder)])  # (M + 1, R)
+    scores = judge.scores_of_parts(encoder, [*parts, slice(None)])
     tried = torch.full((encoder.replicas,), len(scores), device=device)
     return Fitted(
         encoder=encoder,

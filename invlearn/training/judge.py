@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -40,13 +42,22 @@ class Judge:
 
     def scores(self, encoder: InvariantEncoder) -> Tensor:
         """Score of each replica, ``(R,)``; lower is better."""
+        return self.scores_of_parts(encoder, [slice(None)])[0]
+
+    def scores_of_parts(self, encoder: InvariantEncoder, parts: Sequence[slice]) -> Tensor:
+        """Scores of each replica by P parts of the code, ``(P, R)``."""
 
         def codes(x: Tensor) -> Tensor:
             return encode_stack(encoder, x.to(encoder.device, encoder.dtype)[None]).double().cpu()
 
-        squared = code_distance(*(codes(part) for part in self._scorer.pairs[:2])).square()
-        scores = torch.cat([self._scorer.scores(of_replica[None]) for of_replica in squared])
-        if self._labelled:
-            x, entity = self._labelled
-            scores = scores + identification_loss(codes(x), entity.cpu())
-        return scores
+        z, z_prime = (codes(x) for x in self._scorer.pairs[:2])
+        z_labelled = codes(self._labelled[0]) if self._labelled else None
+
+        def scores(part: slice) -> Tensor:
+            squared = code_distance(z[..., part], z_prime[..., part]).square()
+            found = torch.cat([self._scorer.scores(of_replica[None]) for of_replica in squared])
+            if self._labelled and z_labelled is not None:
+                found = found + identification_loss(z_labelled[..., part], self._labelled[1].cpu())
+            return found
+
+        return torch.stack([scores(part) for part in parts])
