@@ -120,13 +120,14 @@ def plot_candidates(table: Columns, shares: np.ndarray, widths: Sequence[int], t
     return figure
 
 
-def plot_joined(table: Columns, names: Sequence[str], title: str) -> Figure:
+def plot_joined(table: Columns, names: Sequence[str], title: str, *, held_out: bool) -> Figure:
     """Scores of the members of joined codes, and of the joined codes.
 
     Args:
         table: The columns of metrics.csv, a row per replica and name.
         names: The members and the joined codes.
         title: Title of the figure.
+        held_out: Whether the scores are those of held-out data.
     """
     with matplotlib.rc_context(style()):
         figure = Figure(figsize=(3.5, 0.8 + 0.35 * len(names)), dpi=200, layout="constrained")
@@ -137,7 +138,7 @@ def plot_joined(table: Columns, names: Sequence[str], title: str) -> Figure:
         axes.set(
             xscale="log" if (table["valid_loss"] > 0).all() else "linear",
             ylim=(len(names) - 0.5, -0.5),
-            xlabel="validation score (lower is better)",
+            xlabel=f"{'validation score' if held_out else 'score on training entities'} (lower is better)",
             title=title,
         )
     return figure

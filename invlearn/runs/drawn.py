@@ -33,8 +33,10 @@ def curves_figure(directory: RunDirectory) -> Figure:
         DamagedError: That file, the config or the best checkpoint cannot be read.
     """
     table = directory.columns()
-    if names := directory.config()["model"].get("members"):
-        return plot_joined(table, [*names, JOINED], directory.title())
+    config = directory.config()
+    if names := config["model"].get("members"):
+        held_out = not str(config["dataset"].get("fold")).startswith("all")
+        return plot_joined(table, [*names, JOINED], directory.title(), held_out=held_out)
     if "degree" not in table:
         return plot_curves(table, directory.title())
     from invlearn.runs.checkpoint import load_checkpoint  # imports torch, which the other figure does not need

@@ -17,8 +17,8 @@ __all__ = ["data"]
 KEPT = 12
 """Maximal number of listed keys of a group."""
 
-LONG = ("offset", "factor", "features", "x", "x_prime", "fingerprint")
-"""Keys of a dataset that the lines of its report describe better."""
+LEFT_OUT = ("_target_", "offset", "factor", "features", "x", "x_prime", "fingerprint", "members")
+"""Keys that other lines or rows describe better."""
 
 
 def data(context: Context) -> Section:
@@ -51,15 +51,19 @@ def _report(context: Context) -> Iterator[Block]:
 
 def _settings(context: Context) -> Iterator[Block]:
     rows = []
-    for group in GROUPS:
-        node: Mapping[str, Any] = context.run.config[group]
-        if not node:
-            continue
+    for name, node in _groups(context.run.config):
         kind = str(node.get("_target_", "")).rpartition(".")[2]
-        keys = {key: value for key, value in node.items() if key not in ("_target_", *LONG) and value is not None}
+        keys = {key: value for key, value in node.items() if key not in LEFT_OUT and value is not None}
         told = ", ".join(f"{key} {shortened_value(value)}" for key, value in list(keys.items())[:KEPT])
-        rows.append([group, kind, told])
+        rows.append([name, kind, told])
     yield Table("Settings", ["group", "kind", "values"], rows)
+
+
+def _groups(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The groups of a config by name, also those of the members of joined codes."""
+    yield from ((group, config[group]) for group in GROUPS if config.get(group))
+    for member, groups in config["model"].get("members", {}).items():
+        yield from ((f"{group} of {member}", node) for group, node in groups.items() if node)
 
 
 def _origin(context: Context) -> Iterator[Block]:

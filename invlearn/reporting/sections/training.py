@@ -1,4 +1,4 @@
-"""The training: validation errors, or the spectrum of a closed form."""
+"""The training: validation errors, the spectrum of a closed form, or the members of joined codes."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ def training(context: Context) -> Section | None:
             "Above: the share of variance that lies within entities, for each direction in code space. "
             "Below: the validation score of each setting that was tried."
         )
+    elif context.run.experiment.members:
+        label = "Scores of two models and of their joined codes."
+        caption = "The code of this run joins those of two models."
     else:
         label = "Validation errors against the epoch."
         caption = "Validation errors during training."
