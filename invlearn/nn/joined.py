@@ -1,4 +1,4 @@
-"""Codes of two models side by side: their errors differ, so together they confuse fewer entities."""
+"""Codes of several models side by side: their errors differ, so together they confuse fewer entities."""
 
 from __future__ import annotations
 
@@ -20,21 +20,17 @@ class Joined:
     """Settings of joined codes. ``model=auto`` makes them of the two best models that it has trained.
 
     Args:
-        members: For each of the two by name its config groups ``model``, ``loss``, ``optimizer`` and ``trainer``.
-        share: Share of the first member in squared distances within entities, above 0 and below 1.
+        members: For each member by name the config groups ``model``, ``loss``, ``optimizer`` and ``trainer``.
 
     Raises:
-        ValueError: There are not two, one lacks these groups, or the share is out of range.
+        ValueError: There are fewer than two, or one lacks these groups.
     """
 
     members: Mapping[str, Mapping[str, Any]]
-    share: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.share < 1:
-            raise ValueError(f"share must be above 0 and below 1, got {self.share}")
-        if len(self.members) != 2:
-            raise ValueError(f"members must hold two, got {len(self.members)}")
+        if len(self.members) < 2:
+            raise ValueError("members must hold at least two")
         for name, groups in self.members.items():
             if not (isinstance(groups, Mapping) and isinstance(groups.get("model"), Mapping)):
                 raise ValueError(f"members must hold config groups for {name}, got {groups!r}")

@@ -9,8 +9,6 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
-import torch
-
 from invlearn.config.candidates import JOINED
 from invlearn.errors import BusyError, DamagedError, UserError, describe_error
 from invlearn.files import Prepared, validating_without
@@ -26,7 +24,7 @@ from invlearn.training.budget import within_budget
 from invlearn.training.choice import Choice
 from invlearn.training.device import resolve_device, torch_set_up
 from invlearn.training.experiment import Experiment
-from invlearn.training.joining import SHARES, joined, scores_of_shares
+from invlearn.training.joining import joined
 from invlearn.training.judge import Judge
 
 __all__ = ["choose"]
@@ -166,7 +164,7 @@ class _Choosing:
             self.tell([self.tried[-1].sentence()])
         best = self._best()
         whole = self.choice.named.whole
-        source = self._trained_on_all(best) if whole else self._run(best.name, self.parts[0].fold)
+        source = self._trained_on_all(best, members) if whole else self._run(best.name, self.parts[0].fold)
         self._promote(best, source)
 
     def _ranked(self) -> list[Tried]:
@@ -224,24 +222,20 @@ class _Choosing:
         """Try the codes of two models side by side."""
         self.tell([f"{JOINED}: the codes of {' and '.join(members)} side by side"])
         try:
-            parts = [(part, self._joined(members, part.fold, part.experiments)) for part in self.parts]
-            scores = torch.stack([scores_of_shares(experiment, part.judge) for part, experiment in parts]).mean(0)
-            share = SHARES[int(scores.argmin())]
-            for part, _ in parts:
+            for part in self.parts:
                 run = self._run(JOINED, part.fold)
-                self.train(self._joined(members, part.fold, part.experiments, share), run)
+                self._join(members, part.fold, part.experiments, run)
                 part.scores[JOINED] = float(part.judge.scores(load_run(run.path, trust=self.choice.targets).encoder()))
         except UserError as error:
             return _failed(JOINED, error)
         return self._completed(JOINED)
 
-    def _joined(
-        self, members: Sequence[str], fold: str | None, experiments: Mapping[str, Experiment], share: float = 0.5
-    ) -> Experiment:
-        """The experiment that joins the codes of two models trained on a division."""
+    def _join(
+        self, members: Sequence[str], fold: str | None, experiments: Mapping[str, Experiment], run: RunDirectory
+    ) -> None:
         trained = {name: load_run(self._run(name, fold).path, trust=self.choice.targets) for name in members}
         stacks = {name: (each.experiment, each.stack) for name, each in trained.items()}
-        return joined(stacks, next(iter(experiments.values())), share)
+        self.train(joined(stacks, next(iter(experiments.values()))), run)
 
     def _completed(self, name: str) -> Tried:
         records = [self._run(name, part.fold).record() for part in self.parts]
@@ -299,17 +293,16 @@ class _Choosing:
         solved = [name for name, each in self.choice.candidates.items() if name in scores and each.solver]
         return min(solved, key=scores.__getitem__, default=None)
 
-    def _trained_on_all(self, best: Tried) -> RunDirectory:
+    def _trained_on_all(self, best: Tried, members: Sequence[str]) -> RunDirectory:
         """The best model, trained on all entities; joined codes are those of their members."""
         whole = self.choice.named.whole
         experiments = self.choice.divided(whole)
         if best.name != JOINED:
             return self._trained_alone(best.name, experiments)
-        model = self._run(JOINED, self.parts[0].fold).config()["model"]
-        for name in model["members"]:
+        for name in members:
             self._trained_alone(name, experiments)
         run = self._run(JOINED, whole)
-        self.train(self._joined(list(model["members"]), whole, experiments, model["share"]), run)
+        self._join(members, whole, experiments, run)
         return run
 
     def _trained_alone(self, name: str, experiments: dict[str, Experiment]) -> RunDirectory:

@@ -42,15 +42,10 @@ class Judge:
 
     def scores(self, encoder: InvariantEncoder) -> Tensor:
         """Score of each replica, ``(R,)``; lower is better."""
-        return self.scores_scaled(encoder, [1.0])[0]
+        return self.scores_of_parts(encoder, [slice(None)])[0]
 
-    def scores_scaled(self, encoder: InvariantEncoder, factors: Sequence[float | Tensor]) -> Tensor:
-        """Scores of codes that are multiplied by each of F factors, ``(F, R)``.
-
-        Args:
-            encoder: A stack of R replicas.
-            factors: Numbers, or vectors with a number for each part of the code, ``(I,)``.
-        """
+    def scores_of_parts(self, encoder: InvariantEncoder, parts: Sequence[slice]) -> Tensor:
+        """Scores of each replica by P parts of the code, ``(P, R)``."""
 
         def codes(x: Tensor) -> Tensor:
             return encode_stack(encoder, x.to(encoder.device, encoder.dtype)[None]).double().cpu()
@@ -58,11 +53,11 @@ class Judge:
         z, z_prime = (codes(x) for x in self._scorer.pairs[:2])
         z_labelled = codes(self._labelled[0]) if self._labelled else None
 
-        def scores(factor: float | Tensor) -> Tensor:
-            squared = code_distance(z * factor, z_prime * factor).square()
+        def scores(part: slice) -> Tensor:
+            squared = code_distance(z[..., part], z_prime[..., part]).square()
             found = torch.cat([self._scorer.scores(of_replica[None]) for of_replica in squared])
             if self._labelled and z_labelled is not None:
-                found = found + identification_loss(z_labelled * factor, self._labelled[1].cpu())
+                found = found + identification_loss(z_labelled[..., part], self._labelled[1].cpu())
             return found
 
-        return torch.stack([scores(factor) for factor in factors])
+        return torch.stack([scores(part) for part in parts])

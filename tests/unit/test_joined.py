@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
@@ -11,8 +9,7 @@ from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.nn import Joined, JoinedAutoEncoder, Member, StandardAutoEncoder
 from invlearn.training.experiment import Experiment
-from invlearn.training.joining import SHARES, join, joined, scores_of_shares
-from invlearn.training.judge import Judge
+from invlearn.training.joining import join, joined
 from invlearn.training.learner import learn
 from tests.support.errors import naming
 from tests.support.own_data import entity_table, write
@@ -42,13 +39,7 @@ def test_squared_distances_are_weighted_sums() -> None:
 @pytest.mark.parametrize("members", [{}, {"a": {"model": {}}}, {"a": {"model": {}}, "b": {}}])
 def test_settings_name_two_members(members: dict[str, dict[str, object]]) -> None:
     with pytest.raises(ValueError, match="members must hold"):
-        Joined(members=members, share=0.5)
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_both_members_have_a_share(share: float) -> None:
-    with pytest.raises(ValueError, match="share must be"):
-        Joined(members={"a": {"model": {}}, "b": {"model": {}}}, share=share)
+        Joined(members=members)
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +56,10 @@ def trained(experiments: dict[str, Experiment]) -> dict[str, tuple[Experiment, I
     return {name: (each, learn(each).encoder) for name, each in experiments.items()}
 
 
-@pytest.mark.parametrize("share", [0.5, 0.2])
-def test_members_have_their_shares_within_entities(
-    share: float, trained: dict[str, tuple[Experiment, InvariantEncoder]], experiments: dict[str, Experiment]
+def test_members_count_equally_within_entities(
+    trained: dict[str, tuple[Experiment, InvariantEncoder]], experiments: dict[str, Experiment]
 ) -> None:
-    experiment = joined(trained, experiments["extended"], share)
+    experiment = joined(trained, experiments["extended"])
     fitted = join(experiment, CPU)
     x, x_prime, distance = experiment.data.dataset.pairs("train", 0)
     parts = [each.invariant for _, each in trained.values()]
@@ -81,24 +71,10 @@ def test_members_have_their_shares_within_entities(
             torch.linalg.vector_norm(a - b, dim=1)[same].median()
             for a, b in zip(z.split(parts, dim=1), z_prime.split(parts, dim=1), strict=True)
         ]
-        assert float(within[0] / within[1]) == pytest.approx(math.sqrt(share / (1 - share)), rel=0.05)
+        torch.testing.assert_close(within[0], within[1], rtol=0.05, atol=0)
         assert 0.8 < float(torch.linalg.vector_norm(z - z_prime, dim=1)[~same].median()) < 1.25
     assert [len(column) for column in fitted.history.values()] == [3]
     assert fitted.history["valid_loss"][-1] == pytest.approx(fitted.best_loss.tolist())
-
-
-def test_shares_are_scored_like_the_codes_that_have_them(
-    trained: dict[str, tuple[Experiment, InvariantEncoder]], experiments: dict[str, Experiment]
-) -> None:
-    experiment = joined(trained, experiments["extended"])
-    judge = Judge(experiment.data.dataset, 0)
-    scores = scores_of_shares(experiment, judge)
-    for index in (0, 4, 8):
-        encoder = join(joined(trained, experiments["extended"], SHARES[index]), CPU).encoder
-        assert float(scores[index]) == pytest.approx(float(judge.scores(encoder).mean()), rel=1e-3)
-    alone = [judge.scores(encoder) for _, encoder in trained.values()]
-    members = join(experiment, CPU).history["valid_loss"][:2]
-    torch.testing.assert_close(torch.tensor(members).double(), torch.stack(alone), rtol=1e-3, atol=1e-6)
 
 
 def test_untrained_members_are_refused(
