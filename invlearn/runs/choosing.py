@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from invlearn.config.candidates import JOINED
-from invlearn.errors import BusyError, DamagedError, UserError, describe_error
+from invlearn.errors import UserError
 from invlearn.files import Prepared, validating_without
 from invlearn.runs.checking import is_finished
 from invlearn.runs.directory import RunDirectory
@@ -18,6 +18,7 @@ from invlearn.runs.layout import BEST, CANDIDATES, LAST, METRICS, SUSPECTS
 from invlearn.runs.pooling import mean_metrics, pooled_record
 from invlearn.runs.suspects import no_suspects
 from invlearn.runs.trained import load_run
+from invlearn.runs.tried import EQUAL, Tried, best_of, failed, ranked
 from invlearn.system.signals import asked_to_end, signals_deferred, signals_raise
 from invlearn.system.storage import check_writable, inside
 from invlearn.training.budget import within_budget
@@ -32,45 +33,11 @@ __all__ = ["choose"]
 COPIED = ("config.yaml", METRICS, "curves.png", "train.log", SUSPECTS, LAST, BEST)
 """Files that the run copies from the chosen model, besides its record."""
 
-EQUAL = 1e-3
-"""Difference of scores, in bits, that a single pair can make."""
-
-CLOSE = 1e-2
-"""Difference of scores, in bits, up to which two models are of equal use in joined codes."""
-
 LEAST_SHARE = 0.02
 """Least share of the minutes that must be left to start a network."""
 
 Train = Callable[[Experiment, RunDirectory], None]
 Tell = Callable[[Iterable[str]], None]
-
-
-@dataclass
-class Tried:
-    """The outcome of a candidate.
-
-    Args:
-        name: Its name.
-        status: ``completed``, ``failed`` or ``skipped``.
-        score: Validation score, lower is better: log loss in bits of separating pairs and naming entities, or the error
-            of given distances; a mean over folds.
-        seconds: Training time.
-        recall_at_1: On the test split, also a mean over folds.
-        reason: Why it failed or was skipped.
-    """
-
-    name: str
-    status: str = "completed"
-    score: float | None = None
-    seconds: float | None = None
-    recall_at_1: float | None = None
-    reason: str | None = None
-
-    def sentence(self) -> str:
-        """A line to print."""
-        if self.score is None:
-            return f"{self.name}: {self.status}, {self.reason}"
-        return f"{self.name}: {self.score:.4f} on validation data (lower is better), {self.seconds or 0:.0f} s"
 
 
 def choose(choice: Choice, directory: RunDirectory, train: Train, tell: Tell = lambda lines: None) -> None:
@@ -155,35 +122,19 @@ class _Choosing:
             self.tried.append(self._try(name))
             self.tell([self.tried[-1].sentence()])
         self._score_anew()
-        if not (ranked := self._ranked()):
+        if not (best_first := ranked(self.tried)):
             told = "; ".join(each.sentence() for each in self.tried)
             raise UserError(f"{self.directory}: no model can be trained: {told}")
-        members = [each.name for each in ranked[:2]]
-        if self.choice.named.join and len(members) == 2 and self._may_improve(ranked[0]):
+        members = [each.name for each in best_first[:2]]
+        if self.choice.named.join and len(members) == 2 and self._may_improve(best_first[0]):
             self.tried.append(self._try_joined(members))
             self.tell([self.tried[-1].sentence()])
-        best = self._best()
+        best = best_of(self.tried)
+        if best is not ranked(self.tried)[0]:
+            self.tell([f"{best.name}: chosen, because no model is better by more than {EQUAL:g}"])
         whole = self.choice.named.whole
         source = self._trained_on_all(best, members) if whole else self._run(best.name, self.parts[0].fold)
         self._promote(best, source)
-
-    def _ranked(self) -> list[Tried]:
-        """The models that were trained, the best first."""
-        scored = [each for each in self.tried if each.score is not None]
-        return sorted(scored, key=lambda each: each.score or 0.0)
-
-    def _best(self) -> Tried:
-        """The model with the lowest score; of equal ones joined codes, because the errors of close members differ."""
-        ranked = {each.name: each for each in self._ranked()}
-        side_by_side = ranked.pop(JOINED, None)
-        first, *others = ranked.values()
-        if side_by_side is None or side_by_side is self._ranked()[0]:
-            return side_by_side or first
-        lead, gap = ((each.score or 0.0) - (first.score or 0.0) for each in (side_by_side, others[0]))
-        if lead > EQUAL or gap > CLOSE:
-            return first
-        self.tell([f"{JOINED}: chosen, because {first.name} is better by less than {EQUAL:g}"])
-        return side_by_side
 
     def _may_improve(self, best: Tried) -> bool:
         """Whether codes side by side may be better: not if the best score is reached, or distances are given."""
@@ -215,7 +166,7 @@ class _Choosing:
                 self.train(experiment, run)
                 part.scores[name] = float(part.judge.scores(load_run(run.path, trust=experiment.targets).encoder()))
             except UserError as error:
-                return _failed(name, error)
+                return failed(name, error)
         return self._completed(name)
 
     def _try_joined(self, members: Sequence[str]) -> Tried:
@@ -227,7 +178,7 @@ class _Choosing:
                 self._join(members, part.fold, part.experiments, run)
                 part.scores[JOINED] = float(part.judge.scores(load_run(run.path, trust=self.choice.targets).encoder()))
         except UserError as error:
-            return _failed(JOINED, error)
+            return failed(JOINED, error)
         return self._completed(JOINED)
 
     def _join(
@@ -348,13 +299,6 @@ class _Choosing:
             self.directory.write(SUSPECTS, no_suspects(self.directory))
             chosen["suspects"] = 0
         self.directory.write_record({**record, **pooled, **chosen})
-
-
-def _failed(name: str, error: UserError) -> Tried:
-    """The outcome of a model that cannot be trained; raises the error if the machine failed, not the model."""
-    if isinstance(error, DamagedError | BusyError) or isinstance(error.__cause__, OSError):
-        raise error
-    return Tried(name, "failed", reason=describe_error(error))
 
 
 def suspects_of(run: RunDirectory) -> str | None:

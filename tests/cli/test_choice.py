@@ -18,8 +18,9 @@ from invlearn.data import EntitySamples
 from invlearn.errors import UserError
 from invlearn.evaluation.identification import identification_loss
 from invlearn.evaluation.metrics import METRICS
-from invlearn.runs import choosing, session
+from invlearn.runs import session
 from invlearn.runs.directory import RunDirectory
+from invlearn.runs.tried import Tried, best_of
 from invlearn.sweeps import run as sweeps
 from tests.support.choosing import ONE, SHORT, record_of, train
 from tests.support.errors import assert_error_line, assert_line
@@ -325,7 +326,24 @@ def test_a_choice_is_made_by_one_process_at_a_time(samples: Path, tmp_path: Path
 def test_scores_come_from_validation_pairs_alone(samples: Path, chosen: Path) -> None:
     rows = record_of(chosen)["candidates"]
     assert all(0 <= row["score"] <= 6 for row in rows)  # bits; a guess loses less
-    assert choosing.Tried("a", "completed", 0.5, 3.0).sentence().startswith("a: 0.5")
+    assert Tried("a", "completed", 0.5, 3.0).sentence().startswith("a: 0.5")
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        ({"a": 0.5, "b": 0.3}, "b"),
+        ({"a": 0.5, "b": 0.3, "joined": 0.2}, "joined"),
+        ({"a": 0.5, "b": 0.3, "joined": 0.4}, "b"),
+        ({"a": 0.5, "b": 0.3, "joined": 0.3005}, "b"),
+        ({"a": 0.002, "b": 0.001, "joined": 0.0015}, "joined"),
+        ({"a": 0.002, "b": 0.001, "c": 0.9, "joined": 0.0015}, "joined"),
+        ({"a": 0.002, "b": 0.001, "joined": 0.0025}, "b"),
+        ({"a": None, "b": 0.001}, "b"),
+    ],
+)
+def test_joined_codes_win_a_tie_of_close_models(scores: dict[str, float | None], best: str) -> None:
+    assert best_of([Tried(name, score=score) for name, score in scores.items()]).name == best
 
 
 def test_scores_without_wrong_labels_are_told(tmp_path: Path, capsys) -> None:

@@ -14,7 +14,7 @@ import yaml
 import invlearn
 from invlearn.cli import main
 from invlearn.errors import UserError
-from invlearn.runs import choosing
+from invlearn.runs import tried
 from invlearn.runs.directory import RunDirectory
 from tests.support.choosing import record_of, train
 from tests.support.errors import assert_error_line, assert_line, naming
@@ -32,7 +32,7 @@ def joined(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("joined") / "run"
     with pytest.MonkeyPatch.context() as patched:
         for name in ("EQUAL", "CLOSE"):
-            patched.setattr(choosing, name, math.inf)
+            patched.setattr(tried, name, math.inf)
         assert train(samples, run, "model.folds=3") == 0
     return run
 

@@ -1,0 +1,80 @@
+"""Outcomes of the candidates of a choice, and which is best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from invlearn.config.candidates import JOINED
+from invlearn.errors import BusyError, DamagedError, UserError, describe_error
+
+__all__ = ["EQUAL", "Tried", "best_of", "failed", "ranked"]
+
+EQUAL = 1e-3
+"""Difference of scores, in bits, that a single pair can make."""
+
+CLOSE = 1e-2
+"""Difference of scores, in bits, up to which two models are of equal use in joined codes."""
+
+
+@dataclass
+class Tried:
+    """The outcome of a candidate.
+
+    Args:
+        name: Its name.
+        status: ``completed``, ``failed`` or ``skipped``.
+        score: Validation score, lower is better: log loss in bits of separating pairs and naming entities, or the error
+            of given distances; a mean over folds.
+        seconds: Training time.
+        recall_at_1: On the test split, also a mean over folds.
+        reason: Why it failed or was skipped.
+    """
+
+    name: str
+    status: str = "completed"
+    score: float | None = None
+    seconds: float | None = None
+    recall_at_1: float | None = None
+    reason: str | None = None
+
+    def sentence(self) -> str:
+        """A line to print."""
+        if self.score is None:
+            return f"{self.name}: {self.status}, {self.reason}"
+        return f"{self.name}: {self.score:.4f} on validation data (lower is better), {self.seconds or 0:.0f} s"
+
+
+def failed(name: str, error: UserError) -> Tried:
+    """The outcome of a candidate that cannot be trained.
+
+    Raises:
+        UserError: The same error, if the machine failed, not the candidate.
+    """
+    if isinstance(error, DamagedError | BusyError) or isinstance(error.__cause__, OSError):
+        raise error
+    return Tried(name, "failed", reason=describe_error(error))
+
+
+def ranked(tried: Iterable[Tried]) -> list[Tried]:
+    """Those with a score, the best first."""
+    return sorted((each for each in tried if each.score is not None), key=_score)
+
+
+def best_of(tried: Iterable[Tried]) -> Tried:
+    """The candidate with the lowest score.
+
+    Joined codes are preferred if their score equals the lowest up to the effect of a single pair, and those of their
+    members are close: such members confuse different entities, of which there are few in validation data.
+    """
+    best_first = ranked(tried)
+    joined = next((each for each in best_first if each.name == JOINED), None)
+    if joined is None:
+        return best_first[0]
+    first, second = [_score(each) for each in best_first if each is not joined][:2]
+    return joined if _score(joined) <= first + EQUAL and second <= first + CLOSE else best_first[0]
+
+
+def _score(tried: Tried) -> float:
+    assert tried.score is not None
+    return tried.score
