@@ -11,6 +11,7 @@ from invlearn.auditing.algebra import White
 from invlearn.auditing.data import AuditData
 from invlearn.auditing.encoders import TIED, Encoder, Function
 from invlearn.closed_form import Polynomial, Solved, fit, stacked
+from invlearn.closed_form.candidates import normalization_of
 from invlearn.errors import UserError
 
 __all__ = ["Reference", "blind_moves", "find_reference"]
@@ -72,10 +73,9 @@ def find_reference(data: AuditData) -> Reference | None:
         solved = quadratic
         if data.dim <= MOST_FORMS:
             best = quadratic.best
-            normalize = "standardise" if best.centred else "sphere" if best.sphered else "none"
             is_wide = data.dim > MOST_CUBIC
             rank = "auto" if is_wide else data.dim
-            cubic = Polynomial(degree=3, rank=rank, normalize=normalize, refit=0, complete=is_wide)
+            cubic = Polynomial(degree=3, rank=rank, normalize=normalization_of(best), refit=0, complete=is_wide)
             solved = fit(cubic, observed, data.valid, data.seed)
     except UserError:  # nothing varies between entities
         return None

@@ -27,7 +27,10 @@ def main(argv: list[str]) -> int:
         config["device"] = arguments.device
     if arguments.epochs is not None:
         if not config["trainer"]:
-            raise UserError(f"--epochs: {directory} is of a closed form, which has no epochs")
+            joined = "members" in config["model"]
+            kind = "joined codes, which have" if joined else "a closed form, which has"
+            advice = "; with model.join=false, model=auto keeps a single model" if joined else ""
+            raise UserError(f"--epochs: {directory} is of {kind} no epochs{advice}")
         config["trainer"] = {**config["trainer"], "epochs": arguments.epochs, "minutes": None}
 
     from invlearn.cli.train import report

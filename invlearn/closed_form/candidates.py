@@ -10,20 +10,42 @@ from invlearn.closed_form.settings import ClosedForm, Normalization
 
 __all__ = [
     "COMPONENTS",
+    "FLAGS",
+    "LINEAR",
     "RIDGES",
     "ROWS_PER_FEATURE",
     "Candidate",
     "Chosen",
+    "Flags",
     "LiftSize",
-    "flags_of",
     "lifts_of",
     "normalization_of",
     "normalizations_of",
     "pinned",
 ]
 
-CENTRED: dict[Normalization, float] = {"none": 0.0, "sphere": 0.0, "standardise": 1.0}
-SPHERED: dict[Normalization, float] = {"none": 0.0, "sphere": 1.0, "standardise": 1.0}
+
+class Flags(NamedTuple):
+    """What a normalisation does to each sample, 0 or 1."""
+
+    centred: float = 0.0
+    """Whether it removes the mean."""
+    sphered: float = 0.0
+    """Whether it removes the length."""
+    bounded: float = 0.0
+    """Whether it removes median and mean deviation, and bounds outliers."""
+
+
+FLAGS: dict[Normalization, Flags] = {
+    "none": Flags(),
+    "sphere": Flags(sphered=1.0),
+    "standardise": Flags(centred=1.0, sphered=1.0),
+    "robust": Flags(bounded=1.0),
+}
+"""The normalisations, in the order in which they are tried."""
+
+LINEAR: tuple[Normalization, ...] = ("none", "sphere", "standardise")
+"""Normalisations after which a linear distortion still acts linearly, so that there may be invariant subspaces."""
 
 MOST_FEATURES = {1: 2_048, 2: 2_144, 3: 1_329}
 """Largest lift of each degree, in features, that is tried by default; the time grows with their cube."""
@@ -58,6 +80,8 @@ class Candidate(NamedTuple):
     """Whether the mean of each sample is removed."""
     sphered: float
     """Whether the length of each sample is removed."""
+    bounded: float
+    """Whether its median and mean deviation are removed, and its outliers bounded."""
     ridge: float
     """The ridge ρ."""
     components: int
@@ -96,7 +120,7 @@ class LiftSize(NamedTuple):
     def operations(self, rows: int) -> float:
         """Approximate number of operations for their moments and eigenproblems."""
         m = self.features
-        normalizations, ridges = (len(CENTRED), len(RIDGES)) if self.is_cheap else (1, 1)
+        normalizations, ridges = (len(FLAGS), len(RIDGES)) if self.is_cheap else (1, 1)
         # An eigenproblem takes as long as ten matrix products of the same size.
         return normalizations * (2.0 * min(rows, ROWS_PER_FEATURE * m) * m**2 + (1 + ridges) * 20.0 * m**3)
 
@@ -119,19 +143,17 @@ def lifts_of(settings: ClosedForm, dim: int) -> list[LiftSize]:
     return [size for size in sizes if size.features <= MOST_FEATURES[size.degree]]
 
 
-def flags_of(normalization: Normalization) -> tuple[float, float]:
-    """Whether a normalisation removes the mean and the length of each sample, 0 or 1, as in ``Candidate``."""
-    return CENTRED[normalization], SPHERED[normalization]
-
-
 def normalization_of(candidate: Candidate) -> Normalization:
     """The normalisation of a candidate."""
-    return next(kind for kind in CENTRED if flags_of(kind) == (candidate.centred, candidate.sphered))
+    flags = Flags(candidate.centred, candidate.sphered, candidate.bounded)
+    return next(kind for kind in FLAGS if FLAGS[kind] == flags)
 
 
 def normalizations_of(settings: ClosedForm) -> list[Normalization]:
     """The normalisations that are tried."""
-    return [*CENTRED] if settings.normalize == "auto" else [settings.normalize]
+    if settings.normalize != "auto":
+        return [settings.normalize]
+    return [kind for kind in FLAGS if kind != "robust" or settings.may_be_bounded]
 
 
 def pinned(settings: ClosedForm, chosen: Candidate) -> ClosedForm:

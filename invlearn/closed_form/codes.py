@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from invlearn.closed_form.candidates import (
     COMPONENTS,
+    FLAGS,
     RIDGES,
     Candidate,
     LiftSize,
-    flags_of,
     lifts_of,
     normalizations_of,
 )
@@ -127,7 +127,7 @@ def in_a_frame(view: View, observed: Observed, scorer: Scorer, seed: int) -> Ite
     codes = [lengths(x, parts) for x in pairs(scorer.pairs)[:2]]
     squared = ((codes[0] - codes[1]).square() @ weights)[None]
     weight = torch.diag((weights * (1.0 if scorer.given else scorer.scale(squared))).sqrt())
-    candidate = Candidate(0, 0, *flags_of(normalization), 0.0, len(parts), float(scorer.scores(squared)))
+    candidate = Candidate(0, 0, *FLAGS[normalization], 0.0, len(parts), float(scorer.scores(squared)))
     nothing = weight.new_zeros(d, 0)
     yield Solved(
         [candidate],

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from invlearn.closed_form.candidates import (
+    LINEAR,
     Candidate,
     Chosen,
     lifts_of,
@@ -160,6 +161,7 @@ def _cheap_solutions(
     cheap = [size for size in lifts_of(settings, view.axes.shape[1]) if size.is_cheap]
     yield from of_lifts(settings, view, scorer, [size for size in cheap if size.degree == 1], seed)
     sees_all = not isinstance(view.features, Selected) or view.features.sees_all
-    if settings.may_be_lengths and settings.rank == "auto" and sees_all:
+    acts_linearly = settings.may_be_lengths and view.normalization in LINEAR
+    if acts_linearly and settings.rank == "auto" and sees_all:
         yield from from_first(lambda: list(in_a_frame(view, observed, scorer, seed)), view.mean.device)
     yield from of_lifts(settings, view, scorer, [size for size in cheap if size.degree > 1], seed)

@@ -16,24 +16,37 @@ __all__ = ["Normalize", "SolvedEncoder", "SolvedNetwork"]
 
 
 class Normalize(nn.Module):
-    r"""Remove the mean, the length, or both of each sample; a sample of length 0 stays 0.
+    r"""Remove the mean, the length, or both of each sample, or bound its values; a sample of length 0 stays 0.
 
     .. math:: x \mapsto (x - c\,\bar x) / \lVert x - c\,\bar x \rVert^s
+        \quad \text{or} \quad x \mapsto \tanh 2 (x - m) / \overline{|x - m|}
+
+    with m the median of the sample's features. Offset and scale of a sample do not change its bounded values, and
+    outliers, such as lost values, hardly do.
 
     Args:
         centre: c of each replica, 0 or 1, ``(R,)``.
         sphere: s of each replica, 0 or 1, ``(R,)``.
+        bound: Whether to bound values, for each replica, 0 or 1, ``(R,)``; None if none does.
     """
 
-    def __init__(self, centre: Tensor, sphere: Tensor):
+    def __init__(self, centre: Tensor, sphere: Tensor, bound: Tensor | None = None):
         super().__init__()
         self.centre, self.sphere = nn.Parameter(centre), nn.Parameter(sphere)
+        self.bound = None if bound is None else nn.Parameter(bound)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(R, B, d)`` to ``(R, B, d)``."""
+        bounded = None if self.bound is None else torch.where(self.bound[:, None, None] > 0, _bounded(x), x)
+        x = x if bounded is None else bounded
         x = x - self.centre[:, None, None] * x.mean(-1, keepdim=True)
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
         return x / length ** self.sphere[:, None, None]
+
+
+def _bounded(x: Tensor) -> Tensor:
+    x = x - x.sort(dim=-1).values[..., x.shape[-1] // 2, None]
+    return torch.tanh(2 * x / x.abs().mean(-1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny))
 
 
 class SolvedEncoder(nn.Module):
@@ -123,14 +136,14 @@ class SolvedNetwork(AutoEncoder):
         features = settings.restore(
             {name.removeprefix(prefix): value for name, value in empty.items() if name.startswith(prefix)}
         )
-        forms = _forms_of(empty)
+        forms, bound = _forms_of(empty), empty.get("encoder.normalize.bound")
         if [centre.ndim, mean.ndim, components.ndim, frame.ndim, weight.ndim] != [1, 2, 3, 4, 3]:
             raise ValueError("the parameters are not those of a solved network")
         lengths = frame.shape[-1] + (forms.features if forms else 0)
         rank, lifted = components.shape[-1], weight.shape[1] - lengths
         degree = next((p for p in (1, 2, 3) if rank and monomial_count(rank, p) == lifted), 1)
         sizes = {"mean": mean, "components": components, "frame": frame, "weight": weight, "bias": bias}
-        return cls(SolvedEncoder(Normalize(centre, sphere), features, degree=degree, forms=forms, **sizes))
+        return cls(SolvedEncoder(Normalize(centre, sphere, bound), features, degree=degree, forms=forms, **sizes))
 
 
 def _forms_of(parameters: Mapping[str, Tensor]) -> Forms | None:

@@ -54,6 +54,11 @@ class Polynomial(ClosedForm):
         if self.complete:
             object.__setattr__(self, "degree", 3)
 
+    @property
+    def may_be_bounded(self) -> bool:
+        """Whether ``normalize=auto`` tries to bound values, whose offset and scale a complete code would lose."""
+        return not self.complete
+
     def feature_count(self, dim: int) -> int:
         """Number of features of a sample."""
         return dim

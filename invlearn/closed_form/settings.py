@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 __all__ = ["ClosedForm", "Normalization"]
 
-Normalization = Literal["none", "sphere", "standardise"]
+Normalization = Literal["none", "sphere", "standardise", "robust"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +32,9 @@ class ClosedForm(ABC):
         components: Width k of the code, at least 1.
         ridge: ρ, added to the variance of every direction, as a share of the mean variance within entities; at least 0.
         rank: Number r of principal components to project features onto, at least 1.
-        normalize: What to normalise in each sample: ``none``, its length (``sphere``), or its mean and its length
-            (``standardise``).
+        normalize: What to normalise in each sample: ``none``, its length (``sphere``), its mean and its length
+            (``standardise``), or its median and its mean deviation, with outliers bounded (``robust``). ``auto`` tries
+            the last only if features are linear in the sample.
         refit: Maximal number of refits without the samples that do not agree with their entity, such as those with a
             wrong label; each refit must improve the validation score. Above 0, many wrong labels are searched for as
             well. ``auto`` is 8, or 0 if the validation score cannot improve.
@@ -49,7 +50,7 @@ class ClosedForm(ABC):
     components: int | Literal["auto"] = "auto"
     ridge: float | Literal["auto"] = "auto"
     rank: int | Literal["auto"] = "auto"
-    normalize: Literal["auto", "none", "sphere", "standardise"] = "auto"
+    normalize: Literal["auto", "none", "sphere", "standardise", "robust"] = "auto"
     refit: int | Literal["auto"] = "auto"
 
     linear: ClassVar[bool] = False
@@ -65,6 +66,11 @@ class ClosedForm(ABC):
     def may_be_lengths(self) -> bool:
         """Whether a code may consist of lengths in subspaces, which are quadratic."""
         return self.linear and self.degree in ("auto", 2)
+
+    @property
+    def may_be_bounded(self) -> bool:
+        """Whether ``normalize=auto`` tries to bound the values of samples."""
+        return self.linear
 
     def check(self, dim: int) -> None:  # noqa: B027 - most take samples of any width
         """Refuse samples of d features that are unsuitable.

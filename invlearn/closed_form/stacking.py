@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from invlearn.closed_form.candidates import Flags
 from invlearn.closed_form.forms import stacked_forms
 from invlearn.closed_form.lift import Monomials
 from invlearn.closed_form.network import Normalize, SolvedEncoder, SolvedNetwork
@@ -21,6 +22,12 @@ def padded(tensor: Tensor, shape: Sequence[int], *, fill: float = 0.0) -> Tensor
     padded = tensor.new_full(tuple(shape), fill)
     padded[tuple(slice(size) for size in tensor.shape)] = tensor
     return padded
+
+
+def _normalize(solved: Sequence[Solved]) -> Normalize:
+    flags = ([getattr(one.best, name) for one in solved] for name in Flags._fields)
+    centre, sphere, bound = (solved[0].mean.new_tensor(of_each) for of_each in flags)
+    return Normalize(centre, sphere, bound if bool(bound.any()) else None)
 
 
 def stacked(settings: ClosedForm, solved: Sequence[Solved]) -> SolvedNetwork:
@@ -51,10 +58,7 @@ def stacked(settings: ClosedForm, solved: Sequence[Solved]) -> SolvedNetwork:
         weights.append(weight)
     return SolvedNetwork(
         SolvedEncoder(
-            Normalize(
-                solved[0].mean.new_tensor([one.best.centred for one in solved]),
-                solved[0].mean.new_tensor([one.best.sphered for one in solved]),
-            ),
+            _normalize(solved),
             settings.restore({name: torch.cat([one[name] for one in features]) for name in features[0]}),
             mean=torch.stack([one.mean for one in solved]),
             components=torch.stack([padded(one.projection, (dim, rank)) for one in solved]),

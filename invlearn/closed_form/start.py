@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from invlearn.closed_form.candidates import CENTRED
+from invlearn.closed_form.candidates import LINEAR
 from invlearn.closed_form.codes import estimated_frame
 from invlearn.closed_form.folds import Fold, frame_of_all
 from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
@@ -49,7 +49,7 @@ def find_start(observed: Observed, valid: Pairs, seed: int, folds: Sequence[Fold
     same = observed.same_pairs(frame_pairs(observed.dim) if may_be_exact else MEASURED)
     frames = (
         find_frame(normalized(same.x, kind), normalized(same.x_prime, kind), seeded_generator(seed, "frame"))
-        for kind in CENTRED
+        for kind in LINEAR
     )
     plain = next(frames)
     if plain.parts and observed.different is not None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from invlearn.closed_form.candidates import MOST_FEATURES, normalizations_of
+from invlearn.closed_form.candidates import LINEAR, MOST_FEATURES, normalizations_of
 from invlearn.closed_form.coupling import ESTIMATED, TESTED, couplings
 from invlearn.closed_form.estimate import shares_within
 from invlearn.closed_form.forms import Forms
@@ -92,6 +92,8 @@ def exact_subspaces(settings: ClosedForm, observed: Observed, seed: int) -> Subs
         return None
     same = observed.same_pairs(frame_pairs(d))
     for kind in normalizations_of(settings):
+        if kind not in LINEAR:
+            continue
         x, x_prime = (normalized(part, kind) for part in same[:2])
         parts = find_frame(x, x_prime, seeded_generator(seed, "frame")).parts
         if parts and max(part.shape[1] for part in parts) <= WIDEST:

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from invlearn.closed_form.candidates import RANKS, ROWS_PER_FEATURE, Candidate, flags_of, lifts_of, normalizations_of
+from invlearn.closed_form.candidates import FLAGS, RANKS, ROWS_PER_FEATURE, Candidate, lifts_of, normalizations_of
 from invlearn.closed_form.compared import Compared
 from invlearn.closed_form.forms import Forms
 from invlearn.closed_form.lift import Lengths, Monomials
@@ -37,7 +37,7 @@ def normalized(x: Tensor, normalization: Normalization) -> Tensor:
     """Normalised samples ``(n, d)``."""
     if normalization == "none":
         return x
-    flags = (x.new_tensor([flag]) for flag in flags_of(normalization))
+    flags = (x.new_tensor([flag]) for flag in FLAGS[normalization])
     return Normalize(*flags).requires_grad_(False)(x[None])[0]
 
 
@@ -99,7 +99,7 @@ class View:
 
     def candidate(self, degree: int, rank: int, ridge: float, components: int, score: float) -> Candidate:
         """A row of metrics.csv."""
-        return Candidate(degree, rank, *flags_of(self.normalization), ridge, components, score)
+        return Candidate(degree, rank, *FLAGS[self.normalization], ridge, components, score)
 
     def _lifted(self, lift: Lift, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Lifted training samples and their entities, in chunks of whole entities."""

@@ -35,7 +35,7 @@ class Candidates:
             ``auto`` is 3 to 8 for fewer than 150 entities.
         train_on_all: Whether to train the best model once more on all entities at the end. The metrics are those of
             the models that held some out. ``auto`` does so for fewer than 1,000 entities.
-        join: Whether to try the codes of the two best models side by side too, which takes no training.
+        join: Whether to try the codes of the two best models side by side too.
         models: The config of each model by name, the fastest first.
 
     Raises:

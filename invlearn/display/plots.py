@@ -24,6 +24,9 @@ LIFTS = {
 }
 """Names and colours of a closed form's candidates, by the degree in metrics.csv."""
 
+FITS = ("replica", "rank", "centred", "sphered", "bounded", "ridge")
+"""Columns that tell fits of one degree apart; older runs lack one."""
+
 FLOOR = 1e-34
 """Share of variance below which there are only rounding errors."""
 
@@ -104,7 +107,7 @@ def plot_candidates(table: Columns, shares: np.ndarray, widths: Sequence[int], t
         spectrum.legend()
         for degree, (name, color) in LIFTS.items():
             rows = table["degree"] == degree
-            curves = np.stack([table[key][rows] for key in ("replica", "rank", "centred", "sphered", "ridge")], axis=1)
+            curves = np.stack([table[key][rows] for key in FITS if key in table], axis=1)
             for curve in np.unique(curves, axis=0):
                 here = (curves == curve).all(1)
                 tried = table["components"][rows][here], table["valid_loss"][rows][here]
@@ -132,11 +135,11 @@ def plot_joined(table: Columns, names: Sequence[str], title: str, *, held_out: b
     with matplotlib.rc_context(style()):
         figure = Figure(figsize=(3.5, 0.8 + 0.35 * len(names)), dpi=200, layout="constrained")
         axes = figure.subplots()
-        places = table["epoch"] - 1
-        axes.plot(table["valid_loss"], places, "o", ms=4, mfc="none", color=COLORS["invariance"])
+        scores, places = table["valid_loss"], table["epoch"] - 1
+        axes.plot(scores, places, "o", ms=4, mfc="none", color=COLORS["invariance"])
         axes.set_yticks(range(len(names)), names)
         axes.set(
-            xscale="log" if (table["valid_loss"] > 0).all() else "linear",
+            xscale="log" if (scores > 0).all() and scores.max() > 10 * scores.min() else "linear",
             ylim=(len(names) - 0.5, -0.5),
             xlabel=f"{'validation score' if held_out else 'score on training entities'} (lower is better)",
             title=title,

@@ -12,7 +12,11 @@ from torch.nn.functional import normalize
 
 from invlearn.nn.autoencoder import AutoEncoder
 
-__all__ = ["Joined", "JoinedAutoEncoder", "Member"]
+__all__ = ["MEMBER_GROUPS", "Joined", "JoinedAutoEncoder", "Member"]
+
+
+MEMBER_GROUPS = ("model", "loss", "optimizer", "trainer")
+"""Config groups of a member."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,20 +24,22 @@ class Joined:
     """Settings of joined codes. ``model=auto`` makes them of the two best models that it has trained.
 
     Args:
-        members: For each member by name the config groups ``model``, ``loss``, ``optimizer`` and ``trainer``.
+        members: For each member by name the config groups ``model``, ``loss``, ``optimizer`` and ``trainer``, and of
+            ``dataset`` the rows that it was trained without.
 
     Raises:
-        ValueError: There are fewer than two, or one lacks these groups.
+        ValueError: There are fewer than two, or one has other groups.
     """
 
     members: Mapping[str, Mapping[str, Any]]
 
     def __post_init__(self) -> None:
-        if len(self.members) < 2:
-            raise ValueError("members must hold at least two")
+        if not isinstance(self.members, Mapping) or len(self.members) < 2:
+            raise ValueError("members must hold at least two by name")
         for name, groups in self.members.items():
-            if not (isinstance(groups, Mapping) and isinstance(groups.get("model"), Mapping)):
-                raise ValueError(f"members must hold config groups for {name}, got {groups!r}")
+            are_groups = isinstance(groups, Mapping) and all(isinstance(node, Mapping) for node in groups.values())
+            if not are_groups or {*groups} - {"dataset"} != {*MEMBER_GROUPS}:
+                raise ValueError(f"members must hold {', '.join(MEMBER_GROUPS)} for {name}, got {groups!r}")
 
 
 class Member(NamedTuple):
@@ -65,10 +71,12 @@ class _JoinedEncoder(nn.Module):
 
 
 class JoinedAutoEncoder(AutoEncoder):
-    r"""Invariant codes of M members, each with a weight, side by side; there is no decoder.
+    r"""Invariant codes of M members, each with a weight, side by side.
 
     .. math:: z = (w_1 z_1, \ldots, w_M z_M), \quad
         \lVert z - z' \rVert^2 = \sum_m w_m^2 \lVert z_m - z_m' \rVert^2
+
+    Like a closed form, it has no decoder.
 
     Args:
         members: Stacks of R replicas.

@@ -41,7 +41,7 @@ __all__ = [
 
 _PLAIN = ("statistics", "best", "best_loss", "best_epoch", "last_epoch", "diverged", "epoch", "history")
 
-_COLUMN = re.compile(rf"lr|degree|rank|centred|sphered|ridge|components|(train|valid)_{TERM.pattern}")
+_COLUMN = re.compile(rf"lr|degree|rank|centred|sphered|bounded|ridge|components|(train|valid)_{TERM.pattern}")
 """Names of the columns of metrics.csv, for epochs or candidates."""
 
 LARGEST = 10**6

@@ -131,7 +131,7 @@ class _Choosing:
             self.tell([self.tried[-1].sentence()])
         best = best_of(self.tried)
         if best is not ranked(self.tried)[0]:
-            self.tell([f"{best.name}: chosen, because no model is better by more than {EQUAL:g}"])
+            self.tell([f"{best.name}: chosen; the best score is lower by at most {EQUAL:g}"])
         whole = self.choice.named.whole
         source = self._trained_on_all(best, members) if whole else self._run(best.name, self.parts[0].fold)
         self._promote(best, source)
@@ -291,7 +291,9 @@ class _Choosing:
         replicas = [{**own, **of_all} for own, of_all in zip(record["replicas"], pooled["replicas"], strict=True)]
         rows: list[dict[str, Any]] = [{**asdict(each), "chosen": each is best} for each in self.tried]
         seconds = sum(each.seconds or 0 for each in self.tried)
-        seconds += (record.get("wall_seconds") or 0) if self.choice.named.whole else 0
+        if whole := self.choice.named.whole:
+            again = [self._run(name, whole) for name in (*self.choice.candidates, JOINED)]
+            seconds += sum(run.record().get("wall_seconds") or 0 for run in again if run.exists)
         chosen = {"replicas": replicas, "candidates": rows, "wall_seconds": round(seconds, 3)}
         by_chance = (pooled.get("verdict") or {}).get("kind") == "chance"
         if self.choice.named.whole and by_chance and "suspects" in record:

@@ -23,11 +23,18 @@ if TYPE_CHECKING:
 __all__ = ["drawing"]
 
 
+class _Now:
+    """The state of this process."""
+
+    has_drawn = False
+    """Whether it has drawn curves before."""
+
+
 @contextmanager
 def drawing(directory: RunDirectory, *, apart: bool = True) -> Iterator[None]:
     """Draw ``curves.png`` while a block runs; it exists at the end of the block.
 
-    A process that has matplotlib, or a worker of a sweep, which draws more than once, draws after the block.
+    A process that draws more than once, as in a sweep, imports matplotlib itself, and draws after the block.
 
     Args:
         directory: A run with its metrics complete.
@@ -37,10 +44,9 @@ def drawing(directory: RunDirectory, *, apart: bool = True) -> Iterator[None]:
         DamagedError: ``metrics.csv`` or the best checkpoint cannot be read.
         UserError: The file cannot be written.
     """
-    apart = apart and "matplotlib.figure" not in sys.modules and multiprocessing.parent_process() is None
-    process = _start(directory) if apart else None
-    image = b""
+    process, image = None, b""
     try:
+        process = _start(directory) if apart and _is_single() else None
         yield
         if process:
             image, _ = process.communicate()
@@ -49,6 +55,7 @@ def drawing(directory: RunDirectory, *, apart: bool = True) -> Iterator[None]:
             process.kill()
             process.communicate()
         raise
+    _Now.has_drawn = True
     if process and process.returncode == 0:
         directory.write("curves.png", image)
     else:  # whatever went wrong in the other process is reported by this one
@@ -57,7 +64,14 @@ def drawing(directory: RunDirectory, *, apart: bool = True) -> Iterator[None]:
         draw_curves(directory)
 
 
+def _is_single() -> bool:
+    """Whether this process has not imported matplotlib, and will probably draw once."""
+    return not (_Now.has_drawn or "matplotlib.figure" in sys.modules or multiprocessing.parent_process())
+
+
 def _start(directory: RunDirectory) -> subprocess.Popen[bytes] | None:
+    if not sys.executable or getattr(sys, "frozen", False):  # Python is embedded in another program
+        return None
     # -P: a module in the working directory must not take the place of one of ours.
     command = [sys.executable, "-P", "-m", __spec__.name, str(directory.path / METRICS), directory.title()]
     none = subprocess.DEVNULL

@@ -96,13 +96,13 @@ def _run(experiment: Experiment, directory: RunDirectory, device: torch.device, 
     is_completed = False
     try:
         progress.open()
-        with _memory_errors_named("model.rank, model.degree or dataset.size" if experiment.solver else NETWORK):
+        with _memory_errors_named(_sizes(experiment)):
             learn = _solve if experiment.solver else _train
             state = learn(experiment, directory, device, progress, contents)
             # A run that is only measured again, because its record was damaged, keeps its other files.
             again = bool(contents) and (experiment.solver is not None or contents["epoch"] == state.epoch)
             drawn = again and directory.curves.exists()
-            with nullcontext() if drawn else drawing(directory, apart=not experiment.solver):
+            with nullcontext() if drawn else drawing(directory, apart=not experiment.solver):  # others need torch
                 closing = closing_record(experiment, state, device, compare=compare)
                 closing |= store_suspects(experiment, state, directory, again=again)
         log.info("completed")
@@ -126,6 +126,13 @@ def _run(experiment: Experiment, directory: RunDirectory, device: torch.device, 
             except UserError as second:  # the same full disk; the first error is reported
                 log.error("%s", second)
         raise
+
+
+def _sizes(experiment: Experiment) -> str:
+    """Keys that determine the memory."""
+    if experiment.members:
+        return "dataset.size"
+    return "model.rank, model.degree or dataset.size" if experiment.solver else NETWORK
 
 
 def _train(

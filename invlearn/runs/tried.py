@@ -64,8 +64,8 @@ def ranked(tried: Iterable[Tried]) -> list[Tried]:
 def best_of(tried: Iterable[Tried]) -> Tried:
     """The candidate with the lowest score.
 
-    Joined codes are preferred if their score equals the lowest up to the effect of a single pair, and those of their
-    members are close: such members confuse different entities, of which there are few in validation data.
+    Joined codes are preferred if their score equals the lowest up to the effect of a single pair, and their members'
+    scores are close: such members confuse different entities, and validation data may have too few to show the gain.
     """
     best_first = ranked(tried)
     joined = next((each for each in best_first if each.name == JOINED), None)

@@ -22,6 +22,7 @@ from invlearn.errors import UserError
 from invlearn.files import EntityFile, Prepared, SampleFile, feature_names_of, leaving_out, prepare, scaler_of
 from invlearn.losses import Loss
 from invlearn.nn import AutoEncoder, Gaps, Joined, JoinedAutoEncoder
+from invlearn.nn.joined import MEMBER_GROUPS
 from invlearn.system.memory import machine_memory
 from invlearn.training.networks import Solver, build_network
 from invlearn.training.parts import Prepare, check_groups, data_of, described, parts_of
@@ -94,7 +95,12 @@ class Experiment:
         if not parts.solver and config["optimizer"].get("lr", "auto") == "auto":  # our default, not torch's
             at_default |= {"optimizer.lr"}
         members = [
-            cls.from_config({**config, **groups}, prepared=prepared, trust=trust, prepare=prepare)
+            cls.from_config(
+                {**config, **{group: groups[group] for group in MEMBER_GROUPS}},
+                prepared=prepared,
+                trust=trust,
+                prepare=prepare,
+            )
             for groups in (parts.solver.members.values() if isinstance(parts.solver, Joined) else ())
         ]
         experiment = cls(whole, spec, parts.loss, parts.trainer, settings, at_default, parts.solver, prepared, members)

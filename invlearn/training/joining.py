@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,11 +25,14 @@ from invlearn.training.solving import Fitted
 
 __all__ = ["check_trained", "join", "joined"]
 
+LEFT_OUT = ("leave_out", "left_out")
+"""Keys of the data in which a member may differ: rows that it was trained without."""
+
 COMPARED = 4_000
 """Maximal number of training pairs that determine the weights."""
 
 LEAST = 1e-6
-"""Least distance within entities, relative to that between entities: codes of noise-free samples are equal."""
+"""Least distance within entities, relative to that between: that of noise-free samples would be rounding errors."""
 
 
 def joined(members: Mapping[str, tuple[Experiment, InvariantEncoder]], experiment: Experiment) -> Experiment:
@@ -37,9 +42,7 @@ def joined(members: Mapping[str, tuple[Experiment, InvariantEncoder]], experimen
         members: Their experiments and stacks by name.
         experiment: One on the data of the joined codes, from which the settings are taken.
     """
-    groups = {
-        name: {group: member.config[group] for group in ("model", *TRAINED_BY)} for name, (member, _) in members.items()
-    }
+    groups = {name: _groups_of(member, experiment) for name, (member, _) in members.items()}
     model = {"_target_": f"invlearn.nn.{Joined.__name__}", "members": groups}
     config = {**experiment.config, "model": model, **{group: {} for group in TRAINED_BY}}
     found = Experiment.from_config(config).on(experiment.data)
@@ -53,7 +56,8 @@ def join(experiment: Experiment, device: torch.device) -> Fitted:
     distance between entities is about 1.
 
     Raises:
-        UserError: The members have not been trained, or there are no pairs of one entity, or none of different ones.
+        UserError: The members have not been trained, or a code does not vary, or there are no pairs of one entity, or
+            none of different ones.
     """
     check_trained(experiment)
     draws = experiment.draws(device)
@@ -62,8 +66,12 @@ def join(experiment: Experiment, device: torch.device) -> Fitted:
     encoders = [encoder.to(device) for encoder in experiment.trained]
     medians = [_median_distances(encoder, train) for encoder in encoders]
     within, between = (torch.stack(parts, dim=1) for parts in zip(*medians, strict=True))
+    learned = (torch.isfinite(between) & (between > 0)).all(dim=1)
+    if not bool(learned.any()):
+        raise UserError("model: joined codes need two codes that vary between entities")
     weight = 1 / within.clamp(min=LEAST * between)
     weight = weight / torch.linalg.vector_norm(weight * between, dim=1, keepdim=True)
+    weight[~learned] = 0
     network = JoinedAutoEncoder([encoder.as_member() for encoder in encoders], weight.to(experiment.dtype))
     best = {name: value.detach() for name, value in network.state_dict().items()}
     encoder = experiment.encoder(device, like=best)
@@ -74,17 +82,25 @@ def join(experiment: Experiment, device: torch.device) -> Fitted:
     judge = Judge(experiment.data.dataset, experiment.settings.seed)
     scores = judge.scores_of_parts(encoder, [*parts, slice(None)])
     tried = torch.full((encoder.replicas,), len(scores), device=device)
+    best_loss = torch.where(learned.cpu(), scores[-1], math.inf)
     return Fitted(
         encoder=encoder,
         statistics={**training_facts(experiment.loss, train, {}, draws), "weight": weight.to(experiment.dtype)},
         best=best,
-        best_loss=scores[-1].to(device, experiment.dtype),
-        best_epoch=tried,
+        best_loss=best_loss.to(device, experiment.dtype),
+        best_epoch=tried * learned,
         last_epoch=tried,
-        diverged=torch.zeros_like(tried, dtype=torch.bool),
+        diverged=~learned,
         epoch=len(scores),
         history={"valid_loss": scores.tolist()},
     )
+
+
+def _groups_of(member: Experiment, experiment: Experiment) -> dict[str, Any]:
+    """The config groups of a member; of the data, what the joined codes do not share with it."""
+    data, shared = member.config["dataset"], experiment.config["dataset"]
+    own = {key: value for key, value in data.items() if key in LEFT_OUT and value != shared.get(key)}
+    return {group: member.config[group] for group in ("model", *TRAINED_BY)} | ({"dataset": own} if own else {})
 
 
 def check_trained(experiment: Experiment) -> None:
@@ -98,7 +114,7 @@ def check_trained(experiment: Experiment) -> None:
 
 
 def _median_distances(encoder: InvariantEncoder, pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """Median code distances within and between entities, ``(R,)`` each."""
+    """Median code distances within and between entities, ``(R,)`` each, for pairs ``(R, N, d)`` or ``(1, N, d)``."""
     x, x_prime, distance = (part[:, :COMPARED] for part in pairs)
     found = code_distance(encode_stack(encoder, x), encode_stack(encoder, x_prime)).double()
     kinds: Sequence[Tensor] = (distance == 0, distance > 0)

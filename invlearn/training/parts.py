@@ -141,7 +141,7 @@ def _schedule(
 
 
 def _unread(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Groups that a closed form does not read.
+    """Groups that closed forms and joined codes do not read.
 
     Raises:
         UserError: The config sets a key of one.
@@ -149,7 +149,8 @@ def _unread(config: Mapping[str, Any]) -> dict[str, Any]:
     for group in TRAINED_BY:
         if config[group]:
             key = group if "_target_" in config[group] else f"{group}.{next(iter(config[group]))}"
-            raise UserError(f"{key}: this model is a closed form and has no {group}; leave it out")
+            kind = "joins codes" if "members" in config["model"] else "is a closed form"
+            raise UserError(f"{key}: this model {kind} and has no {group}; leave it out")
     return {group: {} for group in TRAINED_BY}
 
 

@@ -327,7 +327,7 @@ def test_the_time_of_a_search_for_wrong_labels_is_foreseen(loss: float, many: bo
     """Where codes tell entities apart, there is none; nor where the user wants none."""
     data = hidden_cycle(100, 4, noise=0.05)
     observed = observe(data, 0, CPU)
-    best = Candidate(2, 12, 0.0, 0.0, 0.0, 8, loss)
+    best = Candidate(2, 12, 0.0, 0.0, 0.0, 0.0, 8, loss)
     few, most = searches(Polynomial(), best, observed)
     assert (few > 1) == (loss > 0.01)
     assert (most > 2 * few) == many
@@ -338,8 +338,8 @@ def test_what_is_given_is_not_searched() -> None:
     dataset = hidden_cycle(120, 3, noise=0.05)
     solved = fitted(dataset, degree=2, rank=8, ridge=0.3, components=5, normalize="sphere", refit=0)
     squares, lengths = solved.candidates
-    assert squares[:6] == (2, 8, 0.0, 1.0, 0.3, 5)
-    assert lengths[:5] == (0, 8, 0.0, 1.0, 0.3)
+    assert squares[:7] == (2, 8, 0.0, 1.0, 0.0, 0.3, 5)
+    assert lengths[:6] == (0, 8, 0.0, 1.0, 0.0, 0.3)
     assert lengths.components <= 5  # there may be fewer planes
 
 

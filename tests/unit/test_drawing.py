@@ -23,8 +23,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
 
 @pytest.fixture(autouse=True)
 def without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a process that has not imported it."""
+    """As in a process that has not imported it, and has not drawn."""
     monkeypatch.delitem(sys.modules, "matplotlib.figure", raising=False)
+    monkeypatch.setattr("invlearn.runs.drawing._Now.has_drawn", False)
 
 
 @pytest.fixture
@@ -54,9 +55,16 @@ def test_another_process_draws_the_same_image(run: RunDirectory, started: list[s
     assert run.curves.read_bytes() == apart
 
 
-@pytest.mark.parametrize("program", ["false", "no/such/program"])
+def test_a_process_that_draws_again_draws_itself(run: RunDirectory, started: list[subprocess.Popen[bytes]]) -> None:
+    for _ in range(2):
+        with drawing(run):
+            pass
+    assert len(started) == 1
+
+
+@pytest.mark.parametrize("program", ["false", "no/such/program", None])
 def test_without_that_process_the_run_draws_itself(
-    run: RunDirectory, program: str, monkeypatch: pytest.MonkeyPatch
+    run: RunDirectory, program: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run.curves.unlink(missing_ok=True)
     monkeypatch.setattr(sys, "executable", program)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -36,7 +39,19 @@ def test_squared_distances_are_weighted_sums() -> None:
     torch.testing.assert_close(squared[0], expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("members", [{}, {"a": {"model": {}}}, {"a": {"model": {}}, "b": {}}])
+GROUPS = {"model": {}, "loss": {}, "optimizer": {}, "trainer": {}}
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        [GROUPS, GROUPS],
+        {"a": GROUPS},
+        {"a": GROUPS, "b": {"model": {}}},
+        {"a": GROUPS, "b": {**GROUPS, "seed": {}}},
+    ],
+)
 def test_settings_name_two_members(members: dict[str, dict[str, object]]) -> None:
     with pytest.raises(ValueError, match="members must hold"):
         Joined(members=members)
@@ -75,6 +90,40 @@ def test_members_count_equally_within_entities(
         assert 0.8 < float(torch.linalg.vector_norm(z - z_prime, dim=1)[~same].median()) < 1.25
     assert [len(column) for column in fitted.history.values()] == [3]
     assert fitted.history["valid_loss"][-1] == pytest.approx(fitted.best_loss.tolist())
+
+
+def test_a_replica_whose_member_diverged_has_learned_nothing(
+    trained: dict[str, tuple[Experiment, InvariantEncoder]], experiments: dict[str, Experiment]
+) -> None:
+    damaged = {**trained, "extended": (experiments["extended"], copy.deepcopy(trained["extended"][1]))}
+    with torch.no_grad():
+        next(damaged["extended"][1].network.encoder.parameters())[1] = torch.nan
+    fitted = join(joined(damaged, experiments["extended"]), CPU)
+    assert fitted.diverged.tolist() == [False, True]
+    assert fitted.best_epoch.tolist() == [3, 0]
+    assert torch.isfinite(fitted.best_loss).tolist() == [True, False]
+
+
+def test_codes_that_do_not_vary_are_not_joined(
+    trained: dict[str, tuple[Experiment, InvariantEncoder]], experiments: dict[str, Experiment]
+) -> None:
+    constant = {**trained, "extended": (experiments["extended"], copy.deepcopy(trained["extended"][1]))}
+    with torch.no_grad():
+        for parameter in constant["extended"][1].network.encoder.parameters():
+            parameter.zero_()
+    with pytest.raises(UserError, match=naming(key="model", also=["vary"])):
+        join(joined(constant, experiments["extended"]), CPU)
+
+
+def test_a_member_keeps_the_rows_that_it_was_trained_without(
+    trained: dict[str, tuple[Experiment, InvariantEncoder]], experiments: dict[str, Experiment]
+) -> None:
+    experiment, encoder = trained["extended"]
+    without = {**experiment.config, "dataset": {**experiment.config["dataset"], "leave_out": "rows.csv"}}
+    members = {**trained, "extended": (replace(experiment, config=without), encoder)}
+    found = joined(members, experiment).config["model"]["members"]
+    assert found["extended"]["dataset"] == {"leave_out": "rows.csv"}
+    assert "dataset" not in found["polynomial"]
 
 
 def test_untrained_members_are_refused(
