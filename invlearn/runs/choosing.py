@@ -25,7 +25,7 @@ from invlearn.training.budget import within_budget
 from invlearn.training.choice import Choice
 from invlearn.training.device import resolve_device, torch_set_up
 from invlearn.training.experiment import Experiment
-from invlearn.training.joining import joined
+from invlearn.training.joining import joined_experiment
 from invlearn.training.judge import Judge
 
 __all__ = ["choose"]
@@ -186,7 +186,7 @@ class _Choosing:
     ) -> None:
         trained = {name: load_run(self._run(name, fold).path, trust=self.choice.targets) for name in members}
         stacks = {name: (each.experiment, each.stack) for name, each in trained.items()}
-        self.train(joined(stacks, next(iter(experiments.values()))), run)
+        self.train(joined_experiment(stacks, next(iter(experiments.values()))), run)
 
     def _completed(self, name: str) -> Tried:
         records = [self._run(name, part.fold).record() for part in self.parts]

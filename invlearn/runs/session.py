@@ -37,10 +37,10 @@ from invlearn.system.storage import changeable, check_writable
 from invlearn.training.budget import within_budget
 from invlearn.training.device import resolve_device, torch_set_up
 from invlearn.training.experiment import Experiment
-from invlearn.training.joining import join
+from invlearn.training.joining import solve_or_join
 from invlearn.training.learner import prepare_training
 from invlearn.training.loop import TrainingState, train_epochs
-from invlearn.training.solving import Fitted, solve
+from invlearn.training.solving import Fitted
 
 __all__ = ["run_experiment"]
 
@@ -183,7 +183,7 @@ def _solve(
 ) -> Fitted:
     """Solve a closed form or join codes, or load the solution found before an interruption."""
     if contents is None:
-        fitted = (join if experiment.members else solve)(experiment, device)
+        fitted = solve_or_join(experiment, device)
     else:
         progress.add_seconds(contents["seconds"])
         try:

@@ -21,9 +21,9 @@ from invlearn.losses.functional import code_distance
 from invlearn.nn import Joined, JoinedAutoEncoder
 from invlearn.training.experiment import Experiment
 from invlearn.training.judge import Judge
-from invlearn.training.solving import Fitted
+from invlearn.training.solving import Fitted, solve
 
-__all__ = ["check_trained", "join", "joined"]
+__all__ = ["check_trained", "join", "joined_experiment", "solve_or_join"]
 
 LEFT_OUT = ("leave_out", "left_out")
 """Keys of the data in which a member may differ: rows that it was trained without."""
@@ -35,7 +35,7 @@ LEAST = 1e-6
 """Least distance within entities, relative to that between: that of noise-free samples would be rounding errors."""
 
 
-def joined(members: Mapping[str, tuple[Experiment, InvariantEncoder]], experiment: Experiment) -> Experiment:
+def joined_experiment(members: Mapping[str, tuple[Experiment, InvariantEncoder]], experiment: Experiment) -> Experiment:
     """The experiment that joins trained encoders.
 
     Args:
@@ -47,6 +47,15 @@ def joined(members: Mapping[str, tuple[Experiment, InvariantEncoder]], experimen
     config = {**experiment.config, "model": model, **{group: {} for group in TRAINED_BY}}
     found = Experiment.from_config(config).on(experiment.data)
     return replace(found, trained=[encoder for _, encoder in members.values()])
+
+
+def solve_or_join(experiment: Experiment, device: torch.device) -> Fitted:
+    """Fit a model that is not trained by gradients.
+
+    Raises:
+        UserError: It cannot be fitted to these data.
+    """
+    return (join if experiment.members else solve)(experiment, device)
 
 
 def join(experiment: Experiment, device: torch.device) -> Fitted:

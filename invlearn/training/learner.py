@@ -10,9 +10,9 @@ from invlearn.data import Batch
 from invlearn.evaluation.measured import HeldOut
 from invlearn.training.device import resolve_device, torch_set_up
 from invlearn.training.experiment import Experiment
-from invlearn.training.joining import join
+from invlearn.training.joining import solve_or_join
 from invlearn.training.loop import TrainingState, train_epochs
-from invlearn.training.solving import Fitted, solve
+from invlearn.training.solving import Fitted
 
 __all__ = ["learn", "prepare_training"]
 
@@ -43,7 +43,7 @@ def learn(experiment: Experiment, device: torch.device | str | None = None) -> T
     place = resolve_device(experiment.settings.device) if device is None else device
     with torch_set_up(experiment.settings):
         if experiment.solver:
-            return (join if experiment.members else solve)(experiment, torch.device(place))
+            return solve_or_join(experiment, torch.device(place))
         state, train, valid = prepare_training(experiment, place)
         for _ in train_epochs(state, experiment, train, valid):
             pass

@@ -133,7 +133,7 @@ def test_a_choice_that_lost_its_record_is_made_again(
     else:
         (run / "run.json").unlink()
     monkeypatch.setattr(session, "train_epochs", None)  # nothing is trained
-    monkeypatch.setattr(session, "solve", None)
+    monkeypatch.setattr(session, "solve_or_join", None)
     assert main(["resume", str(run)]) == 0
     assert_line(capsys.readouterr().out, "mended", "run.json")
     after = record_of(run)

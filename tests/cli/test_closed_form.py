@@ -85,7 +85,7 @@ def test_an_interrupted_run_is_measured_and_not_solved_again(family: Path, tmp_p
     run = shutil.copytree(family, tmp_path / "run")
     set_status(run, "interrupted")
     (run / BEST).unlink()
-    monkeypatch.setattr("invlearn.runs.session.solve", None)  # which would fail
+    monkeypatch.setattr("invlearn.runs.session.solve_or_join", None)  # which would fail
     assert main(["resume", str(run)]) == 0
     records = [json.loads((folder / "run.json").read_text()) for folder in (run, family)]
     assert records[0]["replicas"] == records[1]["replicas"]

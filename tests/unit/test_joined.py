@@ -12,7 +12,7 @@ from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.nn import Joined, JoinedAutoEncoder, Member, StandardAutoEncoder
 from invlearn.training.experiment import Experiment
-from invlearn.training.joining import join, joined
+from invlearn.training.joining import join, joined_experiment
 from invlearn.training.learner import learn
 from tests.support.errors import naming
 from tests.support.own_data import entity_table, write
@@ -74,7 +74,7 @@ def trained(experiments: dict[str, Experiment]) -> dict[str, tuple[Experiment, I
 def test_members_count_equally_within_entities(
     trained: dict[str, tuple[Experiment, InvariantEncoder]], experiments: dict[str, Experiment]
 ) -> None:
-    experiment = joined(trained, experiments["extended"])
+    experiment = joined_experiment(trained, experiments["extended"])
     fitted = join(experiment, CPU)
     x, x_prime, distance = experiment.data.dataset.pairs("train", 0)
     parts = [each.invariant for _, each in trained.values()]
@@ -98,7 +98,7 @@ def test_a_replica_whose_member_diverged_has_learned_nothing(
     damaged = {**trained, "extended": (experiments["extended"], copy.deepcopy(trained["extended"][1]))}
     with torch.no_grad():
         next(damaged["extended"][1].network.encoder.parameters())[1] = torch.nan
-    fitted = join(joined(damaged, experiments["extended"]), CPU)
+    fitted = join(joined_experiment(damaged, experiments["extended"]), CPU)
     assert fitted.diverged.tolist() == [False, True]
     assert fitted.best_epoch.tolist() == [3, 0]
     assert torch.isfinite(fitted.best_loss).tolist() == [True, False]
@@ -112,7 +112,7 @@ def test_codes_that_do_not_vary_are_not_joined(
         for parameter in constant["extended"][1].network.encoder.parameters():
             parameter.zero_()
     with pytest.raises(UserError, match=naming(key="model", also=["vary"])):
-        join(joined(constant, experiments["extended"]), CPU)
+        join(joined_experiment(constant, experiments["extended"]), CPU)
 
 
 def test_a_member_keeps_the_rows_that_it_was_trained_without(
@@ -121,7 +121,7 @@ def test_a_member_keeps_the_rows_that_it_was_trained_without(
     experiment, encoder = trained["extended"]
     without = {**experiment.config, "dataset": {**experiment.config["dataset"], "leave_out": "rows.csv"}}
     members = {**trained, "extended": (replace(experiment, config=without), encoder)}
-    found = joined(members, experiment).config["model"]["members"]
+    found = joined_experiment(members, experiment).config["model"]["members"]
     assert found["extended"]["dataset"] == {"leave_out": "rows.csv"}
     assert "dataset" not in found["polynomial"]
 
@@ -129,6 +129,6 @@ def test_a_member_keeps_the_rows_that_it_was_trained_without(
 def test_untrained_members_are_refused(
     trained: dict[str, tuple[Experiment, InvariantEncoder]], experiments: dict[str, Experiment]
 ) -> None:
-    config = joined(trained, experiments["extended"]).config
+    config = joined_experiment(trained, experiments["extended"]).config
     with pytest.raises(UserError, match=naming(key="model", also=["model=auto"])):
         learn(Experiment.from_config(config))
