@@ -73,14 +73,7 @@ def join(experiment: Experiment, device: torch.device) -> Fitted:
     train = draws.examples(DrawnPairs(), "train")
     assert isinstance(train, Pairs)
     encoders = [encoder.to(device) for encoder in experiment.trained]
-    medians = [_median_distances(encoder, train) for encoder in encoders]
-    within, between = (torch.stack(parts, dim=1) for parts in zip(*medians, strict=True))
-    learned = (torch.isfinite(between) & (between > 0)).all(dim=1)
-    if not bool(learned.any()):
-        raise UserError("model: joined codes need two codes that vary between entities")
-    weight = 1 / within.clamp(min=LEAST * between)
-    weight = weight / torch.linalg.vector_norm(weight * between, dim=1, keepdim=True)
-    weight[~learned] = 0
+    weight, learned = _weights(encoders, train)
     network = JoinedAutoEncoder([encoder.as_member() for encoder in encoders], weight.to(experiment.dtype))
     best = {name: value.detach() for name, value in network.state_dict().items()}
     encoder = experiment.encoder(device, like=best)
@@ -94,7 +87,7 @@ def join(experiment: Experiment, device: torch.device) -> Fitted:
     best_loss = torch.where(learned.cpu(), scores[-1], math.inf)
     return Fitted(
         encoder=encoder,
-        statistics={**training_facts(experiment.loss, train, {}, draws), "weight": weight.to(experiment.dtype)},
+        statistics=training_facts(experiment.loss, train, {}, draws),
         best=best,
         best_loss=best_loss.to(device, experiment.dtype),
         best_epoch=tried * learned,
@@ -120,6 +113,19 @@ def check_trained(experiment: Experiment) -> None:
     """
     if experiment.members and not experiment.trained:
         raise UserError("model: joined codes are made by model=auto, of models that it has trained")
+
+
+def _weights(encoders: Sequence[InvariantEncoder], train: Pairs) -> tuple[Tensor, Tensor]:
+    """Weights of M members, ``(R, M)``, and which replicas have learned two codes, ``(R,)``; the others have weight 0."""
+    medians = [_median_distances(encoder, train) for encoder in encoders]
+    within, between = (torch.stack(parts, dim=1) for parts in zip(*medians, strict=True))
+    learned = (torch.isfinite(between) & (between > 0)).all(dim=1)
+    if not bool(learned.any()):
+        raise UserError("model: joined codes need two codes that vary between entities")
+    weight = 1 / within.clamp(min=LEAST * between)
+    weight = weight / torch.linalg.vector_norm(weight * between, dim=1, keepdim=True)
+    weight[~learned] = 0
+    return weight, learned
 
 
 def _median_distances(encoder: InvariantEncoder, pairs: Pairs) -> tuple[Tensor, Tensor]:
