@@ -116,7 +116,7 @@ def check_trained(experiment: Experiment) -> None:
 
 
 def _weights(encoders: Sequence[InvariantEncoder], train: Pairs) -> tuple[Tensor, Tensor]:
-    """Weights of M members, ``(R, M)``, and which replicas have learned two codes, ``(R,)``; the others have weight 0."""
+    """Weights of M members, ``(R, M)``, 0 for replicas that have not learned two codes, and which have, ``(R,)``."""
     medians = [_median_distances(encoder, train) for encoder in encoders]
     within, between = (torch.stack(parts, dim=1) for parts in zip(*medians, strict=True))
     learned = (torch.isfinite(between) & (between > 0)).all(dim=1)
