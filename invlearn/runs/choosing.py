@@ -18,7 +18,7 @@ from invlearn.runs.layout import BEST, CANDIDATES, LAST, METRICS, SUSPECTS
 from invlearn.runs.pooling import mean_metrics, pooled_record
 from invlearn.runs.suspects import no_suspects
 from invlearn.runs.trained import load_run
-from invlearn.runs.tried import EQUAL, Tried, best_of, failed, ranked
+from invlearn.runs.tried import EQUAL, Tried, best_of, failed, may_be_joined, ranked
 from invlearn.system.signals import asked_to_end, signals_deferred, signals_raise
 from invlearn.system.storage import check_writable, inside
 from invlearn.training.budget import within_budget
@@ -126,7 +126,7 @@ class _Choosing:
             told = "; ".join(each.sentence() for each in self.tried)
             raise UserError(f"{self.directory}: no model can be trained: {told}")
         members = [each.name for each in best_first[:2]]
-        if self.choice.named.join and len(members) == 2 and self._may_improve(best_first[0]):
+        if self.choice.named.join and self._may_improve(best_first[:2]):
             self.tried.append(self._try_joined(members))
             self.tell([self.tried[-1].sentence()])
         best = best_of(self.tried)
@@ -136,10 +136,10 @@ class _Choosing:
         source = self._trained_on_all(best, members) if whole else self._run(best.name, self.parts[0].fold)
         self._promote(best, source)
 
-    def _may_improve(self, best: Tried) -> bool:
+    def _may_improve(self, two: Sequence[Tried]) -> bool:
         """Whether codes side by side may be better: not if the best score is reached, or distances are given."""
         judge = self.parts[0].judge
-        return not judge.given and (best.score or 0.0) > judge.floor
+        return len(two) == 2 and not judge.given and (two[0].score or 0.0) > judge.floor and may_be_joined(*two)
 
     def _run(self, name: str, fold: str | None) -> RunDirectory:
         part = "" if fold is None else "_all" if fold.startswith("all") else f"_fold{fold.partition('/')[0]}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from invlearn.config.candidates import JOINED
 from invlearn.errors import BusyError, DamagedError, UserError, describe_error
 
-__all__ = ["EQUAL", "Tried", "best_of", "failed", "ranked"]
+__all__ = ["EQUAL", "Tried", "best_of", "failed", "may_be_joined", "ranked"]
 
 EQUAL = 1e-3
 """Difference of scores, in bits, that a single pair can make."""
@@ -73,6 +73,14 @@ def best_of(tried: Iterable[Tried]) -> Tried:
         return best_first[0]
     first, second = [_score(each) for each in best_first if each is not joined][:2]
     return joined if _score(joined) <= first + EQUAL and second <= first + CLOSE else best_first[0]
+
+
+def may_be_joined(first: Tried, second: Tried) -> bool:
+    """Whether joined codes of the two best candidates may be chosen.
+
+    If the first is right up to a few pairs and the second is not close, they are hardly ever better than the first.
+    """
+    return _score(first) > 2 * EQUAL or _score(second) <= _score(first) + CLOSE
 
 
 def _score(tried: Tried) -> float:

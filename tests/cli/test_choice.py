@@ -20,7 +20,7 @@ from invlearn.evaluation.identification import identification_loss
 from invlearn.evaluation.metrics import METRICS
 from invlearn.runs import session
 from invlearn.runs.directory import RunDirectory
-from invlearn.runs.tried import Tried, best_of
+from invlearn.runs.tried import Tried, best_of, may_be_joined
 from invlearn.sweeps import run as sweeps
 from tests.support.choosing import ONE, SHORT, record_of, train
 from tests.support.errors import assert_error_line, assert_line
@@ -210,7 +210,7 @@ def test_own_models_are_tried_and_pairs_too(tmp_path: Path, capsys) -> None:
     relu = "+model.models.relu={_target_: invlearn.nn.StandardAutoEncoder, activation: relu}"
     words = ["train", "dataset=pairs", f"dataset.path={file}", SHORT[-1], relu, "~model.models.extended"]
     assert main([*words, f"hydra.run.dir={tmp_path / 'run'}"]) == 0
-    assert [row["name"] for row in record_of(tmp_path / "run")["candidates"]] == ["polynomial", "relu", "joined"]
+    assert [row["name"] for row in record_of(tmp_path / "run")["candidates"]] == ["polynomial", "relu"]
     capsys.readouterr()
     assert main([*words, "--dry-run", f"hydra.run.dir={tmp_path / 'dry'}"]) == 0
     out = capsys.readouterr().out
@@ -355,3 +355,8 @@ def test_scores_without_wrong_labels_are_told(tmp_path: Path, capsys) -> None:
     for tried in record_of(run)["candidates"]:
         if tried["score"] is not None:
             assert_line(anew, tried["name"], f"{tried['score']:.4f}")
+
+
+@pytest.mark.parametrize(("first", "second", "may"), [(0.001, 0.5, False), (0.001, 0.005, True), (0.1, 0.5, True)])
+def test_where_little_can_be_gained_codes_are_not_joined(first: float, second: float, may: bool) -> None:
+    assert may_be_joined(Tried("a", score=first), Tried("b", score=second)) == may
