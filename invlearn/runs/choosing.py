@@ -164,7 +164,7 @@ class _Choosing:
                 experiment = experiment.lasting(epochs)
             try:
                 self.train(experiment, run)
-                part.scores[name] = float(part.judge.scores(load_run(run.path, trust=experiment.targets).encoder()))
+                self._score_on(part, name)
             except UserError as error:
                 return failed(name, error)
         return self._completed(name)
@@ -176,7 +176,7 @@ class _Choosing:
             for part in self.parts:
                 run = self._run(JOINED, part.fold)
                 self._join(members, part.fold, part.experiments, run)
-                part.scores[JOINED] = float(part.judge.scores(load_run(run.path, trust=self.choice.targets).encoder()))
+                self._score_on(part, JOINED)
         except UserError as error:
             return failed(JOINED, error)
         return self._completed(JOINED)
@@ -194,6 +194,10 @@ class _Choosing:
         recall = mean_metrics([record["metrics"] for record in records]).get("recall_at_1")
         return Tried(name, "completed", self._score(name), seconds, recall)
 
+    def _score_on(self, part: _Part, name: str) -> None:
+        run = load_run(self._run(name, part.fold).path, trust=self.choice.targets)
+        part.scores[name] = float(part.judge.scores(run.encoder()))
+
     def _score(self, name: str) -> float:
         return fmean(part.scores[name] for part in self.parts)
 
@@ -201,8 +205,7 @@ class _Choosing:
         """Score all models again on the same pairs, without suspects that were left out in the meantime."""
         for part in self.parts:
             for name in part.scores if part.suspects else ():
-                run = load_run(self._run(name, part.fold).path, trust=self.choice.targets)
-                part.scores[name] = float(part.judge.scores(run.encoder()))
+                self._score_on(part, name)
         for each in self.tried:
             before, each.score = each.score, each.score and self._score(each.name)
             if each.score != before:
