@@ -21,6 +21,9 @@ __all__ = [
 CHOICES = 40
 """Names that a message lists."""
 
+SERIES = 6
+"""More names than these that differ in their numbers alone are listed as the first and the last."""
+
 
 class UserError(ValueError):
     """A bad setting, file or run: one line that names it, what is wrong and what would be right.
@@ -83,10 +86,36 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
         >>> nearest("f99", ["f1", "f9"])
         '; choose from: f1, f9'
+
+    Many of them are listed as a range:
+
+        >>> nearest("person", ["id", *(f"f{i}" for i in range(1_000))])
+        '; choose from: f0 to f999 (1,000), id'
     """
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1)
     if close and re.sub(r"\d", "", close[0]) != re.sub(r"\d", "", name):
         return f"; did you mean '{close[0]}'?"
-    listed = [*known[:CHOICES], "..."] if len(known) > CHOICES else known
+    listed = _shortened(known)
+    listed = [*listed[:CHOICES], "..."] if len(listed) > CHOICES else listed
     return f"; choose from: {', '.join(listed)}" if known else ""
+
+
+def _shortened(names: Iterable[str]) -> list[str]:
+    """Names, with a range for each long series that differs in its numbers alone."""
+    series: dict[str, list[str]] = {}
+    for name in names:
+        series.setdefault(re.sub(r"\d+", "0", name), []).append(name)
+    listed: list[str] = []
+    for alike in series.values():
+        if len(alike) > SERIES:
+            first, *_, last = sorted(alike, key=_numbers)
+            listed.append(f"{first} to {last} ({len(alike):,})")
+        else:
+            listed += alike
+    return listed
+
+
+def _numbers(name: str) -> list[tuple[int, str]]:
+    """The numbers in a name, to sort by; they may have any number of digits."""
+    return [(len(digits), digits) for digits in re.findall(r"\d+", name)]

@@ -52,7 +52,11 @@ def sentence(verdict: Mapping[str, Any]) -> str:
         case "few":
             return f"verdict: none, {entities} unseen entities are too few"
         case "chance":
-            return f"verdict: nothing was learned; recall@1 {recall:.3f} {of} is not above chance, {1 / among:.3f}"
+            luck = "" if verdict.get("p_value") is None else f" (p = {verdict['p_value']:.2g})"
+            return (
+                f"verdict: nothing was learned; recall@1 {recall:.3f} {of} is not clearly above chance, "
+                f"{1 / among:.3f}{luck}"
+            )
         case "worse":
             return f"verdict: worse than {against}{how}: {interval} {of}"
         case "better":

@@ -26,14 +26,19 @@ DRAWS = 2_000
 SURE = 0.95
 """Coverage of intervals."""
 
+LUCK = 0.001
+"""Guessing may find as many entities as the code does, if it does so with at least this probability. It is small,
+because nobody looks twice at a verdict that something was learned."""
+
 
 @dataclass(frozen=True)
 class Verdict:
     """A comparison of a code with simple methods.
 
     Args:
-        kind: ``few``: too few entities for a verdict; ``chance``: no better than guessing, so that nothing was learned;
-            ``raw``: no better than raw samples; ``worse``, ``equal`` or ``better`` than the best simple method.
+        kind: ``few``: too few entities for a verdict; ``chance``: guessing may find as many, so that nothing was
+            learned; ``raw``: no better than raw samples; ``worse``, ``equal`` or ``better`` than the best simple
+            method.
         recall: Recall@1 of the code.
         among: Number of entities in each search.
         against: The method that it is compared with.
@@ -43,6 +48,7 @@ class Verdict:
         entities: Number of all entities; more than ``among`` if the data were divided into folds.
         recall_low: Lower limit of the recall, 95%, by Clopper and Pearson; None in records of earlier versions.
         recall_high: Upper limit.
+        p_value: Probability that guessing finds as many entities; None in records of earlier versions.
     """
 
     kind: Literal["few", "chance", "raw", "worse", "equal", "better"]
@@ -55,6 +61,7 @@ class Verdict:
     entities: int | None = None
     recall_low: float | None = None
     recall_high: float | None = None
+    p_value: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -83,12 +90,13 @@ def judge(hits: Tensor, others: Mapping[str, Tensor], among: int | None = None) 
         return float(gains.mean()), low, high
 
     best = max(others, key=lambda name: float(others[name].double().mean()))
-    least, most = share_limits(int(hits.sum()), n)
+    count = int(hits.sum())
+    luck = float(scipy.special.bdtrc(count - 1, n, 1 / among))
     found = {name: compared(name) for name in {best, RAW}}
     against, kind = best, "equal"
     if n < FEWEST:
         kind = "few"
-    elif least <= 1 / among:
+    elif luck >= LUCK:
         kind = "chance"
     elif found[RAW][1] <= 0:
         against, kind = RAW, "raw"
@@ -97,7 +105,7 @@ def judge(hits: Tensor, others: Mapping[str, Tensor], among: int | None = None) 
     elif found[best][2] < 0:
         kind = "worse"
     recall = float(hits.double().mean())
-    return Verdict(kind, recall, among, against, *found[against], n, least, most)
+    return Verdict(kind, recall, among, against, *found[against], n, *share_limits(count, n), luck)
 
 
 def share_limits(count: int, of: int) -> tuple[float, float]:

@@ -90,13 +90,13 @@ def _without(value: Mapping[str, Any], *texts: str) -> dict[str, Any]:
 
 def _is_verdict(value: object) -> bool:
     texts = ("kind", "against")
-    numbers, limits = ("recall", "among", "difference", "low", "high"), ("recall_low", "recall_high")
+    numbers, later = ("recall", "among", "difference", "low", "high"), ("recall_low", "recall_high", "p_value")
     return (
         isinstance(value, Mapping)
-        and {*value} - {"entities", *limits} == {*texts, *numbers}
+        and {*value} - {"entities", *later} == {*texts, *numbers}
         and all(_is_text(value[name]) for name in texts)
         and all(_is_number(value[name]) for name in numbers)
-        and all(_or_none(_is_number)(value.get(name)) for name in limits)
+        and all(_or_none(_is_number)(value.get(name)) for name in later)
         and _or_none(_is_count)(value.get("entities"))
     )
 

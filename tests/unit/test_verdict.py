@@ -42,6 +42,18 @@ def test_few_entities_tell_less() -> None:
     assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
 
 
+def test_luck_is_no_learning() -> None:
+    """Each of a thousand verdicts on guesses says that nothing was learned, save one or two."""
+    entities = 24
+    drawn = torch.rand(1_000, entities, generator=torch.Generator().manual_seed(0)) < 1 / entities
+    verdicts = [judge(hits, {"raw": torch.zeros(entities)}) for hits in drawn]
+    assert sum(verdict.kind == "chance" for verdict in verdicts) >= 997
+    assert sum((verdict.recall_low or 0) > 1 / entities for verdict in verdicts) > 10  # as 95% limits do
+    assert judge(first(7, entities), {"raw": torch.zeros(entities)}).kind == "better"
+    for count, shown in ((0, "p = 1)"), (4, "p = 0.016)")):
+        assert shown in sentence(judge(first(count, entities), {"raw": torch.zeros(entities)}).to_dict())
+
+
 def test_intervals_cover_the_difference() -> None:
     covered = 0
     for seed in range(200):
