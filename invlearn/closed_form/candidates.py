@@ -89,6 +89,16 @@ class Candidate(NamedTuple):
     valid_loss: float
     """Log loss in bits, or the mean squared error of given distances."""
 
+    @property
+    def flags(self) -> Flags:
+        """What happens to each sample."""
+        return Flags(self.centred, self.sphered, self.bounded)
+
+    @property
+    def of_any_width(self) -> Candidate:
+        """The same without its width and score."""
+        return self._replace(components=0, valid_loss=0.0)
+
 
 class Chosen(NamedTuple):
     """What identifies a fit."""
@@ -145,8 +155,7 @@ def lifts_of(settings: ClosedForm, dim: int) -> list[LiftSize]:
 
 def normalization_of(candidate: Candidate) -> Normalization:
     """The normalisation of a candidate."""
-    flags = Flags(candidate.centred, candidate.sphered, candidate.bounded)
-    return next(kind for kind in FLAGS if FLAGS[kind] == flags)
+    return next(kind for kind in FLAGS if FLAGS[kind] == candidate.flags)
 
 
 def normalizations_of(settings: ClosedForm) -> list[Normalization]:

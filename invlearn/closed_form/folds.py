@@ -11,11 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from invlearn.closed_form.candidates import Candidate, Chosen
+from invlearn.closed_form.candidates import Chosen
 from invlearn.closed_form.codes import QUADRATIC, estimates
 from invlearn.closed_form.concentrate import far_pairs
 from invlearn.closed_form.fit import fit, search, solve_like
 from invlearn.closed_form.observed import Observed, observe
+from invlearn.closed_form.pooled import pooled, quadratic_for, smallest, widest
 from invlearn.closed_form.refit import agreeing, all_of
 from invlearn.closed_form.score import SCORED, Scorer
 from invlearn.closed_form.settings import ClosedForm
@@ -77,9 +78,9 @@ def fit_to_all(settings: ClosedForm, observed: Observed, folds: Sequence[Fold], 
     else:
         kept = all_of(observed)
     scorer = Scorer(folds[0].valid, given=is_given(settings, observed))
-    pooled = _pooled([one.candidates for one in found])
-    chosen = _best(pooled, scorer)
-    quadratic = _quadratic_for(chosen, pooled, scorer)
+    candidates = pooled([one.candidates for one in found])
+    chosen = smallest(candidates, scorer)
+    quadratic = quadratic_for(chosen, candidates, scorer)
     of_each = [Pairs(*(part[: SCORED // len(folds)] for part in fold.valid)) for fold in folds]
     pairs = Pairs(*(torch.cat(parts) for parts in zip(*of_each, strict=True)))
     draw = Counter(one.draw for one in found).most_common(1)[0][0]
@@ -91,8 +92,8 @@ def fit_to_all(settings: ClosedForm, observed: Observed, folds: Sequence[Fold], 
     scale = (spread / _spread(settings, solved, Fold(observed, pairs, pairs))) ** 0.5
     return replace(
         solved,
-        candidates=pooled,
-        chosen=pooled.index(chosen),
+        candidates=candidates,
+        chosen=candidates.index(chosen),
         weight=solved.weight * scale,
         bias=solved.bias * scale,
         left_out=int((~kept).sum()),
@@ -102,13 +103,13 @@ def fit_to_all(settings: ClosedForm, observed: Observed, folds: Sequence[Fold], 
 def frame_of_all(observed: Observed, folds: Sequence[Fold], seed: int) -> list[Tensor]:
     """As ``estimated_frame``, with its settings chosen on folds."""
     found = [estimates(fold.observed, fold.valid, seed) for fold in folds]
-    pooled = _pooled([[candidate for one in solved for candidate in one.candidates] for solved in found])
+    candidates = pooled([[candidate for one in solved for candidate in one.candidates] for solved in found])
     scorer = Scorer(folds[0].valid, given=False)
-    lengths = [candidate for candidate in pooled if not candidate.degree]
+    lengths = [candidate for candidate in candidates if not candidate.degree]
     if not lengths:
         return []
-    chosen = _widest(min(lengths, key=lambda one: one.valid_loss), lengths, scorer)
-    quadratic = _quadratic_for(chosen, pooled, scorer)
+    chosen = widest(min(lengths, key=lambda one: one.valid_loss), lengths, scorer)
+    quadratic = quadratic_for(chosen, candidates, scorer)
     solved = solve_like(QUADRATIC, Chosen(chosen, quadratic, 0), observed, folds[0].valid, seed)
     return solved.frame if solved else []
 
@@ -124,42 +125,6 @@ def _cleaned(settings: ClosedForm, number: int, found: Sequence[Solved], fold: F
 def _most_agree(settings: ClosedForm, found: Sequence[Solved], observed: Observed) -> Tensor:
     """Samples that are near to their entity in at least half of the codes, ``(n,)``."""
     return torch.stack([agreeing(settings, one, observed) for one in found]).double().mean(0) >= 0.5
-
-
-def _pooled(tried: Sequence[Sequence[Candidate]]) -> list[Candidate]:
-    """The candidates that the most folds have tried, each with its mean score."""
-    scores: dict[Candidate, list[float]] = {}
-    for candidates in tried:
-        best: dict[Candidate, float] = {}  # the better of the fits with all samples and without some
-        for one in candidates:
-            key = one._replace(valid_loss=0.0)
-            best[key] = min(one.valid_loss, best.get(key, one.valid_loss))
-        for key, score in best.items():
-            scores.setdefault(key, []).append(score)
-    most = max(map(len, scores.values()))
-    return [key._replace(valid_loss=fmean(found)) for key, found in scores.items() if len(found) == most]
-
-
-def _best(pooled: Sequence[Candidate], scorer: Scorer) -> Candidate:
-    """The smallest lift that is about as good as the best, and the widest code of it."""
-    least = min(one.valid_loss for one in pooled)
-    lift = min(
-        (one for one in pooled if scorer.is_enough(one.valid_loss, least)),
-        key=lambda one: (one.degree or 2, one.rank, one.valid_loss),
-    )
-    return _widest(lift, pooled, scorer)
-
-
-def _widest(best: Candidate, pooled: Sequence[Candidate], scorer: Scorer) -> Candidate:
-    """The widest equally good code of the same lift."""
-    alike = [one for one in pooled if one[:5] == best[:5] and scorer.is_equal(one.valid_loss, best.valid_loss)]
-    return max(alike, key=lambda one: one.components)
-
-
-def _quadratic_for(chosen: Candidate, pooled: Sequence[Candidate], scorer: Scorer) -> Candidate:
-    """For a candidate of lengths in estimated planes, the code of degree 2 that the planes come from."""
-    like = [one for one in pooled if one.degree == 2 and one[1:4] == chosen[1:4]]
-    return chosen if chosen.degree or not like else _best(like, scorer)
 
 
 def _spread(settings: ClosedForm, solved: Solved, fold: Fold) -> float:

@@ -1,0 +1,35 @@
+"""The choice of one candidate from the scores on all folds."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from invlearn.closed_form.candidates import Candidate
+from invlearn.closed_form.pooled import quadratic_for, widest
+from invlearn.closed_form.score import Scorer
+from invlearn.data import Pairs
+
+QUADRATIC = Candidate(2, 16, 0.0, 0.0, 0.0, 0.01, 8, 0.1)
+
+
+@pytest.fixture
+def scorer() -> Scorer:
+    x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
+    return Scorer(Pairs(x, x.roll(1, 0), torch.arange(200) % 2), given=False)
+
+
+@pytest.mark.parametrize(
+    "other", [{"ridge": 1.0}, {"bounded": 1.0}, {"sphered": 1.0}, {"centred": 1.0}, {"rank": 32}, {"degree": 3}]
+)
+def test_the_widest_code_is_of_the_same_lift_and_ridge(scorer: Scorer, other: dict[str, float]) -> None:
+    wide = QUADRATIC._replace(components=12)
+    assert widest(QUADRATIC, [QUADRATIC, wide], scorer) == wide
+    assert widest(QUADRATIC, [QUADRATIC, wide._replace(**other)], scorer) == QUADRATIC
+
+
+@pytest.mark.parametrize("other", [{"bounded": 1.0}, {"sphered": 1.0}, {"centred": 1.0}, {"rank": 32}])
+def test_planes_are_those_of_a_quadratic_code_of_the_same_samples(scorer: Scorer, other: dict[str, float]) -> None:
+    lengths = QUADRATIC._replace(degree=0, components=4, valid_loss=0.01)
+    better = QUADRATIC._replace(valid_loss=0.001, **other)
+    assert quadratic_for(lengths, [better, lengths, QUADRATIC], scorer) == QUADRATIC
