@@ -10,6 +10,7 @@ from invlearn.closed_form.lift import Monomials
 from invlearn.closed_form.network import Normalize, SolvedEncoder, SolvedNetwork
 from invlearn.closed_form.observed import Observed, observe
 from invlearn.closed_form.polynomial import Polynomial
+from invlearn.closed_form.pooled import settled
 from invlearn.closed_form.principal import principal_components
 from invlearn.closed_form.selected import Selected
 from invlearn.closed_form.settings import ClosedForm
@@ -43,5 +44,6 @@ __all__ = [
     "padded",
     "principal_components",
     "searches",
+    "settled",
     "stacked",
 ]

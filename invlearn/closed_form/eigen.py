@@ -22,6 +22,8 @@ EXACT = 1e-10
 DEFINITE = 1e-6
 """Least reciprocal condition at which the Cholesky factor of a covariance of standardised features is accurate."""
 
+LOW = 0.5
+"""Share of the features below which the rank of a covariance counts as low."""
 
 FEW = 0.4
 """Share of the directions below which finding them one by one is faster than finding all."""
@@ -136,6 +138,29 @@ class Eigenproblem:
     @cached_property
     def _white(self) -> Tensor:
         """Uncorrelated directions of variance 1, without constant ones, ``(m, k)``."""
-        variances, directions = torch.linalg.eigh(self._covariance)
+        root = _root(self._covariance)
+        if root is None:
+            variances, directions = torch.linalg.eigh(self._covariance)
+            scale = variances.clamp(min=0).sqrt()
+        else:  # the eigenvectors of R Rᵀ are R v, and those v are the eigenvectors of Rᵀ R
+            variances, rotation = torch.linalg.eigh(root.T @ root)
+            directions, scale = root @ rotation, variances
         kept = variances > CONSTANT * variances[-1].clamp(min=1e-300)
-        return directions[:, kept] / variances[kept].sqrt()
+        return directions[:, kept] / scale[kept]
+
+
+def _root(covariance: Tensor) -> Tensor | None:
+    """A root R of a matrix R Rᵀ of low rank r, ``(m, r)``: that of a few samples of many features.
+
+    Returns:
+        None if the rank is not low, or the matrix is on another device, where it is not found faster.
+    """
+    if covariance.is_cuda:
+        return None
+    (factorise,) = scipy.linalg.get_lapack_funcs(("pstrf",), dtype=np.float64)
+    factor, order, rank, _ = factorise(covariance.numpy(), lower=True)
+    if not 0 < rank < LOW * len(covariance):
+        return None
+    root = covariance.new_empty(len(covariance), rank)
+    root[torch.from_numpy(order - 1).long()] = torch.from_numpy(factor[:, :rank]).tril()
+    return root

@@ -63,11 +63,12 @@ def log_loss(squared: Tensor, same: Tensor) -> Tensor:
     target = torch.where(same, (counts[0] + 1) / (counts[0] + 2), 1 / (counts[1] + 2))
     weight = torch.where(same, 0.5 / counts[0], 0.5 / counts[1])
     slope, offset = feature.new_full((len(feature), 1), -1.0), feature.new_zeros(len(feature), 1)
+    squares = feature.square()
     for _ in range(STEPS):
         p = torch.sigmoid(slope * feature + offset)
         gradient, curvature = weight * (p - target), weight * p * (1 - p)
         g = torch.stack([(gradient * feature).sum(1), gradient.sum(1)], 1)
-        h_ff, h_f, h = ((curvature * part).sum(1) for part in (feature.square(), feature, torch.ones_like(feature)))
+        h_ff, h_f, h = (curvature * squares).sum(1), (curvature * feature).sum(1), curvature.sum(1)
         hessian = torch.stack([torch.stack([h_ff, h_f], 1), torch.stack([h_f, h], 1)], 1)
         hessian = hessian + 1e-6 * torch.eye(2).to(hessian)
         step = torch.linalg.solve(hessian, g).clamp(-2, 2)

@@ -9,10 +9,14 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
+import torch
+
+from invlearn.closed_form import Candidate, ClosedForm
 from invlearn.config.candidates import JOINED
 from invlearn.errors import UserError
 from invlearn.files import Prepared, validating_without
 from invlearn.runs.checking import is_finished
+from invlearn.runs.checkpoint import load_checkpoint
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, CANDIDATES, LAST, METRICS, SUSPECTS
 from invlearn.runs.pooling import mean_metrics, pooled_record
@@ -27,6 +31,7 @@ from invlearn.training.device import resolve_device, torch_set_up
 from invlearn.training.experiment import Experiment
 from invlearn.training.joining import joined_experiment
 from invlearn.training.judge import Judge
+from invlearn.training.solving import Fitted
 
 __all__ = ["choose"]
 
@@ -136,10 +141,21 @@ class _Choosing:
         source = self._trained_on_all(best, members) if whole else self._run(best.name, self.parts[0].fold)
         self._promote(best, source)
 
+    @property
+    def _trainings(self) -> int:
+        """How often a model is trained, if it is chosen."""
+        return len(self.parts) + bool(self.choice.named.whole)
+
     def _may_improve(self, two: Sequence[Tried]) -> bool:
-        """Whether codes side by side may be better: not if the best score is reached, or distances are given."""
+        """Whether codes side by side may be better: not if little is left to improve, or distances are given."""
+        if len(two) < 2 or self.parts[0].judge.given:
+            return False
+        return not self._is_enough(two[0]) and may_be_joined(*two)
+
+    def _is_enough(self, tried: Tried) -> bool:
+        """Whether no model can be better by more than a single pair."""
         judge = self.parts[0].judge
-        return len(two) == 2 and not judge.given and (two[0].score or 0.0) > judge.floor and may_be_joined(*two)
+        return tried.score is not None and tried.score <= (judge.floor if judge.given else EQUAL)
 
     def _run(self, name: str, fold: str | None) -> RunDirectory:
         part = "" if fold is None else "_all" if fold.startswith("all") else f"_fold{fold.partition('/')[0]}"
@@ -147,12 +163,12 @@ class _Choosing:
 
     def _try(self, name: str) -> Tried:
         minutes = self.choice.named.minutes
-        left = 60 * minutes - sum(each.seconds or 0 for each in self.tried)
+        of_parts = sum(each.seconds or 0 for each in self.tried)
+        left = 60 * minutes - of_parts * self._trainings / len(self.parts)
         runs = [self._run(name, part.fold) for part in self.parts]
-        scores = [each.score for each in self.tried if each.score is not None]
-        if scores and min(scores) <= self.parts[0].judge.floor:
-            return Tried(name, "skipped", reason="no entities are left to compare")
-        if scores and left < LEAST_SHARE * 60 * minutes and not runs[0].exists:
+        if best := next(filter(self._is_enough, self.tried), None):
+            return Tried(name, "skipped", reason=f"{best.name} leaves nothing to improve")
+        if ranked(self.tried) and left < LEAST_SHARE * 60 * minutes and not runs[0].exists:
             return Tried(name, "skipped", reason=f"no time is left (model.minutes={minutes:g})")
         self._leave_suspects_out(name)
         epochs: int | None = None
@@ -215,10 +231,9 @@ class _Choosing:
         """The number of epochs that the remaining time allows on every division, or the one already started with."""
         if run.exists:
             return run.config()["trainer"]["epochs"]
-        trainings = len(self.parts) + bool(self.choice.named.whole)
         with torch_set_up(experiment.settings):
             device = resolve_device(experiment.settings.device)
-            return within_budget(experiment, device, max(seconds, 1.0) / trainings / 60).epochs
+            return within_budget(experiment, device, max(seconds, 1.0) / self._trainings / 60).epochs
 
     def _leave_suspects_out(self, name: str) -> None:
         """Leave suspects out of networks and the comparison, if most closed forms are better without some samples."""
@@ -262,7 +277,9 @@ class _Choosing:
     def _trained_alone(self, name: str, experiments: dict[str, Experiment]) -> RunDirectory:
         """A model, trained on all entities for the number of epochs that was best on the divisions."""
         experiment, run = experiments[name], self._run(name, self.choice.named.whole)
-        if not experiment.solver:
+        if experiment.solver:
+            experiment = self._settled(name, experiment)
+        else:
             records = [self._run(name, part.fold).record() for part in self.parts]
             epochs = fmean(record["replicas"][record["best_replica"]]["best_epoch"] for record in records)
             experiment = experiment.lasting(max(1, round(epochs)))
@@ -272,11 +289,17 @@ class _Choosing:
         self.train(experiment, run)
         return run
 
+    def _settled(self, name: str, experiment: Experiment) -> Experiment:
+        """A closed form with the lift that was best on the divisions: trained on all, none could be compared."""
+        assert isinstance(experiment.solver, ClosedForm)
+        tried = [_candidates(self._run(name, part.fold), part.experiments[name]) for part in self.parts]
+        return experiment.solved_with(self.parts[0].judge.settled(experiment.solver, tried))
+
     def _cleaned_of_all(self, experiment: Experiment, experiments: dict[str, Experiment]) -> Experiment:
         name = self._best_solved()
         assert name is not None
         run = self._run(name, self.choice.named.whole)
-        self.train(experiments[name], run)
+        self.train(self._settled(name, experiments[name]), run)
         path = suspects_of(run)
         return experiment if path is None else experiment.leaving_out(path)
 
@@ -304,6 +327,13 @@ class _Choosing:
             self.directory.write(SUSPECTS, no_suspects(self.directory))
             chosen["suspects"] = 0
         self.directory.write_record({**record, **pooled, **chosen})
+
+
+def _candidates(run: RunDirectory, experiment: Experiment) -> list[Candidate]:
+    """What a closed form has tried."""
+    device = torch.device("cpu")
+    fitted = Fitted.restore(experiment, load_checkpoint(run, LAST, device), device)
+    return fitted.candidates(run.record()["best_replica"])
 
 
 def suspects_of(run: RunDirectory) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -211,6 +211,14 @@ class Experiment:
         """The experiment with another number of epochs."""
         config = {**self.config, "trainer": {**self.config["trainer"], "epochs": epochs}}
         return replace(self, config=config, trainer=replace(self.trainer, epochs=epochs))
+
+    def solved_with(self, solver: ClosedForm) -> Experiment:
+        """The experiment of a closed form with other settings."""
+        node = self.config["model"]
+        changed = {key: value for key, value in asdict(solver).items() if key in node and node[key] != value}
+        config = {**self.config, "model": {**node, **changed}}
+        at_default = self.at_default - {f"model.{key}" for key in changed}
+        return replace(self, config=config, solver=solver, at_default=at_default)
 
     def draws(self, device: torch.device | str) -> Draws:
         """The draws of its replicas from its data."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from invlearn.closed_form import ROWS_PER_FEATURE, Observed, Polynomial, fit, observe, principal_components, stacked
+from invlearn.closed_form.compared import Compared
 from invlearn.data import Dataset, Pairs
 from invlearn.evaluation.metrics.invariance import invariance_ratio
 from invlearn.evaluation.metrics.ranking import auroc, hits_at_1
@@ -59,14 +60,16 @@ def references(dataset: Dataset, seed: int, *, solved: bool) -> list[Reference]:
     observed = observe(dataset, seed, "cpu")
     observed = Observed(observed.samples, observed.entity, None, observed.rows)
     pairs, (queries, gallery) = dataset.pairs("test", seed), dataset.query_and_gallery(seed)
+    samples, first, second = Compared.of(pairs.x, pairs.x_prime)
+    same = (pairs.distance == 0)[None]
     found = []
     for name, encode in _methods(observed, dataset.pairs("valid", seed), seed, solved=solved):
 
         def coded(x: Tensor, encode: Encode = encode) -> Tensor:
             return torch.cat([encode(part.double()) for part in x.split(BLOCK)])[None]
 
-        distance = code_distance(coded(pairs.x), coded(pairs.x_prime))
-        same = (pairs.distance == 0)[None]
+        codes = coded(samples)
+        distance = code_distance(codes[:, first], codes[:, second])
         hits = hits_at_1(coded(queries), coded(gallery))[0]
         found.append(Reference(name, hits, float(auroc(distance, same)), float(invariance_ratio(distance, same))))
     return found

@@ -205,6 +205,17 @@ def test_where_no_time_is_left_no_network_is_begun(samples: Path, tmp_path: Path
     assert "model.minutes" in tried[1]["reason"]
 
 
+def test_where_nothing_is_left_to_improve_no_network_is_begun(samples: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("invlearn.runs.choosing.EQUAL", 1.0)
+    assert train(samples, tmp_path / "run") == 0
+    closed, network = record_of(tmp_path / "run")["candidates"]
+    assert closed["status"] == "completed"
+    assert closed["score"] < 1
+    assert closed["chosen"]
+    assert (network["status"], network["reason"]) == ("skipped", "polynomial leaves nothing to improve")
+    assert {path.name for path in (tmp_path / "run/candidates").iterdir()} == {"polynomial"}
+
+
 def test_own_models_are_tried_and_pairs_too(tmp_path: Path, capsys) -> None:
     file = write(pair_table(400), tmp_path / "pairs.csv")
     relu = "+model.models.relu={_target_: invlearn.nn.StandardAutoEncoder, activation: relu}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
@@ -53,6 +54,27 @@ def test_few_entities_are_divided_into_folds_and_all_are_trained_on(folded: Path
     others = write(entity_table(30, seed=1), tmp_path / "others.csv")
     assert main(["evaluate", str(folded), str(others)]) == 0
     assert main(["match", str(folded), str(others), "-o", str(tmp_path / "pairs.csv")]) == 0
+
+
+@pytest.mark.parametrize("folds", [1, 3])
+def test_a_final_closed_form_keeps_the_lift_that_was_best_on_the_divisions(
+    samples: Path, folds: int, tmp_path: Path
+) -> None:
+    words = ["~model.models.extended", f"model.folds={folds}", "model.train_on_all=true"]
+    assert train(samples, tmp_path / "run", *words) == 0
+    node = invlearn.load_run(tmp_path / "run").config["model"]
+    parts = sorted((tmp_path / "run/candidates").glob("*/metrics.csv"))
+    *divisions, final = [pd.read_csv(path) for path in sorted(parts, key=lambda path: "_all" in str(path))]
+    assert len(divisions) == folds
+    best = (
+        pd.concat(divisions).groupby(["degree", "rank", "centred", "sphered", "bounded"])["valid_loss"].min().idxmin()
+    )
+    flags = {(0, 0, 0): "none", (0, 1, 0): "sphere", (1, 1, 0): "standardise", (0, 0, 1): "robust"}
+    assert (node["degree"], node["rank"]) == (best[0] or 2, best[1])
+    assert node["normalize"] == flags[best[2:]]
+    assert {*final.degree} <= {0, node["degree"]}
+    assert len({*final.ridge}) > 1  # chosen anew, because that takes no time
+    assert node["components"] == "auto"
 
 
 def test_folds_that_were_interrupted_go_on(folded: Path, tmp_path: Path, monkeypatch, capsys) -> None:

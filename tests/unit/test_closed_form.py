@@ -19,6 +19,7 @@ from invlearn.closed_form import (
     Polynomial,
     Solved,
     SolvedNetwork,
+    eigen,
     find_start,
     fit,
     observe,
@@ -147,6 +148,26 @@ def test_constant_directions_are_not_taken_for_invariants() -> None:
     covariance[0, 1] = covariance[1, 0] = 1 - 1e-14
     solution = Eigenproblem(0.5 * covariance, covariance, covariance[0], torch.ones(4)).solve()
     torch.testing.assert_close(solution.within, torch.full_like(solution.within, 0.5))
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_the_directions_of_few_samples_are_those_of_a_full_decomposition(repeated: bool, monkeypatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(12, 60, generator=generator, dtype=torch.float64) for _ in range(2))
+    a[:, 30:] *= 1e-3
+    if repeated:
+        a[:, 40:], b[:, 40:] = a[:, :20], b[:, :20]
+    within, covariance = a.T @ a, a.T @ a + b.T @ b
+    problem = within, covariance, a.mean(0), torch.ones(60, dtype=torch.float64)
+    assert eigen._root(covariance) is not None
+    solutions = {name: Eigenproblem(*problem).solve(ridge) for name, ridge in (("exact", 0.0), ("ridge", 0.1))}
+    monkeypatch.setattr(eigen, "_root", lambda covariance: None)
+    for name, ridge in (("exact", 0.0), ("ridge", 0.1)):
+        expected = Eigenproblem(*problem).solve(ridge)
+        assert solutions[name].vectors.shape == expected.vectors.shape == (60, 24)
+        torch.testing.assert_close(solutions[name].within, expected.within, rtol=1e-8, atol=1e-10)
+    found, expected = solutions["ridge"].vectors, expected.vectors  # without a ridge, twelve shares are 0
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
 
 
 def test_the_ridge_does_not_see_the_scale_of_whitened_features() -> None:
