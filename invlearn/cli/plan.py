@@ -66,7 +66,7 @@ def describe_runs(runs: Sequence[tuple[Path, Experiment | Choice]]) -> str:
 
 def _describe_choice(choice: Choice) -> tuple[str, Time]:
     """A description of each candidate of a choice, and their total time."""
-    blocks, total = list(choice.data.report), Time(0, 0)
+    blocks, total = choice.report, Time(0, 0)
     times = len(choice.named.parts) + bool(choice.named.train_on_all)
     experiments = choice.divided(None)
     for name, experiment in experiments.items():
@@ -114,7 +114,7 @@ def _describe_solving(experiment: Experiment, *, compare: bool) -> tuple[str, Ti
         listed = f"third-order forms; without an exact frame also {listed}"
     taken = _rehearsed_solving(experiment, device, compare=compare) if seconds < QUICK else None
     lines = [
-        *experiment.data.report,
+        *experiment.report,
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.spec.dim}, {rows:,} samples"
         + (" for each replica" if len(draws.seeds) > 1 else ""),
         f"features   {listed or 'lengths in a frame'}",
@@ -174,7 +174,7 @@ def _describe_training(experiment: Experiment, minutes: float | None, *, compare
     state.best_epoch.fill_(1)  # as for a trained network
     seconds = pace.seconds(experiment.epochs) + _closing(experiment, state, device, compare=compare)
     lines = [
-        *experiment.data.report,
+        *experiment.report,
         f"dataset    {experiment.config['dataset']['_target_']}, d = {experiment.spec.dim}, "
         f"{sizes[0]:,} {sampler.unit} per epoch, {sizes[1]:,} validation and {sizes[2]:,} test examples"
         + (" for each replica" if len(draws.seeds) > 1 else ""),

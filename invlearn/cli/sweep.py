@@ -76,7 +76,7 @@ def _check(planned: Sweep, *, keep_data: bool) -> _Checked:
             checked.damaged.append(error)
             continue
         if not keep_data:
-            checked.report.update(dict.fromkeys(() if finished else run.data.report))
+            checked.report.update(dict.fromkeys(() if finished else run.report))
             run = run.without_data()
         checked.jobs.append(job)
         checked.runs.append((run, finished))

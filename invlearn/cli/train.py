@@ -115,7 +115,7 @@ def _lead(config: DictConfig, *, dry_run: bool) -> int:
         say([f"{directory} is finished; nothing to do"])
         train_experiment(experiment, directory)  # draws missing curves
     else:
-        say(experiment.data.report)
+        say(experiment.report)
         say([_what_starts(directory)])
         directory.part_hard_links()
         run_in_folder(config, partial(train_experiment, experiment, directory, say))

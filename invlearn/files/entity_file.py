@@ -19,7 +19,7 @@ from invlearn.files.filling import check_gaps, fill, gap_lines
 from invlearn.files.leaving_out import listed_rows, without_rows
 from invlearn.files.rows import Dropping, Rows
 from invlearn.files.sample_file import Origin, Prepared, SampleFile
-from invlearn.files.splitting import choosing_splits, parse_fold, splits_of
+from invlearn.files.splitting import Splits, choosing_splits, parse_fold, splits_of
 from invlearn.files.table import Table
 from invlearn.files.taking import MostRows, entities_of, read_rows, some_entities
 from invlearn.files.unsuitable import TEXT, unsuitable_columns
@@ -130,19 +130,13 @@ def prepare_entities(spec: EntityFile, table: Table, gaps: Gaps | None = None) -
     check_gaps(rows.values, training.numpy(), names, str(table))
     spec, line = spec.with_scaling(rows)
     report[1:1] = [*spec.feature_lines(table, rows, entity, [spec.entity], unsuitable), *line]
-    if not spec.holds_out:
-        report.append(f"entities: all {count:,} for training")
-    else:
-        report.append("entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items()))
-    if few := [split for split, part in splits.items() if split != "train" and len(part) < FEW and spec.holds_out]:
-        report.append(f"note: few {' and '.join(few)} entities; their metrics are uncertain")
     scale = spec.chosen_scale(rows, training.numpy())
     spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=read.most)
     samples = rows.scaled(spec.scale)
     gaps = gaps or spec.fitted_gaps(samples, codes, training)
     dataset = _entities(spec, fill(samples, gaps), codes, splits)
     folds = [replace(dataset, splits=each) for each in choosing]
-    prepared = Prepared(spec, dataset, report, gaps, read.origin, folds, count)
+    prepared = Prepared(spec, dataset, report, gaps, read.origin, folds, count, _division_lines(splits, folds))
     return prepared if spec.leave_out is None else leaving_out(prepared, spec.leave_out)
 
 
@@ -163,8 +157,18 @@ def leaving_out(prepared: Prepared, path: str) -> Prepared:
     divisions = [fold.splits for fold in prepared.folds if isinstance(fold, EntitySamples)]
     folds = [without_rows(replace(dataset, splits=each), origin, listed.rows).dataset for each in divisions]
     spec = replace(spec, leave_out=str(Path(path).absolute()), left_out=listed.fingerprint)
-    report = [*prepared.report, *kept.report]
-    return replace(prepared, spec=spec, dataset=kept.dataset, report=report, folds=folds)
+    found = [*prepared.found, *kept.report]
+    return replace(prepared, spec=spec, dataset=kept.dataset, found=found, folds=folds)
+
+
+def _division_lines(splits: Splits, folds: Sequence[EntitySamples]) -> list[str]:
+    """Lines about the splits; if there are folds, nothing is held out."""
+    if folds:
+        return [f"entities: all {len(splits['train']):,} for training"]
+    lines = ["entities: " + ", ".join(f"{len(part):,} {split}" for split, part in splits.items())]
+    if few := [split for split, part in splits.items() if split != "train" and len(part) < FEW]:
+        lines.append(f"note: few {' and '.join(few)} entities; their metrics are uncertain")
+    return lines
 
 
 def validating_without(prepared: Prepared, path: str) -> Dataset:

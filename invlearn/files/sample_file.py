@@ -238,17 +238,24 @@ class Prepared:
     Args:
         spec: Settings of the data, with every ``auto`` resolved.
         dataset: The source of examples.
-        report: Lines about what was found in the file.
+        found: Lines about what was found in the file.
         gaps: Fills missing values of a sample; None if these are refused.
         origin: Origin of samples of entities; None for pairs and families.
         folds: If nothing is held out, the folds on which settings are chosen.
         parts: Number of entities, or of linked groups of pairs, that were divided into splits.
+        division: Lines about the splits.
     """
 
     spec: SampleFile | Dataset
     dataset: Dataset
-    report: Sequence[str] = ()
+    found: Sequence[str] = ()
     gaps: Gaps | None = None
     origin: Origin | None = None
     folds: Sequence[Dataset] = ()
     parts: int = 0
+    division: Sequence[str] = ()
+
+    @property
+    def report(self) -> list[str]:
+        """Lines about the data, to print."""
+        return [*self.found, *self.division]

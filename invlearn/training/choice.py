@@ -50,6 +50,17 @@ class Choice:
         return next(iter(self.candidates.values())).data
 
     @property
+    def report(self) -> list[str]:
+        """Lines about the data, to print."""
+        folds, data = self.named.folds, self.data
+        if folds == 1:
+            return data.report
+        return [
+            *data.found,
+            f"entities: {data.parts:,} in {folds} folds, each tested by models that have not seen it",
+        ]
+
+    @property
     def spec(self) -> SampleFile | Dataset:
         """The source of examples."""
         return next(iter(self.candidates.values())).spec

@@ -153,6 +153,11 @@ class Experiment:
         self.check_data(prepared)
         return prepared
 
+    @property
+    def report(self) -> list[str]:
+        """Lines about the data, to print."""
+        return self.data.report
+
     @cached_property
     def examples_per_epoch(self) -> int:
         """Training examples of one pass."""

@@ -66,15 +66,23 @@ def test_a_final_closed_form_keeps_the_lift_that_was_best_on_the_divisions(
     parts = sorted((tmp_path / "run/candidates").glob("*/metrics.csv"))
     *divisions, final = [pd.read_csv(path) for path in sorted(parts, key=lambda path: "_all" in str(path))]
     assert len(divisions) == folds
-    best = (
-        pd.concat(divisions).groupby(["degree", "rank", "centred", "sphered", "bounded"])["valid_loss"].min().idxmin()
-    )
+    lift = ["degree", "rank", "centred", "sphered", "bounded"]
+    scores = pd.concat(divisions).groupby([*lift, "ridge", "components"], as_index=False)["valid_loss"].mean()
+    degree, rank, *best = scores.loc[scores["valid_loss"].argmin(), lift].tolist()
     flags = {(0, 0, 0): "none", (0, 1, 0): "sphere", (1, 1, 0): "standardise", (0, 0, 1): "robust"}
-    assert (node["degree"], node["rank"]) == (best[0] or 2, best[1])
-    assert node["normalize"] == flags[best[2:]]
+    assert (node["degree"], node["rank"]) == (degree or 2, rank)
+    assert node["normalize"] == flags[tuple(best)]
     assert {*final.degree} <= {0, node["degree"]}
     assert len({*final.ridge}) > 1  # chosen anew, because that takes no time
     assert node["components"] == "auto"
+
+
+def test_the_division_into_folds_is_told(samples: Path, tmp_path: Path, capsys) -> None:
+    words = ["~model.models.extended", "model.train_on_all=false"]
+    assert train(samples, tmp_path / "run", *words, "model.folds=3", "--dry-run") == 0
+    told = capsys.readouterr().out
+    assert_line(told, "entities", 60, 3, "folds")
+    assert "few valid" not in told
 
 
 def test_folds_that_were_interrupted_go_on(folded: Path, tmp_path: Path, monkeypatch, capsys) -> None:
