@@ -83,7 +83,7 @@ def _in_forms(
     settings: ClosedForm, subspaces: Subspaces, observed: Observed, scorer: Scorer, seed: int
 ) -> Solved | None:
     """The code of all invariant forms of some subspaces, if there are any, with rank 0."""
-    view = next(views(replace(settings, normalize=subspaces.normalization), observed, scorer.compared, seed))
+    view = next(views(replace(settings, normalize=subspaces.normalization), observed, scorer.indexed, seed))
     view = view.uncentred()  # as for lengths in planes
     forms = from_first(partial(forms_of, subspaces, view), view.x.device)
     if forms is None:
@@ -188,7 +188,7 @@ def estimated_frame(observed: Observed, valid: Pairs, seed: int) -> list[Tensor]
 def estimates(observed: Observed, valid: Pairs, seed: int) -> list[Solved]:
     """The best code of degree 2 of each rank, and that of lengths in planes estimated from it."""
     scorer = Scorer(valid, given=False)
-    view = View(QUADRATIC, "none", nn.Identity(), observed, scorer.compared, seed=seed)
+    view = View(QUADRATIC, "none", nn.Identity(), observed, scorer.indexed, seed=seed)
     return list(of_lifts(QUADRATIC, view, scorer, lifts_of(QUADRATIC, view.axes.shape[1]), seed))
 
 

@@ -196,7 +196,7 @@ def far_pairs(settings: ClosedForm, solved: Solved, scorer: Scorer) -> Tensor:
 
 def _squared(settings: ClosedForm, solved: Solved, scorer: Scorer) -> Tensor:
     """Squared code distances of pairs, ``(N,)``."""
-    x, first, second = scorer.compared
+    x, first, second = scorer.indexed
     codes = encode_with(settings, solved, x.device)(x)
     return (codes[first] - codes[second]).square().sum(1)
 

@@ -86,7 +86,7 @@ def solve_like(settings: ClosedForm, choice: Chosen, observed: Observed, valid: 
     if chosen.degree and not chosen.rank:
         exact = in_exact_forms(first, observed, scorer, seed)
         return exact or in_estimated_forms(first, observed, scorer, seed)
-    view = next(view for view in views(first, observed, scorer.compared, seed) if view.draw == choice.draw)
+    view = next(view for view in views(first, observed, scorer.indexed, seed) if view.draw == choice.draw)
     if not chosen.rank:
         return next(in_a_frame(view, observed, scorer, seed), None)
     [size] = lifts_of(first, view.axes.shape[1])
@@ -139,7 +139,7 @@ def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: i
     best: tuple[View, Candidate] | None = None
     kept: list[View] = []  # one at a time, because each holds all samples
     count = 0
-    for view in views(settings, observed, scorer.compared, seed):
+    for view in views(settings, observed, scorer.indexed, seed):
         count, kept = count + 1, kept or [view]
         for solved in _cheap_solutions(settings, observed, view, scorer, seed):
             if best is None or solved.best.valid_loss < best[1].valid_loss:
@@ -150,7 +150,7 @@ def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: i
     if best is not None:
         kept = [best[0]]
         settings = replace(settings, ridge=best[1].ridge) if settings.ridge == "auto" else settings
-    for view in kept if best or count == 1 else views(settings, observed, scorer.compared, seed):
+    for view in kept if best or count == 1 else views(settings, observed, scorer.indexed, seed):
         dear = [size for size in lifts_of(settings, view.axes.shape[1]) if not size.is_cheap]
         yield from of_lifts(settings, view, scorer, dear, seed)
 

@@ -8,8 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from invlearn.closed_form.compared import Compared
 from invlearn.data import Dataset, EntitySamples, Pairs
+from invlearn.data.indexed import IndexedPairs
 from invlearn.losses.functional import closeness
 
 __all__ = ["SCORED", "Scorer", "log_loss"]
@@ -93,9 +93,9 @@ class Scorer:
         self.same = self.pairs.distance == 0
 
     @cached_property
-    def compared(self) -> Compared:
+    def indexed(self) -> IndexedPairs:
         """The pairs; each sample is kept once."""
-        return Compared.of(*self.pairs[:2])
+        return IndexedPairs.of(*self.pairs[:2])
 
     @classmethod
     def of(cls, dataset: Dataset, seed: int) -> Scorer:

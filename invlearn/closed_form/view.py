@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from invlearn.closed_form.candidates import FLAGS, RANKS, ROWS_PER_FEATURE, Candidate, lifts_of, normalizations_of
-from invlearn.closed_form.compared import Compared
 from invlearn.closed_form.forms import Forms
 from invlearn.closed_form.lift import Lengths, Monomials
 from invlearn.closed_form.moments import CHUNK, Moments, moments
@@ -19,6 +18,7 @@ from invlearn.closed_form.network import Normalize
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.principal import principal_components
 from invlearn.closed_form.settings import ClosedForm, Normalization
+from invlearn.data.indexed import IndexedPairs
 from invlearn.data.seeding import seeded_generator
 from invlearn.system import processes
 
@@ -60,7 +60,7 @@ class View:
         normalization: Normalization,
         features: nn.Module,
         observed: Observed,
-        valid: Compared,
+        valid: IndexedPairs,
         *,
         seed: int,
         draw: int = 0,
@@ -126,11 +126,11 @@ class View:
         return torch.cat([lift(part[None])[0] for part in x.split(rows)])
 
 
-def views(settings: ClosedForm, observed: Observed, compared: Compared, seed: int) -> Iterator[View]:
+def views(settings: ClosedForm, observed: Observed, pairs: IndexedPairs, seed: int) -> Iterator[View]:
     """The inputs of the eigenproblem: features of samples after each normalisation."""
     some = observed.part(DRAWN_FROM, seed)
     for normalization in normalizations_of(settings):
         x = normalized(some.x, normalization)
         drawn = settings.draw(x, some.entity, seeded_generator(seed, "features"))
         for number, features in enumerate(drawn):
-            yield View(settings, normalization, features, observed, compared, seed=seed, draw=number)
+            yield View(settings, normalization, features, observed, pairs, seed=seed, draw=number)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from invlearn.closed_form import ROWS_PER_FEATURE, Observed, Polynomial, fit, observe, principal_components, stacked
-from invlearn.closed_form.compared import Compared
 from invlearn.data import Dataset, Pairs
+from invlearn.data.indexed import IndexedPairs
 from invlearn.evaluation.metrics.invariance import invariance_ratio
 from invlearn.evaluation.metrics.ranking import auroc, hits_at_1
 from invlearn.losses.functional import code_distance
@@ -60,7 +60,7 @@ def references(dataset: Dataset, seed: int, *, solved: bool) -> list[Reference]:
     observed = observe(dataset, seed, "cpu")
     observed = Observed(observed.samples, observed.entity, None, observed.rows)
     pairs, (queries, gallery) = dataset.pairs("test", seed), dataset.query_and_gallery(seed)
-    samples, first, second = Compared.of(pairs.x, pairs.x_prime)
+    samples, first, second = IndexedPairs.of(pairs.x, pairs.x_prime)
     same = (pairs.distance == 0)[None]
     found = []
     for name, encode in _methods(observed, dataset.pairs("valid", seed), seed, solved=solved):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from invlearn.closed_form import Polynomial, fit, observe, stacked
-from invlearn.closed_form.compared import Compared
 from invlearn.closed_form.eigen import shrunk
 from invlearn.data import Split
+from invlearn.data.indexed import IndexedPairs
 from invlearn.data.seeding import seeded_generator
 from tests.support.training import CPU, entity_samples
 
@@ -61,9 +61,9 @@ def test_pairs_are_the_same_however_their_samples_are_kept(distinct: int) -> Non
     samples = torch.randn(distinct, 5, generator=generator, dtype=torch.float64)
     rows = torch.randint(distinct, (2, 100), generator=generator)
     x, x_prime = samples[rows[0]], samples[rows[1]]
-    compared = Compared.of(x, x_prime)
-    assert len(compared.samples) == len(rows.unique()) if distinct == 20 else 200
-    assert torch.equal(compared.samples[compared.first], x)
-    assert torch.equal(compared.samples[compared.second], x_prime)
+    indexed = IndexedPairs.of(x, x_prime)
+    assert len(indexed.samples) == len(rows.unique()) if distinct == 20 else 200
+    assert torch.equal(indexed.samples[indexed.first], x)
+    assert torch.equal(indexed.samples[indexed.second], x_prime)
     vectors = torch.randn(5, 3, generator=generator, dtype=torch.float64)
-    torch.testing.assert_close(compared.differences(compared.samples, vectors), (x - x_prime) @ vectors)
+    torch.testing.assert_close(indexed.differences(indexed.samples, vectors), (x - x_prime) @ vectors)

@@ -1,4 +1,4 @@
-"""The validation pairs of candidates; a sample may be in many pairs."""
+"""Pairs as indices of samples, because a sample may be in many pairs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 from invlearn.data.seeding import seeded_generator
 
-__all__ = ["Compared"]
+__all__ = ["IndexedPairs"]
 
 
-class Compared(NamedTuple):
+class IndexedPairs(NamedTuple):
     """N pairs of n samples; each sample is processed once, even if it is in many pairs."""
 
     samples: Tensor
@@ -23,12 +23,12 @@ class Compared(NamedTuple):
     """Index of the second one, ``(N,)``."""
 
     @classmethod
-    def of(cls, x: Tensor, x_prime: Tensor) -> Compared:
+    def of(cls, x: Tensor, x_prime: Tensor) -> IndexedPairs:
         """Pairs of samples, ``(N, d)`` twice; equal samples are kept once.
 
         Example:
             >>> x = torch.tensor([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]])
-            >>> [len(part) for part in Compared.of(x, x.flip(0))]
+            >>> [len(part) for part in IndexedPairs.of(x, x.flip(0))]
             [2, 3, 3]
         """
         both = torch.cat([x, x_prime])
