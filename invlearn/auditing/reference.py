@@ -75,7 +75,7 @@ def find_reference(data: AuditData) -> Reference | None:
             best = quadratic.best
             is_wide = data.dim > MOST_CUBIC
             rank = "auto" if is_wide else data.dim
-            cubic = Polynomial(degree=3, rank=rank, normalize=normalization_of(best), refit=0, complete=is_wide)
+            cubic = Polynomial(degree=3, rank=rank, normalize=normalization_of(best.flags), refit=0, complete=is_wide)
             solved = fit(cubic, observed, data.valid, data.seed)
     except UserError:  # nothing varies between entities
         return None

@@ -10,10 +10,9 @@ from invlearn.closed_form.lift import Monomials
 from invlearn.closed_form.network import Normalize, SolvedEncoder, SolvedNetwork
 from invlearn.closed_form.observed import Observed, observe
 from invlearn.closed_form.polynomial import Polynomial
-from invlearn.closed_form.pooled import settled
 from invlearn.closed_form.principal import principal_components
 from invlearn.closed_form.selected import Selected
-from invlearn.closed_form.settings import ClosedForm
+from invlearn.closed_form.settings import ClosedForm, Normalization
 from invlearn.closed_form.solved import Solved
 from invlearn.closed_form.stacking import padded, stacked
 from invlearn.closed_form.start import Start, find_start
@@ -27,6 +26,7 @@ __all__ = [
     "Fold",
     "Fourier",
     "Monomials",
+    "Normalization",
     "Normalize",
     "Observed",
     "Polynomial",
@@ -44,6 +44,5 @@ __all__ = [
     "padded",
     "principal_components",
     "searches",
-    "settled",
     "stacked",
 ]

@@ -95,6 +95,11 @@ class Candidate(NamedTuple):
         return Flags(self.centred, self.sphered, self.bounded)
 
     @property
+    def lift(self) -> Candidate:
+        """The same without its ridge, width and score."""
+        return self.of_any_width._replace(ridge=0.0)
+
+    @property
     def of_any_width(self) -> Candidate:
         """The same without its width and score."""
         return self._replace(components=0, valid_loss=0.0)
@@ -153,9 +158,9 @@ def lifts_of(settings: ClosedForm, dim: int) -> list[LiftSize]:
     return [size for size in sizes if size.features <= MOST_FEATURES[size.degree]]
 
 
-def normalization_of(candidate: Candidate) -> Normalization:
-    """The normalisation of a candidate."""
-    return next(kind for kind in FLAGS if FLAGS[kind] == candidate.flags)
+def normalization_of(flags: Flags) -> Normalization:
+    """The normalisation that does this to each sample."""
+    return next(kind for kind in FLAGS if FLAGS[kind] == flags)
 
 
 def normalizations_of(settings: ClosedForm) -> list[Normalization]:
@@ -173,5 +178,5 @@ def pinned(settings: ClosedForm, chosen: Candidate) -> ClosedForm:
         rank=chosen.rank or "auto",
         ridge=chosen.ridge,
         components=chosen.components,
-        normalize=normalization_of(chosen),
+        normalize=normalization_of(chosen.flags),
     )

@@ -208,7 +208,7 @@ def _starts(settings: ClosedForm, solved: Solved) -> Iterator[ClosedForm]:
     """
     small = [one for one in solved.candidates if one.rank and one.degree in (0, 2)] or [solved.best]
     width = NARROW if settings.components == "auto" else settings.components
-    of_each = [[one for one in small if normalization_of(one) == each] for each in normalizations_of(settings)]
+    of_each = [[one for one in small if normalization_of(one.flags) == each] for each in normalizations_of(settings)]
     best = [min(rows, key=lambda one: one.valid_loss) for rows in of_each if rows]
     for one in sorted(best, key=lambda one: one.valid_loss):
         yield replace(like(settings, one), components=width)

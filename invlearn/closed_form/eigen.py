@@ -153,9 +153,9 @@ def _root(covariance: Tensor) -> Tensor | None:
     """A root R of a matrix R Rᵀ of low rank r, ``(m, r)``: that of a few samples of many features.
 
     Returns:
-        None if the rank is not low, or the matrix is on another device, where it is not found faster.
+        None if the rank is not low, the matrix is on another device, where it is not found faster, or is not finite.
     """
-    if covariance.is_cuda:
+    if covariance.is_cuda or not bool(torch.isfinite(covariance).all()):
         return None
     (factorise,) = scipy.linalg.get_lapack_funcs(("pstrf",), dtype=np.float64)
     factor, order, rank, _ = factorise(covariance.numpy(), lower=True)

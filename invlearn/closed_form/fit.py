@@ -140,6 +140,8 @@ def _solutions(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: i
     kept: list[View] = []  # one at a time, because each holds all samples
     count = 0
     for view in views(settings, observed, scorer.indexed, seed):
+        if view.draw and settings.rank != "auto" and view.axes.shape[1] < settings.rank:
+            continue  # some of the features have no components of this number
         count, kept = count + 1, kept or [view]
         for solved in _cheap_solutions(settings, observed, view, scorer, seed):
             if best is None or solved.best.valid_loss < best[1].valid_loss:

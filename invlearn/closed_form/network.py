@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from invlearn.closed_form.candidates import Flags, normalization_of
 from invlearn.closed_form.forms import Forms
 from invlearn.closed_form.lift import Lengths, Monomials, monomial_count
-from invlearn.closed_form.settings import ClosedForm
+from invlearn.closed_form.settings import ClosedForm, Normalization
 from invlearn.nn import AutoEncoder
 
 __all__ = ["Normalize", "SolvedEncoder", "SolvedNetwork"]
@@ -34,6 +35,13 @@ class Normalize(nn.Module):
         super().__init__()
         self.centre, self.sphere = nn.Parameter(centre), nn.Parameter(sphere)
         self.bound = None if bound is None else nn.Parameter(bound)
+
+    @property
+    def kinds(self) -> list[Normalization]:
+        """The normalisation of each replica."""
+        bound = torch.zeros_like(self.centre) if self.bound is None else self.bound
+        flags = zip(*(part.tolist() for part in (self.centre, self.sphere, bound)), strict=True)
+        return [normalization_of(Flags(*of_replica)) for of_replica in flags]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(R, B, d)`` to ``(R, B, d)``."""

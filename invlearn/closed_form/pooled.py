@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from invlearn.closed_form.candidates import Candidate
-from invlearn.closed_form.refit import like
 from invlearn.closed_form.score import Scorer
-from invlearn.closed_form.settings import ClosedForm
 
-__all__ = ["pooled", "quadratic_for", "settled", "smallest", "widest"]
-
-
-def settled(settings: ClosedForm, tried: Sequence[Sequence[Candidate]], scorer: Scorer) -> ClosedForm:
-    """The settings with the lift and the normalisation of the best candidate; its ridge and width take no time to find.
-
-    Args:
-        settings: The settings, with which each fold was fitted.
-        tried: The candidates of each fold.
-        scorer: Compares candidates.
-    """
-    return like(settings, smallest(pooled(tried), scorer))
+__all__ = ["pooled", "quadratic_for", "smallest", "widest"]
 
 
 def pooled(tried: Sequence[Sequence[Candidate]]) -> list[Candidate]:
-    """The candidates that the most folds have tried, each with its mean score."""
-    scores: dict[Candidate, list[float]] = {}
+    """The candidates that the most folds have tried, each with its mean score.
+
+    Large lifts are tried with a single ridge, which folds choose for themselves. Where folds differ, such a lift has
+    the ridge and the width that most of them prefer, and the mean of their best scores.
+    """
+    of_each = _best_of_folds(tried, lambda one: one._replace(valid_loss=0.0))
+    most = max(map(len, of_each.values()))
+    found = [key._replace(valid_loss=_mean_score(ones)) for key, ones in of_each.items() if len(ones) == most]
+    known = {one.lift for one in found}
+    for lift, ones in _best_of_folds(tried, lambda one: one.lift).items():
+        if len(ones) == most and lift not in known:
+            [((ridge, components), _)] = Counter((one.ridge, one.components) for one in ones).most_common(1)
+            found.append(lift._replace(ridge=ridge, components=components, valid_loss=_mean_score(ones)))
+    return found
+
+
+def _best_of_folds(
+    tried: Sequence[Sequence[Candidate]], key: Callable[[Candidate], Candidate]
+) -> dict[Candidate, list[Candidate]]:
+    """For each key, the best candidate of every fold that has tried one."""
+    found: dict[Candidate, list[Candidate]] = {}
     for candidates in tried:
-        best: dict[Candidate, float] = {}  # the better of the fits with all samples and without some
+        best: dict[Candidate, Candidate] = {}
         for one in candidates:
-            key = one._replace(valid_loss=0.0)
-            best[key] = min(one.valid_loss, best.get(key, one.valid_loss))
-        for key, score in best.items():
-            scores.setdefault(key, []).append(score)
-    most = max(map(len, scores.values()))
-    return [key._replace(valid_loss=fmean(found)) for key, found in scores.items() if len(found) == most]
+            if key(one) not in best or one.valid_loss < best[key(one)].valid_loss:
+                best[key(one)] = one
+        for of_key, one in best.items():
+            found.setdefault(of_key, []).append(one)
+    return found
+
+
+def _mean_score(candidates: Sequence[Candidate]) -> float:
+    return fmean(one.valid_loss for one in candidates)
 
 
 def smallest(candidates: Sequence[Candidate], scorer: Scorer) -> Candidate:

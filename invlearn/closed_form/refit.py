@@ -70,7 +70,7 @@ def refitted(
 
 def like(settings: ClosedForm, chosen: Candidate) -> ClosedForm:
     """The same settings with the lift and the normalisation of a candidate."""
-    same = replace(settings, normalize=normalization_of(chosen))
+    same = replace(settings, normalize=normalization_of(chosen.flags))
     # Rank 0 with a degree stands for forms, which these settings find again.
     return replace(same, degree=chosen.degree or 2, rank=chosen.rank) if chosen.rank else same
 

@@ -11,6 +11,9 @@ from invlearn.data.seeding import seeded_generator
 
 __all__ = ["IndexedPairs"]
 
+ROWS = 4_096
+"""Samples that are compared at a time."""
+
 
 class IndexedPairs(NamedTuple):
     """N pairs of n samples; each sample is processed once, even if it is in many pairs."""
@@ -32,8 +35,9 @@ class IndexedPairs(NamedTuple):
             [2, 3, 3]
         """
         both = torch.cat([x, x_prime])
-        weights = torch.randn(x.shape[1], dtype=torch.float64, generator=seeded_generator(0, "key"))
-        key = (both * weights.to(both)).sum(1)
+        weights = torch.randn(x.shape[1], dtype=torch.float64, generator=seeded_generator(0, "key")).to(x.device)
+        # In float64, because sums in float32 are often equal by chance.
+        key = torch.cat([(part.double() * weights).sum(1) for part in both.split(ROWS)])
         _, index = key.unique(return_inverse=True)
         one = index.new_empty(int(index.max()) + 1).scatter_(0, index, torch.arange(len(both), device=x.device))
         samples = both[one]

@@ -27,8 +27,7 @@ SURE = 0.95
 """Coverage of intervals."""
 
 LUCK = 0.001
-"""Guessing may find as many entities as the code does, if it does so with at least this probability. It is small,
-because nobody looks twice at a verdict that something was learned."""
+"""p-value from which a recall counts as luck. It is strict, because nobody doubts a verdict of success."""
 
 
 @dataclass(frozen=True)

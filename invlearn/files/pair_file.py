@@ -101,17 +101,9 @@ def prepare_pairs(spec: PairFile, table: Table, gaps: Gaps | None = None) -> Pre
     parts = linked if np.bincount(linked).max() <= largest else entity
     if (count := int(parts.max()) + 1) < 6:
         raise UserError(f"{table}: its pairs link all samples into {count} groups; six are needed, two for each split")
-    division = parse_fold(spec.fold), count, spec.valid_share, spec.test_share, spec.seed
-    indices = _rows_within(parts, splits_of(*division))
-    if not spec.holds_out:
-        report.append("pairs: all for training")
-    elif crossing := len(distance) - sum(map(len, indices.values())):
-        report.append(f"left out: {crossing:,} different pairs whose entities are in two splits")
-    for split, chosen in indices.items() if spec.holds_out else ():
-        same = int((distance[chosen] == 0).sum())
-        report.append(f"{split}: {same:,} same and {len(chosen) - same:,} different pairs")
-        if split != "train" and min(same, len(chosen) - same) < FEW:
-            report.append(f"note: few {split} pairs of one kind; their metrics are uncertain")
+    how = parse_fold(spec.fold), count, spec.valid_share, spec.test_share, spec.seed
+    indices = _rows_within(parts, splits_of(*how))
+    division = _division_lines(indices, distance) if spec.holds_out else ["pairs: all for training"]
     training = np.repeat(np.isin(np.arange(len(distance)), indices["train"]), 2)
     check_gaps(rows.values, training, spec.feature_names, str(table))
     spec, line = spec.with_scaling(rows)
@@ -123,8 +115,21 @@ def prepare_pairs(spec: PairFile, table: Table, gaps: Gaps | None = None) -> Pre
     gaps = gaps or spec.fitted_gaps(samples, torch.from_numpy(entity), torch.from_numpy(training))
     dataset = _pairs(spec, fill(samples, gaps), distance, entity, indices)
     with _label_named(spec):
-        folds = [replace(dataset, splits=_rows_within(parts, part)) for part in choosing_splits(*division)]
-    return Prepared(spec, dataset, report, gaps, folds=folds, parts=count)
+        folds = [replace(dataset, splits=_rows_within(parts, part)) for part in choosing_splits(*how)]
+    return Prepared(spec, dataset, report, gaps, folds=folds, parts=count, division=division)
+
+
+def _division_lines(indices: Splits, distance: np.ndarray) -> list[str]:
+    """Lines about the splits."""
+    lines = []
+    if crossing := len(distance) - sum(map(len, indices.values())):
+        lines.append(f"left out: {crossing:,} different pairs whose entities are in two splits")
+    for split, chosen in indices.items():
+        same = int((distance[chosen] == 0).sum())
+        lines.append(f"{split}: {same:,} same and {len(chosen) - same:,} different pairs")
+        if split != "train" and min(same, len(chosen) - same) < FEW:
+            lines.append(f"note: few {split} pairs of one kind; their metrics are uncertain")
+    return lines
 
 
 def _rows_within(parts: np.ndarray, splits: Splits) -> dict[Split, Tensor]:

@@ -28,7 +28,7 @@ def lead_of(context: Context) -> str:
     found = judge(hits, {"raw": raw})
     words = {
         "few": f"Too few unseen entities for a verdict: {len(hits)}",
-        "chance": "The code does not find unseen entities",
+        "chance": "Finds no more unseen entities than guessing may",
         "raw": "Finds no more unseen entities than raw samples",
     }
     told = words.get(found.kind, "Finds more unseen entities than raw samples")

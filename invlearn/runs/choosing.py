@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -9,14 +10,11 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
-import torch
-
-from invlearn.closed_form import Candidate, ClosedForm
+from invlearn.closed_form import ClosedForm, Normalization, SolvedEncoder
 from invlearn.config.candidates import JOINED
 from invlearn.errors import UserError
 from invlearn.files import Prepared, validating_without
 from invlearn.runs.checking import is_finished
-from invlearn.runs.checkpoint import load_checkpoint
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, CANDIDATES, LAST, METRICS, SUSPECTS
 from invlearn.runs.pooling import mean_metrics, pooled_record
@@ -31,7 +29,6 @@ from invlearn.training.device import resolve_device, torch_set_up
 from invlearn.training.experiment import Experiment
 from invlearn.training.joining import joined_experiment
 from invlearn.training.judge import Judge
-from invlearn.training.solving import Fitted
 
 __all__ = ["choose"]
 
@@ -141,11 +138,6 @@ class _Choosing:
         source = self._trained_on_all(best, members) if whole else self._run(best.name, self.parts[0].fold)
         self._promote(best, source)
 
-    @property
-    def _trainings(self) -> int:
-        """How often a model is trained, if it is chosen."""
-        return len(self.parts) + bool(self.choice.named.whole)
-
     def _may_improve(self, two: Sequence[Tried]) -> bool:
         """Whether codes side by side may be better: not if little is left to improve, or distances are given."""
         if len(two) < 2 or self.parts[0].judge.given:
@@ -163,8 +155,7 @@ class _Choosing:
 
     def _try(self, name: str) -> Tried:
         minutes = self.choice.named.minutes
-        of_parts = sum(each.seconds or 0 for each in self.tried)
-        left = 60 * minutes - of_parts * self._trainings / len(self.parts)
+        left = 60 * minutes - sum(each.seconds or 0 for each in self.tried)
         runs = [self._run(name, part.fold) for part in self.parts]
         if best := next(filter(self._is_enough, self.tried), None):
             return Tried(name, "skipped", reason=f"{best.name} leaves nothing to improve")
@@ -231,9 +222,10 @@ class _Choosing:
         """The number of epochs that the remaining time allows on every division, or the one already started with."""
         if run.exists:
             return run.config()["trainer"]["epochs"]
+        trainings = len(self.parts) + bool(self.choice.named.whole)
         with torch_set_up(experiment.settings):
             device = resolve_device(experiment.settings.device)
-            return within_budget(experiment, device, max(seconds, 1.0) / self._trainings / 60).epochs
+            return within_budget(experiment, device, max(seconds, 1.0) / trainings / 60).epochs
 
     def _leave_suspects_out(self, name: str) -> None:
         """Leave suspects out of networks and the comparison, if most closed forms are better without some samples."""
@@ -275,7 +267,7 @@ class _Choosing:
         return run
 
     def _trained_alone(self, name: str, experiments: dict[str, Experiment]) -> RunDirectory:
-        """A model, trained on all entities for the number of epochs that was best on the divisions."""
+        """A model, trained on all entities with the normalisation, or the number of epochs, of the divisions."""
         experiment, run = experiments[name], self._run(name, self.choice.named.whole)
         if experiment.solver:
             experiment = self._settled(name, experiment)
@@ -290,10 +282,20 @@ class _Choosing:
         return run
 
     def _settled(self, name: str, experiment: Experiment) -> Experiment:
-        """A closed form with the lift that was best on the divisions: trained on all, none could be compared."""
-        assert isinstance(experiment.solver, ClosedForm)
-        tried = [_candidates(self._run(name, part.fold), part.experiments[name]) for part in self.parts]
-        return experiment.solved_with(self.parts[0].judge.settled(experiment.solver, tried))
+        """A closed form with the normalisation that most divisions chose: comparing all takes the most time."""
+        solver, run = experiment.solver, self._run(name, self.choice.named.whole)
+        if not isinstance(solver, ClosedForm) or solver.normalize != "auto":
+            return experiment
+        if run.exists:
+            return experiment.normalizing(run.config()["model"].get("normalize", "auto"))
+        chosen: Counter[Normalization] = Counter(self._normalization(self._run(name, part.fold)) for part in self.parts)
+        [(kind, count)] = chosen.most_common(1)
+        return experiment.normalizing(kind) if 2 * count > len(self.parts) else experiment
+
+    def _normalization(self, run: RunDirectory) -> Normalization:
+        network = load_run(run.path, trust=self.choice.targets).encoder().network
+        assert isinstance(network.encoder, SolvedEncoder)
+        return network.encoder.normalize.kinds[0]
 
     def _cleaned_of_all(self, experiment: Experiment, experiments: dict[str, Experiment]) -> Experiment:
         name = self._best_solved()
@@ -327,13 +329,6 @@ class _Choosing:
             self.directory.write(SUSPECTS, no_suspects(self.directory))
             chosen["suspects"] = 0
         self.directory.write_record({**record, **pooled, **chosen})
-
-
-def _candidates(run: RunDirectory, experiment: Experiment) -> list[Candidate]:
-    """What a closed form has tried."""
-    device = torch.device("cpu")
-    fitted = Fitted.restore(experiment, load_checkpoint(run, LAST, device), device)
-    return fitted.candidates(run.record()["best_replica"])
 
 
 def suspects_of(run: RunDirectory) -> str | None:

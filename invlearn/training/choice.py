@@ -55,10 +55,8 @@ class Choice:
         folds, data = self.named.folds, self.data
         if folds == 1:
             return data.report
-        return [
-            *data.found,
-            f"entities: {data.parts:,} in {folds} folds, each tested by models that have not seen it",
-        ]
+        parts = "entities" if kind_of(data.spec) == "entities" else "groups of linked pairs"
+        return [*data.found, f"{parts}: {data.parts:,} in {folds} folds, each tested by models that have not seen it"]
 
     @property
     def spec(self) -> SampleFile | Dataset:

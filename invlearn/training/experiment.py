@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from invlearn.closed_form import ClosedForm, SolvedNetwork
+from invlearn.closed_form import ClosedForm, Normalization, SolvedNetwork
 from invlearn.config import GROUPS, Settings, Trainer
 from invlearn.config.build import build, check_trusted
 from invlearn.config.migrate import migrated
@@ -217,13 +217,12 @@ class Experiment:
         config = {**self.config, "trainer": {**self.config["trainer"], "epochs": epochs}}
         return replace(self, config=config, trainer=replace(self.trainer, epochs=epochs))
 
-    def solved_with(self, solver: ClosedForm) -> Experiment:
-        """The experiment of a closed form with other settings."""
-        node = self.config["model"]
-        changed = {key: value for key, value in asdict(solver).items() if key in node and node[key] != value}
-        config = {**self.config, "model": {**node, **changed}}
-        at_default = self.at_default - {f"model.{key}" for key in changed}
-        return replace(self, config=config, solver=solver, at_default=at_default)
+    def normalizing(self, kind: Normalization | Literal["auto"]) -> Experiment:
+        """The experiment of a closed form with another normalisation of samples."""
+        assert isinstance(self.solver, ClosedForm)
+        config = {**self.config, "model": {**self.config["model"], "normalize": kind}}
+        at_default = self.at_default - {"model.normalize"}
+        return replace(self, config=config, solver=replace(self.solver, normalize=kind), at_default=at_default)
 
     def draws(self, device: torch.device | str) -> Draws:
         """The draws of its replicas from its data."""

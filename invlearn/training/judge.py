@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from invlearn.closed_form import Candidate, ClosedForm, settled
 from invlearn.closed_form.score import Scorer
 from invlearn.data import Dataset, EntitySamples
 from invlearn.encoder import InvariantEncoder
@@ -40,10 +39,6 @@ class Judge:
         """Whether distances of different entities are given and differ."""
         self.floor = self._scorer.floor
         """The score that cannot be improved."""
-
-    def settled(self, settings: ClosedForm, tried: Sequence[Sequence[Candidate]]) -> ClosedForm:
-        """The settings of a closed form with the lift that is best by its candidates on several divisions."""
-        return settled(settings, tried, self._scorer)
 
     def scores(self, encoder: InvariantEncoder) -> Tensor:
         """Score of each replica, ``(R,)``; lower is better."""

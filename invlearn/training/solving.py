@@ -65,12 +65,8 @@ class Fitted:
 
     def candidate(self, replica: int) -> Candidate:
         """The chosen candidate of a replica."""
-        return self.candidates(replica)[int(self.best_epoch[replica]) - 1]
-
-    def candidates(self, replica: int) -> list[Candidate]:
-        """All candidates of a replica, in the order in which they were tried."""
-        rows = range(int(self.last_epoch[replica]))
-        return [Candidate(*(self.history[name][row][replica] for name in Candidate._fields)) for row in rows]  # type: ignore[arg-type]
+        row = int(self.best_epoch[replica]) - 1
+        return Candidate(**{name: self.history[name][row][replica] for name in Candidate._fields})  # type: ignore[arg-type]
 
     def moving(self) -> dict[str, Any]:
         """The additional contents of a checkpoint that continuing needs: none."""

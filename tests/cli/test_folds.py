@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pytest
@@ -11,7 +11,7 @@ import torch
 
 import invlearn
 from invlearn.cli import main
-from invlearn.runs import session
+from invlearn.runs import choosing, session
 from invlearn.runs.directory import RunDirectory
 from tests.support.choosing import record_of, splits_of, train
 from tests.support.errors import assert_error_line, assert_line, has_line
@@ -57,24 +57,38 @@ def test_few_entities_are_divided_into_folds_and_all_are_trained_on(folded: Path
 
 
 @pytest.mark.parametrize("folds", [1, 3])
-def test_a_final_closed_form_keeps_the_lift_that_was_best_on_the_divisions(
+def test_a_final_closed_form_keeps_the_normalisation_of_the_divisions(
     samples: Path, folds: int, tmp_path: Path
 ) -> None:
     words = ["~model.models.extended", f"model.folds={folds}", "model.train_on_all=true"]
     assert train(samples, tmp_path / "run", *words) == 0
-    node = invlearn.load_run(tmp_path / "run").config["model"]
-    parts = sorted((tmp_path / "run/candidates").glob("*/metrics.csv"))
-    *divisions, final = [pd.read_csv(path) for path in sorted(parts, key=lambda path: "_all" in str(path))]
-    assert len(divisions) == folds
-    lift = ["degree", "rank", "centred", "sphered", "bounded"]
-    scores = pd.concat(divisions).groupby([*lift, "ridge", "components"], as_index=False)["valid_loss"].mean()
-    degree, rank, *best = scores.loc[scores["valid_loss"].argmin(), lift].tolist()
-    flags = {(0, 0, 0): "none", (0, 1, 0): "sphere", (1, 1, 0): "standardise", (0, 0, 1): "robust"}
-    assert (node["degree"], node["rank"]) == (degree or 2, rank)
-    assert node["normalize"] == flags[tuple(best)]
-    assert {*final.degree} <= {0, node["degree"]}
-    assert len({*final.ridge}) > 1  # chosen anew, because that takes no time
-    assert node["components"] == "auto"
+    kinds = {(0, 0, 0): "none", (0, 1, 0): "sphere", (1, 1, 0): "standardise", (0, 0, 1): "robust"}
+    tried: dict[str, set[tuple[float, ...]]] = {}
+    chosen = []
+    for path in (tmp_path / "run/candidates").iterdir():
+        rows = pd.read_csv(path / "metrics.csv").set_index("epoch")[["centred", "sphered", "bounded"]]
+        tried[path.name] = {*rows.itertuples(index=False, name=None)}
+        if not path.name.endswith("_all"):
+            chosen.append(tuple(rows.loc[record_of(path)["replicas"][0]["best_epoch"]]))
+    kind = max({*chosen}, key=chosen.count)
+    assert invlearn.load_run(tmp_path / "run").config["model"]["normalize"] == kinds[kind]
+    assert tried.pop("polynomial_all") == {kind}
+    assert [{*kinds} for _ in range(folds)] == [*tried.values()]
+
+
+@pytest.mark.parametrize("stored", ["auto", "robust"])
+def test_a_final_closed_form_that_is_there_goes_on_as_it_was_begun(
+    stored: Literal["auto", "robust"], samples: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    """Such as one of an earlier version, which compared all normalisations again."""
+    words = ["~model.models.extended", "model.folds=3"]
+    with monkeypatch.context() as patched:
+        patched.setattr(choosing._Choosing, "_settled", lambda self, name, experiment: experiment.normalizing(stored))
+        assert train(samples, tmp_path / "run", *words) == 0
+    (tmp_path / "run/run.json").unlink()
+    (tmp_path / "run/candidates/polynomial_fold2/checkpoints/last.pt").unlink()
+    assert main(["resume", str(tmp_path / "run")]) == 0
+    assert invlearn.load_run(tmp_path / "run").config["model"]["normalize"] == stored
 
 
 def test_the_division_into_folds_is_told(samples: Path, tmp_path: Path, capsys) -> None:

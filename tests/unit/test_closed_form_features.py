@@ -159,3 +159,14 @@ def test_choices_of_replicas_make_one_stack() -> None:
 def test_a_count_of_features_is_at_least_1() -> None:
     with pytest.raises(ValueError, match=naming(key="select", value=0)):
         Polynomial(select=0)
+
+
+def test_a_rank_that_is_given_is_not_that_of_fewer_features() -> None:
+    """A quick lift of 32 chosen features of 128 once took the place of the large lift of all of them."""
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.randn(40, 128, generator=generator)
+    signals = torch.randn(60, 1, 40, generator=generator) + 0.1 * torch.randn(60, 4, 40, generator=generator)
+    dataset = entity_samples(signals @ mixing)
+    settings = Polynomial(degree=2, rank=40, normalize="none", ridge=0.1, refit=0)
+    solved = fit(settings, observe(dataset, 0, "cpu"), dataset.pairs("valid", 0), 0)
+    assert {one.rank for one in solved.candidates} == {40}

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from invlearn.closed_form.candidates import Candidate
-from invlearn.closed_form.pooled import quadratic_for, widest
+from invlearn.closed_form.pooled import pooled, quadratic_for, smallest, widest
 from invlearn.closed_form.score import Scorer
 from invlearn.data import Pairs
 
-QUADRATIC = Candidate(2, 16, 0.0, 0.0, 0.0, 0.01, 8, 0.1)
+QUADRATIC = Candidate(2, 16, 0.0, 0.0, 0.0, 0.01, 8, 0.125)
 
 
 @pytest.fixture
@@ -33,3 +33,17 @@ def test_planes_are_those_of_a_quadratic_code_of_the_same_samples(scorer: Scorer
     lengths = QUADRATIC._replace(degree=0, components=4, valid_loss=0.01)
     better = QUADRATIC._replace(valid_loss=0.001, **other)
     assert quadratic_for(lengths, [better, lengths, QUADRATIC], scorer) == QUADRATIC
+
+
+def test_scores_are_means_over_the_folds_that_tried_a_candidate() -> None:
+    other = QUADRATIC._replace(components=12)
+    tried = [[QUADRATIC, other], [QUADRATIC._replace(valid_loss=0.5), QUADRATIC._replace(valid_loss=0.375)]]
+    assert pooled(tried) == [QUADRATIC._replace(valid_loss=0.25)]
+
+
+def test_a_large_lift_counts_though_each_fold_has_its_own_ridge(scorer: Scorer) -> None:
+    large = [QUADRATIC._replace(rank=64, ridge=ridge, valid_loss=0.01) for ridge in (0.01, 0.1, 0.1)]
+    candidates = pooled([[QUADRATIC, one] for one in large])
+    assert candidates == [QUADRATIC, large[1]]
+    assert smallest(candidates, scorer) == large[1]
+    assert pooled([[QUADRATIC, large[0]], [QUADRATIC]]) == [QUADRATIC]  # not all folds tried it

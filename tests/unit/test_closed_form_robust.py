@@ -61,7 +61,7 @@ def test_a_constant_sample_is_0() -> None:
 def test_values_are_bounded_where_that_helps() -> None:
     dataset = with_lost_values(60, 4)
     solved = fit(Polynomial(degree=1, refit=0), observe(dataset, 0, CPU), dataset.pairs("valid", 0), 0)
-    assert normalization_of(solved.best) == "robust"
+    assert normalization_of(solved.best.flags) == "robust"
     robust, none = (Polynomial(degree=1, normalize=kind, refit=0) for kind in ("robust", "none"))
     assert recall(robust, dataset) > recall(none, dataset)
 
