@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -17,8 +18,11 @@ FLOOR = 1e-24
 SLOPES = 13
 """Number of exponents β to try."""
 
+LAPSES = tuple(step / 20 for step in range(19))
+"""Shares w of wrong labels to try."""
 
-def identification_loss(codes: Tensor, entity: Tensor) -> Tensor:
+
+def identification_loss(codes: Tensor, entity: Tensor, *, lapses: bool = False) -> Tensor:
     r"""Mean log loss, in bits, of identifying the sample of the same entity among those of all others.
 
     .. math:: p(x' \mid x) = d(x, x')^{-2β} / \left(d(x, x')^{-2β} + \sum_{y \text{ of others}} d(x, y)^{-2β}\right)
@@ -26,9 +30,13 @@ def identification_loss(codes: Tensor, entity: Tensor) -> Tensor:
     with d the distance of codes and the best β. 0 means that every answer is right and certain; a guess among n others
     costs about log2 n. Unlike recall@1, it distinguishes certain answers from lucky ones.
 
+    A wrong label would count most against the best encoder, because its answer is the most certain. So a partner may be
+    the result of a lapse, equally probable for each of the n others: :math:`(1 - w) p + w / (n + 1)`, with the best w.
+
     Args:
         codes: Of N samples by each replica, ``(R, N, C)``.
         entity: Number of the entity of each, ``(N,)``.
+        lapses: Whether labels may be wrong; otherwise w is 0.
 
     Returns:
         ``(R,)``; NaN where no entity has two samples.
@@ -40,10 +48,15 @@ def identification_loss(codes: Tensor, entity: Tensor) -> Tensor:
         squared = torch.cdist(z, z, compute_mode=EXACT).square()
         closeness = -(squared / squared.mean().clamp(min=1e-300)).clamp(min=FLOOR).log()
         slopes = torch.logspace(-1, 5, SLOPES, base=2, dtype=torch.float64)
-        losses.append(torch.stack([_loss(slope * closeness, own, partners) for slope in slopes]).min())
+        shares = LAPSES if lapses else (0.0,)
+        losses.append(torch.stack([_loss(slope * closeness, own, partners, shares) for slope in slopes]).min())
     return torch.stack(losses)
 
 
-def _loss(logits: Tensor, own: Tensor, partners: Tensor) -> Tensor:
+def _loss(logits: Tensor, own: Tensor, partners: Tensor, shares: Sequence[float]) -> Tensor:
+    """The least loss with any of these shares of wrong labels."""
     others = logits.masked_fill(own, -torch.inf).logsumexp(1, keepdim=True)
-    return torch.nn.functional.softplus(others - logits)[partners].mean() / math.log(2)
+    loss = torch.nn.functional.softplus(others - logits)[partners]
+    guess = (1 / (1 + (~own).sum(1, keepdim=True).double())).expand_as(own)[partners]
+    losses = [-torch.log((1 - share) * torch.exp(-loss) + share * guess) if share else loss for share in shares]
+    return torch.stack([each.mean() for each in losses]).min() / math.log(2)

@@ -1,7 +1,7 @@
 """Users' files: opened once, read in chunks, checked, and turned into datasets."""
 
 from invlearn.files.columns import Missing, checked_chunks, choose_columns
-from invlearn.files.entity_file import EntityFile, leaving_out, validating_without
+from invlearn.files.entity_file import EntityFile, leaving_out
 from invlearn.files.filling import fill, fit_gaps, told_gaps
 from invlearn.files.many import files_of
 from invlearn.files.notes import shortened
@@ -42,6 +42,5 @@ __all__ = [
     "shortened",
     "table_writer",
     "told_gaps",
-    "validating_without",
     "written_as",
 ]

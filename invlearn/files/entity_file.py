@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invlearn.data import Dataset, EntitySamples, Split
+from invlearn.data import EntitySamples, Split
 from invlearn.errors import UserError
 from invlearn.files.columns import choose_columns
 from invlearn.files.filling import check_gaps, fill, gap_lines
@@ -26,7 +26,7 @@ from invlearn.files.unsuitable import TEXT, unsuitable_columns
 from invlearn.nn import Gaps
 from invlearn.system.lazy import pd
 
-__all__ = ["EntityFile", "entities_held_out", "leaving_out", "prepare_entities", "read_entities", "validating_without"]
+__all__ = ["EntityFile", "entities_held_out", "leaving_out", "prepare_entities", "read_entities"]
 
 MOSTLY = 0.5
 """Share of entities with one row from which a report has a note."""
@@ -169,18 +169,6 @@ def _division_lines(splits: Splits, folds: Sequence[EntitySamples]) -> list[str]
     if few := [split for split, part in splits.items() if split != "train" and len(part) < FEW]:
         lines.append(f"note: few {' and '.join(few)} entities; their metrics are uncertain")
     return lines
-
-
-def validating_without(prepared: Prepared, path: str) -> Dataset:
-    """The dataset without the validation rows that another file lists.
-
-    Raises:
-        UserError: That file cannot be used, or leaves too little.
-    """
-    assert isinstance(prepared.dataset, EntitySamples)
-    assert prepared.origin is not None
-    listed = listed_rows(path, prepared.origin.of)
-    return without_rows(prepared.dataset, prepared.origin, listed.rows, "valid").dataset
 
 
 def entities_held_out(spec: EntityFile, table: Table, drop: Dropping, gaps: Gaps | None) -> Prepared:

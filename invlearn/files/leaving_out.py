@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from invlearn.data import EntitySamples, Split
+from invlearn.data import EntitySamples
 from invlearn.errors import UserError
 from invlearn.files.opening import open_table
 from invlearn.files.sample_file import Origin
@@ -73,8 +73,8 @@ def _numbers(column: pd.Series) -> np.ndarray:
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
 
 
-def without_rows(dataset: EntitySamples, origin: Origin, listed: np.ndarray, split: Split = "train") -> Kept:
-    """The same data with fewer samples in a split.
+def without_rows(dataset: EntitySamples, origin: Origin, listed: np.ndarray) -> Kept:
+    """The same data with fewer training samples.
 
     Entities with fewer than two remaining samples are left out too. The other splits do not change, unless each split
     has all entities.
@@ -82,14 +82,16 @@ def without_rows(dataset: EntitySamples, origin: Origin, listed: np.ndarray, spl
     Raises:
         UserError: Fewer than two entities are left.
     """
-    entity, entities = origin.entity, dataset.splits[split]
+    entity, entities = origin.entity, dataset.splits["train"]
     is_listed = torch.from_numpy(np.isin(origin.rows, listed))
     in_split = torch.isin(entity, entities)
     out = is_listed & in_split
     counts = entity[~out].bincount(minlength=len(origin.labels))[entities]
     kept, few = entities[counts > 1], entities[counts < 2]
     if len(kept) < 2:
-        raise UserError(f"with {KEY}, only {len(kept)} {split} entities have two samples left; at least two are needed")
+        raise UserError(
+            f"with {KEY}, only {len(kept)} training entities have two samples left; at least two are needed"
+        )
     nowhere = torch.where(out | torch.isin(entity, few), len(origin.labels), entity)
     lines = [f"left out of training: {int(out.sum()):,} rows ({KEY})"]
     if len(few):

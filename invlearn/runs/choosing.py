@@ -13,7 +13,7 @@ from typing import Any
 from invlearn.closed_form import ClosedForm, Normalization, SolvedEncoder
 from invlearn.config.candidates import JOINED
 from invlearn.errors import UserError
-from invlearn.files import Prepared, validating_without
+from invlearn.files import Prepared
 from invlearn.runs.checking import is_finished
 from invlearn.runs.directory import RunDirectory
 from invlearn.runs.layout import BEST, CANDIDATES, LAST, METRICS, SUSPECTS
@@ -93,7 +93,7 @@ class _Part:
         experiments: The models by name.
         data: The data.
         judge: Compares them.
-        suspects: A file of samples to leave out of networks and of the comparison.
+        suspects: A file of samples to leave out of networks.
     """
 
     fold: str | None
@@ -209,14 +209,14 @@ class _Choosing:
         return fmean(part.scores[name] for part in self.parts)
 
     def _score_anew(self) -> None:
-        """Score all models again on the same pairs, without suspects that were left out in the meantime."""
+        """Score all models again in the same way, if suspects were found in the meantime."""
         for part in self.parts:
             for name in part.scores if part.suspects else ():
                 self._score_on(part, name)
         for each in self.tried:
             before, each.score = each.score, each.score and self._score(each.name)
             if each.score != before:
-                self.tell([f"{each.name}: {each.score:.4f} without them"])
+                self.tell([f"{each.name}: {each.score:.4f} if labels may be wrong"])
 
     def _epochs(self, experiment: Experiment, run: RunDirectory, seconds: float) -> int:
         """The number of epochs that the remaining time allows on every division, or the one already started with."""
@@ -228,7 +228,7 @@ class _Choosing:
             return within_budget(experiment, device, max(seconds, 1.0) / trainings / 60).epochs
 
     def _leave_suspects_out(self, name: str) -> None:
-        """Leave suspects out of networks and the comparison, if most closed forms are better without some samples."""
+        """Leave suspects out of networks, and score all models anew, if most closed forms leave some samples out."""
         experiments = [part.experiments[name] for part in self.parts]
         if experiments[0].solver or getattr(experiments[0].spec, "leave_out", None) is not None:
             return  # the config already says what to leave out
@@ -242,11 +242,9 @@ class _Choosing:
         for part, path in zip(self.parts, paths, strict=True):
             if path and _is_enough_left(part.experiments[name], path):
                 part.suspects = path
-                # A wrong label would count most against the best encoder, because it is the most confident.
-                part.judge = Judge(validating_without(part.data, path), self.choice.settings.seed)
-        self.tell(
-            [f"{name}: trained without the samples in {SUSPECTS} of {best}; all models are compared without them"]
-        )
+                # Not without the suspects of one model, which would prefer this model.
+                part.judge = Judge(part.data.dataset, self.choice.settings.seed, lapses=True)
+        self.tell([f"{name}: trained without the samples in {SUSPECTS} of {best}; scores now allow for wrong labels"])
 
     def _best_solved(self) -> str | None:
         """The best closed form so far."""
@@ -339,10 +337,9 @@ def suspects_of(run: RunDirectory) -> str | None:
 
 
 def _is_enough_left(experiment: Experiment, path: str) -> bool:
-    """Whether enough training and validation entities are left without the samples that a file lists."""
+    """Whether enough training entities are left without the samples that a file lists."""
     try:
         experiment.leaving_out(path)
-        validating_without(experiment.data, path)
     except UserError:
         return False
     return True

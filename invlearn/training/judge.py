@@ -30,9 +30,11 @@ class Judge:
     Args:
         dataset: Entities or pairs.
         seed: Seed of the draw, if there are more samples than needed.
+        lapses: Whether entities of samples may be wrong.
     """
 
-    def __init__(self, dataset: Dataset, seed: int):
+    def __init__(self, dataset: Dataset, seed: int, *, lapses: bool = False):
+        self._lapses = lapses
         self._scorer = Scorer.of(dataset, seed)
         self._labelled = dataset.labelled("valid", seed, most=COMPARED) if isinstance(dataset, EntitySamples) else None
         self.given = self._scorer.given
@@ -57,7 +59,7 @@ class Judge:
             squared = code_distance(z[..., part], z_prime[..., part]).square()
             found = torch.cat([self._scorer.scores(of_replica[None]) for of_replica in squared])
             if self._labelled and z_labelled is not None:
-                found = found + identification_loss(z_labelled[..., part], self._labelled[1].cpu())
+                found = found + identification_loss(z_labelled[..., part], self._labelled[1].cpu(), lapses=self._lapses)
             return found
 
         return torch.stack([scores(part) for part in parts])

@@ -357,12 +357,12 @@ def test_joined_codes_win_a_tie_of_close_models(scores: dict[str, float | None],
     assert best_of([Tried(name, score=score) for name, score in scores.items()]).name == best
 
 
-def test_scores_without_wrong_labels_are_told(tmp_path: Path, capsys) -> None:
+def test_scores_that_allow_for_wrong_labels_are_told(tmp_path: Path, capsys) -> None:
     table, _ = mislabelled(entity_table(150, 5, 6))
     run = tmp_path / "run"
     assert train(write(table, tmp_path / "samples.csv"), run) == 0
     out = capsys.readouterr().out
-    _, anew = out.split("compared without them")
+    _, anew = out.split("allow for wrong labels")
     for tried in record_of(run)["candidates"]:
         if tried["score"] is not None:
             assert_line(anew, tried["name"], f"{tried['score']:.4f}")
