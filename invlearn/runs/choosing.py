@@ -280,15 +280,19 @@ class _Choosing:
         return run
 
     def _settled(self, name: str, experiment: Experiment) -> Experiment:
-        """A closed form with the normalisation that most divisions chose: comparing all takes the most time."""
+        """A closed form with the normalisation that most divisions chose: comparing all takes the most time.
+
+        If samples were left out, the final fit leaves out more of them, and compares all on cleaner data.
+        """
         solver, run = experiment.solver, self._run(name, self.choice.named.whole)
         if not isinstance(solver, ClosedForm) or solver.normalize != "auto":
             return experiment
         if run.exists:
             return experiment.normalizing(run.config()["model"].get("normalize", "auto"))
-        chosen: Counter[Normalization] = Counter(self._normalization(self._run(name, part.fold)) for part in self.parts)
-        [(kind, count)] = chosen.most_common(1)
-        return experiment.normalizing(kind) if 2 * count > len(self.parts) else experiment
+        runs = [self._run(name, part.fold) for part in self.parts]
+        chosen: Counter[Normalization] = Counter(self._normalization(run) for run in runs if not suspects_of(run))
+        kind, count = next(iter(chosen.most_common(1)), ("auto", 0))
+        return experiment.normalizing(kind) if 2 * count > len(runs) else experiment
 
     def _normalization(self, run: RunDirectory) -> Normalization:
         network = load_run(run.path, trust=self.choice.targets).encoder().network
