@@ -131,9 +131,9 @@ class _Choosing:
         if self.choice.named.join and self._may_improve(best_first[:2]):
             self.tried.append(self._try_joined(members))
             self.tell([self.tried[-1].sentence()])
-        best = best_of(self.tried)
+        best = best_of(self.tried, lapses=any(part.suspects for part in self.parts))
         if best is not ranked(self.tried)[0]:
-            self.tell([f"{best.name}: chosen; the best score is lower by at most {EQUAL:g}"])
+            self.tell([f"{best.name}: chosen; the best score is lower by too little to tell them apart"])
         whole = self.choice.named.whole
         source = self._trained_on_all(best, members) if whole else self._run(best.name, self.parts[0].fold)
         self._promote(best, source)

@@ -17,6 +17,10 @@ CLOSE = 1e-2
 """Difference of scores, in bits, up to which two models are of equal use in joined codes."""
 
 
+LAPSES = 0.1
+"""Relative difference of scores that says nothing if labels may be wrong: most of the loss is then due to lapses."""
+
+
 @dataclass
 class Tried:
     """The outcome of a candidate.
@@ -61,18 +65,24 @@ def ranked(tried: Iterable[Tried]) -> list[Tried]:
     return sorted((each for each in tried if each.score is not None), key=_score)
 
 
-def best_of(tried: Iterable[Tried]) -> Tried:
+def best_of(tried: Iterable[Tried], *, lapses: bool = False) -> Tried:
     """The candidate with the lowest score.
 
     Joined codes are preferred if their score equals the lowest up to the effect of a single pair, and their members'
     scores are close: such members confuse different entities, and validation data may have too few to show the gain.
+
+    Args:
+        tried: The candidates.
+        lapses: Whether labels may be wrong, so that scores are less exact.
     """
     best_first = ranked(tried)
     joined = next((each for each in best_first if each.name == JOINED), None)
     if joined is None:
         return best_first[0]
     first, second = [_score(each) for each in best_first if each is not joined][:2]
-    return joined if _score(joined) <= first + EQUAL and second <= first + CLOSE else best_first[0]
+    inexact = LAPSES * first if lapses else 0.0
+    is_as_good = _score(joined) <= first + max(EQUAL, inexact)
+    return joined if is_as_good and second <= first + max(CLOSE, inexact) else best_first[0]
 
 
 def may_be_joined(first: Tried, second: Tried) -> bool:

@@ -357,6 +357,16 @@ def test_joined_codes_win_a_tie_of_close_models(scores: dict[str, float | None],
     assert best_of([Tried(name, score=score) for name, score in scores.items()]).name == best
 
 
+@pytest.mark.parametrize(
+    ("second", "joined", "best"),
+    [(2.1, 2.15, "joined"), (2.1, 2.25, "a"), (2.3, 2.15, "a"), (2.3, 1.9, "joined")],
+)
+def test_where_labels_may_be_wrong_joined_codes_win_within_a_tenth(second: float, joined: float, best: str) -> None:
+    tried = [Tried("a", score=2.0), Tried("b", score=second), Tried("joined", score=joined)]
+    assert best_of(tried, lapses=True).name == best
+    assert best_of(tried).name == ("a" if joined > 2 else "joined")
+
+
 def test_scores_that_allow_for_wrong_labels_are_told(tmp_path: Path, capsys) -> None:
     table, _ = mislabelled(entity_table(150, 5, 6))
     run = tmp_path / "run"

@@ -16,6 +16,7 @@ from invlearn.runs.directory import RunDirectory
 from tests.support.choosing import record_of, splits_of, train
 from tests.support.errors import assert_error_line, assert_line, has_line
 from tests.support.own_data import entity_table, pair_table, write
+from tests.support.wrong_labels import mislabelled
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,14 @@ def test_a_final_closed_form_keeps_the_normalisation_of_the_divisions(
     assert invlearn.load_run(tmp_path / "run").config["model"]["normalize"] == kinds[kind]
     assert tried.pop("polynomial_all") == {kind}
     assert [{*kinds} for _ in range(folds)] == [*tried.values()]
+
+
+def test_with_wrong_labels_a_final_closed_form_compares_all_normalisations(tmp_path: Path, capsys) -> None:
+    table, _ = mislabelled(entity_table(150, 5, 6))
+    words = ["~model.models.extended", "model.folds=1", "model.train_on_all=true"]
+    assert train(write(table, tmp_path / "samples.csv"), tmp_path / "run", *words) == 0
+    assert choosing.suspects_of(RunDirectory(tmp_path / "run/candidates/polynomial"))
+    assert invlearn.load_run(tmp_path / "run").config["model"]["normalize"] == "auto"
 
 
 @pytest.mark.parametrize("stored", ["auto", "robust"])
