@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -18,8 +17,8 @@ FLOOR = 1e-24
 SLOPES = 13
 """Number of exponents β to try."""
 
-LAPSES = tuple(step / 20 for step in range(19))
-"""Shares w of wrong labels to try."""
+LAPSES = tuple(step / 20 for step in range(1, 19))
+"""Shares w of wrong labels to try, besides 0."""
 
 
 def identification_loss(codes: Tensor, entity: Tensor, *, lapses: bool = False) -> Tensor:
@@ -43,20 +42,28 @@ def identification_loss(codes: Tensor, entity: Tensor, *, lapses: bool = False) 
     """
     own = entity[:, None] == entity
     partners = own & ~torch.eye(len(entity), dtype=torch.bool, device=entity.device)
+    guess = (1 / (1 + (~own).sum(1, keepdim=True).double())).expand_as(own)[partners]
+    slopes = torch.logspace(-1, 5, SLOPES, base=2, dtype=torch.float64)
     losses = []
     for z in codes.double():
         squared = torch.cdist(z, z, compute_mode=EXACT).square()
         closeness = -(squared / squared.mean().clamp(min=1e-300)).clamp(min=FLOOR).log()
-        slopes = torch.logspace(-1, 5, SLOPES, base=2, dtype=torch.float64)
-        shares = LAPSES if lapses else (0.0,)
-        losses.append(torch.stack([_loss(slope * closeness, own, partners, shares) for slope in slopes]).min())
+        of_slope = []
+        for slope in slopes:
+            loss = _loss(slope * closeness, own, partners)
+            of_slope.append(_with_lapses(loss, guess) if lapses else loss.mean())
+        losses.append(torch.stack(of_slope).min() / math.log(2))
     return torch.stack(losses)
 
 
-def _loss(logits: Tensor, own: Tensor, partners: Tensor, shares: Sequence[float]) -> Tensor:
-    """The least loss with any of these shares of wrong labels."""
+def _loss(logits: Tensor, own: Tensor, partners: Tensor) -> Tensor:
+    """Log loss, in nats, of each partner."""
     others = logits.masked_fill(own, -torch.inf).logsumexp(1, keepdim=True)
-    loss = torch.nn.functional.softplus(others - logits)[partners]
-    guess = (1 / (1 + (~own).sum(1, keepdim=True).double())).expand_as(own)[partners]
-    losses = [-torch.log((1 - share) * torch.exp(-loss) + share * guess) if share else loss for share in shares]
-    return torch.stack([each.mean() for each in losses]).min() / math.log(2)
+    return torch.nn.functional.softplus(others - logits)[partners]
+
+
+def _with_lapses(loss: Tensor, guess: Tensor) -> Tensor:
+    """The least mean loss with any share of wrong labels, given the loss and the probability of a guess of each."""
+    p = torch.exp(-loss)
+    means = [-torch.log((1 - share) * p + share * guess).mean() for share in LAPSES]
+    return torch.stack([loss.mean(), *means]).min()

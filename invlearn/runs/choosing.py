@@ -289,10 +289,10 @@ class _Choosing:
             return experiment
         if run.exists:
             return experiment.normalizing(run.config()["model"].get("normalize", "auto"))
-        runs = [self._run(name, part.fold) for part in self.parts]
-        chosen: Counter[Normalization] = Counter(self._normalization(run) for run in runs if not suspects_of(run))
+        divisions = [self._run(name, part.fold) for part in self.parts]
+        chosen: Counter[Normalization] = Counter(self._normalization(one) for one in divisions if not suspects_of(one))
         kind, count = next(iter(chosen.most_common(1)), ("auto", 0))
-        return experiment.normalizing(kind) if 2 * count > len(runs) else experiment
+        return experiment.normalizing(kind) if 2 * count > len(divisions) else experiment
 
     def _normalization(self, run: RunDirectory) -> Normalization:
         network = load_run(run.path, trust=self.choice.targets).encoder().network

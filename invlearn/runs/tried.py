@@ -16,7 +16,6 @@ EQUAL = 1e-3
 CLOSE = 1e-2
 """Difference of scores, in bits, up to which two models are of equal use in joined codes."""
 
-
 LAPSES = 0.1
 """Relative difference of scores that says nothing if labels may be wrong: most of the loss is then due to lapses."""
 
