@@ -67,7 +67,7 @@ def in_exact_forms(settings: ClosedForm, observed: Observed, scorer: Scorer, see
     if subspaces is None:
         return None
     # Given distances may not separate all that this code separates, so they do not choose its width.
-    return _in_forms(settings, subspaces, observed, Scorer(scorer.pairs, given=False), seed)
+    return _in_forms(settings, subspaces, observed, scorer.without_distances(), seed)
 
 
 def in_estimated_forms(settings: ClosedForm, observed: Observed, scorer: Scorer, seed: int) -> Solved | None:

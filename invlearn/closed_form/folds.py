@@ -23,7 +23,8 @@ from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
 from invlearn.closed_form.stacking import stacked
 from invlearn.closed_form.third import is_given
-from invlearn.data import Dataset, Pairs, Split
+from invlearn.data import Dataset, Pairs, Split, first_pairs
+from invlearn.data.indexed import IndexedPairs
 from invlearn.errors import UserError
 from invlearn.losses.functional import code_distance
 
@@ -52,7 +53,9 @@ class Fold(NamedTuple):
             seed: Seed of the pairs.
             device: Device of the samples.
         """
-        train, valid = (Pairs(*(part[:SCORED].to(device) for part in dataset.pairs(split, seed))) for split in SPLITS)
+        train, valid = (
+            Pairs(*(part.to(device) for part in first_pairs(dataset, split, seed, SCORED))) for split in SPLITS
+        )
         return cls(observe(dataset, seed, device), train, valid)
 
 
@@ -130,7 +133,9 @@ def _most_agree(settings: ClosedForm, found: Sequence[Solved], observed: Observe
 def _spread(settings: ClosedForm, solved: Solved, fold: Fold) -> float:
     """Mean squared code distance of different fitted entities, over the true one."""
     x, x_prime, distance = fold.train
-    encode = stacked(settings, [solved]).requires_grad_(False).encode
     is_different = distance > 0
-    codes = [encode(part[None, is_different].to(solved.weight))[0] for part in (x, x_prime)]
-    return float(code_distance(*codes).square().mean() / distance[is_different].double().square().mean())
+    samples, first, second = IndexedPairs.of(x[is_different], x_prime[is_different])
+    codes = stacked(settings, [solved]).requires_grad_(False).encode(samples[None].to(solved.weight))[0]
+    return float(
+        code_distance(codes[first], codes[second]).square().mean() / distance[is_different].double().square().mean()
+    )

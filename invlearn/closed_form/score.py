@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from invlearn.data import Dataset, EntitySamples, Pairs
+from invlearn.data import Dataset, EntitySamples, Pairs, first_pairs
 from invlearn.data.indexed import IndexedPairs
 from invlearn.losses.functional import closeness
 
@@ -39,7 +39,7 @@ FLOOR = 1e-24
 """Least squared distance, relative to the mean; smaller ones are raised to it before the logarithm."""
 
 
-def log_loss(squared: Tensor, same: Tensor) -> Tensor:
+def log_loss(squared: Tensor, same: Tensor, counts: Tensor) -> Tensor:
     """Mean log loss, in bits, of a logistic fit on logarithms of code distances; same and different have equal weight.
 
     1 is a coin toss, 0 a perfect separation. Targets are smoothed by one pair each, as in Platt scaling, so that the
@@ -48,6 +48,7 @@ def log_loss(squared: Tensor, same: Tensor) -> Tensor:
     Args:
         squared: Squared code distances of C candidates, ``(C, N)``.
         same: Whether a pair is one entity, ``(N,)``.
+        counts: How often each pair counts, ``(N,)``.
 
     Returns:
         ``(C,)``.
@@ -59,9 +60,9 @@ def log_loss(squared: Tensor, same: Tensor) -> Tensor:
     feature = (squared / mean).clamp(min=FLOOR).log()
     centre, spread = feature.mean(1, keepdim=True), feature.std(1, keepdim=True).clamp(min=1e-12)
     feature = (feature - centre) / spread
-    counts = torch.stack([same.sum(), (~same).sum()]).to(feature)
-    target = torch.where(same, (counts[0] + 1) / (counts[0] + 2), 1 / (counts[1] + 2))
-    weight = torch.where(same, 0.5 / counts[0], 0.5 / counts[1])
+    n_same, n_different = counts[same].sum(), counts[~same].sum()
+    target = torch.where(same, (n_same + 1) / (n_same + 2), 1 / (n_different + 2))
+    weight = torch.where(same, 0.5 / n_same, 0.5 / n_different) * counts
     slope, offset = feature.new_full((len(feature), 1), -1.0), feature.new_zeros(len(feature), 1)
     squares = feature.square()
     for _ in range(STEPS):
@@ -82,14 +83,22 @@ def log_loss(squared: Tensor, same: Tensor) -> Tensor:
 class Scorer:
     """Compares codes on validation pairs: by log loss or, for given distances, by their error.
 
+    Pairs that are drawn several times are kept once, with their count, if that halves their number.
+
     Args:
         valid: The pairs.
         given: Whether to fit their distances.
+        counts: How often each counts, ``(N,)``; by default once.
     """
 
-    def __init__(self, valid: Pairs, *, given: bool):
+    def __init__(self, valid: Pairs, *, given: bool, counts: Tensor | None = None):
         self.pairs = Pairs(*(part[:SCORED].double() for part in valid))
+        self.counts = torch.ones_like(self.pairs.distance) if counts is None else counts
         self.given = given
+        if counts is None and (found := _kept_once(self.pairs, self.indexed)):
+            rows, self.counts = found
+            self.pairs = Pairs(*(part[rows] for part in self.pairs))
+            self.indexed = self.indexed._replace(first=self.indexed.first[rows], second=self.indexed.second[rows])
         self.same = self.pairs.distance == 0
 
     @cached_property
@@ -105,29 +114,34 @@ class Scorer:
             dataset: Entities or pairs; distances are fitted if the user gave different ones.
             seed: Seed of the pairs.
         """
-        pairs = dataset.pairs("valid", seed)
+        pairs = first_pairs(dataset, "valid", seed, SCORED)
         different = pairs.distance[pairs.distance > 0]
         given = not isinstance(dataset, EntitySamples) and float(different.std(correction=0)) > 0
         return cls(pairs, given=given)
 
     def only(self, chosen: Tensor) -> Scorer:
         """The scorer of some of the pairs, by a mask ``(N,)``."""
-        return Scorer(Pairs(*(part[chosen] for part in self.pairs)), given=self.given)
+        return Scorer(Pairs(*(part[chosen] for part in self.pairs)), given=self.given, counts=self.counts[chosen])
+
+    def without_distances(self) -> Scorer:
+        """The scorer of the same pairs that only separates same and different ones."""
+        return Scorer(self.pairs, given=False, counts=self.counts)
 
     def scale(self, squared: Tensor) -> Tensor:
         """Factor from squared code distances ``(C, N)`` of different pairs to true ones, ``(C,)``."""
-        of_code, true = squared[:, ~self.same], self.pairs.distance[~self.same].square()
+        different = ~self.same
+        of_code, true, counts = squared[:, different], self.pairs.distance[different].square(), self.counts[different]
         if self.given:  # least squares
-            return (of_code @ true) / of_code.square().sum(1).clamp(min=1e-300)
-        return true.mean() / of_code.mean(1).clamp(min=1e-300)
+            return (of_code @ (counts * true)) / (of_code.square() @ counts).clamp(min=1e-300)
+        return (counts @ true) / (of_code @ counts).clamp(min=1e-300)
 
     def scores(self, squared: Tensor) -> Tensor:
         """Scores of squared code distances ``(C, N)``; lower is better."""
         if not self.given:
-            return log_loss(squared, self.same)
+            return log_loss(squared, self.same, self.counts)
         squared = squared * self.scale(squared)[:, None]
         true = closeness(self.pairs.distance.square(), 1.0, 1.0)
-        return (closeness(squared, 1.0, 1.0) - true).square().mean(1)
+        return (closeness(squared, 1.0, 1.0) - true).square() @ self.counts / self.counts.sum()
 
     @property
     def floor(self) -> float:
@@ -146,3 +160,19 @@ class Scorer:
     def is_enough(self, score: float, least: float) -> bool:
         """Whether a score is so close to that of a larger lift that the smaller one is preferred."""
         return self.is_equal(score, least) if self.given else score <= BETTER * least + PERFECT
+
+
+def _kept_once(pairs: Pairs, indexed: IndexedPairs) -> tuple[Tensor, Tensor] | None:
+    """Rows of distinct pairs and their counts; None if more than half are distinct, or equal pairs differ in distance.
+
+    Args:
+        pairs: N pairs.
+        indexed: The same.
+    """
+    ends = torch.stack([indexed.first, indexed.second]).sort(0).values
+    _, index, counts = (ends[0] * len(indexed.samples) + ends[1]).unique(return_inverse=True, return_counts=True)
+    if 2 * len(counts) > len(index):
+        return None
+    rows = index.new_empty(len(counts)).scatter_(0, index, torch.arange(len(index), device=index.device))
+    same_distance = torch.equal(pairs.distance[rows][index], pairs.distance)
+    return (rows, counts.to(pairs.distance)) if same_distance else None

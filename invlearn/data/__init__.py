@@ -12,7 +12,7 @@ from invlearn.data.dataset import (
     Split,
 )
 from invlearn.data.draws import Draws
-from invlearn.data.entity_samples import EntitySamples
+from invlearn.data.entity_samples import EntitySamples, first_pairs
 from invlearn.data.family import TransformationFamily
 from invlearn.data.labelled_pairs import LabelledPairs
 from invlearn.data.permcycle import PermutationCycle
@@ -49,4 +49,5 @@ __all__ = [
     "TransformationFamily",
     "TwoPart",
     "check_family",
+    "first_pairs",
 ]

@@ -10,12 +10,16 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from invlearn.data.batches import Batch
+from invlearn.data.batches import Batch, Pairs
 from invlearn.data.dataset import Dataset, HasLabels, Split
+from invlearn.data.entity_samples import first_pairs
 from invlearn.data.samplers import Sampler
 from invlearn.data.seeding import derived_seed
 
 __all__ = ["Draws"]
+
+STATISTICS = 2**24
+"""Maximal size of the first samples of training pairs for statistics, in numbers."""
 
 Parts = TypeVar("Parts", bound=tuple[Tensor, ...])
 
@@ -44,6 +48,11 @@ class Draws:
     def examples(self, sampler: Sampler, split: Split) -> Batch:
         """Examples of a split, for measurements."""
         return self._stack(lambda dataset, seed: sampler.draw(dataset, split, seed))
+
+    def training_pairs(self) -> Pairs:
+        """Training pairs for statistics; only some of them if samples are large."""
+        most = max(2, STATISTICS // self.dataset.dim)
+        return self._stack(lambda dataset, seed: first_pairs(dataset, "train", seed, most))
 
     def training(self, sampler: Sampler, *, split: Split = "train") -> Callable[[int], Batch]:
         """Training examples of an epoch, from 0: always the same ones, or new ones if the dataset redraws.

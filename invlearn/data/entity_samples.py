@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from invlearn.data.batches import EntityBatch, Pairs
-from invlearn.data.dataset import GALLERY, Split
+from invlearn.data.dataset import GALLERY, Dataset, Split
 from invlearn.data.distances import observed_distance
 from invlearn.data.seeding import seeded_generator
 
-__all__ = ["EntitySamples"]
+__all__ = ["EntitySamples", "first_pairs"]
 
 ELEMENTS = 2**24
 """Maximal size of an intermediate result of comparisons, in numbers."""
@@ -98,12 +98,13 @@ class EntitySamples:
         """Rows of the samples, sorted by entity, ``(n,)``."""
         return self.entity.argsort(stable=True)
 
-    def pairs(self, split: Split, seed: int) -> Pairs:
+    def pairs(self, split: Split, seed: int, *, most: int | None = None) -> Pairs:
         """Pairs of a split, same and different entities in turn, each entity about equally often.
 
         Args:
             split: The split.
             seed: Seed of the draw.
+            most: Return only the first so many of the drawn pairs.
 
         Returns:
             ``(size, d)`` each.
@@ -117,6 +118,8 @@ class EntitySamples:
         step = torch.randint(1, len(entities), first.shape, generator=generator)
         others = [entities[first], entities[(first + step) % len(entities)]]
         drawn = [self._draw(entity, self._drawn_per_entity, generator).to(self.samples.device) for entity in others]
+        if most is not None and most < n:
+            n, rows, drawn = most, rows[: (most + 1) // 2], [each[: most // 2] for each in drawn]
 
         x, x_prime = self.samples.new_empty(n, self.dim), self.samples.new_empty(n, self.dim)
         distance = self.samples.new_zeros(n)
@@ -198,6 +201,20 @@ class EntitySamples:
         chunks = max(1, rows.shape[1] * rows_prime.shape[1] * self.dim * len(rows) // ELEMENTS)
         halves = zip(rows.tensor_split(chunks), rows_prime.tensor_split(chunks), strict=True)
         return torch.cat([observed_distance(self.samples[one], self.samples[other]) for one, other in halves])
+
+
+def first_pairs(dataset: Dataset, split: Split, seed: int, most: int) -> Pairs:
+    """The first pairs of a split of any dataset; samples of entities are copied for these only.
+
+    Args:
+        dataset: The source.
+        split: The split.
+        seed: Seed of the draw.
+        most: Maximal number of pairs.
+    """
+    if isinstance(dataset, EntitySamples):
+        return dataset.pairs(split, seed, most=most)
+    return Pairs(*(part[:most] for part in dataset.pairs(split, seed)))
 
 
 def _cycled(values: Tensor, n: int, generator: torch.Generator) -> Tensor:

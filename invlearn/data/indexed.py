@@ -9,10 +9,31 @@ from torch import Tensor
 
 from invlearn.data.seeding import seeded_generator
 
-__all__ = ["IndexedPairs"]
+__all__ = ["IndexedPairs", "distinct"]
 
 ROWS = 4_096
 """Samples that are compared at a time."""
+
+
+def distinct(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Distinct samples ``(m, d)``, and the index of each sample among them, ``(n,)``; x itself if m is above n/2.
+
+    Args:
+        x: Samples ``(n, d)``.
+
+    Example:
+        >>> [part.tolist() for part in distinct(torch.tensor([[2.0], [1.0], [2.0], [2.0]]))]
+        [[[1.0], [2.0]], [1, 0, 1, 1]]
+    """
+    rows = torch.arange(len(x), device=x.device)
+    weights = torch.randn(x.shape[1], dtype=torch.float64, generator=seeded_generator(0, "key")).to(x.device)
+    # In float64, because sums in float32 are often equal by chance.
+    key = torch.cat([(part.double() * weights).sum(1) for part in x.split(ROWS)])
+    values, index = key.unique(return_inverse=True)
+    if 2 * len(values) > len(x):
+        return x, rows
+    samples = x[index.new_empty(len(values)).scatter_(0, index, rows)]
+    return (samples, index) if torch.equal(samples[index], x) else (x, rows)
 
 
 class IndexedPairs(NamedTuple):
@@ -34,15 +55,7 @@ class IndexedPairs(NamedTuple):
             >>> [len(part) for part in IndexedPairs.of(x, x.flip(0))]
             [2, 3, 3]
         """
-        both = torch.cat([x, x_prime])
-        weights = torch.randn(x.shape[1], dtype=torch.float64, generator=seeded_generator(0, "key")).to(x.device)
-        # In float64, because sums in float32 are often equal by chance.
-        key = torch.cat([(part.double() * weights).sum(1) for part in both.split(ROWS)])
-        _, index = key.unique(return_inverse=True)
-        one = index.new_empty(int(index.max()) + 1).scatter_(0, index, torch.arange(len(both), device=x.device))
-        samples = both[one]
-        if len(one) > len(x) or not torch.equal(samples[index], both):
-            samples, index = both, torch.arange(len(both), device=x.device)
+        samples, index = distinct(torch.cat([x, x_prime]))
         return cls(samples, *index.view(2, -1))
 
     def differences(self, values: Tensor, vectors: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from invlearn.data import Batch, DrawnPairs, Draws, FourierCodes, Pairs, Split, Targets
+from invlearn.data.indexed import IndexedPairs, distinct
 from invlearn.data.spectrum import BLOCKS
 from invlearn.encoder import InvariantEncoder
 from invlearn.losses import Loss, Outputs, Statistics
@@ -19,6 +20,9 @@ __all__ = ["HELD_OUT_ROWS", "HeldOut", "Measured", "encode_stack"]
 
 HELD_OUT_ROWS = 32_768
 """Rows of all replicas together per call of the network, when no gradient is needed."""
+
+REPEATED = 2**23
+"""Size of samples, in numbers, from which each distinct one is encoded once: a sample of a file is in many pairs."""
 
 
 class HeldOut:
@@ -57,6 +61,15 @@ class HeldOut:
         pairs = self.draws.examples(DrawnPairs(), self.split)
         assert isinstance(pairs, Pairs)
         return pairs
+
+    @cached_property
+    def indexed(self) -> IndexedPairs | None:
+        """The pairs as indices of distinct samples; None if that does not save much."""
+        x, x_prime, _ = self.pairs
+        if len(x) > 1 or 2 * x.numel() < REPEATED:
+            return None
+        found = IndexedPairs.of(x[0], x_prime[0])
+        return found if len(found.samples) < 2 * len(found.first) else None
 
     @cached_property
     def query_and_gallery(self) -> tuple[Tensor, Tensor]:
@@ -183,6 +196,10 @@ class Measured:
 
     def _run(self, examples: Batch) -> Outputs:
         """Outputs for many examples, in chunks that keep the activations of all replicas small."""
+        if isinstance(examples, Pairs) and (found := self.held_out.indexed):
+            of_samples = self._run(Targets(found.samples[None], found.samples.new_empty(1, len(found.samples), 0)))
+            index = torch.stack([found.first, found.second], dim=1)
+            return Outputs(*(part[:, index, 0] if part.ndim > 2 else part for part in of_samples))
         rows = max(1, HELD_OUT_ROWS // self.encoder.replicas)
         with torch.no_grad(), evaluating(self.encoder):
             chunks = [self.loss.run(self.encoder, b) for b in _split(examples, rows, self.encoder.replicas)]
@@ -211,10 +228,15 @@ def evaluating(encoder: InvariantEncoder) -> Iterator[None]:
 
 def encode_stack(encoder: InvariantEncoder, x: Tensor) -> Tensor:
     """Invariant codes of scaled samples ``(R, N, d)`` or ``(1, N, d)`` by all replicas, ``(R, N, invariant)``."""
+    index: Tensor | None = None
+    if len(x) == 1 and x.numel() >= REPEATED:
+        samples, index = distinct(x[0])
+        x = samples[None]
     rows = max(1, HELD_OUT_ROWS // encoder.replicas)
     with torch.no_grad(), evaluating(encoder):
         chunks = [
             encoder.invariant_part(encoder.network.encode(chunk.expand(encoder.replicas, -1, -1)))
             for chunk in x.split(rows, dim=1)
         ]
-    return torch.cat(chunks, dim=1)
+    codes = torch.cat(chunks, dim=1)
+    return codes if index is None or x.shape[1] == len(index) else codes[:, index]

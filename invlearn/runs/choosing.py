@@ -20,7 +20,7 @@ from invlearn.runs.layout import BEST, CANDIDATES, LAST, METRICS, SUSPECTS
 from invlearn.runs.pooling import mean_metrics, pooled_record
 from invlearn.runs.suspects import no_suspects
 from invlearn.runs.trained import load_run
-from invlearn.runs.tried import EQUAL, Tried, best_of, failed, may_be_joined, ranked
+from invlearn.runs.tried import EQUAL, Tried, best_of, failed, is_hopeless, may_be_joined, ranked
 from invlearn.system.signals import asked_to_end, signals_deferred, signals_raise
 from invlearn.system.storage import check_writable, inside
 from invlearn.training.budget import within_budget
@@ -155,7 +155,7 @@ class _Choosing:
 
     def _try(self, name: str) -> Tried:
         minutes = self.choice.named.minutes
-        left = 60 * minutes - sum(each.seconds or 0 for each in self.tried)
+        left = 60 * minutes - sum(each.seconds or 0 for each in self.tried) - self._final_seconds()
         runs = [self._run(name, part.fold) for part in self.parts]
         if best := next(filter(self._is_enough, self.tried), None):
             return Tried(name, "skipped", reason=f"{best.name} leaves nothing to improve")
@@ -174,7 +174,31 @@ class _Choosing:
                 self._score_on(part, name)
             except UserError as error:
                 return failed(name, error)
+            if why := self._hopeless(name):
+                return Tried(name, "stopped", seconds=self._seconds(name), reason=why)
         return self._completed(name)
+
+    def _final_seconds(self) -> float:
+        """About the time from the last network to the end, if the best closed form is trained on all entities."""
+        best = self._best_solved()
+        if best is None or not self.choice.named.whole:
+            return 0.0
+        # Settings are chosen on the folds, codes joined, simple methods fitted: about the time of the folds again.
+        return (1 + 1 / len(self.parts)) * self._seconds(best)
+
+    def _hopeless(self, name: str) -> str | None:
+        """Why the remaining folds cannot make a model the best, or None."""
+        done = [part for part in self.parts if name in part.scores]
+        best = next(iter(ranked(self.tried)), None)
+        is_comparable = not (done[0].judge.given or any(part.suspects for part in self.parts))
+        if best is None or not is_comparable or len(done) == len(self.parts):
+            return None
+        scores, of_best = ([part.scores[each] for part in done] for each in (name, best.name))
+        if not is_hopeless(scores, best, of_best):
+            return None
+        return (
+            f"{fmean(scores):.4f} on {len(done)} of {len(self.parts)} folds, where {best.name} has {fmean(of_best):.4f}"
+        )
 
     def _try_joined(self, members: Sequence[str]) -> Tried:
         """Try the codes of two models side by side."""
@@ -197,9 +221,13 @@ class _Choosing:
 
     def _completed(self, name: str) -> Tried:
         records = [self._run(name, part.fold).record() for part in self.parts]
-        seconds = sum(record.get("wall_seconds") or 0.0 for record in records)
         recall = mean_metrics([record["metrics"] for record in records]).get("recall_at_1")
-        return Tried(name, "completed", self._score(name), seconds, recall)
+        return Tried(name, "completed", self._score(name), self._seconds(name), recall)
+
+    def _seconds(self, name: str) -> float:
+        """Time of a model on the divisions so far."""
+        runs = [self._run(name, part.fold) for part in self.parts if name in part.scores]
+        return sum(run.record().get("wall_seconds") or 0.0 for run in runs)
 
     def _score_on(self, part: _Part, name: str) -> None:
         run = load_run(self._run(name, part.fold).path, trust=self.choice.targets)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from invlearn.config.candidates import JOINED
 from invlearn.errors import BusyError, DamagedError, UserError, describe_error
 
-__all__ = ["EQUAL", "Tried", "best_of", "failed", "may_be_joined", "ranked"]
+__all__ = ["EQUAL", "Tried", "best_of", "failed", "is_hopeless", "may_be_joined", "ranked"]
 
 EQUAL = 1e-3
 """Difference of scores, in bits, that a single pair can make."""
@@ -19,6 +20,12 @@ CLOSE = 1e-2
 LAPSES = 0.1
 """Relative difference of scores that says nothing if labels may be wrong: most of the loss is then due to lapses."""
 
+HOPELESS = 0.1
+"""Mean difference of scores, in bits, on a few folds, that others will not make up for."""
+
+PROBED = 3
+"""Folds after which a model may be given up."""
+
 
 @dataclass
 class Tried:
@@ -26,12 +33,12 @@ class Tried:
 
     Args:
         name: Its name.
-        status: ``completed``, ``failed`` or ``skipped``.
+        status: ``completed``, ``failed``, ``skipped`` or, after a few folds, ``stopped``.
         score: Validation score, lower is better: log loss in bits of separating pairs and naming entities, or the error
             of given distances; a mean over folds.
         seconds: Training time.
         recall_at_1: On the test split, also a mean over folds.
-        reason: Why it failed or was skipped.
+        reason: Why it is not completed.
     """
 
     name: str
@@ -90,6 +97,22 @@ def may_be_joined(first: Tried, second: Tried) -> bool:
     If the first is right up to a few pairs and the second is not close, they are hardly ever better than the first.
     """
     return _score(first) > 2 * EQUAL or _score(second) <= _score(first) + CLOSE
+
+
+def is_hopeless(scores: Sequence[float], best: Tried, of_best: Sequence[float]) -> bool:
+    """Whether a model can be given up after some folds: the best has hardly any loss, and this one more on each.
+
+    Then joined codes would not be better either.
+
+    Args:
+        scores: Its scores on these folds.
+        best: The best model.
+        of_best: The scores of the best on these folds.
+    """
+    if len(scores) < PROBED or _score(best) > CLOSE:
+        return False
+    worse = [score - least for score, least in zip(scores, of_best, strict=True)]
+    return min(worse) > CLOSE and fmean(worse) > HOPELESS
 
 
 def _score(tried: Tried) -> float:

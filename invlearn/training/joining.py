@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from invlearn.config import TRAINED_BY
-from invlearn.data import DrawnPairs, Pairs
+from invlearn.data import Pairs
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.evaluation.baselines import training_facts
@@ -70,8 +70,7 @@ def join(experiment: Experiment, device: torch.device) -> Fitted:
     """
     check_trained(experiment)
     draws = experiment.draws(device)
-    train = draws.examples(DrawnPairs(), "train")
-    assert isinstance(train, Pairs)
+    train = draws.training_pairs()
     encoders = [encoder.to(device) for encoder in experiment.trained]
     weight, learned = _weights(encoders, train)
     network = JoinedAutoEncoder([encoder.as_member() for encoder in encoders], weight.to(experiment.dtype))

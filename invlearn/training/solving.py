@@ -22,7 +22,7 @@ from invlearn.closed_form import (
     padded,
     stacked,
 )
-from invlearn.data import Dataset, DrawnPairs
+from invlearn.data import Dataset
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.baselines import training_facts
 from invlearn.losses import Statistics
@@ -105,7 +105,7 @@ def solve(experiment: Experiment, device: torch.device) -> Fitted:
     encoder = experiment.encoder(device, like=best)
     encoder.network.load_state_dict(best, assign=True)
     encoder.gaps = experiment.gaps(device)
-    train = draws.examples(DrawnPairs(), "train")
+    train = draws.training_pairs()
     width = max(len(one.shares) for one in solved)
     shares = torch.stack([padded(one.shares, (width,), fill=1.0) for one in solved])
     counts = torch.tensor([len(one.candidates) for one in solved])

@@ -20,7 +20,7 @@ from invlearn.evaluation.identification import identification_loss
 from invlearn.evaluation.metrics import METRICS
 from invlearn.runs import session
 from invlearn.runs.directory import RunDirectory
-from invlearn.runs.tried import Tried, best_of, may_be_joined
+from invlearn.runs.tried import Tried, best_of, is_hopeless, may_be_joined
 from invlearn.sweeps import run as sweeps
 from tests.support.choosing import ONE, SHORT, record_of, train
 from tests.support.errors import assert_error_line, assert_line
@@ -381,3 +381,17 @@ def test_scores_that_allow_for_wrong_labels_are_told(tmp_path: Path, capsys) -> 
 @pytest.mark.parametrize(("first", "second", "may"), [(0.001, 0.5, False), (0.001, 0.005, True), (0.1, 0.5, True)])
 def test_where_little_can_be_gained_codes_are_not_joined(first: float, second: float, may: bool) -> None:
     assert may_be_joined(Tried("a", score=first), Tried("b", score=second)) == may
+
+
+@pytest.mark.parametrize(
+    ("scores", "best", "hopeless"),
+    [
+        ([0.5, 0.6, 0.02], 0.001, True),
+        ([0.5, 0.6], 0.001, False),  # too few folds
+        ([0.5, 0.6, 0.005], 0.001, False),  # as good as the best on one
+        ([0.02, 0.03, 0.02], 0.001, False),  # may be made up for
+        ([0.5, 0.6, 0.5], 0.05, False),  # joined codes may have less loss than both
+    ],
+)
+def test_a_model_far_behind_a_nearly_perfect_one_is_given_up(scores: list[float], best: float, hopeless: bool) -> None:
+    assert is_hopeless(scores, Tried("a", score=best), [best] * len(scores)) == hopeless

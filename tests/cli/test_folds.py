@@ -57,6 +57,22 @@ def test_few_entities_are_divided_into_folds_and_all_are_trained_on(folded: Path
     assert main(["match", str(folded), str(others), "-o", str(tmp_path / "pairs.csv")]) == 0
 
 
+def test_a_model_far_behind_is_given_up_after_three_folds(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("invlearn.runs.choosing.EQUAL", -1.0)  # else no network is begun
+    samples = write(entity_table(24, noise=0.001), tmp_path / "samples.csv")
+    for _ in range(2):  # the second time from the stored runs
+        assert train(samples, tmp_path / "run", "model.folds=auto", "trainer.epochs=1") == 0
+        closed, network = record_of(tmp_path / "run")["candidates"]
+        assert closed["chosen"]
+        assert network["status"] == "stopped"
+        assert network["seconds"] > 0
+        assert "3 of 6 folds, where polynomial has" in network["reason"]
+        assert_line(capsys.readouterr().out, "extended: stopped", "3 of 6 folds")
+        names = {path.name for path in (tmp_path / "run/candidates").iterdir()}
+        assert {name for name in names if name.startswith("extended")} == {f"extended_fold{n}" for n in (1, 2, 3)}
+        (tmp_path / "run/run.json").unlink()
+
+
 @pytest.mark.parametrize("folds", [1, 3])
 def test_a_final_closed_form_keeps_the_normalisation_of_the_divisions(
     samples: Path, folds: int, tmp_path: Path

@@ -189,11 +189,12 @@ def test_the_score_is_a_proper_one() -> None:
     noise = torch.randn(2_000, generator=generator, dtype=torch.float64)
     apart = torch.where(same, -1.0, 1.0)
     squared = torch.stack([(noise + size * apart).exp() for size in (0.0, 0.5, 1.0, 2.0, 30.0)])
-    scores = log_loss(squared, same)
+    once = torch.ones(2_000, dtype=torch.float64)
+    scores = log_loss(squared, same, once)
     assert scores[0] == pytest.approx(1, abs=0.02)
     assert bool((scores.diff() < 0).all())
     assert scores[-1] == pytest.approx(0, abs=1e-3)
-    torch.testing.assert_close(log_loss(squared * 1e-30, same), scores)
+    torch.testing.assert_close(log_loss(squared * 1e-30, same, once), scores)
 
 
 def test_the_nearest_invariant_form_is_the_mean_over_the_group() -> None:

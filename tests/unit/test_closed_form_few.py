@@ -10,7 +10,8 @@ from torch import Tensor
 
 from invlearn.closed_form import Polynomial, fit, observe, stacked
 from invlearn.closed_form.eigen import shrunk
-from invlearn.data import Split
+from invlearn.closed_form.score import Scorer
+from invlearn.data import Pairs, Split
 from invlearn.data.indexed import IndexedPairs
 from invlearn.data.seeding import seeded_generator
 from tests.support.training import CPU, entity_samples
@@ -67,3 +68,30 @@ def test_pairs_are_the_same_however_their_samples_are_kept(distinct: int) -> Non
     assert torch.equal(indexed.samples[indexed.second], x_prime)
     vectors = torch.randn(5, 3, generator=generator, dtype=torch.float64)
     torch.testing.assert_close(indexed.differences(indexed.samples, vectors), (x - x_prime) @ vectors)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_repeated_pairs_count_as_often_as_they_are_drawn(given: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.randn(6, 4, generator=generator, dtype=torch.float64)
+    first, second = torch.randint(6, (2, 300), generator=generator)
+    of_entities = torch.rand(3, 3, generator=generator, dtype=torch.float64) + 1
+    distance = torch.where(first % 3 == second % 3, 0.0, (of_entities + of_entities.T)[first % 3, second % 3])
+    pairs = Pairs(samples[first], samples[second], distance)
+    apart = Pairs(pairs.x + 1e-9 * torch.arange(300)[:, None], pairs.x_prime, distance)  # all pairs are distinct
+    scores = []
+    for each in (pairs, apart):
+        scorer = Scorer(each, given=given)
+        squared = (scorer.pairs.x - scorer.pairs.x_prime).square().cumsum(1).T + 1e-3
+        scores.append(scorer.scores(squared))
+        assert len(scorer.same) == (36 - 15 if each is pairs else 300)
+        assert float(scorer.counts.sum()) == 300
+        same = scorer.only(scorer.same)
+        assert float(same.counts.sum()) == int((distance == 0).sum())
+    torch.testing.assert_close(*scores, rtol=1e-6, atol=0)
+
+
+def test_equal_pairs_at_two_distances_stay_apart() -> None:
+    x = torch.zeros(8, 2)
+    pairs = Pairs(x, x + 1, torch.tensor([0.0, 1.0] * 4))
+    assert len(Scorer(pairs, given=False).same) == 8

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
-from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split
+from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split, first_pairs
 from invlearn.data.distances import observed_distance
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn
@@ -46,6 +46,15 @@ def test_samples_are_labelled_with_their_entities(counts: list[int], seed: int, 
     assert entity.bincount()[chosen].tolist() == [min(counts[e], most_of_one) for e in chosen.tolist()]
     if sum(min(count, most_of_one) for count in counts) <= most:
         assert len(chosen) == len(counts)
+
+
+@pytest.mark.parametrize("distance", ["binary", "observed"])
+@pytest.mark.parametrize("most", [1, 2, 7, 59, 60, 61])
+def test_the_first_pairs_are_those_of_all(distance: str, most: int) -> None:
+    data = samples_of([3, 1, 4, 2], size=60, distance=distance)
+    whole, some = data.pairs("train", 5), first_pairs(data, "train", 5, most)
+    for part, of_some in zip(whole, some, strict=True):
+        assert torch.equal(part[:most], of_some)
 
 
 def test_labelled_samples_are_drawn() -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-from invlearn.data import Draws, EntityBatch, Pairs, Shift
+from invlearn.data import Draws, EntityBatch, EntitySamples, Pairs, Shift, Split
 from invlearn.data.seeding import seeded_generator
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.baselines import training_facts
 from invlearn.evaluation.evaluate import compute_baselines, compute_metrics
-from invlearn.evaluation.measured import HeldOut, Measured
+from invlearn.evaluation.measured import HeldOut, Measured, encode_stack
 from invlearn.losses import (
     ContrastiveLoss,
     InfoNCELoss,
@@ -203,6 +203,25 @@ def test_held_out_outputs_do_not_depend_on_the_chunks(monkeypatch: pytest.Monkey
         batch = Pairs(*(part.expand(REPLICAS, *part.shape[1:]) for part in held_out.examples))
         for part, expected in zip(chunked.outputs, measured.loss.run(measured.encoder, batch), strict=True):
             torch.testing.assert_close(part, expected)
+
+
+def test_samples_in_many_pairs_are_measured_alike_once_or_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    entity = torch.arange(5).repeat_interleave(2)
+    splits: dict[Split, torch.Tensor] = {split: torch.arange(5) for split in ("train", "valid", "test")}
+    sizes = {"samples_per_entity": 2, "size": 50, "valid_size": 50, "test_size": 50}
+    samples = torch.randn(10, DIM, generator=torch.Generator().manual_seed(0))
+    data = EntitySamples(samples=samples, entity=entity, splits=splits, distance="binary", seed=0, **sizes)
+    draws = Draws(data, list(range(REPLICAS)), torch.float64)
+    measured = measured_for(PairwiseLoss(DIM))
+    found = []
+    for least in (0, 10**9):
+        monkeypatch.setattr("invlearn.evaluation.measured.REPEATED", least)
+        held_out = HeldOut(draws, measured.loss, "valid", 50)
+        assert (held_out.indexed is None) == bool(least)
+        codes = encode_stack(measured.encoder, held_out.pairs.x)
+        found.append([*Measured(held_out, measured.encoder, measured.statistics).outputs, codes])
+    for once, each_time in zip(*found, strict=True):
+        torch.testing.assert_close(once, each_time)
 
 
 def entity_batch() -> tuple[Outputs, EntityBatch]:
