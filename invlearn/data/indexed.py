@@ -22,8 +22,9 @@ def distinct(x: Tensor) -> tuple[Tensor, Tensor]:
         x: Samples ``(n, d)``.
 
     Example:
-        >>> [part.tolist() for part in distinct(torch.tensor([[2.0], [1.0], [2.0], [2.0]]))]
-        [[[1.0], [2.0]], [1, 0, 1, 1]]
+        >>> samples, index = distinct(torch.tensor([[2.0], [1.0], [2.0], [2.0]]))
+        >>> len(samples), samples[index].flatten().tolist()
+        (2, [2.0, 1.0, 2.0, 2.0])
     """
     rows = torch.arange(len(x), device=x.device)
     weights = torch.randn(x.shape[1], dtype=torch.float64, generator=seeded_generator(0, "key")).to(x.device)
