@@ -19,6 +19,10 @@ MEASURED = 0.9
 """Share of an epoch for steps and validation; the rest is for drawing examples and storing checkpoints."""
 
 
+CLOSING = 3
+"""Time of the final measurements, without simple methods, in validations."""
+
+
 class Pace(NamedTuple):
     """Seconds of the parts of a training."""
 
@@ -26,14 +30,16 @@ class Pace(NamedTuple):
     """Seconds before the first epoch."""
     epoch: float
     """Seconds per epoch."""
+    validation: float = 0.0
+    """Seconds of them for validation."""
 
     def seconds(self, epochs: int) -> float:
-        """Seconds of a training."""
+        """Seconds of a training, without the final measurements."""
         return self.start + epochs * self.epoch
 
     def epochs(self, seconds: float) -> int:
-        """Number of epochs that fit into a budget, at least one."""
-        return max(1, int((seconds - self.start) / self.epoch))
+        """Number of epochs that fit into a budget with the final measurements, at least one."""
+        return max(1, int((seconds - self.start - CLOSING * self.validation) / self.epoch))
 
 
 def within_budget(experiment: Experiment, device: torch.device, minutes: float | None) -> Experiment:
@@ -75,8 +81,9 @@ def rehearsed(experiment: Experiment, device: torch.device) -> tuple[TrainingSta
     validated(state, held_out)  # draws the examples, once for all epochs
     begin = _now(device)
     validated(state, held_out)
-    epoch = _now(device) - begin + experiment.steps_per_epoch * sorted(times)[TIMED_STEPS // 2]
-    return state, Pace(start, epoch / MEASURED)
+    validation = _now(device) - begin
+    epoch = validation + experiment.steps_per_epoch * sorted(times)[TIMED_STEPS // 2]
+    return state, Pace(start, epoch / MEASURED, validation)
 
 
 def _now(device: torch.device) -> float:

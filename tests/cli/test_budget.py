@@ -24,12 +24,12 @@ def test_a_budget_is_kept_and_the_same_command_finds_its_run(
     samples: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     run = tmp_path / "run"
-    pace = Pace(start=1.0, epoch=2.0)
+    pace = Pace(start=1.0, epoch=1.5, validation=0.5)
     monkeypatch.setattr("invlearn.training.budget.rehearsed", lambda *_: (None, pace))
     words = ["model=extended", "trainer.minutes=0.1", "trainer.epochs=50"]
     assert train(samples, run, *words) == 0
     epochs = invlearn.load_run(run).config["trainer"]["epochs"]
-    assert epochs == 2  # five seconds, two each
+    assert epochs == 2  # of six seconds, one is for the start and one and a half for the end
     assert len(pd.read_csv(run / "metrics.csv")) == epochs
     pace = Pace(start=0.1, epoch=0.2)  # an idle machine, this time
     for words_of in (lambda: train(samples, run, *words), lambda: main(["resume", str(run)])):
