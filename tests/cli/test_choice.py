@@ -206,7 +206,7 @@ def test_where_no_time_is_left_no_network_is_begun(samples: Path, tmp_path: Path
 
 
 def test_where_nothing_is_left_to_improve_no_network_is_begun(samples: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("invlearn.runs.choosing.EQUAL", 1.0)
+    monkeypatch.setattr("invlearn.runs.comparison.EQUAL", 1.0)
     assert train(samples, tmp_path / "run") == 0
     closed, network = record_of(tmp_path / "run")["candidates"]
     assert closed["status"] == "completed"

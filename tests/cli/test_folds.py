@@ -11,7 +11,7 @@ import torch
 
 import invlearn
 from invlearn.cli import main
-from invlearn.runs import choosing, session
+from invlearn.runs import comparison, final, session
 from invlearn.runs.directory import RunDirectory
 from tests.support.choosing import record_of, splits_of, train
 from tests.support.errors import assert_error_line, assert_line, has_line
@@ -58,7 +58,7 @@ def test_few_entities_are_divided_into_folds_and_all_are_trained_on(folded: Path
 
 
 def test_a_model_far_behind_is_given_up_after_three_folds(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("invlearn.runs.choosing.EQUAL", -1.0)  # else no network is begun
+    monkeypatch.setattr("invlearn.runs.comparison.EQUAL", -1.0)  # else no network is begun
     samples = write(entity_table(24, noise=0.001), tmp_path / "samples.csv")
     for _ in range(2):  # the second time from the stored runs
         assert train(samples, tmp_path / "run", "model.folds=auto", "trainer.epochs=1") == 0
@@ -98,7 +98,7 @@ def test_with_wrong_labels_a_final_closed_form_compares_all_normalisations(tmp_p
     table, _ = mislabelled(entity_table(150, 5, 6))
     words = ["~model.models.extended", "model.folds=1", "model.train_on_all=true"]
     assert train(write(table, tmp_path / "samples.csv"), tmp_path / "run", *words) == 0
-    assert choosing.suspects_of(RunDirectory(tmp_path / "run/candidates/polynomial"))
+    assert comparison.suspects_of(RunDirectory(tmp_path / "run/candidates/polynomial"))
     assert invlearn.load_run(tmp_path / "run").config["model"]["normalize"] == "auto"
 
 
@@ -109,7 +109,7 @@ def test_a_final_closed_form_that_is_there_goes_on_as_it_was_begun(
     """Such as one of an earlier version, which compared all normalisations again."""
     words = ["~model.models.extended", "model.folds=3"]
     with monkeypatch.context() as patched:
-        patched.setattr(choosing._Choosing, "_settled", lambda self, name, experiment: experiment.normalizing(stored))
+        patched.setattr(final, "_settled", lambda comparison, name, experiment: experiment.normalizing(stored))
         assert train(samples, tmp_path / "run", *words) == 0
     (tmp_path / "run/run.json").unlink()
     (tmp_path / "run/candidates/polynomial_fold2/checkpoints/last.pt").unlink()
