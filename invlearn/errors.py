@@ -13,6 +13,7 @@ __all__ = [
     "Terminated",
     "UserError",
     "describe_error",
+    "in_ranges",
     "io_problem",
     "nearest",
 ]
@@ -96,13 +97,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     if close and re.sub(r"\d", "", close[0]) != re.sub(r"\d", "", name):
         return f"; did you mean '{close[0]}'?"
-    listed = _shortened(known)
+    listed = in_ranges(known)
     listed = [*listed[:CHOICES], "..."] if len(listed) > CHOICES else listed
     return f"; choose from: {', '.join(listed)}" if known else ""
 
 
-def _shortened(names: Iterable[str]) -> list[str]:
-    """Names, with a range for each long series that differs in its numbers alone."""
+def in_ranges(names: Iterable[str]) -> list[str]:
+    """Names, with a range for each long series that differs in its numbers alone.
+
+    Example:
+        >>> in_ranges(["id", *(f"f{i}" for i in range(2_000))])
+        ['id', 'f0 to f1999 (2,000)']
+    """
     series: dict[str, list[str]] = {}
     for name in names:
         series.setdefault(re.sub(r"\d+", "0", name), []).append(name)

@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:  # else they are those of a calling program
         open_streams()
         collect_less()
+        os.environ["MPLBACKEND"] = "agg"  # plots are files; the user's choice may not exist here
     try:
         with signals_raise():
             return _dispatch(words)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from invlearn.errors import in_ranges
 from invlearn.files.scale import Scaling, Spread, extents, quartiles, spread_of
 
 __all__ = ["choose_scaling", "notes_on", "shortened", "unlike_features"]
@@ -186,9 +187,12 @@ def _deviation_within(column: np.ndarray, entity: np.ndarray) -> float:
 
 
 def shortened(names: Sequence[str]) -> str:
-    """Names in a line; of many only the first and the last."""
+    """Names in a line; many are listed in ranges or, if they are no series, by the first and the last."""
+    listed = names if len(names) <= LISTED else in_ranges(names)
+    if len(listed) <= LISTED:
+        return ", ".join(listed)
     half = LISTED // 2
-    return ", ".join(names if len(names) <= LISTED else [*names[:half], "...", *names[-half:]])
+    return ", ".join([*listed[:half], "...", *listed[-half:]]) + f" ({len(names):,} in all)"
 
 
 def _listed(names: Sequence[str], chosen: np.ndarray) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from invlearn.data import Dataset
 from invlearn.files.filling import fit_gaps, gap_lines
-from invlearn.files.notes import LISTED, choose_scaling, notes_on, shortened
+from invlearn.files.notes import choose_scaling, notes_on, shortened
 from invlearn.files.rows import Dropping, Rows
 from invlearn.files.scale import Scale, Scaling, scale_of
 from invlearn.files.splitting import parse_fold
@@ -200,7 +200,7 @@ class SampleFile(ABC):
             unsuitable: Columns that are not features by default, and why.
         """
         names = self.feature_names
-        lines = [f"features: {shortened(names)}" + (f" ({len(names):,})" if len(names) > LISTED else "")]
+        lines = [f"features: {shortened(names)}"]
         left: dict[str | None, list[str]] = {}
         for name in table.columns:
             if name not in (*names, *used):

@@ -54,14 +54,23 @@ def test_a_run_imports_nothing_that_takes_long(model: str, tiny: list[str], tmp_
     assert json.loads((run / "run.json").read_text())["peak_memory_mib"]["process"] > 50
 
 
+def command(tiny: list[str]) -> list[str]:
+    return [sys.executable, "-m", "invlearn", "train", *tiny, "hydra.run.dir=run"]
+
+
 def test_a_run_goes_on_when_the_reader_of_its_output_has_gone(tiny: list[str], tmp_path: Path) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
-    command = [sys.executable, "-m", "invlearn", "train", *tiny, "hydra.run.dir=run"]
-    done = subprocess.run(command, cwd=tmp_path, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command(tiny), cwd=tmp_path, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write_end)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "completed"
+
+
+def test_plots_are_drawn_whatever_the_user_draws_with_elsewhere(tiny: list[str], tmp_path: Path) -> None:
+    with_backend = {**os.environ, "MPLBACKEND": "one_that_is_not_installed"}
+    subprocess.run(command(tiny), cwd=tmp_path, env=with_backend, check=True, capture_output=True)
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 1_000
 
 
 def test_dry_run_tells_and_trains_nothing(invlearn, tmp_path: Path) -> None:

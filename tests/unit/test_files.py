@@ -21,6 +21,7 @@ from invlearn import files
 from invlearn.data import EntitySamples, LabelledPairs
 from invlearn.errors import UserError
 from invlearn.files import EntityFile, PairFile, SampleFile, open_table, table_writer
+from invlearn.files.notes import shortened
 from invlearn.files.rows import row_hashes
 from invlearn.files.scale import Scaling, scale_of
 from invlearn.files.writing import escaped
@@ -283,6 +284,22 @@ def test_a_report_names_what_is_odd_about_features(tmp_path: Path) -> None:
     examples = scaled.dataset
     assert isinstance(examples, EntitySamples)
     assert bool((examples.samples[:, scaled.spec.feature_names.index("f4")] == 0).all())
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (["b", "a10", "a9"], "b, a10, a9"),
+        ([f"g{i}" for i in range(2_308)], "g0 to g2307 (2,308)"),
+        (["x", *(f"g{i}" for i in range(30)), "y"], "x, g0 to g29 (30), y"),
+        (
+            list("abcdefghijklmnopqrstuvwxyz"),
+            "a, b, c, d, e, f, g, h, i, j, ..., q, r, s, t, u, v, w, x, y, z (26 in all)",
+        ),
+    ],
+)
+def test_many_names_are_listed_in_a_line(names: list[str], line: str) -> None:
+    assert shortened(names) == line
 
 
 def test_columns_that_are_no_features_are_left_out_and_said(tmp_path: Path) -> None:
