@@ -15,6 +15,7 @@ from invlearn.auditing.encoders import Function
 from invlearn.closed_form import Observed, observe
 from invlearn.closed_form.codes import estimated_frame
 from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
+from invlearn.closed_form.score import Scorer
 from invlearn.data import Dataset, EntitySamples, Pairs, TransformationFamily
 from invlearn.data.seeding import seeded_generator
 
@@ -137,7 +138,8 @@ class AuditData:
         if exact or self.observed.same < fewest_pairs(d):
             return exact
         parts: list[Tensor] = []
-        for part in estimated_frame(self.observed, self.valid, self.seed):  # the most invariant ones come first
+        scorer = Scorer(self.valid, given=False)
+        for part in estimated_frame(self.observed, scorer, self.seed):  # the most invariant ones come first
             if sum(one.shape[1] for one in parts) + part.shape[1] <= d:
                 parts.append(part)
         return parts if sum(part.shape[1] for part in parts) == d else []

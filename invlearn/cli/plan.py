@@ -66,14 +66,16 @@ def describe_runs(runs: Sequence[tuple[Path, Experiment | Choice]]) -> str:
 
 def _describe_choice(choice: Choice) -> tuple[str, Time]:
     """A description of each candidate of a choice, and their total time."""
-    blocks, total = choice.report, Time(0, 0)
-    times = len(choice.named.parts) + bool(choice.named.train_on_all)
-    experiments = choice.divided(None)
+    blocks, total, named = choice.report, Time(0, 0), choice.named
+    times = len(named.parts) + bool(named.train_on_all)
+    experiments, spent, aside = choice.divided(None), 0.0, 0.0
     for name, experiment in experiments.items():
-        minutes = max(choice.named.minutes - total.least / 60, 1 / 60) / times
+        minutes = max(named.minutes - (spent + aside) / 60, 1 / 60) / times
         # Simple methods are fitted once, for the best model.
         text, taken = _describe(experiment, minutes, compare=name == next(reversed(experiments)))
         total += taken * times
+        spent += taken.least * len(named.parts)
+        aside = named.set_aside(taken.least * len(named.parts)) if experiment.solver else aside
         lines = [line for line in text.splitlines() if line not in choice.data.report]
         blocks += [f"\nmodel      {name}", *lines]
     return "\n".join([*blocks, f"\nall models: {total}"]), total

@@ -75,7 +75,8 @@ def in_estimated_forms(settings: ClosedForm, observed: Observed, scorer: Scorer,
     kind = normalizations_of(settings)[0]
     samples = normalized(observed.samples, kind)
     x, x_prime = (normalized(part, kind) for part in scorer.pairs[:2])
-    parts = estimated_frame(replace(observed, samples=samples), Pairs(x, x_prime, scorer.pairs.distance), seed)
+    pairs = Scorer(Pairs(x, x_prime, scorer.pairs.distance), given=False, counts=scorer.counts)
+    parts = estimated_frame(replace(observed, samples=samples), pairs, seed)
     return _in_forms(settings, Subspaces(kind, parts, exact=False), observed, scorer, seed) if parts else None
 
 
@@ -178,16 +179,15 @@ def problems(view: View, degree: int, ranks: list[int], seed: int) -> Iterator[t
     yield largest, problem
 
 
-def estimated_frame(observed: Observed, valid: Pairs, seed: int) -> list[Tensor]:
+def estimated_frame(observed: Observed, scorer: Scorer, seed: int) -> list[Tensor]:
     """Planes, and single directions, that the best code of lengths uses, ``(d, w)`` each; none if there is no code."""
-    in_planes = (one for one in estimates(observed, valid, seed) if one.frame)
+    in_planes = (one for one in estimates(observed, scorer, seed) if one.frame)
     best = min(in_planes, key=lambda one: one.best.valid_loss, default=None)
     return best.frame if best else []
 
 
-def estimates(observed: Observed, valid: Pairs, seed: int) -> list[Solved]:
+def estimates(observed: Observed, scorer: Scorer, seed: int) -> list[Solved]:
     """The best code of degree 2 of each rank, and that of lengths in planes estimated from it."""
-    scorer = Scorer(valid, given=False)
     view = View(QUADRATIC, "none", nn.Identity(), observed, scorer.indexed, seed=seed)
     return list(of_lifts(QUADRATIC, view, scorer, lifts_of(QUADRATIC, view.axes.shape[1]), seed))
 

@@ -18,12 +18,12 @@ from invlearn.closed_form.fit import fit, search, solve_like
 from invlearn.closed_form.observed import Observed, observe
 from invlearn.closed_form.pooled import pooled, quadratic_for, smallest, widest
 from invlearn.closed_form.refit import agreeing, all_of
-from invlearn.closed_form.score import SCORED, Scorer
+from invlearn.closed_form.score import SCORED, Scorer, scored_pairs
 from invlearn.closed_form.settings import ClosedForm
 from invlearn.closed_form.solved import Solved
 from invlearn.closed_form.stacking import stacked
 from invlearn.closed_form.third import is_given
-from invlearn.data import Dataset, Pairs, Split, first_pairs
+from invlearn.data import Dataset, Pairs, Split
 from invlearn.data.indexed import IndexedPairs
 from invlearn.errors import UserError
 from invlearn.losses.functional import code_distance
@@ -53,9 +53,7 @@ class Fold(NamedTuple):
             seed: Seed of the pairs.
             device: Device of the samples.
         """
-        train, valid = (
-            Pairs(*(part.to(device) for part in first_pairs(dataset, split, seed, SCORED))) for split in SPLITS
-        )
+        train, valid = (scored_pairs(dataset, split, seed, device) for split in SPLITS)
         return cls(observe(dataset, seed, device), train, valid)
 
 
@@ -105,7 +103,7 @@ def fit_to_all(settings: ClosedForm, observed: Observed, folds: Sequence[Fold], 
 
 def frame_of_all(observed: Observed, folds: Sequence[Fold], seed: int) -> list[Tensor]:
     """As ``estimated_frame``, with its settings chosen on folds."""
-    found = [estimates(fold.observed, fold.valid, seed) for fold in folds]
+    found = [estimates(fold.observed, Scorer(fold.valid, given=False), seed) for fold in folds]
     candidates = pooled([[candidate for one in solved for candidate in one.candidates] for solved in found])
     scorer = Scorer(folds[0].valid, given=False)
     lengths = [candidate for candidate in candidates if not candidate.degree]

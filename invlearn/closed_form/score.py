@@ -8,11 +8,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from invlearn.data import Dataset, EntitySamples, Pairs, first_pairs
+from invlearn.data import Dataset, EntitySamples, Pairs, Split, first_pairs
 from invlearn.data.indexed import IndexedPairs
 from invlearn.losses.functional import closeness
 
-__all__ = ["SCORED", "Scorer", "log_loss"]
+__all__ = ["SCORED", "Scorer", "log_loss", "scored_pairs"]
 
 SCORED = 6_000
 """Maximal number of validation pairs to score candidates on."""
@@ -88,7 +88,7 @@ class Scorer:
     Args:
         valid: The pairs.
         given: Whether to fit their distances.
-        counts: How often each counts, ``(N,)``; by default once.
+        counts: How often each counts, ``(N,)``; by default repeated pairs are found and counted.
     """
 
     def __init__(self, valid: Pairs, *, given: bool, counts: Tensor | None = None):
@@ -114,7 +114,7 @@ class Scorer:
             dataset: Entities or pairs; distances are fitted if the user gave different ones.
             seed: Seed of the pairs.
         """
-        pairs = first_pairs(dataset, "valid", seed, SCORED)
+        pairs = scored_pairs(dataset, "valid", seed)
         different = pairs.distance[pairs.distance > 0]
         given = not isinstance(dataset, EntitySamples) and float(different.std(correction=0)) > 0
         return cls(pairs, given=given)
@@ -160,6 +160,18 @@ class Scorer:
     def is_enough(self, score: float, least: float) -> bool:
         """Whether a score is so close to that of a larger lift that the smaller one is preferred."""
         return self.is_equal(score, least) if self.given else score <= BETTER * least + PERFECT
+
+
+def scored_pairs(dataset: Dataset, split: Split, seed: int, device: torch.device | str = "cpu") -> Pairs:
+    """The pairs of a split on which candidates are compared.
+
+    Args:
+        dataset: Entities, pairs or a transformation family.
+        split: The split.
+        seed: Seed of the pairs.
+        device: Their device.
+    """
+    return Pairs(*(part.to(device) for part in first_pairs(dataset, split, seed, SCORED)))
 
 
 def _kept_once(pairs: Pairs, indexed: IndexedPairs) -> tuple[Tensor, Tensor] | None:

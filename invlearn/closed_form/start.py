@@ -13,6 +13,7 @@ from invlearn.closed_form.folds import Fold, frame_of_all
 from invlearn.closed_form.frames import fewest_pairs, find_frame, frame_pairs
 from invlearn.closed_form.observed import Observed
 from invlearn.closed_form.readout import fit_distances
+from invlearn.closed_form.score import Scorer
 from invlearn.closed_form.view import normalized
 from invlearn.data import Pairs
 from invlearn.data.seeding import seeded_generator
@@ -57,7 +58,8 @@ def find_start(observed: Observed, valid: Pairs, seed: int, folds: Sequence[Fold
     else:
         exact = next((frame.parts for frame in (plain, *frames) if frame.parts), None)
         if exact is None:
-            exact = frame_of_all(observed, folds, seed) if folds else estimated_frame(observed, valid, seed)
+            scorer = Scorer(valid, given=False)
+            exact = frame_of_all(observed, folds, seed) if folds else estimated_frame(observed, scorer, seed)
         parts, weights = exact, None
     # A larger subspace has no distinguished planes.
     planes = [plane for part in parts for plane in part.split(2, dim=1)]

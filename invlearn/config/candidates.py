@@ -23,14 +23,17 @@ FOLDS = (3, 8)
 PER_FOLD = 4
 """Entities that each fold should have, so that finding one of them is not trivial."""
 
+MOST_ASIDE = 0.3
+"""Largest share of the time that is set aside for the end."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
     """The models to try, and their time budget.
 
     Args:
-        minutes: Time on this machine for all models together. A network is trained for as many epochs as the remaining
-            time allows; a closed form takes the time it needs.
+        minutes: Time on this machine for all models together, to the end. A network is trained for as many epochs as
+            the remaining time allows; a closed form takes the time it needs.
         folds: Number of folds to compare models on, at least 3; 1 compares them on a single split of the entities.
             ``auto`` is 3 to 8 for fewer than 150 entities.
         train_on_all: Whether to train the best model once more on all entities at the end. The metrics are those of
@@ -87,6 +90,18 @@ class Candidates:
         """``dataset.fold`` of the divisions on which models are compared."""
         assert self.folds != "auto"
         return [None] if self.folds == 1 else [f"{number}/{self.folds}" for number in range(1, self.folds + 1)]
+
+    def set_aside(self, seconds: float) -> float:
+        """About the time from the last network to the end, in seconds, if a closed form is chosen.
+
+        Args:
+            seconds: Time of the closed form on all divisions.
+        """
+        if not self.whole:
+            return 0.0
+        # With folds, its settings are chosen on each of them again, and codes joined and simple methods fitted.
+        again = seconds if len(self.parts) > 1 else 0.0
+        return min(again + seconds / len(self.parts), MOST_ASIDE * 60 * self.minutes)
 
     @property
     def whole(self) -> str | None:

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from invlearn.data.batches import Batch, Pairs
 from invlearn.data.dataset import Dataset, HasLabels, Split
-from invlearn.data.entity_samples import first_pairs
+from invlearn.data.entity_samples import EntitySamples
 from invlearn.data.samplers import Sampler
 from invlearn.data.seeding import derived_seed
 
 __all__ = ["Draws"]
 
 STATISTICS = 2**24
-"""Maximal size of the first samples of training pairs for statistics, in numbers."""
+"""Maximal number of features of all first samples together, among training pairs for statistics."""
 
 Parts = TypeVar("Parts", bound=tuple[Tensor, ...])
 
@@ -50,9 +50,15 @@ class Draws:
         return self._stack(lambda dataset, seed: sampler.draw(dataset, split, seed))
 
     def training_pairs(self) -> Pairs:
-        """Training pairs for statistics; only some of them if samples are large."""
+        """Training pairs for statistics; those of entities are fewer if samples are large."""
         most = max(2, STATISTICS // self.dataset.dim)
-        return self._stack(lambda dataset, seed: first_pairs(dataset, "train", seed, most))
+
+        def draw(dataset: Dataset, seed: int) -> Pairs:
+            if isinstance(dataset, EntitySamples):
+                return dataset.pairs("train", seed, most=most)
+            return dataset.pairs("train", seed)  # the first given pairs may all be of one kind
+
+        return self._stack(draw)
 
     def training(self, sampler: Sampler, *, split: Split = "train") -> Callable[[int], Batch]:
         """Training examples of an epoch, from 0: always the same ones, or new ones if the dataset redraws.

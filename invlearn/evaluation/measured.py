@@ -22,7 +22,7 @@ HELD_OUT_ROWS = 32_768
 """Rows of all replicas together per call of the network, when no gradient is needed."""
 
 REPEATED = 2**23
-"""Size of samples, in numbers, from which each distinct one is encoded once: a sample of a file is in many pairs."""
+"""Features of all samples together, from which each distinct one is encoded once: files repeat them in many pairs."""
 
 
 class HeldOut:
@@ -196,7 +196,8 @@ class Measured:
 
     def _run(self, examples: Batch) -> Outputs:
         """Outputs for many examples, in chunks that keep the activations of all replicas small."""
-        if isinstance(examples, Pairs) and (found := self.held_out.indexed):
+        is_of_samples = isinstance(examples, Pairs) and type(self.loss).run is Loss.run  # another may need both samples
+        if is_of_samples and (found := self.held_out.indexed):
             of_samples = self._run(Targets(found.samples[None], found.samples.new_empty(1, len(found.samples), 0)))
             index = torch.stack([found.first, found.second], dim=1)
             return Outputs(*(part[:, index, 0] if part.ndim > 2 else part for part in of_samples))

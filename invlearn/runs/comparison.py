@@ -133,7 +133,9 @@ class Comparison:
 
     def _try(self, name: str) -> Tried:
         minutes = self.choice.named.minutes
-        left = 60 * minutes - sum(each.seconds or 0 for each in self.tried) - self._final_seconds()
+        solved = self.best_solved()
+        aside = self.choice.named.set_aside(self._seconds(solved)) if solved else 0.0
+        left = 60 * minutes - sum(each.seconds or 0 for each in self.tried) - aside
         runs = [self.run_of(name, part.fold) for part in self.parts]
         if best := next(filter(self._is_enough, self.tried), None):
             return Tried(name, "skipped", reason=f"{best.name} leaves nothing to improve")
@@ -155,14 +157,6 @@ class Comparison:
             if why := self._hopeless(name):
                 return Tried(name, "stopped", seconds=self._seconds(name), reason=why)
         return self._completed(name)
-
-    def _final_seconds(self) -> float:
-        """About the time from the last network to the end, if the best closed form is trained on all entities."""
-        best = self.best_solved()
-        if best is None or not self.choice.named.whole:
-            return 0.0
-        # Settings are chosen on the folds, codes joined, simple methods fitted: about the time of the folds again.
-        return (1 + 1 / len(self.parts)) * self._seconds(best)
 
     def _hopeless(self, name: str) -> str | None:
         """Why the remaining folds cannot make a model the best, or None."""

@@ -20,7 +20,7 @@ MEASURED = 0.9
 
 
 CLOSING = 3
-"""Time of the final measurements, without simple methods, in validations."""
+"""Time of the final measurements, without simple methods, in units of one validation."""
 
 
 class Pace(NamedTuple):
@@ -31,7 +31,7 @@ class Pace(NamedTuple):
     epoch: float
     """Seconds per epoch."""
     validation: float = 0.0
-    """Seconds of them for validation."""
+    """Seconds of a validation, a part of an epoch."""
 
     def seconds(self, epochs: int) -> float:
         """Seconds of a training, without the final measurements."""
@@ -48,7 +48,7 @@ def within_budget(experiment: Experiment, device: torch.device, minutes: float |
     Args:
         experiment: The experiment.
         device: The device to train on.
-        minutes: Time limit of training; None sets no limit. A closed form takes the time it needs.
+        minutes: Time limit, with the final measurements; None sets no limit. A closed form takes the time it needs.
     """
     if minutes is None or experiment.solver:
         return experiment

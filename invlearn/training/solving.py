@@ -22,6 +22,7 @@ from invlearn.closed_form import (
     padded,
     stacked,
 )
+from invlearn.closed_form.score import scored_pairs
 from invlearn.data import Dataset
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.baselines import training_facts
@@ -133,7 +134,7 @@ def solve(experiment: Experiment, device: torch.device) -> Fitted:
 def _solved(solver: ClosedForm, dataset: Dataset, folds: Sequence[Dataset], seed: int, device: torch.device) -> Solved:
     observed = observe(dataset, seed, device)
     if not folds:
-        return fit(solver, observed, dataset.pairs("valid", seed), seed)
+        return fit(solver, observed, scored_pairs(dataset, "valid", seed, device), seed)
     return fit_to_all(solver, observed, [Fold.of(fold, seed, device) for fold in folds], seed)
 
 

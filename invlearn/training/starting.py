@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from invlearn.closed_form import ROWS_PER_FEATURE, Fold, Observed, find_start, observe, principal_components
+from invlearn.closed_form.score import scored_pairs
 from invlearn.data import Dataset, Draws, Pairs
 from invlearn.encoder import InvariantEncoder
 from invlearn.nn import Components
@@ -35,7 +36,8 @@ def start_from_data(encoder: InvariantEncoder, draws: Draws, folds: Sequence[Dat
     shared = encoder.replicas // len(draws.seeds)
     for index, seed in enumerate(draws.seeds):
         replicas = [index] if shared == 1 else range(encoder.replicas)
-        observed, valid = observe(draws.dataset, seed, draws.device), draws.dataset.pairs("valid", seed)
+        observed = observe(draws.dataset, seed, draws.device)
+        valid = scored_pairs(draws.dataset, "valid", seed, draws.device)
         parts = [Fold.of(fold, seed, draws.device) for fold in folds if network.starts_in_planes]
         seen = _components_of(observed, components, replicas, seed) if components is not None else None
         if not network.starts_in_planes:

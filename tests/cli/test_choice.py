@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 import invlearn
 from invlearn.cli import main
+from invlearn.config import Candidates
 from invlearn.data import EntitySamples
 from invlearn.errors import UserError
 from invlearn.evaluation.identification import identification_loss
@@ -203,6 +205,24 @@ def test_where_no_time_is_left_no_network_is_begun(samples: Path, tmp_path: Path
     tried = record_of(tmp_path / "run")["candidates"]
     assert [row["status"] for row in tried] == ["completed", "skipped"]
     assert "model.minutes" in tried[1]["reason"]
+
+
+@pytest.mark.parametrize(("whole", "status"), [(True, "skipped"), (False, "completed")])
+def test_time_is_set_aside_for_training_on_all_entities(
+    whole: bool, status: str, samples: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("invlearn.runs.comparison.Comparison._seconds", lambda self, name: 48.0)
+    words = ["model.minutes=1", "model.folds=1", f"model.train_on_all={whole}"]
+    assert train(samples, tmp_path / "run", *words) == 0
+    assert record_of(tmp_path / "run")["candidates"][1]["status"] == status
+
+
+def test_time_for_the_end_is_at_most_a_share_of_the_budget() -> None:
+    given = Candidates(models={"a": {}}, folds=8, train_on_all=True, minutes=5)
+    assert given.set_aside(40) == 45
+    assert given.set_aside(1_000) == 90
+    assert replace(given, folds=1).set_aside(40) == 40
+    assert replace(given, train_on_all=False).set_aside(40) == 0
 
 
 def test_where_nothing_is_left_to_improve_no_network_is_begun(samples: Path, tmp_path: Path, monkeypatch) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from invlearn.closed_form import Polynomial, Solved, SolvedNetwork, fit, observe, stacked
+from invlearn.closed_form import codes as codes_of_forms
 from invlearn.closed_form.coupling import couplings
 from invlearn.closed_form.forms import Forms
 from invlearn.closed_form.frames import find_frame
@@ -119,6 +120,16 @@ def test_points_in_space_are_told_from_their_mirror_images(even: bool) -> None:
     assert (changed(solved, dataset.samples, -dataset.samples) > 0.1) == even
     assert solved.forms is not None
     assert solved.forms.features == 28 + (35 if even else 0)  # inner products, and determinants
+
+
+def test_planes_are_estimated_with_pairs_that_count_as_often_as_they_are_drawn(monkeypatch) -> None:
+    counted = []
+    monkeypatch.setattr(codes_of_forms, "estimates", lambda observed, scorer, seed: counted.append(scorer.counts) or [])
+    dataset = entity_samples(torch.randn(20, 3, 12, generator=seeded_generator(0, "few"), dtype=torch.float64))
+    pairs = dataset.pairs("valid", 0)
+    fit(Polynomial(complete=True), observe(dataset, 0, CPU), pairs, 0)
+    assert len(counted[0]) < len(pairs.x) / 2
+    assert int(counted[0].sum()) == len(pairs.x)
 
 
 def test_noisy_samples_are_told_from_noisy_mirror_images() -> None:

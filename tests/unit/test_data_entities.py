@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from invlearn.config import as_plain
 from invlearn.config.compose import compose
-from invlearn.data import EntitySamples, LabelledPairs, Pairs, Split, first_pairs
+from invlearn.data import Draws, EntitySamples, LabelledPairs, Pairs, Split, first_pairs
 from invlearn.data.distances import observed_distance
 from invlearn.training.experiment import Experiment
 from invlearn.training.learner import learn
@@ -55,6 +55,16 @@ def test_the_first_pairs_are_those_of_all(distance: str, most: int) -> None:
     whole, some = data.pairs("train", 5), first_pairs(data, "train", 5, most)
     for part, of_some in zip(whole, some, strict=True):
         assert torch.equal(part[:most], of_some)
+
+
+def test_statistics_are_of_fewer_pairs_where_samples_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = samples_of([3, 4, 2], size=60)
+    splits: dict[Split, torch.Tensor] = {"train": torch.arange(60)}
+    given = LabelledPairs(given=data.pairs("train", 0), splits=splits, entity=torch.arange(60), size=60, seed=0)
+    for most, count in ((2**24, 60), (40, 20)):
+        monkeypatch.setattr("invlearn.data.draws.STATISTICS", most)
+        assert Draws(data, [0], torch.float64).training_pairs().distance.shape == (1, count)
+        assert Draws(given, [0], torch.float64).training_pairs().distance.shape == (1, 60)
 
 
 def test_labelled_samples_are_drawn() -> None:

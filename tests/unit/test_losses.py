@@ -205,23 +205,47 @@ def test_held_out_outputs_do_not_depend_on_the_chunks(monkeypatch: pytest.Monkey
             torch.testing.assert_close(part, expected)
 
 
-def test_samples_in_many_pairs_are_measured_alike_once_or_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def repeating() -> Draws:
+    """Fifty pairs of ten samples."""
     entity = torch.arange(5).repeat_interleave(2)
     splits: dict[Split, torch.Tensor] = {split: torch.arange(5) for split in ("train", "valid", "test")}
     sizes = {"samples_per_entity": 2, "size": 50, "valid_size": 50, "test_size": 50}
     samples = torch.randn(10, DIM, generator=torch.Generator().manual_seed(0))
     data = EntitySamples(samples=samples, entity=entity, splits=splits, distance="binary", seed=0, **sizes)
-    draws = Draws(data, list(range(REPLICAS)), torch.float64)
+    return Draws(data, list(range(REPLICAS)), torch.float64)
+
+
+def test_samples_in_many_pairs_are_measured_alike_once_or_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = measured_for(PairwiseLoss(DIM))
     found = []
     for least in (0, 10**9):
         monkeypatch.setattr("invlearn.evaluation.measured.REPEATED", least)
-        held_out = HeldOut(draws, measured.loss, "valid", 50)
+        held_out = HeldOut(repeating(), measured.loss, "valid", 50)
         assert (held_out.indexed is None) == bool(least)
         codes = encode_stack(measured.encoder, held_out.pairs.x)
         found.append([*Measured(held_out, measured.encoder, measured.statistics).outputs, codes])
     for once, each_time in zip(*found, strict=True):
         torch.testing.assert_close(once, each_time)
+
+
+class OfBothSamples(PairwiseLoss):
+    """A loss of one's own, whose outputs for a sample depend on the other one of its pair."""
+
+    def run(self, encoder: InvariantEncoder, batch: Any) -> Outputs:
+        of_other = super().run(encoder, Pairs(batch.x_prime, batch.x, batch.distance))
+        return super().run(encoder, batch)._replace(x_hat=of_other.x_hat)
+
+
+def test_a_loss_with_outputs_of_its_own_gets_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("invlearn.evaluation.measured.REPEATED", 0)
+    held_out = HeldOut(repeating(), OfBothSamples(DIM), "valid", 50)
+    assert held_out.indexed is not None
+    fitted = measured_for(PairwiseLoss(DIM))
+    plain, own = (
+        Measured(each, fitted.encoder, fitted.statistics)
+        for each in (HeldOut(repeating(), fitted.loss, "valid", 50), held_out)
+    )
+    torch.testing.assert_close(own.x_hat, plain.x_hat.flip(2))
 
 
 def entity_batch() -> tuple[Outputs, EntityBatch]:
