@@ -12,6 +12,7 @@ import torch
 import yaml
 
 import invlearn
+import invlearn.runs.comparison  # before constants of tried are patched, which it copies
 from invlearn.cli import main
 from invlearn.errors import UserError
 from invlearn.runs import tried
