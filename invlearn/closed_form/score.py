@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from invlearn.data import Dataset, EntitySamples, Pairs, Split, first_pairs
-from invlearn.data.indexed import IndexedPairs
+from invlearn.data.indexed import IndexedPairs, one_of_each
 from invlearn.losses.functional import closeness
 
 __all__ = ["SCORED", "Scorer", "log_loss", "scored_pairs"]
@@ -185,6 +185,6 @@ def _kept_once(pairs: Pairs, indexed: IndexedPairs) -> tuple[Tensor, Tensor] | N
     _, index, counts = (ends[0] * len(indexed.samples) + ends[1]).unique(return_inverse=True, return_counts=True)
     if 2 * len(counts) > len(index):
         return None
-    rows = index.new_empty(len(counts)).scatter_(0, index, torch.arange(len(index), device=index.device))
+    rows = one_of_each(index, len(counts))
     same_distance = torch.equal(pairs.distance[rows][index], pairs.distance)
     return (rows, counts.to(pairs.distance)) if same_distance else None

@@ -58,8 +58,10 @@ def find_start(observed: Observed, valid: Pairs, seed: int, folds: Sequence[Fold
     else:
         exact = next((frame.parts for frame in (plain, *frames) if frame.parts), None)
         if exact is None:
-            scorer = Scorer(valid, given=False)
-            exact = frame_of_all(observed, folds, seed) if folds else estimated_frame(observed, scorer, seed)
+            if folds:
+                exact = frame_of_all(observed, folds, seed)
+            else:
+                exact = estimated_frame(observed, Scorer(valid, given=False), seed)
         parts, weights = exact, None
     # A larger subspace has no distinguished planes.
     planes = [plane for part in parts for plane in part.split(2, dim=1)]

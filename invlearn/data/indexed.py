@@ -9,7 +9,7 @@ from torch import Tensor
 
 from invlearn.data.seeding import seeded_generator
 
-__all__ = ["IndexedPairs", "distinct"]
+__all__ = ["IndexedPairs", "distinct", "one_of_each"]
 
 ROWS = 4_096
 """Samples that are compared at a time."""
@@ -26,15 +26,20 @@ def distinct(x: Tensor) -> tuple[Tensor, Tensor]:
         >>> len(samples), samples[index].flatten().tolist()
         (2, [2.0, 1.0, 2.0, 2.0])
     """
-    rows = torch.arange(len(x), device=x.device)
     weights = torch.randn(x.shape[1], dtype=torch.float64, generator=seeded_generator(0, "key")).to(x.device)
     # In float64, because sums in float32 are often equal by chance.
     key = torch.cat([(part.double() * weights).sum(1) for part in x.split(ROWS)])
     values, index = key.unique(return_inverse=True)
-    if 2 * len(values) > len(x):
-        return x, rows
-    samples = x[index.new_empty(len(values)).scatter_(0, index, rows)]
-    return (samples, index) if torch.equal(samples[index], x) else (x, rows)
+    if 2 * len(values) <= len(x):
+        samples = x[one_of_each(index, len(values))]
+        if torch.equal(samples[index], x):
+            return samples, index
+    return x, torch.arange(len(x), device=x.device)
+
+
+def one_of_each(index: Tensor, count: int) -> Tensor:
+    """A row of each of the values 0 to count - 1 in an index, ``(count,)``."""
+    return index.new_empty(count).scatter_(0, index, torch.arange(len(index), device=index.device))
 
 
 class IndexedPairs(NamedTuple):
