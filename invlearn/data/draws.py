@@ -49,6 +49,14 @@ class Draws:
         """Examples of a split, for measurements."""
         return self._stack(lambda dataset, seed: sampler.draw(dataset, split, seed))
 
+    @cached_property
+    def with_gaps(self) -> Draws | None:
+        """The same draws with NaN for each value that was missing in a file; None if none was."""
+        there = self._there
+        if not isinstance(there, EntitySamples) or there.missing is None:
+            return None
+        return Draws(there.with_gaps, self.replica_seeds, self.dtype, self.device)
+
     def training_pairs(self) -> Pairs:
         """Training pairs for statistics; those of entities are fewer if samples are large."""
         most = max(2, STATISTICS // self.dataset.dim)

@@ -36,6 +36,7 @@ class EntitySamples:
         valid_size: Validation pairs.
         test_size: Test pairs.
         seed: Seed of the pairs.
+        missing: Which values of the samples were missing in the file and have been filled, ``(n, d)``; None if none.
 
     Raises:
         ValueError: A setting is out of range, or a split has fewer than two entities.
@@ -50,6 +51,7 @@ class EntitySamples:
     valid_size: int
     test_size: int
     seed: int
+    missing: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.distance not in ("observed", "binary"):
@@ -81,7 +83,15 @@ class EntitySamples:
 
     def on(self, device: torch.device | str) -> EntitySamples:
         """The same with the samples on a device; the CPU decides which are drawn, the device does the rest."""
-        return replace(self, samples=self.samples.to(device))
+        missing = None if self.missing is None else self.missing.to(device)
+        return replace(self, samples=self.samples.to(device), missing=missing)
+
+    @cached_property
+    def with_gaps(self) -> EntitySamples:
+        """The same with NaN for each value that was missing."""
+        if self.missing is None:
+            return self
+        return replace(self, samples=self.samples.masked_fill(self.missing, torch.nan), missing=None)
 
     @cached_property
     def _counts(self) -> Tensor:

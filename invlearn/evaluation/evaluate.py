@@ -16,10 +16,11 @@ from invlearn.data.distances import EXACT
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.calibration import Calibration
 from invlearn.evaluation.compared import ComparedPairs
-from invlearn.evaluation.measured import HeldOut, Measured, encode_stack
+from invlearn.evaluation.measured import HeldOut, Measured, encode_stack, filled_by
 from invlearn.evaluation.metric import Metric
 from invlearn.evaluation.metrics import METRICS
 from invlearn.evaluation.probability import DistanceModel
+from invlearn.evaluation.shared import all_distances
 from invlearn.evaluation.suspects import wrong_labels
 from invlearn.losses import Statistics
 from invlearn.losses.agreement import distance_to_entity, is_far
@@ -29,6 +30,9 @@ __all__ = ["calibrate", "compared_pairs", "compute_baselines", "compute_metrics"
 
 CALIBRATED = 2_048
 """Maximal number of validation samples for calibration."""
+
+ENCODED = 2**30
+"""Maximal number of features of all samples that are encoded for it, if each pair of samples with gaps is."""
 
 TRAINED_ON = 16_384
 """Maximal number of training samples among which the true entities of wrong labels are searched."""
@@ -100,15 +104,21 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[Compared
         encoder: The whole stack.
     """
     if isinstance(draws.dataset, HasLabels):
-        x, entity = draws.labelled("valid", most=CALIBRATED)
-        codes = encode_stack(encoder, x)
+        if draws.with_gaps is None:
+            x, entity = draws.labelled("valid", most=CALIBRATED)
+            codes = encode_stack(encoder, x)
+            distances = torch.cdist(codes, codes, compute_mode=EXACT)
+        else:  # each pair is encoded by itself
+            most = min(CALIBRATED, int((ENCODED / draws.dataset.dim) ** 0.5))
+            x, entity = draws.with_gaps.labelled("valid", most=max(4, most))
+            codes, distances = filled_by(encoder)(x[0]), all_distances(filled_by(encoder), x[0])
 
         @cache
         def trained_on() -> Tensor:
             return encode_stack(encoder, draws.labelled("train", most=TRAINED_ON)[0])
 
-        for replica, (z, e) in enumerate(zip(codes, entity.expand(len(codes), -1), strict=True)):
-            yield rightly_labelled(z, e, lambda replica=replica: trained_on()[replica])
+        for replica, (z, d, e) in enumerate(zip(codes, distances, entity.expand(len(codes), -1), strict=True)):
+            yield rightly_labelled(z, d, e, lambda replica=replica: trained_on()[replica])
     else:
         pairs = draws.examples(DrawnPairs(), "valid")
         assert isinstance(pairs, Pairs)
@@ -121,25 +131,25 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[Compared
             yield ComparedPairs(distances.double().cpu().numpy(), is_same, entities, samples, int((~is_same).sum()))
 
 
-def rightly_labelled(codes: Tensor, entity: Tensor, others: Callable[[], Tensor]) -> ComparedPairs:
+def rightly_labelled(codes: Tensor, distances: Tensor, entity: Tensor, others: Callable[[], Tensor]) -> ComparedPairs:
     """All pairs of samples, except those whose label is convincingly wrong.
 
     Args:
         codes: Codes of samples, sorted by entity, ``(n, C)``.
+        distances: Their distances, ``(n, n)``.
         entity: Number of the entity of each, ``(n,)``.
         others: Returns codes of samples of other entities, ``(m, C)``, which may be the true entities of wrong labels;
             it is called only if a sample does not agree with its entity.
     """
-    pairs = _all_pairs(codes, entity)
+    pairs = _all_pairs(distances, entity)
     if bool(is_far(distance_to_entity(codes, entity)).any()) and (model := DistanceModel.fit(pairs)):
         right = ~wrong_labels(codes, entity, others(), model)
-        pairs = pairs if bool(right.all()) else _all_pairs(codes[right], entity[right])
+        pairs = pairs if bool(right.all()) else _all_pairs(distances[right][:, right], entity[right])
     return pairs
 
 
-def _all_pairs(codes: Tensor, entity: Tensor) -> ComparedPairs:
-    distances = torch.cdist(codes, codes, compute_mode=EXACT)
-    first, second = torch.triu_indices(len(codes), len(codes), offset=1, device=codes.device)
+def _all_pairs(distances: Tensor, entity: Tensor) -> ComparedPairs:
+    first, second = torch.triu_indices(*distances.shape, offset=1, device=distances.device)
     return ComparedPairs.of_all(distances[first, second].cpu().numpy(), entity.cpu().numpy())
 
 

@@ -13,10 +13,12 @@ from invlearn.data import Batch, DrawnPairs, Draws, FourierCodes, Pairs, Split, 
 from invlearn.data.indexed import IndexedPairs, distinct
 from invlearn.data.spectrum import BLOCKS
 from invlearn.encoder import InvariantEncoder
+from invlearn.evaluation.metrics.ranking import hits_among, hits_at_1
+from invlearn.evaluation.shared import Encode, codes_of_pairs, search_distances
 from invlearn.losses import Loss, Outputs, Statistics
 from invlearn.losses.functional import code_distance
 
-__all__ = ["HELD_OUT_ROWS", "HeldOut", "Measured", "encode_stack"]
+__all__ = ["HELD_OUT_ROWS", "HeldOut", "Measured", "encode_stack", "filled_by", "hits_of"]
 
 HELD_OUT_ROWS = 32_768
 """Rows of all replicas together per call of the network, when no gradient is needed."""
@@ -165,6 +167,10 @@ class Measured:
     @cached_property
     def pair_codes(self) -> tuple[Tensor, Tensor]:
         """Invariant codes of both samples of the pairs, ``(R, N, invariant)``."""
+        if self.held_out.draws.with_gaps is not None:
+            pairs = self.held_out.draws.with_gaps.examples(DrawnPairs(), self.held_out.split)
+            assert isinstance(pairs, Pairs)
+            return codes_of_pairs(filled_by(self.encoder), pairs.x[0], pairs.x_prime[0])
         outputs = self.outputs if self.pairs is self.examples else self._run(self.pairs)
         z, z_prime = outputs.z_invariant.unbind(2)
         return z, z_prime
@@ -185,14 +191,9 @@ class Measured:
         return self.distance == 0
 
     @cached_property
-    def queries(self) -> Tensor:
-        """Codes of one sample of each of some entities, ``(R, n, invariant)``."""
-        return encode_stack(self.encoder, self.held_out.query_and_gallery[0])
-
-    @cached_property
-    def gallery(self) -> Tensor:
-        """Codes of another sample of each."""
-        return encode_stack(self.encoder, self.held_out.query_and_gallery[1])
+    def hits(self) -> Tensor:
+        """Whether each of some entities is found among them by another sample, ``(R, n)``."""
+        return hits_of(self.encoder, self.held_out.draws)
 
     def _run(self, examples: Batch) -> Outputs:
         """Outputs for many examples, in chunks that keep the activations of all replicas small."""
@@ -225,6 +226,28 @@ def evaluating(encoder: InvariantEncoder) -> Iterator[None]:
         yield
     finally:
         encoder.train(training)
+
+
+def filled_by(encoder: InvariantEncoder) -> Encode:
+    """Encodes scaled samples with gaps by all replicas."""
+
+    def encode(x: Tensor) -> Tensor:
+        return encode_stack(encoder, (x if encoder.gaps is None else encoder.gaps(x))[None])
+
+    return encode
+
+
+def hits_of(encoder: InvariantEncoder, draws: Draws) -> Tensor:
+    """Whether each of some entities is found among them by another sample, ``(R, n)``; samples may have gaps.
+
+    Args:
+        encoder: The stack.
+        draws: The draws of its replicas.
+    """
+    if draws.with_gaps is not None:
+        queries, gallery = draws.with_gaps.query_and_gallery()
+        return hits_among(search_distances(filled_by(encoder), queries[0], gallery[0]))
+    return hits_at_1(*(encode_stack(encoder, part) for part in draws.query_and_gallery()))
 
 
 def encode_stack(encoder: InvariantEncoder, x: Tensor) -> Tensor:

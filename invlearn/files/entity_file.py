@@ -15,7 +15,7 @@ from torch import Tensor
 from invlearn.data import EntitySamples, Split
 from invlearn.errors import UserError
 from invlearn.files.columns import choose_columns
-from invlearn.files.filling import check_gaps, fill, gap_lines
+from invlearn.files.filling import check_gaps, fill, gap_lines, gaps_in
 from invlearn.files.leaving_out import listed_rows, without_rows
 from invlearn.files.rows import Dropping, Rows
 from invlearn.files.sample_file import Origin, Prepared, SampleFile
@@ -134,7 +134,8 @@ def prepare_entities(spec: EntityFile, table: Table, gaps: Gaps | None = None) -
     spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=read.most)
     samples = rows.scaled(spec.scale)
     gaps = gaps or spec.fitted_gaps(samples, codes, training)
-    dataset = _entities(spec, fill(samples, gaps), codes, splits)
+    missing = gaps_in(samples)
+    dataset = _entities(spec, fill(samples, gaps), codes, splits, missing)
     folds = [replace(dataset, splits=each) for each in choosing]
     prepared = Prepared(spec, dataset, report, gaps, read.origin, folds, count, _division_lines(splits, folds))
     return prepared if spec.leave_out is None else leaving_out(prepared, spec.leave_out)
@@ -179,13 +180,16 @@ def entities_held_out(spec: EntityFile, table: Table, drop: Dropping, gaps: Gaps
     """
     read = read_entities(table, spec.entity, spec.feature_names, drop)
     report = [*read.report, *gap_lines(read.rows.values, spec.feature_names)]
-    samples = fill(read.rows.scaled(spec.scale), gaps)
+    samples = read.rows.scaled(spec.scale)
+    missing = gaps_in(samples)
     splits: dict[Split, Tensor] = {"test": torch.arange(len(read.labels))}
-    dataset = _entities(spec, samples, read.origin.entity, splits)
+    dataset = _entities(spec, fill(samples, gaps), read.origin.entity, splits, missing)
     return Prepared(spec, dataset, report, gaps, read.origin)
 
 
-def _entities(spec: EntityFile, samples: Tensor, entity: Tensor, splits: Mapping[Split, Tensor]) -> EntitySamples:
+def _entities(
+    spec: EntityFile, samples: Tensor, entity: Tensor, splits: Mapping[Split, Tensor], missing: Tensor | None
+) -> EntitySamples:
     return EntitySamples(
         samples=samples,
         entity=entity,
@@ -196,6 +200,7 @@ def _entities(spec: EntityFile, samples: Tensor, entity: Tensor, splits: Mapping
         valid_size=spec.valid_size,
         test_size=spec.test_size,
         seed=spec.seed,
+        missing=missing,
     )
 
 

@@ -14,7 +14,7 @@ from invlearn.errors import UserError
 from invlearn.files.notes import shortened
 from invlearn.nn import Gaps
 
-__all__ = ["check_gaps", "fill", "fit_gaps", "gap_lines", "told_gaps"]
+__all__ = ["check_gaps", "fill", "fit_gaps", "gap_lines", "gaps_in", "told_gaps"]
 
 WIDEST = 1_000
 """With more features gaps are filled with means, because a covariance takes too long."""
@@ -88,6 +88,12 @@ def fill(samples: Tensor, gaps: Gaps | None) -> Tensor:
             if bool(rows.any()):
                 block[rows] = gaps(block[rows].double().to(gaps.centre.device)).to(block)
     return samples
+
+
+def gaps_in(samples: Tensor) -> Tensor | None:
+    """Which values of samples ``(n, d)`` are missing, ``(n, d)``; None if none are."""
+    missing = torch.isnan(samples)
+    return missing if bool(missing.any()) else None
 
 
 def check_gaps(values: np.ndarray, training: np.ndarray, names: Sequence[str], name: str) -> None:

@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
+from invlearn.evaluation.shared import CANDIDATES as CANDIDATES_WITH_GAPS
 from invlearn.files import CHUNK, Table, open_table
 from invlearn.inference.assignment import assign
 from invlearn.inference.columns import Choice, columns_of
 from invlearn.inference.decision import LOOKED_AT, Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import Coded, CodedTable, coded_chunks
+from invlearn.inference.gapped import compared_again
 from invlearn.inference.search import NearestCodes
 from invlearn.inference.why import told
 from invlearn.runs.trained import TrainedRun
@@ -129,11 +130,12 @@ class Matcher:
 
         def coded(table: Table) -> Iterator[Coded]:
             columns = columns_of(run, table, features)
-            options = {"drop_missing": drop_missing, "replica": replica, "keep_samples": why}
+            options = {"drop_missing": drop_missing, "replica": replica, "keep_samples": why or self._fills}
             return coded_chunks(run, table, columns, **options)
 
         self._names = columns_of(run, among, features).features
-        self._encoder = run.encoder(replica) if why else None
+        self._encoder, self._why = run.encoder(replica), why
+        self._fills = self._encoder.gaps is not None and not drop_missing
         self._gallery = gather(coded(among))
         self._k, self._one_to_one = int(k), one_to_one
         self.gallery_size = len(self._gallery.rows)
@@ -163,14 +165,28 @@ class Matcher:
             first = self._queries.first if isinstance(self._queries, CodedTable) else next(iter(self._queries))
         chosen = np.arange(0, len(first.rows), 1 + len(first.rows) // LOOKED_AT)
         own = None if self._queries is not None else chosen
-        return self._search.nearest(first.invariant[chosen], 1, own=own)[0][:, 0]
+        samples = None if first.samples is None else first.samples[chosen]
+        return self._nearest(first.invariant[chosen], samples, 1, own)[0][:, 0]
+
+    def _nearest(
+        self, codes: np.ndarray, samples: np.ndarray | None, k: int, own: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Distances to the k nearest rows of the gallery, and their indices, ``(n, k)`` each."""
+        if not self._fills:
+            return self._search.nearest(codes, k, own=own)
+        assert samples is not None
+        assert self._gallery.samples is not None
+        most = min(max(k, CANDIDATES_WITH_GAPS), self.gallery_size - (own is not None))
+        found = self._search.nearest(codes, most, own=own)
+        distances, indices = compared_again(self._encoder, samples, self._gallery.samples, *found)
+        return distances[:, :k], indices[:, :k]
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         self.rows = self.same = 0
         for chunk in self._queries if self._queries is not None else _in_chunks(self._gallery):
             own = None if self._queries is not None else np.arange(self.rows, self.rows + len(chunk.rows))
             k = min(CANDIDATES, self.gallery_size) if self._one_to_one else self._k
-            distances, indices = self._search.nearest(chunk.invariant, k, own=own)
+            distances, indices = self._nearest(chunk.invariant, chunk.samples, k, own)
             probability = None
             if self.decision.model:
                 probability = self.decision.probability(distances, nearer_taken=self._one_to_one)
@@ -185,16 +201,16 @@ class Matcher:
             found = {"distance": distances, "same": same}
             if probability is not None:
                 found["probability"] = probability.astype(np.float32)
-            if self._encoder is not None:
-                found["why"] = self._why(self._encoder, chunk, indices)
+            if self._why:
+                found["why"] = self._told(chunk, indices)
             yield _matches(chunk, self._gallery, indices, found)
 
-    def _why(self, encoder: InvariantEncoder, chunk: Coded, indices: np.ndarray) -> np.ndarray:
+    def _told(self, chunk: Coded, indices: np.ndarray) -> np.ndarray:
         """The features that each row and its matches differ in, ``(n, k)``."""
         assert chunk.samples is not None
         assert self._gallery.samples is not None
         ours, theirs = chunk.samples.repeat(indices.shape[1], 0), self._gallery.samples[indices.ravel()]
-        parts = told(encoder, ours, theirs, self._names, self.decision.distance)
+        parts = told(self._encoder, ours, theirs, self._names, self.decision.distance)
         return np.array(parts, dtype=object).reshape(indices.shape)
 
 

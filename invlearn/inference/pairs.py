@@ -13,6 +13,7 @@ from invlearn.inference.columns import columns_of_pairs
 from invlearn.inference.decision import Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import Coded, CodedTable, coded_chunks
+from invlearn.inference.gapped import distances_with_gaps
 from invlearn.inference.why import told
 from invlearn.runs.trained import TrainedRun
 
@@ -84,20 +85,20 @@ class PairMatcher:
         if taken := next((name for name in OWN + ("why",) * why if name in columns.others), None):
             raise UserError(f"{opened}: a column is named {taken}, as a column of the result would be")
         self._names = run.stack.feature_names or columns.features
-        self._encoder = run.encoder(replica) if why else None
-        options = {"drop_missing": drop_missing, "replica": replica, "keep_samples": why}
+        self._encoder, self._why = run.encoder(replica), why
+        options = {"drop_missing": drop_missing, "replica": replica, "keep_samples": True}
         self._pairs = CodedTable(lambda: coded_chunks(run, opened, columns, **options))
-        self.decision = rule.decide(run, _distance(self._pairs.first), among=1, replica=replica)
+        self.decision = rule.decide(run, self._distance(self._pairs.first), among=1, replica=replica)
         self.rows = self.same = 0
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         self.rows = self.same = 0
         for chunk in self._pairs:
-            distance = _distance(chunk)
+            distance = self._distance(chunk)
             found = pd.DataFrame({"distance": distance, "same": distance < self.decision.distance})
             if self.decision.model:
                 found["probability"] = self.decision.probability(distance[:, None])[:, 0].astype(np.float32)
-            if self._encoder is not None:
+            if self._why:
                 assert chunk.samples is not None
                 found["why"] = told(
                     self._encoder, chunk.samples[0::2], chunk.samples[1::2], self._names, self.decision.distance
@@ -106,7 +107,9 @@ class PairMatcher:
             self.same += int(found["same"].sum())
             yield pd.concat([chunk.others.reset_index(drop=True), found], axis=1)
 
-
-def _distance(pairs: Coded) -> np.ndarray:
-    """Distances between the codes of the two samples of each row, ``(n,)``."""
-    return np.linalg.norm(pairs.invariant[0::2] - pairs.invariant[1::2], axis=1)
+    def _distance(self, pairs: Coded) -> np.ndarray:
+        """Distances between the two samples of each row, ``(n,)``."""
+        distances = np.linalg.norm(pairs.invariant[0::2] - pairs.invariant[1::2], axis=1)
+        assert pairs.samples is not None
+        first, second = pairs.samples[0::2], pairs.samples[1::2]
+        return distances_with_gaps(self._encoder, first, second, distances)

@@ -20,8 +20,7 @@ from invlearn.config import config_hash
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.calibration import Calibration
 from invlearn.evaluation.evaluate import calibrate, evaluate
-from invlearn.evaluation.measured import HeldOut, encode_stack
-from invlearn.evaluation.metrics.ranking import hits_at_1
+from invlearn.evaluation.measured import HeldOut, hits_of
 from invlearn.evaluation.verdict import judge
 from invlearn.files import kind_of
 from invlearn.runs.directory import RunDirectory
@@ -161,8 +160,10 @@ def compared(experiment: Experiment, encoder: InvariantEncoder, device: torch.de
     if is_family or not experiment.holds_out or not experiment.loss.trains_encoder:
         return None
     draws = experiment.draws(device)
-    found = references(draws.dataset, draws.seeds[0], solved=isinstance(experiment.solver, ClosedForm))
-    hits = hits_at_1(*(encode_stack(encoder, part) for part in draws.query_and_gallery()))[0].cpu()
+    found = references(
+        draws.dataset, draws.seeds[0], solved=isinstance(experiment.solver, ClosedForm), gaps=experiment.gaps(device)
+    )
+    hits = hits_of(encoder, draws)[0].cpu()
     return Compared(hits, found)
 
 

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from invlearn.closed_form import ROWS_PER_FEATURE, Observed, Polynomial, fit, observe, principal_components, stacked
-from invlearn.data import Dataset, Pairs
+from invlearn.data import Dataset, EntitySamples, Pairs
 from invlearn.data.indexed import IndexedPairs
 from invlearn.evaluation.metrics.invariance import invariance_ratio
-from invlearn.evaluation.metrics.ranking import auroc, hits_at_1
+from invlearn.evaluation.metrics.ranking import auroc, hits_among
+from invlearn.evaluation.shared import codes_of_pairs, search_distances
 from invlearn.losses.functional import code_distance
+from invlearn.nn import Gaps
 
 __all__ = ["Reference", "references"]
 
@@ -49,28 +51,36 @@ class Reference(NamedTuple):
         }
 
 
-def references(dataset: Dataset, seed: int, *, solved: bool) -> list[Reference]:
-    """Fit each method on the training split, and measure it on the test split.
+def references(dataset: Dataset, seed: int, *, solved: bool, gaps: Gaps | None = None) -> list[Reference]:
+    """Fit each method on the training split, and measure it on the test split, as a run is measured.
 
     Args:
         dataset: Entities or pairs.
         seed: Seed of draws.
+        gaps: Fills gaps.
         solved: Whether the run is a closed form itself; then quadratic features are left out.
     """
     observed = observe(dataset, seed, "cpu")
     observed = Observed(observed.samples, observed.entity, None, observed.rows)
-    pairs, (queries, gallery) = dataset.pairs("test", seed), dataset.query_and_gallery(seed)
-    samples, first, second = IndexedPairs.of(pairs.x, pairs.x_prime)
-    same = (pairs.distance == 0)[None]
+    same = (dataset.pairs("test", seed).distance == 0)[None]
+    with_gaps = dataset.with_gaps if isinstance(dataset, EntitySamples) else dataset
+    x, x_prime, _ = with_gaps.pairs("test", seed)
+    queries, gallery = with_gaps.query_and_gallery(seed)
+    are_whole = not bool(torch.isnan(torch.cat([x, x_prime, queries, gallery])).any())
+    samples, first, second = IndexedPairs.of(x, x_prime)
     found = []
     for name, encode in _methods(observed, dataset.pairs("valid", seed), seed, solved=solved):
 
         def coded(x: Tensor, encode: Encode = encode) -> Tensor:
-            return torch.cat([encode(part.double()) for part in x.split(BLOCK)])[None]
+            whole = x if gaps is None else gaps(x)
+            return torch.cat([encode(part.double()) for part in whole.split(BLOCK)])[None]
 
-        codes = coded(samples)
-        distance = code_distance(codes[:, first], codes[:, second])
-        hits = hits_at_1(coded(queries), coded(gallery))[0]
+        if are_whole:
+            codes = coded(samples)
+            distance = code_distance(codes[:, first], codes[:, second])
+        else:
+            distance = code_distance(*codes_of_pairs(coded, x, x_prime))
+        hits = hits_among(search_distances(coded, queries, gallery))[0]
         found.append(Reference(name, hits, float(auroc(distance, same)), float(invariance_ratio(distance, same))))
     return found
 

@@ -209,7 +209,7 @@ def repeating() -> Draws:
     """Fifty pairs of ten samples."""
     entity = torch.arange(5).repeat_interleave(2)
     splits: dict[Split, torch.Tensor] = {split: torch.arange(5) for split in ("train", "valid", "test")}
-    sizes = {"samples_per_entity": 2, "size": 50, "valid_size": 50, "test_size": 50}
+    sizes: dict[str, Any] = {"samples_per_entity": 2, "size": 50, "valid_size": 50, "test_size": 50}
     samples = torch.randn(10, DIM, generator=torch.Generator().manual_seed(0))
     data = EntitySamples(samples=samples, entity=entity, splits=splits, distance="binary", seed=0, **sizes)
     return Draws(data, list(range(REPLICAS)), torch.float64)

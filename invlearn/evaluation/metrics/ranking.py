@@ -67,28 +67,30 @@ def hits_at_1(queries: Tensor, gallery: Tensor) -> Tensor:
     from invlearn.data.distances import EXACT
 
     def of_one(queries: Tensor, gallery: Tensor) -> Tensor:
-        distances = torch.cdist(queries.double(), gallery.double(), compute_mode=EXACT)
-        own = distances.diagonal().clone()
-        return own < distances.fill_diagonal_(torch.inf).min(dim=1).values
+        return hits_among(torch.cdist(queries.double(), gallery.double(), compute_mode=EXACT)[None])
 
-    return torch.stack([of_one(*one) for one in zip(queries, gallery, strict=True)])
+    return torch.cat([of_one(*one) for one in zip(queries, gallery, strict=True)])
 
 
-def recall_at_1(queries: Tensor, gallery: Tensor) -> Tensor:
-    """Share of hits, ``(R,)``; NaN where there is one entity.
+def hits_among(distances: Tensor) -> Tensor:
+    """The same, ``(R, N)``, from distances of each query to each sample of the gallery, ``(R, N, N)``."""
+    import torch
 
-    Args:
-        queries: Invariant codes, ``(R, N, C)``.
-        gallery: Invariant codes, ``(R, N, C)``.
-    """
-    hits = hits_at_1(queries, gallery).double().mean(1)
-    return hits if queries.shape[1] > 1 else hits * float("nan")
+    own = distances.diagonal(dim1=1, dim2=2)
+    others = torch.diagonal_scatter(distances, torch.full_like(own, torch.inf), dim1=1, dim2=2)
+    return own < others.min(dim=2).values
+
+
+def recall_at_1(hits: Tensor) -> Tensor:
+    """Share of hits ``(R, N)``, ``(R,)``; NaN where there is one entity."""
+    share = hits.double().mean(1)
+    return share if hits.shape[1] > 1 else share * float("nan")
 
 
 def _among(measured: Measured) -> Tensor:
     import torch
 
-    return torch.tensor([measured.queries.shape[1]])
+    return torch.tensor([measured.hits.shape[1]])
 
 
 METRICS = [
@@ -101,7 +103,7 @@ METRICS = [
     ),
     Metric(
         name="recall_at_1",
-        compute=lambda measured: recall_at_1(measured.queries, measured.gallery),
+        compute=lambda measured: recall_at_1(measured.hits),
         needs=("gallery",),
         better="higher",
         digits=4,

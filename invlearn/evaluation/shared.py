@@ -1,0 +1,90 @@
+"""Samples with gaps are compared on the values that both have: a value that one of them lacks is missing in both.
+
+Otherwise a filled value, which is a guess, is compared with a measured one. Filled alike in both samples, it differs as
+little as the values that it is guessed from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from invlearn.data.distances import EXACT
+from invlearn.losses.functional import code_distance
+
+__all__ = ["CANDIDATES", "Encode", "all_distances", "between", "codes_of_pairs", "search_distances"]
+
+CANDIDATES = 64
+"""Nearest samples, by codes of filled samples, that are compared again."""
+
+BLOCK = 32_768
+"""Pairs compared at a time."""
+
+Encode = Callable[[Tensor], Tensor]
+"""From samples ``(n, d)``, NaN where a value is missing, to codes of R encoders, ``(R, n, C)``."""
+
+
+def codes_of_pairs(encode: Encode, x: Tensor, x_prime: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes of both samples of pairs, ``(R, N, C)`` each; samples without a common value are filled separately.
+
+    Args:
+        encode: Encodes samples and fills their gaps.
+        x: First samples, ``(N, d)``.
+        x_prime: Second samples, ``(N, d)``.
+    """
+    missing = torch.isnan(x) | torch.isnan(x_prime)
+    missing &= ~missing.all(dim=1, keepdim=True)
+    return encode(x.masked_fill(missing, torch.nan)), encode(x_prime.masked_fill(missing, torch.nan))
+
+
+def between(encode: Encode, x: Tensor, x_prime: Tensor) -> Tensor:
+    """Code distances of pairs, ``(R, N)``; infinite if two samples have no value in common."""
+    found = []
+    for first, second in zip(x.split(BLOCK), x_prime.split(BLOCK), strict=True):
+        nothing = (torch.isnan(first) | torch.isnan(second)).all(dim=1)
+        found.append(code_distance(*codes_of_pairs(encode, first, second)).double().masked_fill(nothing, torch.inf))
+    return torch.cat(found, dim=1)
+
+
+def search_distances(encode: Encode, queries: Tensor, gallery: Tensor) -> Tensor:
+    """Code distances of each query to each sample of a gallery, ``(R, n, m)``, float64.
+
+    If samples have gaps, only the nearest by codes of filled samples count; the others are infinitely far.
+
+    Args:
+        encode: Encodes samples and fills their gaps.
+        queries: ``(n, d)``.
+        gallery: ``(m, d)``.
+    """
+    distances = torch.cdist(encode(queries).double(), encode(gallery).double(), compute_mode=EXACT)
+    has_gap = [torch.isnan(part).any(dim=1) for part in (queries, gallery)]
+    if not bool(torch.cat(has_gap).any()):
+        return distances
+    nearest = distances.topk(min(CANDIDATES, len(gallery)), dim=2, largest=False)
+    again = torch.full_like(distances, torch.inf)
+    for replica, (indices, as_filled) in enumerate(zip(nearest.indices, nearest.values, strict=True)):
+        rows = torch.arange(len(queries), device=indices.device)[:, None].expand_as(indices)
+        differ = has_gap[0][rows] | has_gap[1][indices]
+        values = as_filled.clone()
+        values[differ] = between(encode, queries[rows[differ]], gallery[indices[differ]])[replica]
+        again[replica].scatter_(1, indices, values)
+    return again
+
+
+def all_distances(encode: Encode, x: Tensor) -> Tensor:
+    """Code distances of all samples, ``(R, n, n)``.
+
+    Args:
+        encode: Encodes samples and fills their gaps.
+        x: Samples, ``(n, d)``.
+    """
+    codes = encode(x)
+    distances = torch.cdist(codes, codes, compute_mode=EXACT)
+    has_gap = torch.isnan(x).any(dim=1)
+    first, second = (has_gap[:, None] | has_gap).triu(1).nonzero().T
+    if len(first):
+        found = between(encode, x[first], x[second]).to(distances)
+        distances[:, first, second] = distances[:, second, first] = found
+    return distances
