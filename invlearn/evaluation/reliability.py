@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import cdist
+import torch
+from torch import Tensor
 
 from invlearn.evaluation.calibration import Calibration
 from invlearn.evaluation.distances import Array
+from invlearn.evaluation.shared import Encode, between, search_distances
 
-__all__ = ["Matching", "Reliability", "Scores", "measure_reliability"]
+__all__ = ["Matching", "Reliability", "Scores", "Unseen", "measure_reliability"]
 
 BINS = 15
 """Number of equal intervals of probability for the calibration error."""
@@ -23,6 +26,9 @@ RATE = 0.01
 
 FEWEST = 8
 """Least number of entities."""
+
+FAR = 1e30
+"""Stands for an infinite distance."""
 
 
 @dataclass(frozen=True)
@@ -103,25 +109,53 @@ class Reliability:
     prior: float
 
 
-def measure_reliability(calibration: Calibration, queries: Array, gallery: Array) -> Reliability | None:
+class Unseen(NamedTuple):
+    """Code distances of two samples each of n entities, a query and a partner."""
+
+    same: Array
+    """Of both samples of each entity, ``(n,)``."""
+    different: Array
+    """Of each query to another entity, ``(n,)``."""
+    half: Array
+    """Of each query to the first half of the partners, ``(n, n // 2)``; infinite where they are not near."""
+
+    @classmethod
+    def of(cls, encode: Encode, queries: Tensor, gallery: Tensor) -> list[Unseen]:
+        """The distances of each of R encoders.
+
+        Args:
+            encode: Encodes samples and fills their gaps.
+            queries: ``(n, d)``.
+            gallery: ``(n, d)``.
+        """
+        n = len(queries)
+        own = torch.arange(n, device=queries.device)
+        found = (
+            between(encode, queries, gallery, own, own),
+            between(encode, queries, gallery, own, own.roll(1 + n // 3)),
+            search_distances(encode, queries, gallery[: n // 2]),
+        )
+        # Samples without a common value are as far apart as can be.
+        parts = (part.double().cpu().nan_to_num(posinf=FAR).numpy() for part in found)
+        return [cls(*of_one) for of_one in zip(*parts, strict=True)]
+
+
+def measure_reliability(calibration: Calibration, unseen: Unseen) -> Reliability | None:
     """Measure on two samples each of n unseen entities.
 
     Args:
         calibration: Of the encoder.
-        queries: Codes of one sample of each, ``(n, C)``.
-        gallery: Codes of another sample of each, ``(n, C)``.
+        unseen: Their distances.
 
     Returns:
         None if there is no model of distances, or there are too few entities.
     """
-    model, n = calibration.model, len(queries)
+    model, n = calibration.model, len(unseen.same)
     if model is None or n < FEWEST:
         return None
-    same = np.linalg.norm(queries - gallery, axis=1)
-    different = np.linalg.norm(queries - np.roll(gallery, 1 + n // 3, axis=0), axis=1)
-    pairs = Scores.of(model.probability(np.append(same, different), prior=0.5), np.arange(2 * n) < n)
+    pairs = Scores.of(model.probability(np.append(unseen.same, unseen.different), prior=0.5), np.arange(2 * n) < n)
     among = n // 2
-    distances = cdist(queries, gallery[:among])
+    distances = unseen.half
     nearest, closest = distances.argmin(1), distances.min(1)
     right = nearest == np.arange(n)
     prior = model.estimate_prior(closest, among=among)

@@ -19,8 +19,8 @@ __all__ = ["CANDIDATES", "Encode", "all_distances", "between", "codes_of_pairs",
 CANDIDATES = 64
 """Nearest samples, by codes of filled samples, that are compared again."""
 
-BLOCK = 32_768
-"""Pairs compared at a time."""
+BLOCK = 2**22
+"""Maximal number of features of all first samples that are encoded at a time."""
 
 Encode = Callable[[Tensor], Tensor]
 """From samples ``(n, d)``, NaN where a value is missing, to codes of R encoders, ``(R, n, C)``."""
@@ -39,12 +39,21 @@ def codes_of_pairs(encode: Encode, x: Tensor, x_prime: Tensor) -> tuple[Tensor, 
     return encode(x.masked_fill(missing, torch.nan)), encode(x_prime.masked_fill(missing, torch.nan))
 
 
-def between(encode: Encode, x: Tensor, x_prime: Tensor) -> Tensor:
-    """Code distances of pairs, ``(R, N)``; infinite if two samples have no value in common."""
-    found = []
-    for first, second in zip(x.split(BLOCK), x_prime.split(BLOCK), strict=True):
-        nothing = (torch.isnan(first) | torch.isnan(second)).all(dim=1)
-        found.append(code_distance(*codes_of_pairs(encode, first, second)).double().masked_fill(nothing, torch.inf))
+def between(encode: Encode, x: Tensor, x_prime: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Code distances of pairs of samples, ``(R, N)``; infinite if two samples have no value in common.
+
+    Args:
+        encode: Encodes samples and fills their gaps.
+        x: Samples, ``(n, d)``.
+        x_prime: Samples, ``(m, d)``.
+        first: Index in x of the first sample of each pair, ``(N,)``.
+        second: Index in x_prime of the second one, ``(N,)``.
+    """
+    found, rows = [], max(1, BLOCK // x.shape[1])
+    for index, other in zip(first.split(rows), second.split(rows), strict=True):
+        one, two = x[index], x_prime[other]
+        nothing = (torch.isnan(one) | torch.isnan(two)).all(dim=1)
+        found.append(code_distance(*codes_of_pairs(encode, one, two)).double().masked_fill(nothing, torch.inf))
     return torch.cat(found, dim=1)
 
 
@@ -68,7 +77,8 @@ def search_distances(encode: Encode, queries: Tensor, gallery: Tensor) -> Tensor
         rows = torch.arange(len(queries), device=indices.device)[:, None].expand_as(indices)
         differ = has_gap[0][rows] | has_gap[1][indices]
         values = as_filled.clone()
-        values[differ] = between(encode, queries[rows[differ]], gallery[indices[differ]])[replica]
+        if bool(differ.any()):
+            values[differ] = between(encode, queries, gallery, rows[differ], indices[differ])[replica]
         again[replica].scatter_(1, indices, values)
     return again
 
@@ -85,6 +95,6 @@ def all_distances(encode: Encode, x: Tensor) -> Tensor:
     has_gap = torch.isnan(x).any(dim=1)
     first, second = (has_gap[:, None] | has_gap).triu(1).nonzero().T
     if len(first):
-        found = between(encode, x[first], x[second]).to(distances)
+        found = between(encode, x, x, first, second).to(distances)
         distances[:, first, second] = distances[:, second, first] = found
     return distances

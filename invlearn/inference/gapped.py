@@ -9,37 +9,44 @@ from torch import Tensor
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.shared import between
 
-__all__ = ["compared_again", "distances_with_gaps"]
+__all__ = ["compared_again", "distances_of_pairs"]
 
 
-def distances_with_gaps(
-    encoder: InvariantEncoder, x: np.ndarray, x_prime: np.ndarray, filled: np.ndarray
+def distances_of_pairs(
+    encoder: InvariantEncoder,
+    x: np.ndarray,
+    x_prime: np.ndarray,
+    pairs: tuple[np.ndarray, np.ndarray],
+    filled: np.ndarray,
 ) -> np.ndarray:
-    """Distances of pairs, ``(n,)``, infinite for samples without a common value.
+    """Distances of pairs of samples, ``(N,)``, infinite for samples without a common value.
 
     Args:
         encoder: The encoder.
-        x: First samples, ``(n, d)``, NaN where a value is missing.
-        x_prime: Second samples, ``(n, d)``.
-        filled: Distances of filled samples, ``(n,)``, which are kept where there are no gaps.
+        x: Samples, ``(n, d)``, NaN where a value is missing.
+        x_prime: Samples, ``(m, d)``.
+        pairs: Index in x of the first sample of each pair, and in x_prime of the second, ``(N,)`` each.
+        filled: Distances of the filled samples, ``(N,)``, which are those of pairs without gaps.
     """
-    has_gap = np.isnan(x).any(axis=1) | np.isnan(x_prime).any(axis=1)
+    gaps = [np.asarray(np.isnan(part).any(axis=1)) for part in (x, x_prime)]
+    has_gap = gaps[0][pairs[0]] | gaps[1][pairs[1]]
     if not has_gap.any():
         return filled
 
     def encode(samples: Tensor) -> Tensor:
-        return torch.from_numpy(encoder.encode(samples.numpy())[0])[None]
+        return encoder.encode(samples)[0][None]
 
+    samples = [torch.from_numpy(np.ascontiguousarray(part)) for part in (x, x_prime)]
+    indices = [torch.from_numpy(index[has_gap]) for index in pairs]
     distances = filled.copy()
-    first, second = (torch.from_numpy(np.array(part[has_gap])) for part in (x, x_prime))
-    distances[has_gap] = between(encode, first, second)[0].numpy()
+    distances[has_gap] = between(encode, *samples, *indices)[0].numpy()
     return distances
 
 
 def compared_again(
     encoder: InvariantEncoder, queries: np.ndarray, gallery: np.ndarray, distances: np.ndarray, indices: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The results of a search in the order of the distances on common values, ``(n, k)`` each.
+    """The results of a search, ``(n, k)`` each, in the order of the distances on common values.
 
     Args:
         encoder: The encoder.
@@ -50,7 +57,7 @@ def compared_again(
     """
     rows, ranks = np.nonzero(indices >= 0)
     found = distances.copy()
-    ours, theirs = queries[rows], gallery[indices[rows, ranks]]
-    found[rows, ranks] = distances_with_gaps(encoder, ours, theirs, distances[rows, ranks])
+    at = rows, ranks
+    found[at] = distances_of_pairs(encoder, queries, gallery, (rows, indices[at].astype(np.int64)), distances[at])
     order = np.argsort(found, axis=1, kind="stable")
     return np.take_along_axis(found, order, axis=1), np.take_along_axis(indices, order, axis=1)

@@ -13,7 +13,7 @@ from invlearn.inference.columns import columns_of_pairs
 from invlearn.inference.decision import Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import Coded, CodedTable, coded_chunks
-from invlearn.inference.gapped import distances_with_gaps
+from invlearn.inference.gapped import distances_of_pairs
 from invlearn.inference.why import told
 from invlearn.runs.trained import TrainedRun
 
@@ -111,5 +111,6 @@ class PairMatcher:
         """Distances between the two samples of each row, ``(n,)``."""
         distances = np.linalg.norm(pairs.invariant[0::2] - pairs.invariant[1::2], axis=1)
         assert pairs.samples is not None
-        first, second = pairs.samples[0::2], pairs.samples[1::2]
-        return distances_with_gaps(self._encoder, first, second, distances)
+        x, x_prime = pairs.samples[0::2], pairs.samples[1::2]
+        own = np.arange(len(x))
+        return distances_of_pairs(self._encoder, x, x_prime, (own, own), distances)

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from invlearn.data import Dataset, EntitySamples
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
-from invlearn.evaluation.measured import encode_stack, evaluating
+from invlearn.evaluation.measured import encode_stack, evaluating, filled_by
 from invlearn.files import Prepared
 from invlearn.runs.layout import CANDIDATES
 from invlearn.runs.trained import TrainedRun, load_run
@@ -44,6 +45,16 @@ class Division:
     def encode(self, x: Tensor) -> Tensor:
         """Invariant codes ``(n, C)`` of scaled samples ``(n, d)``."""
         return encode_stack(self.encoder, self._input(x))[0]
+
+    @property
+    def with_gaps(self) -> Dataset:
+        """The data with NaN for each value that was missing."""
+        dataset = self.data.dataset
+        return dataset.with_gaps if isinstance(dataset, EntitySamples) else dataset
+
+    def encode_filled(self, x: Tensor) -> Tensor:
+        """Invariant codes ``(1, n, C)`` of scaled samples ``(n, d)``, which may have gaps."""
+        return filled_by(self.encoder)(x.to(self.encoder.device, self.encoder.dtype))
 
     def whole_codes(self, x: Tensor) -> Tensor:
         """Both parts of the codes, ``(n, code)``, the input of the decoder."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from invlearn.data import EntitySamples
 from invlearn.data.distances import EXACT
+from invlearn.evaluation.shared import all_distances, search_distances
 from invlearn.reporting.divisions import Division
 from invlearn.reporting.samples import Samples, draw_samples
 
@@ -143,9 +144,12 @@ class Evidence:
 
     def _nearer(self, *, raw: bool) -> Iterator[Tensor]:
         for division in self.divisions:
-            parts = division.data.dataset.query_and_gallery(division.seed)
-            queries, gallery = (part.double() if raw else division.encode(part).double() for part in parts)
-            distances = _distances(queries, gallery, raw=raw)
+            if raw:
+                parts = division.data.dataset.query_and_gallery(division.seed)
+                distances = _distances(*(part.double() for part in parts), raw=True)
+            else:
+                parts = division.with_gaps.query_and_gallery(division.seed)
+                distances = search_distances(division.encode_filled, *parts)[0]
             yield (distances <= distances.diagonal()[:, None]).sum(1) - 1
 
 
@@ -155,9 +159,11 @@ def _pairs_of(division: Division, samples: Samples, *, raw: bool) -> tuple[Tenso
     The unit is the entity of the first sample, or the number of the pair.
     """
     if isinstance(division.data.dataset, EntitySamples):
-        z = samples.x.double() if raw else division.encode(samples.x).double()
-        first, second = torch.triu_indices(len(z), len(z), offset=1)
-        distances = _distances(z, z, raw=raw)[first, second]
+        first, second = torch.triu_indices(len(samples.x), len(samples.x), offset=1)
+        if raw:
+            distances = _distances(samples.x.double(), samples.x.double(), raw=True)[first, second]
+        else:
+            distances = all_distances(division.encode_filled, samples.with_gaps).double()[0, first, second]
         return distances, samples.entity[first] == samples.entity[second], samples.entity[first]
     x, x_prime, distance = division.data.dataset.pairs("test", division.seed)
     one, other = (part.double() if raw else division.encode(part).double() for part in (x, x_prime))

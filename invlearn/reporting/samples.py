@@ -29,6 +29,7 @@ class Samples:
 
     Args:
         x: Scaled, ``(n, d)``.
+        with_gaps: The same, NaN where a value is missing in the file.
         entity: Number of the entity of each, ``(n,)``.
         names: Name of the entity of each in the file, or a number, ``(n,)``.
         rows: Row of each in the file, from 1, ``(n,)``; None for families and pairs.
@@ -36,6 +37,7 @@ class Samples:
     """
 
     x: Tensor
+    with_gaps: Tensor
     entity: Tensor
     names: Sequence[str]
     rows: np.ndarray | None
@@ -50,7 +52,7 @@ def draw_samples(division: Division) -> Samples:
         count = min(len(queries), MOST_SAMPLES // 2)
         x = torch.stack([queries[:count], gallery[:count]], dim=1).flatten(0, 1)
         entity = torch.arange(count).repeat_interleave(2)
-        return Samples(x, entity, [f"entity {number + 1}" for number in entity.tolist()], None, 2 * len(queries))
+        return Samples(x, x, entity, [f"entity {number + 1}" for number in entity.tolist()], None, 2 * len(queries))
     rows, entity = dataset.every_row("test")
     generator = seeded_generator(0, "report")
     order = torch.randperm(len(rows), generator=generator)
@@ -65,4 +67,4 @@ def draw_samples(division: Division) -> Samples:
     labels = None if origin is None else origin.labels[entity.numpy()]
     names = [shortened_value(str(name)) for name in (entity.tolist() if labels is None else labels)]
     numbers_in_file = None if origin is None else origin.rows[rows.numpy()]
-    return Samples(dataset.samples[rows], entity, names, numbers_in_file, len(order))
+    return Samples(dataset.samples[rows], dataset.with_gaps.samples[rows], entity, names, numbers_in_file, len(order))

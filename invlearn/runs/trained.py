@@ -17,8 +17,8 @@ from invlearn.encoder import InvariantEncoder
 from invlearn.errors import DamagedError, UserError
 from invlearn.evaluation.calibration import Calibration, Threshold
 from invlearn.evaluation.evaluate import evaluate
-from invlearn.evaluation.measured import HeldOut, encode_stack
-from invlearn.evaluation.reliability import Reliability, measure_reliability
+from invlearn.evaluation.measured import HeldOut, filled_by
+from invlearn.evaluation.reliability import Reliability, Unseen, measure_reliability
 from invlearn.evaluation.verdict import Verdict
 from invlearn.files import Prepared, SampleFile, Scale
 from invlearn.nn import AutoEncoder, Gaps
@@ -260,11 +260,11 @@ class TrainedRun:
         found: list[Reliability | None] = [None] * self.replicas
         if not any(self.is_calibrated(replica) for replica in range(self.replicas)):
             return found
-        parts = experiment.draws(self.device).query_and_gallery()
-        codes = [encode_stack(self.stack, part).double().cpu().numpy() for part in parts]
-        for replica, (queries, gallery) in enumerate(zip(*codes, strict=True)):
+        draws = experiment.draws(self.device)
+        queries, gallery = (draws.with_gaps or draws).query_and_gallery()
+        for replica, unseen in enumerate(Unseen.of(filled_by(self.stack), queries[0], gallery[0])):
             if self.is_calibrated(replica):
-                found[replica] = measure_reliability(self.calibration(replica), queries, gallery)
+                found[replica] = measure_reliability(self.calibration(replica), unseen)
         return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 from scipy.integrate import trapezoid
 from scipy.spatial.distance import cdist, pdist
@@ -16,7 +17,7 @@ from invlearn.evaluation.compared import ComparedPairs, pooled
 from invlearn.evaluation.distances import Different, Same
 from invlearn.evaluation.fitting import fit_different
 from invlearn.evaluation.probability import DistanceModel
-from invlearn.evaluation.reliability import measure_reliability
+from invlearn.evaluation.reliability import Unseen, measure_reliability
 
 NOISE = 0.25
 """Standard deviation within an entity, of codes whose standard deviation is 1."""
@@ -323,8 +324,9 @@ def test_given_pairs_of_one_entity_count_as_one() -> None:
 def test_reliability_is_measured_on_entities_without_partners_too() -> None:
     calibration = Calibration.fit(compare(draw(150, 4, seed=0)))
     assert calibration is not None
-    codes = draw(800, 2, seed=4)
-    found = measure_reliability(calibration, codes[:, 0], codes[:, 1])
+    queries, gallery = torch.from_numpy(draw(800, 2, seed=4)).unbind(1)
+    (unseen,) = Unseen.of(lambda x: x[None], queries, gallery)
+    found = measure_reliability(calibration, unseen)
     assert found is not None
     assert found.among == 400
     assert found.pairs.calibration_error < 0.02
@@ -333,7 +335,7 @@ def test_reliability_is_measured_on_entities_without_partners_too() -> None:
     assert found.pairs.log_loss < 0.2 * found.pairs.constant_log_loss
     assert found.matching.false_matches < found.matching.at_most + 0.01
     assert found.matching.stated == pytest.approx(0.01, rel=0.01)
-    assert measure_reliability(replace(calibration, model=None), codes[:, 0], codes[:, 1]) is None
+    assert measure_reliability(replace(calibration, model=None), unseen) is None
 
 
 def test_log_gamma_is_a_density_with_its_cdf() -> None:

@@ -16,8 +16,9 @@ import invlearn
 from invlearn.data import EntitySamples, LabelledPairs
 from invlearn.encoder import InvariantEncoder, Scaler
 from invlearn.errors import UserError
+from invlearn.evaluation.shared import CANDIDATES, all_distances, search_distances
 from invlearn.files import EntityFile, PairFile, Prepared, fit_gaps, prepare
-from invlearn.inference import embed, evaluate, match
+from invlearn.inference import embed, evaluate, match, match_pairs
 from invlearn.inference.export import FORMATS, export_run
 from invlearn.nn import Gaps, StandardAutoEncoder
 from invlearn.runs.trained import TrainedRun
@@ -171,6 +172,77 @@ def test_files_with_gaps_are_encoded_matched_and_measured(run: TrainedRun, netwo
         encoded, _ = used.encode(table)
         np.testing.assert_allclose(codes.filter(like="z_").to_numpy(), encoded, atol=1e-6)
     assert evaluate(run, table)["recall_at_1"].iloc[0] > 0.9
+
+
+def halves(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The first and the second of two samples of each entity."""
+    return table[0::2].reset_index(drop=True), table[1::2].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def gappy(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    return trained(customers(500, missing=0.1), tmp_path_factory.mktemp("gappy"), "model=polynomial")
+
+
+def test_samples_are_compared_on_the_values_that_both_have(gappy: TrainedRun) -> None:
+    table = customers(300, missing=0.1, copies=2, seed=6)
+    a, b = halves(table)
+    codes = [torch.from_numpy(gappy.encode(part[FEATURES])[0]).double() for part in (a, b)]
+    by_filled = float((torch.cdist(*codes, p=2).argmin(1) == torch.arange(300)).double().mean())
+    found = match(gappy, a, b)
+    right = float((found["id"] == found["match_id"]).mean())
+    assert right > 0.95
+    assert right > by_filled + 0.05
+    assert evaluate(gappy, table)["recall_at_1"].iloc[0] > 0.95
+    assert found.equals(match(gappy, a, b, k=3).query("rank == 1").reset_index(drop=True))
+    one_to_one = match(gappy, a, b, one_to_one=True)
+    assert float((one_to_one["id"] == one_to_one["match_id"]).mean()) > 0.95
+    within = match(gappy, table)
+    assert float((within["id"] == within["match_id"]).mean()) > 0.95
+    assert bool((within["row"] != within["match_row"]).all())
+
+
+def test_thresholds_are_those_of_distances_on_common_values(gappy: TrainedRun) -> None:
+    a, b = halves(customers(800, missing=0.1, copies=2, seed=7))
+    found = match(gappy, a[400:], b[:400], fpr=0.05)
+    assert float(found["same"].mean()) < 0.1
+    assert float(match(gappy, a, b, fpr=0.05)["same"].mean()) > 0.8
+
+
+def test_a_pair_lacks_what_either_sample_lacks(run: TrainedRun) -> None:
+    a, b = halves(customers(20, copies=2, seed=8))
+    a.loc[0, "f0"] = b.loc[0, "f3"] = np.nan
+    a.loc[1, FEATURES[:4]] = b.loc[1, FEATURES[4:]] = np.nan  # no common value
+    pairs = pd.concat([a[FEATURES].add_prefix("a_"), b[FEATURES].add_prefix("b_")], axis=1)
+    found = match_pairs(run, pairs, "a_", "b_")
+    both = [part.assign(f0=part["f0"].mask(part.index == 0), f3=part["f3"].mask(part.index == 0)) for part in (a, b)]
+    codes = [run.encode(part[FEATURES])[0] for part in both]
+    expected = np.linalg.norm(codes[0] - codes[1], axis=1)
+    np.testing.assert_allclose(np.delete(found["distance"], 1), np.delete(expected, 1), rtol=1e-3, atol=1e-5)
+    assert np.isinf(found["distance"][1])
+    assert not found["same"][1]
+
+
+def test_only_the_nearest_samples_are_compared_again() -> None:
+    generator = torch.Generator().manual_seed(0)
+    queries, gallery = torch.randn(30, 3, generator=generator), torch.randn(100, 3, generator=generator)
+    expected = torch.cdist(queries, gallery)[None].double()
+
+    def encode(x: torch.Tensor) -> torch.Tensor:
+        return x.nan_to_num()[None]
+
+    torch.testing.assert_close(search_distances(encode, queries, gallery), expected, rtol=1e-5, atol=1e-5)
+    queries[3, 0] = torch.nan
+    found = search_distances(encode, queries, gallery)[0]
+    assert bool((torch.isfinite(found).sum(1) == CANDIDATES).all())
+    there = torch.isfinite(found)
+    other = torch.arange(30) != 3
+    torch.testing.assert_close(found[other][there[other]], expected[0, other][there[other]], rtol=1e-5, atol=1e-5)
+    common = (queries[3, 1:] - gallery[:, 1:]).norm(dim=1).double()
+    torch.testing.assert_close(found[3][there[3]], common[there[3]], rtol=1e-5, atol=1e-5)
+    whole = all_distances(encode, torch.cat([queries, gallery]))[0]
+    assert torch.equal(whole, whole.T)
+    torch.testing.assert_close(whole[3, 30:].double(), common, rtol=1e-5, atol=1e-5)
 
 
 def test_a_row_without_any_value_is_refused(run: TrainedRun, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from invlearn.evaluation.probability import DistanceModel
-from invlearn.evaluation.reliability import Reliability, Scores, measure_reliability
+from invlearn.evaluation.reliability import Reliability, Scores, Unseen, measure_reliability
 from invlearn.reporting.blocks import Block, Chart, Section, Table, Text
 from invlearn.reporting.charts import BASELINE, SAME, chart
 from invlearn.reporting.context import Context
@@ -59,9 +59,9 @@ def _scores(context: Context, evidence: Evidence) -> Iterator[Block]:
     """The scores of probabilities from ``evaluate``, on the first division."""
     assert context.calibration is not None
     division = evidence.first
-    parts = division.data.dataset.query_and_gallery(division.seed)
-    queries, gallery = (division.encode(part).double().cpu().numpy() for part in parts)
-    found = measure_reliability(context.calibration, queries, gallery)
+    queries, gallery = division.with_gaps.query_and_gallery(division.seed)
+    (unseen,) = Unseen.of(division.encode_filled, queries, gallery)
+    found = measure_reliability(context.calibration, unseen)
     if found is None:
         return
     heads = ["of", "calibration error", "by chance", "Brier", "constant", "log loss", "constant"]
