@@ -12,6 +12,7 @@ from torch import Tensor
 from invlearn.evaluation.calibration import Calibration
 from invlearn.evaluation.distances import Array
 from invlearn.evaluation.shared import Encode, between, search_distances
+from invlearn.losses.functional import code_distance
 
 __all__ = ["Matching", "Reliability", "Scores", "Unseen", "measure_reliability"]
 
@@ -26,9 +27,6 @@ RATE = 0.01
 
 FEWEST = 8
 """Least number of entities."""
-
-FAR = 1e30
-"""Stands for an infinite distance."""
 
 
 @dataclass(frozen=True)
@@ -130,13 +128,14 @@ class Unseen(NamedTuple):
         """
         n = len(queries)
         own = torch.arange(n, device=queries.device)
-        found = (
-            between(encode, queries, gallery, own, own),
-            between(encode, queries, gallery, own, own.roll(1 + n // 3)),
-            search_distances(encode, queries, gallery[: n // 2]),
-        )
-        # Samples without a common value are as far apart as can be.
-        parts = (part.double().cpu().nan_to_num(posinf=FAR).numpy() for part in found)
+        codes = encode(queries), encode(gallery)
+
+        def of(others: Tensor) -> Tensor:
+            filled = code_distance(codes[0], codes[1][:, others])
+            return between(encode, queries, gallery, own, others, filled=filled)
+
+        found = (of(own), of(own.roll(1 + n // 3)), search_distances(encode, queries, gallery[: n // 2]))
+        parts = (part.double().cpu().numpy() for part in found)
         return [cls(*of_one) for of_one in zip(*parts, strict=True)]
 
 

@@ -19,7 +19,7 @@ def distances_of_pairs(
     pairs: tuple[np.ndarray, np.ndarray],
     filled: np.ndarray,
 ) -> np.ndarray:
-    """Distances of pairs of samples, ``(N,)``, infinite for samples without a common value.
+    """Distances of pairs of samples on their common values, ``(N,)``.
 
     Args:
         encoder: The encoder.
@@ -36,10 +36,11 @@ def distances_of_pairs(
     def encode(samples: Tensor) -> Tensor:
         return encoder.encode(samples)[0][None]
 
-    samples = [torch.from_numpy(np.ascontiguousarray(part)) for part in (x, x_prime)]
-    indices = [torch.from_numpy(index[has_gap]) for index in pairs]
+    one, two = (torch.from_numpy(np.ascontiguousarray(part)) for part in (x, x_prime))
+    first, second = (torch.from_numpy(index[has_gap]) for index in pairs)
     distances = filled.copy()
-    distances[has_gap] = between(encode, *samples, *indices)[0].numpy()
+    as_filled = torch.from_numpy(filled[has_gap])[None]
+    distances[has_gap] = between(encode, one, two, first, second, filled=as_filled)[0].numpy()
     return distances
 
 
