@@ -9,7 +9,7 @@ from torch import Tensor
 
 from invlearn.data.batches import EntityBatch, Pairs, Spectra
 
-__all__ = ["GALLERY", "Dataset", "HasCompleteInvariant", "HasEntities", "HasLabels", "HasSpectra", "Split"]
+__all__ = ["GALLERY", "Dataset", "HasCompleteInvariant", "HasEntities", "HasGaps", "HasLabels", "HasSpectra", "Split"]
 
 Split = Literal["train", "valid", "test"]
 
@@ -94,6 +94,16 @@ class HasEntities(Protocol):
 
     def entities(self, split: Split, seed: int) -> EntityBatch:
         """Entities of a split with their samples, drawn from ``seed``."""
+        ...
+
+
+@runtime_checkable
+class HasGaps(Protocol):
+    """A dataset whose samples may have had missing values, which have been filled."""
+
+    @property
+    def with_gaps(self) -> Dataset | None:
+        """The same, drawn alike, with NaN for each value that was missing; None if none was."""
         ...
 
 

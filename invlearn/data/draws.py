@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from invlearn.data.batches import Batch, Pairs
-from invlearn.data.dataset import Dataset, HasLabels, Split
+from invlearn.data.dataset import Dataset, HasGaps, HasLabels, Split
 from invlearn.data.entity_samples import EntitySamples
 from invlearn.data.samplers import Sampler
 from invlearn.data.seeding import derived_seed
@@ -52,10 +52,8 @@ class Draws:
     @cached_property
     def with_gaps(self) -> Draws | None:
         """The same draws with NaN for each value that was missing in a file; None if none was."""
-        there = self._there
-        if not isinstance(there, EntitySamples) or there.missing is None:
-            return None
-        return Draws(there.with_gaps, self.replica_seeds, self.dtype, self.device)
+        found = self._there.with_gaps if isinstance(self._there, HasGaps) else None
+        return None if found is None else replace(self, dataset=found)
 
     def training_pairs(self) -> Pairs:
         """Training pairs for statistics; those of entities are fewer if samples are large."""

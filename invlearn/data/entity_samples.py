@@ -87,10 +87,10 @@ class EntitySamples:
         return replace(self, samples=self.samples.to(device), missing=missing)
 
     @cached_property
-    def with_gaps(self) -> EntitySamples:
-        """The same with NaN for each value that was missing."""
+    def with_gaps(self) -> EntitySamples | None:
+        """The same with NaN for each value that was missing; None if none was."""
         if self.missing is None:
-            return self
+            return None
         return replace(self, samples=self.samples.masked_fill(self.missing, torch.nan), missing=None)
 
     @cached_property

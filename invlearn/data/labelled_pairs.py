@@ -26,6 +26,8 @@ class LabelledPairs:
         entity: Entity of each pair for ``recall_at_1``, a number, ``(n,)``.
         size: Training examples per epoch, drawn anew each time.
         seed: Seed of their order.
+        missing: Which values of x and of x' were missing in the file and have been filled, ``(n, d)`` each; None if
+            none.
 
     Raises:
         ValueError: A split has no pair of the same, or of different entities.
@@ -36,6 +38,7 @@ class LabelledPairs:
     entity: Tensor
     size: int
     seed: int
+    missing: tuple[Tensor, Tensor] | None = None
 
     def __post_init__(self) -> None:
         for split, rows in self.splits.items():
@@ -75,7 +78,17 @@ class LabelledPairs:
 
     def on(self, device: torch.device | str) -> LabelledPairs:
         """The same, with the pairs on a device."""
-        return replace(self, given=Pairs(*(part.to(device) for part in self.given)))
+        missing = self.missing and (self.missing[0].to(device), self.missing[1].to(device))
+        return replace(self, given=Pairs(*(part.to(device) for part in self.given)), missing=missing)
+
+    @cached_property
+    def with_gaps(self) -> LabelledPairs | None:
+        """The same with NaN for each value that was missing; None if none was."""
+        if self.missing is None:
+            return None
+        parts = zip(self.given[:2], self.missing, strict=True)
+        x, x_prime = (part.masked_fill(missing, torch.nan) for part, missing in parts)
+        return replace(self, given=Pairs(x, x_prime, self.given.distance), missing=None)
 
     def _at(self, rows: Tensor) -> Pairs:
         return Pairs(*(part[rows.to(part.device)] for part in self.given))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from invlearn.evaluation.coded import CodedSamples
 from invlearn.evaluation.suspects import find_suspects
 
 __all__ = ["Doubts", "doubtful_labels", "doubtful_pairs"]
@@ -44,16 +45,16 @@ class Doubts:
         return Doubts(self.first[chosen], self.second[chosen], self.score[chosen], self.reason[chosen])
 
 
-def doubtful_labels(codes: np.ndarray, entity: np.ndarray) -> Doubts:
+def doubtful_labels(samples: CodedSamples, entity: np.ndarray) -> Doubts:
     """Samples that do not fit their entity, each with the nearest sample of that label that fits, if there is one.
 
     The score is 1 - d'/d, with d the distance to its entity and d' that to the nearest other one.
 
     Args:
-        codes: ``(n, C)``.
+        samples: n samples with their codes by one encoder.
         entity: Number of the entity of each, from 0, ``(n,)``.
     """
-    found = find_suspects(torch.from_numpy(codes), torch.from_numpy(entity))
+    found = find_suspects(samples, torch.from_numpy(entity))
     first = found.index.numpy()
     order = np.argsort(entity, kind="stable")
     starts = np.searchsorted(entity[order], np.arange(entity.max() + 2))
@@ -62,7 +63,8 @@ def doubtful_labels(codes: np.ndarray, entity: np.ndarray) -> Doubts:
         number = entity[sample]
         others = order[starts[number] : starts[number + 1]]
         others = others[fits[others]] if fits[others].any() else others[others != sample]
-        second[place] = others[np.linalg.norm(codes[others] - codes[sample], axis=1).argmin()]
+        own = torch.full((len(others),), int(sample))
+        second[place] = others[int(samples.apart(own, torch.from_numpy(others))[0].argmin())]
     score = 1 - (found.nearest_distance / found.distance).numpy()
     return Doubts(first, second, score, np.full(len(first), "label", dtype=object))
 

@@ -15,12 +15,12 @@ from invlearn.data import DrawnPairs, Draws, HasLabels, Pairs
 from invlearn.data.distances import EXACT
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.calibration import Calibration
+from invlearn.evaluation.coded import CodedSamples
 from invlearn.evaluation.compared import ComparedPairs
 from invlearn.evaluation.measured import HeldOut, Measured, encode_stack, filled_by
 from invlearn.evaluation.metric import Metric
 from invlearn.evaluation.metrics import METRICS
 from invlearn.evaluation.probability import DistanceModel
-from invlearn.evaluation.shared import all_distances
 from invlearn.evaluation.suspects import wrong_labels
 from invlearn.losses import Statistics
 from invlearn.losses.agreement import distance_to_entity, is_far
@@ -111,7 +111,8 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[Compared
         else:  # each pair is encoded by itself
             most = min(CALIBRATED, int((ENCODED / draws.dataset.dim) ** 0.5))
             x, entity = draws.with_gaps.labelled("valid", most=max(4, most))
-            codes, distances = filled_by(encoder)(x[0]), all_distances(filled_by(encoder), x[0])
+            samples = CodedSamples(filled_by(encoder), x[0])
+            codes, distances = samples.codes, samples.within()
 
         @cache
         def trained_on() -> Tensor:
@@ -120,11 +121,15 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[Compared
         for replica, (z, d, e) in enumerate(zip(codes, distances, entity.expand(len(codes), -1), strict=True)):
             yield rightly_labelled(z, d, e, lambda replica=replica: trained_on()[replica])
     else:
-        pairs = draws.examples(DrawnPairs(), "valid")
+        pairs = (draws.with_gaps or draws).examples(DrawnPairs(), "valid")
         assert isinstance(pairs, Pairs)
-        codes = [encode_stack(encoder, part) for part in (pairs.x, pairs.x_prime)]
+        if draws.with_gaps is None:
+            found = code_distance(*(encode_stack(encoder, part) for part in (pairs.x, pairs.x_prime)))
+        else:
+            x, x_prime = (CodedSamples(filled_by(encoder), part[0]) for part in (pairs.x, pairs.x_prime))
+            found = x.apart(x.rows, x.rows, x_prime)
         same = (pairs.distance == 0).expand(encoder.replicas, -1)
-        for distances, of_one in zip(code_distance(*codes), same, strict=True):
+        for distances, of_one in zip(found, same, strict=True):
             samples = np.arange(2 * len(distances)).reshape(2, -1)
             is_same = of_one.cpu().numpy()
             entities = np.where(is_same, samples[0], samples)
@@ -142,8 +147,9 @@ def rightly_labelled(codes: Tensor, distances: Tensor, entity: Tensor, others: C
             it is called only if a sample does not agree with its entity.
     """
     pairs = _all_pairs(distances, entity)
-    if bool(is_far(distance_to_entity(codes, entity)).any()) and (model := DistanceModel.fit(pairs)):
-        right = ~wrong_labels(codes, entity, others(), model)
+    far = is_far(distance_to_entity(codes, entity, lambda first, second: distances[first, second]))
+    if bool(far.any()) and (model := DistanceModel.fit(pairs)):
+        right = ~wrong_labels(codes, entity, others(), model, far=far)
         pairs = pairs if bool(right.all()) else _all_pairs(distances[right][:, right], entity[right])
     return pairs
 

@@ -13,8 +13,8 @@ from invlearn.data import Batch, DrawnPairs, Draws, FourierCodes, Pairs, Split, 
 from invlearn.data.indexed import IndexedPairs, distinct
 from invlearn.data.spectrum import BLOCKS
 from invlearn.encoder import InvariantEncoder
+from invlearn.evaluation.coded import CodedSamples, Encode
 from invlearn.evaluation.metrics.ranking import hits_among, hits_at_1
-from invlearn.evaluation.shared import Encode, codes_of_pairs, search_distances
 from invlearn.losses import Loss, Outputs, Statistics
 from invlearn.losses.functional import code_distance
 
@@ -167,10 +167,9 @@ class Measured:
     @cached_property
     def pair_codes(self) -> tuple[Tensor, Tensor]:
         """Invariant codes of both samples of the pairs, ``(R, N, invariant)``."""
-        if self.held_out.draws.with_gaps is not None:
-            pairs = self.held_out.draws.with_gaps.examples(DrawnPairs(), self.held_out.split)
-            assert isinstance(pairs, Pairs)
-            return codes_of_pairs(filled_by(self.encoder), pairs.x[0], pairs.x_prime[0])
+        if (found := self._with_gaps) is not None:
+            x, x_prime = found
+            return x.on_common(x.rows, x.rows, x_prime)
         outputs = self.outputs if self.pairs is self.examples else self._run(self.pairs)
         z, z_prime = outputs.z_invariant.unbind(2)
         return z, z_prime
@@ -178,7 +177,20 @@ class Measured:
     @cached_property
     def code_distance(self) -> Tensor:
         """d̂ of the pairs, ``(R, N)``."""
+        if (found := self._with_gaps) is not None:
+            x, x_prime = found
+            return x.apart(x.rows, x.rows, x_prime)
         return code_distance(*self.pair_codes)
+
+    @cached_property
+    def _with_gaps(self) -> tuple[CodedSamples, CodedSamples] | None:
+        """Both samples of the pairs, if any has a gap."""
+        if self.held_out.draws.with_gaps is None:
+            return None
+        pairs = self.held_out.draws.with_gaps.examples(DrawnPairs(), self.held_out.split)
+        assert isinstance(pairs, Pairs)
+        encode = filled_by(self.encoder)
+        return CodedSamples(encode, pairs.x[0]), CodedSamples(encode, pairs.x_prime[0])
 
     @property
     def distance(self) -> Tensor:
@@ -229,10 +241,11 @@ def evaluating(encoder: InvariantEncoder) -> Iterator[None]:
 
 
 def filled_by(encoder: InvariantEncoder) -> Encode:
-    """Encodes scaled samples with gaps by all replicas."""
+    """Fills gaps of scaled samples ``(n, d)`` and encodes them by all replicas."""
 
     def encode(x: Tensor) -> Tensor:
-        return encode_stack(encoder, (x if encoder.gaps is None else encoder.gaps(x))[None])
+        x = x.to(encoder.device)
+        return encode_stack(encoder, (x if encoder.gaps is None else encoder.gaps(x)).to(encoder.dtype)[None])
 
     return encode
 
@@ -245,8 +258,8 @@ def hits_of(encoder: InvariantEncoder, draws: Draws) -> Tensor:
         draws: The draws of its replicas.
     """
     if draws.with_gaps is not None:
-        queries, gallery = draws.with_gaps.query_and_gallery()
-        return hits_among(search_distances(filled_by(encoder), queries[0], gallery[0]))
+        queries, gallery = (CodedSamples(filled_by(encoder), part[0]) for part in draws.with_gaps.query_and_gallery())
+        return hits_among(queries.search(gallery))
     return hits_at_1(*(encode_stack(encoder, part) for part in draws.query_and_gallery()))
 
 

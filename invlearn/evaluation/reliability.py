@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from invlearn.evaluation.calibration import Calibration
+from invlearn.evaluation.coded import CodedSamples
 from invlearn.evaluation.distances import Array
-from invlearn.evaluation.shared import Encode, between, search_distances
-from invlearn.losses.functional import code_distance
 
 __all__ = ["Matching", "Reliability", "Scores", "Unseen", "measure_reliability"]
 
@@ -115,26 +112,18 @@ class Unseen(NamedTuple):
     different: Array
     """Of each query to another entity, ``(n,)``."""
     half: Array
-    """Of each query to the first half of the partners, ``(n, n // 2)``; infinite where they are not near."""
+    """Of each query to the first half of the partners, ``(n, n // 2)``."""
 
     @classmethod
-    def of(cls, encode: Encode, queries: Tensor, gallery: Tensor) -> list[Unseen]:
-        """The distances of each of R encoders.
-
-        Args:
-            encode: Encodes samples and fills their gaps.
-            queries: ``(n, d)``.
-            gallery: ``(n, d)``.
-        """
-        n = len(queries)
-        own = torch.arange(n, device=queries.device)
-        codes = encode(queries), encode(gallery)
-
-        def of(others: Tensor) -> Tensor:
-            filled = code_distance(codes[0], codes[1][:, others])
-            return between(encode, queries, gallery, own, others, filled=filled)
-
-        found = (of(own), of(own.roll(1 + n // 3)), search_distances(encode, queries, gallery[: n // 2]))
+    def of(cls, queries: CodedSamples, partners: CodedSamples) -> list[Unseen]:
+        """The distances of n queries and their partners by each of R encoders."""
+        own, half = queries.rows, len(queries) // 2
+        other = own.roll(1 + len(own) // 3)
+        found = (
+            queries.apart(own, own, partners),
+            queries.apart(own, other, partners),
+            queries.search(partners[own[:half]]),
+        )
         parts = (part.double().cpu().numpy() for part in found)
         return [cls(*of_one) for of_one in zip(*parts, strict=True)]
 

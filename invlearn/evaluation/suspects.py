@@ -9,6 +9,7 @@ from torch import Tensor
 
 from invlearn.data.distances import EXACT
 from invlearn.data.seeding import seeded_generator
+from invlearn.evaluation.coded import CodedSamples
 from invlearn.evaluation.probability import DistanceModel
 from invlearn.losses.agreement import distance_to_entity, is_far
 
@@ -16,6 +17,9 @@ __all__ = ["Suspects", "find_suspects", "tells_apart", "wrong_labels"]
 
 COMPARED = 3 * 10**8
 """Maximal number of distances between samples; beyond it, a part of the entities is searched."""
+
+COMPARED_AGAIN = 2**22
+"""Maximal number of distances within entities, if samples with gaps are compared on common values."""
 
 NEIGHBOURS = 8
 """Number of nearest samples whose entities are compared."""
@@ -49,7 +53,7 @@ class Suspects:
     listed: Tensor
 
 
-def find_suspects(codes: Tensor, entity: Tensor, *, every: bool = False, seed: int = 0) -> Suspects:
+def find_suspects(samples: CodedSamples, entity: Tensor, *, every: bool = False, seed: int = 0) -> Suspects:
     """Find the samples that do not fit their entity.
 
     The distance of a code to its entity is its mean distance to the nearest half of the entity's other codes. A sample
@@ -57,17 +61,24 @@ def find_suspects(codes: Tensor, entity: Tensor, *, every: bool = False, seed: i
     of the two distances.
 
     Args:
-        codes: Of samples, ``(N, C)``.
+        samples: N samples with their codes by one encoder.
         entity: Number of the entity of each, from 0, ``(N,)``.
         every: Whether to return all samples, not only those that do not fit; single samples of an entity are left out.
         seed: Seed of the random part of the entities, if there are too many.
     """
     entity, order = entity.sort(stable=True)
-    codes = codes[order] - codes.mean(0)
-    distance = distance_to_entity(codes, entity)
+    samples = samples[order]
+    if int(entity.bincount().square().sum()) > COMPARED_AGAIN:
+        samples = samples.filled
+    has_gaps = bool(samples.has_gap.any())
+
+    def apart(first: Tensor, second: Tensor) -> Tensor:
+        return samples.apart(first, second)[0]
+
+    distance = distance_to_entity(samples.codes[0], entity, apart if has_gaps else None)
     far = is_far(distance)
     index = (~distance.isnan() if every else far).nonzero()[:, 0]
-    nearest, nearest_distance = _nearest_other(codes, entity, index, seed)
+    nearest, nearest_distance = _nearest_other(samples, entity, index, seed)
     found = distance[index]
     listed = far[index] & (found > nearest_distance)
     score = found / nearest_distance.clamp(min=torch.finfo(found.dtype).tiny)
@@ -78,7 +89,9 @@ def find_suspects(codes: Tensor, entity: Tensor, *, every: bool = False, seed: i
     )
 
 
-def wrong_labels(codes: Tensor, entity: Tensor, others: Tensor, model: DistanceModel) -> Tensor:
+def wrong_labels(
+    codes: Tensor, entity: Tensor, others: Tensor, model: DistanceModel, *, far: Tensor | None = None
+) -> Tensor:
     """Which samples have a wrong label, ``(n,)``: far from their own entity, and close to another one.
 
     The nearest sample of another entity must be more likely than not of the same entity, given the number of samples.
@@ -89,8 +102,9 @@ def wrong_labels(codes: Tensor, entity: Tensor, others: Tensor, model: DistanceM
         entity: Number of the entity of each, ``(n,)``.
         others: Codes of samples of other entities, ``(m, C)``.
         model: Model of distances; it may be fitted to these samples, including wrong labels.
+        far: Which samples are far from their entity, ``(n,)``; by default those whose codes are.
     """
-    wrong = is_far(distance_to_entity(codes, entity))
+    wrong = is_far(distance_to_entity(codes, entity)) if far is None else far.clone()
     far = wrong.nonzero()[:, 0]
     gallery = torch.cat([codes, others])
     distance = torch.cdist(codes[far], gallery, compute_mode=EXACT)
@@ -126,8 +140,10 @@ def tells_apart(codes: Tensor, entity: Tensor) -> bool:
     return len(shares) > 1 and float(shares.mean() - 2 * shares.std() / len(shares) ** 0.5) > 0.5
 
 
-def _nearest_other(codes: Tensor, entity: Tensor, index: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+def _nearest_other(samples: CodedSamples, entity: Tensor, index: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """The nearest other entity of some samples, and its distance, ``(n,)`` each; samples lie by entity."""
+    codes = samples.codes[0]
+    codes = codes - codes.mean(0)
     numbers, counts = torch.unique_consecutive(entity, return_counts=True)
     starts = counts.cumsum(0) - counts
     others = _others(entity, counts, COMPARED // max(1, len(index)), seed)
@@ -144,7 +160,8 @@ def _nearest_other(codes: Tensor, entity: Tensor, index: Tensor, seed: int) -> t
         row = torch.searchsorted(numbers, found)
         size = counts[row].clamp(max=MEMBERS)
         members = starts[row][..., None] + place
-        apart = (codes[part][:, None, None] - codes[members.clamp(max=len(codes) - 1)]).norm(dim=-1)
+        ends = torch.broadcast_tensors(part[:, None, None], members.clamp(max=len(codes) - 1))
+        apart = samples.apart(*(end.flatten() for end in ends))[0].view(members.shape)
         apart = apart.masked_fill(place >= size[..., None], torch.inf).sort(-1).values
         half = (size // 2).clamp(min=1)
         mean = apart.masked_fill(place >= half[..., None], 0.0).sum(-1) / half

@@ -134,8 +134,7 @@ def prepare_entities(spec: EntityFile, table: Table, gaps: Gaps | None = None) -
     spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=read.most)
     samples = rows.scaled(spec.scale)
     gaps = gaps or spec.fitted_gaps(samples, codes, training)
-    missing = gaps_in(samples)
-    dataset = _entities(spec, fill(samples, gaps), codes, splits, missing)
+    dataset = _entities(spec, samples, gaps, codes, splits)
     folds = [replace(dataset, splits=each) for each in choosing]
     prepared = Prepared(spec, dataset, report, gaps, read.origin, folds, count, _division_lines(splits, folds))
     return prepared if spec.leave_out is None else leaving_out(prepared, spec.leave_out)
@@ -180,18 +179,18 @@ def entities_held_out(spec: EntityFile, table: Table, drop: Dropping, gaps: Gaps
     """
     read = read_entities(table, spec.entity, spec.feature_names, drop)
     report = [*read.report, *gap_lines(read.rows.values, spec.feature_names)]
-    samples = read.rows.scaled(spec.scale)
-    missing = gaps_in(samples)
     splits: dict[Split, Tensor] = {"test": torch.arange(len(read.labels))}
-    dataset = _entities(spec, fill(samples, gaps), read.origin.entity, splits, missing)
+    dataset = _entities(spec, read.rows.scaled(spec.scale), gaps, read.origin.entity, splits)
     return Prepared(spec, dataset, report, gaps, read.origin)
 
 
 def _entities(
-    spec: EntityFile, samples: Tensor, entity: Tensor, splits: Mapping[Split, Tensor], missing: Tensor | None
+    spec: EntityFile, samples: Tensor, gaps: Gaps | None, entity: Tensor, splits: Mapping[Split, Tensor]
 ) -> EntitySamples:
+    """The data of scaled samples, which are filled in place."""
+    missing = gaps_in(samples)
     return EntitySamples(
-        samples=samples,
+        samples=fill(samples, gaps),
         entity=entity,
         splits=splits,
         distance=spec.distance,

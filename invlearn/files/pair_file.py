@@ -14,7 +14,7 @@ from torch import Tensor
 from invlearn.data import LabelledPairs, Pairs, Split
 from invlearn.errors import UserError
 from invlearn.files.columns import choose_columns
-from invlearn.files.filling import check_gaps, fill, gap_lines
+from invlearn.files.filling import check_gaps, fill, gap_lines, gaps_in
 from invlearn.files.rows import Dropping, Rows
 from invlearn.files.sample_file import Prepared, SampleFile
 from invlearn.files.splitting import Splits, choosing_splits, parse_fold, splits_of
@@ -113,7 +113,7 @@ def prepare_pairs(spec: PairFile, table: Table, gaps: Gaps | None = None) -> Pre
     spec = replace(spec, offset=scale.offset, factor=scale.factor, most_rows=most)
     samples = rows.scaled(spec.scale)
     gaps = gaps or spec.fitted_gaps(samples, torch.from_numpy(entity), torch.from_numpy(training))
-    dataset = _pairs(spec, fill(samples, gaps), distance, entity, indices)
+    dataset = _pairs(spec, samples, gaps, distance, entity, splits=indices)
     with _label_named(spec):
         folds = [replace(dataset, splits=_rows_within(parts, part)) for part in choosing_splits(*how)]
     return Prepared(spec, dataset, report, gaps, folds=folds, parts=count, division=division)
@@ -152,8 +152,8 @@ def pairs_held_out(spec: PairFile, table: Table, drop: Dropping, gaps: Gaps | No
     rows, distance, report, _ = _read_pairs(spec, table, drop, None)
     entity = _components(rows.hashes, distance == 0)
     report += gap_lines(rows.values, spec.feature_names)
-    samples = fill(rows.scaled(spec.scale), gaps)
-    return Prepared(spec, _pairs(spec, samples, distance, entity, {"test": torch.arange(len(distance))}), report, gaps)
+    splits: dict[Split, Tensor] = {"test": torch.arange(len(distance))}
+    return Prepared(spec, _pairs(spec, rows.scaled(spec.scale), gaps, distance, entity, splits=splits), report, gaps)
 
 
 def _with_features(spec: PairFile, table: Table) -> PairFile:
@@ -174,8 +174,17 @@ def _with_features(spec: PairFile, table: Table) -> PairFile:
 
 
 def _pairs(
-    spec: PairFile, samples: Tensor, distance: np.ndarray, entity: np.ndarray, splits: Mapping[Split, Tensor]
+    spec: PairFile,
+    samples: Tensor,
+    gaps: Gaps | None,
+    distance: np.ndarray,
+    entity: np.ndarray,
+    *,
+    splits: Mapping[Split, Tensor],
 ) -> LabelledPairs:
+    """The pairs of scaled samples, two per pair, which are filled in place."""
+    missing = gaps_in(samples)
+    samples = fill(samples, gaps)
     given = Pairs(samples[0::2], samples[1::2], torch.from_numpy(distance))
     with _label_named(spec):
         return LabelledPairs(
@@ -184,6 +193,7 @@ def _pairs(
             entity=torch.from_numpy(entity[0::2].copy()),
             size=spec.size,
             seed=spec.seed,
+            missing=None if missing is None else (missing[0::2], missing[1::2]),
         )
 
 

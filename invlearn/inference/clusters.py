@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import pdist, squareform
 
 from invlearn.errors import UserError
 from invlearn.evaluation.clustering import ClusterScores, score_clusters
+from invlearn.evaluation.coded import CodedSamples
 from invlearn.files import open_table
 from invlearn.inference.columns import Choice, columns_beside, numbered_labels
 from invlearn.inference.decision import Decision, Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import Coded, coded_chunks
 from invlearn.inference.match import gather
-from invlearn.inference.search import NearestCodes
+from invlearn.inference.nearest import NearestRows
 from invlearn.runs.trained import TrainedRun
 
 __all__ = ["Clustering", "Linkage", "cluster", "cluster_codes"]
@@ -34,6 +39,9 @@ SEARCHED = 65_536
 
 LARGEST = 4_000
 """Largest group for which all distances within it are computed."""
+
+LARGEST_WITH_GAPS = 1_000
+"""Largest group whose rows with gaps are compared on common values."""
 
 TIGHTER = 0.9
 """Factor by which the distance shrinks, repeatedly, for larger groups."""
@@ -112,10 +120,11 @@ def cluster(
     n = len(coded.rows)
     if n < 2:
         raise UserError(f"{opened}: {n} rows; clusters need at least two")
-    search = NearestCodes(coded.invariant)
-    distances, indices = _neighbours(search, coded.invariant)
+    search = NearestRows(run.encoder(replica), coded)
+    distances, indices = _neighbours(search, coded)
     decision = rule.decide(run, distances[:, 0], among=n - 1, replica=replica)
-    number = cluster_codes(coded.invariant, distances, indices, decision.distance, method)
+    within = partial(_within, search.samples)
+    number = cluster_codes(coded.invariant, distances, indices, decision.distance, method, within=within)
     return Clustering(
         _result(coded, number),
         decision,
@@ -126,7 +135,13 @@ def cluster(
 
 
 def cluster_codes(
-    codes: np.ndarray, distances: np.ndarray, indices: np.ndarray, limit: float, method: Linkage
+    codes: np.ndarray,
+    distances: np.ndarray,
+    indices: np.ndarray,
+    limit: float,
+    method: Linkage,
+    *,
+    within: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
     """Clusters of codes, numbered from 0 in the order of their first members, ``(n,)``.
 
@@ -136,6 +151,7 @@ def cluster_codes(
         indices: Indices of these, ``(n, k)``; -1 where there is none.
         limit: Largest distance of a link.
         method: How groups of linked codes are divided.
+        within: Distances of m codes to each other, as of ``pdist``, by their indices ``(m,)``; by default Euclidean.
     """
     linked = (distances < limit) & (indices >= 0)
     first, second, apart = np.nonzero(linked)[0], indices[linked], distances[linked]
@@ -153,7 +169,8 @@ def cluster_codes(
     for members in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
         parts = np.zeros(len(members), dtype=int)
         if 2 < len(members) <= LARGEST:  # the codes of still larger groups are nearly equal
-            parts = fcluster(linkage(codes[members].astype(float), "average"), limit, "distance") - 1
+            apart = pdist(codes[members].astype(float)) if within is None else within(members)
+            parts = fcluster(linkage(apart, "average"), limit, "distance") - 1
         found[members] = count + parts
         count += int(parts.max()) + 1
     return _in_order(found)
@@ -170,12 +187,19 @@ def _in_order(number: np.ndarray) -> np.ndarray:
     return first.argsort().argsort()[inverse]
 
 
-def _neighbours(search: NearestCodes, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest others of each code, ``(n, k)`` both."""
-    k = min(NEIGHBOURS, len(codes) - 1)
-    starts = range(0, len(codes), SEARCHED)
-    parts = [np.arange(start, min(start + SEARCHED, len(codes))) for start in starts]
-    found = [search.nearest(codes[part], k, own=part) for part in parts]
+def _within(samples: CodedSamples, members: np.ndarray) -> np.ndarray:
+    """Distances of some samples to each other, as of ``pdist``."""
+    chosen = samples[torch.from_numpy(members)]
+    chosen = chosen if len(chosen) <= LARGEST_WITH_GAPS else chosen.filled
+    return squareform(chosen.within()[0].double().numpy(), checks=False)
+
+
+def _neighbours(search: NearestRows, rows: Coded) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest others of each row, ``(n, k)`` both."""
+    n = len(rows.rows)
+    k = min(NEIGHBOURS, n - 1)
+    parts = [np.arange(start, min(start + SEARCHED, n)) for start in range(0, n, SEARCHED)]
+    found = [search.nearest(rows.at(part), k, own=part) for part in parts]
     distances, indices = zip(*found, strict=True)
     return np.concatenate(distances), np.concatenate(indices).astype(np.int32)
 

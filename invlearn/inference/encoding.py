@@ -47,7 +47,13 @@ class Coded(NamedTuple):
     variant: np.ndarray
     """Variant codes."""
     samples: np.ndarray | None = None
-    """The samples ``(n, d)``, where they are kept."""
+    """The samples ``(n, d)``, NaN where a value is missing, if they are kept."""
+
+    def at(self, index: np.ndarray | slice) -> Coded:
+        """Some of the rows, if each is one sample."""
+        samples = None if self.samples is None else self.samples[index]
+        parts = self.rows[index], self.others.iloc[index], self.invariant[index], self.variant[index]
+        return Coded(*parts, samples)
 
 
 class CodedTable:
@@ -93,7 +99,7 @@ def coded_chunks(
         columns: Its features, and the columns to copy.
         drop_missing: Leave out rows with a missing value instead of filling it.
         replica: Replica that encodes; by default the one with the lowest validation loss.
-        keep_samples: Whether to return samples with their codes.
+        keep_samples: Whether to return samples with their codes; those that may have gaps are always returned.
 
     Raises:
         UserError: A feature is text or infinite, or missing where the run cannot fill it, or a code is not finite; the
@@ -101,6 +107,7 @@ def coded_chunks(
     """
     encoder, filled, of = run.encoder(replica), 0, 0
     missing: Missing = "drop" if drop_missing else "keep" if encoder.gaps else "refuse"
+    keep_samples = keep_samples or missing == "keep"
     hint, count = "; --drop-missing leaves such rows out", len(columns.features) // encoder.dim
     chunks = checked_chunks(table, *columns, missing=missing, hint=hint, samples=count)
     for chunk, (invariant, variant) in _encoded(encoder, table, chunks):

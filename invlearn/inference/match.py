@@ -8,15 +8,13 @@ import numpy as np
 import pandas as pd
 
 from invlearn.errors import UserError
-from invlearn.evaluation.shared import CANDIDATES as CANDIDATES_WITH_GAPS
 from invlearn.files import CHUNK, Table, open_table
 from invlearn.inference.assignment import assign
 from invlearn.inference.columns import Choice, columns_of
 from invlearn.inference.decision import LOOKED_AT, Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import Coded, CodedTable, coded_chunks
-from invlearn.inference.gapped import compared_again
-from invlearn.inference.search import NearestCodes
+from invlearn.inference.nearest import NearestRows
 from invlearn.inference.why import told
 from invlearn.runs.trained import TrainedRun
 
@@ -130,12 +128,11 @@ class Matcher:
 
         def coded(table: Table) -> Iterator[Coded]:
             columns = columns_of(run, table, features)
-            options = {"drop_missing": drop_missing, "replica": replica, "keep_samples": why or self._fills}
+            options = {"drop_missing": drop_missing, "replica": replica, "keep_samples": why}
             return coded_chunks(run, table, columns, **options)
 
         self._names = columns_of(run, among, features).features
         self._encoder, self._why = run.encoder(replica), why
-        self._fills = self._encoder.gaps is not None and not drop_missing
         self._gallery = gather(coded(among))
         self._k, self._one_to_one = int(k), one_to_one
         self.gallery_size = len(self._gallery.rows)
@@ -144,7 +141,7 @@ class Matcher:
             raise UserError(f"{among}: its 1 row has no other row to match; add rows, or a second file")
         if others < k:
             raise UserError(f"{among}: {others} rows to choose from, fewer than the {k} asked for with -k")
-        self._search = NearestCodes(self._gallery.invariant)
+        self._search = NearestRows(self._encoder, self._gallery)
         self._queries: Iterable[Coded] | None = None
         if b is not None:
             self._queries = [gather(coded(tables[0]))] if one_to_one else CodedTable(lambda: coded(tables[0]))
@@ -165,28 +162,14 @@ class Matcher:
             first = self._queries.first if isinstance(self._queries, CodedTable) else next(iter(self._queries))
         chosen = np.arange(0, len(first.rows), 1 + len(first.rows) // LOOKED_AT)
         own = None if self._queries is not None else chosen
-        samples = None if first.samples is None else first.samples[chosen]
-        return self._nearest(first.invariant[chosen], samples, 1, own)[0][:, 0]
-
-    def _nearest(
-        self, codes: np.ndarray, samples: np.ndarray | None, k: int, own: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Distances to the k nearest rows of the gallery, and their indices, ``(n, k)`` each."""
-        if not self._fills:
-            return self._search.nearest(codes, k, own=own)
-        assert samples is not None
-        assert self._gallery.samples is not None
-        most = min(max(k, CANDIDATES_WITH_GAPS), self.gallery_size - (own is not None))
-        found = self._search.nearest(codes, most, own=own)
-        distances, indices = compared_again(self._encoder, samples, self._gallery.samples, *found)
-        return distances[:, :k], indices[:, :k]
+        return self._search.nearest(first.at(chosen), 1, own=own)[0][:, 0]
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         self.rows = self.same = 0
         for chunk in self._queries if self._queries is not None else _in_chunks(self._gallery):
             own = None if self._queries is not None else np.arange(self.rows, self.rows + len(chunk.rows))
             k = min(CANDIDATES, self.gallery_size) if self._one_to_one else self._k
-            distances, indices = self._nearest(chunk.invariant, chunk.samples, k, own)
+            distances, indices = self._search.nearest(chunk, k, own=own)
             probability = None
             if self.decision.model:
                 probability = self.decision.probability(distances, nearer_taken=self._one_to_one)
@@ -232,9 +215,7 @@ def gather(chunks: Iterator[Coded]) -> Coded:
 
 def _in_chunks(coded: Coded) -> Iterator[Coded]:
     for start in range(0, len(coded.rows), CHUNK):
-        cut = slice(start, start + CHUNK)
-        samples = None if coded.samples is None else coded.samples[cut]
-        yield Coded(coded.rows[cut], coded.others[cut], coded.invariant[cut], coded.variant[cut], samples)
+        yield coded.at(slice(start, start + CHUNK))
 
 
 def _matches(chunk: Coded, gallery: Coded, indices: np.ndarray, found: dict[str, np.ndarray]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from invlearn.inference.columns import columns_of_pairs
 from invlearn.inference.decision import Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import Coded, CodedTable, coded_chunks
-from invlearn.inference.gapped import distances_of_pairs
+from invlearn.inference.nearest import coded_samples
 from invlearn.inference.why import told
 from invlearn.runs.trained import TrainedRun
 
@@ -86,7 +86,7 @@ class PairMatcher:
             raise UserError(f"{opened}: a column is named {taken}, as a column of the result would be")
         self._names = run.stack.feature_names or columns.features
         self._encoder, self._why = run.encoder(replica), why
-        options = {"drop_missing": drop_missing, "replica": replica, "keep_samples": True}
+        options = {"drop_missing": drop_missing, "replica": replica, "keep_samples": why}
         self._pairs = CodedTable(lambda: coded_chunks(run, opened, columns, **options))
         self.decision = rule.decide(run, self._distance(self._pairs.first), among=1, replica=replica)
         self.rows = self.same = 0
@@ -109,8 +109,5 @@ class PairMatcher:
 
     def _distance(self, pairs: Coded) -> np.ndarray:
         """Distances between the two samples of each row, ``(n,)``."""
-        distances = np.linalg.norm(pairs.invariant[0::2] - pairs.invariant[1::2], axis=1)
-        assert pairs.samples is not None
-        x, x_prime = pairs.samples[0::2], pairs.samples[1::2]
-        own = np.arange(len(x))
-        return distances_of_pairs(self._encoder, x, x_prime, (own, own), distances)
+        samples = coded_samples(self._encoder, pairs)
+        return samples.apart(samples.rows[0::2], samples.rows[1::2])[0].numpy()

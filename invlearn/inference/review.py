@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.spatial.distance import pdist
+import torch
+from scipy.spatial.distance import squareform
 
 from invlearn.errors import UserError
+from invlearn.evaluation.coded import CodedSamples
 from invlearn.evaluation.compared import ComparedPairs
 from invlearn.evaluation.doubts import CLOSEST, Doubts, doubtful_labels, doubtful_pairs
 from invlearn.evaluation.probability import DistanceModel
@@ -20,7 +23,7 @@ from invlearn.inference.decision import Rule
 from invlearn.inference.embed import Source
 from invlearn.inference.encoding import coded_chunks
 from invlearn.inference.match import gather
-from invlearn.inference.search import NearestCodes
+from invlearn.inference.nearest import NearestRows, coded_samples
 from invlearn.runs.trained import TrainedRun
 
 __all__ = ["Answered", "answered", "review"]
@@ -76,36 +79,43 @@ def review(
     if "row" in opened.columns:
         raise UserError(f"{opened}: a column is named row; its copies would be named as columns of the review")
     coded = gather(coded_chunks(run, opened, columns, replica=replica))
-    codes, n = coded.invariant, len(coded.rows)
+    n = len(coded.rows)
     if n < 2:
         raise UserError(f"{opened}: {n} rows; a review needs at least two")
-    distances, indices = NearestCodes(codes).nearest(codes, min(NEIGHBOURS, n - 1), own=np.arange(n))
+    search = NearestRows(run.encoder(replica), coded)
+    distances, indices = search.nearest(coded, min(NEIGHBOURS, n - 1), own=np.arange(n))
     decision = rule.decide(run, distances[:, 0], among=n - 1, replica=replica)
     if entity is not None:
         number = numbered_labels(coded.others[entity])
         if not (number >= 0).any():
             raise UserError(f"{opened}, column {entity}: no row has a label")
-        doubts = _of_labelled(codes, number)
+        doubts = _of_labelled(search.samples, number)
     else:
-        between = _between(codes, indices[:, :CLOSEST])
+        between = _between(search.samples, indices[:, :CLOSEST])
         doubts = doubtful_pairs(decision.of_any(distances), indices, decision.of_any(between))
     doubts = doubts.most(size)
-    apart = np.linalg.norm(codes[doubts.first] - codes[doubts.second], axis=1)
+    apart = _apart(search.samples, doubts.first, doubts.second)
     return _queue(opened, coded.rows, doubts, apart, decision.of_any(apart))
 
 
-def _of_labelled(codes: np.ndarray, number: np.ndarray) -> Doubts:
+def _of_labelled(samples: CodedSamples, number: np.ndarray) -> Doubts:
     """Doubts about labels, given as numbers; -1 stands for none."""
     labelled = np.flatnonzero(number >= 0)
-    doubts = doubtful_labels(codes[labelled].astype(float), number[labelled])
+    doubts = doubtful_labels(samples[torch.from_numpy(labelled)], number[labelled])
     return replace(doubts, first=labelled[doubts.first], second=labelled[doubts.second])
 
 
-def _between(codes: np.ndarray, near: np.ndarray) -> np.ndarray:
+def _between(samples: CodedSamples, near: np.ndarray) -> np.ndarray:
     """Distances of the neighbours of each row from each other, ``(n, k, k)`` for neighbours ``(n, k)``."""
-    neighbours = codes[near]  # all differences at once would take much memory
-    apart = [np.linalg.norm(neighbours - other[:, None], axis=-1) for other in neighbours.swapaxes(0, 1)]
-    return np.stack(apart, axis=-1)
+    found = np.zeros((*near.shape, near.shape[1]), dtype=np.float32)
+    for one, other in combinations(range(near.shape[1]), 2):
+        found[:, one, other] = found[:, other, one] = _apart(samples, near[:, one], near[:, other])
+    return found
+
+
+def _apart(samples: CodedSamples, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Distances of pairs of rows, ``(N,)``."""
+    return samples.apart(torch.from_numpy(first), torch.from_numpy(second))[0].numpy()
 
 
 def _queue(
@@ -212,7 +222,8 @@ def answered(
     number = numbered_labels(coded.others[entity])
     labelled = number >= 0
     right = labelled & ~np.isin(coded.rows, wrong["row"])
-    models = (DistanceModel.fit(_compared(coded.invariant[kept], number[kept])) for kept in (labelled, right))
+    samples = coded_samples(run.encoder(replica), coded)
+    models = (DistanceModel.fit(_compared(samples, number, kept)) for kept in (labelled, right))
     return Answered(pairs, wrong, log_loss, None, None, *models)
 
 
@@ -266,8 +277,10 @@ def _shift(log_odds: np.ndarray, same: np.ndarray) -> tuple[float, float]:
     return shift, curvature**-0.5
 
 
-def _compared(codes: np.ndarray, number: np.ndarray) -> ComparedPairs:
-    """All pairs of up to 1,000 rows, entity by entity."""
+def _compared(samples: CodedSamples, number: np.ndarray, kept: np.ndarray) -> ComparedPairs:
+    """All pairs of up to 1,000 rows among some, given as a mask, entity by entity."""
+    rows = np.flatnonzero(kept)
     rng = np.random.default_rng(0)
-    order = np.argsort(rng.permutation(number.max() + 1)[number], kind="stable")[:MOST]
-    return ComparedPairs.of_all(pdist(codes[order].astype(float)), number[order])
+    order = rows[np.argsort(rng.permutation(number.max() + 1)[number[rows]], kind="stable")[:MOST]]
+    distances = samples[torch.from_numpy(order)].within()[0].double().numpy()
+    return ComparedPairs.of_all(squareform(distances, checks=False), number[order])

@@ -31,7 +31,9 @@ def contributions(encoder: InvariantEncoder, x: np.ndarray, x_prime: np.ndarray)
     .. math:: c_i = (x_i - x'_i) \int_0^1 \partial_i \| z(x' + t (x - x')) - z(x') \|^2 \, dt,
 
     averaged with the same for x and x' exchanged. A row sums to the squared distance. A contribution is negative if the
-    feature's change alone would bring the codes closer. Gaps count as the values that fill them.
+    feature's change alone would bring the codes closer. A feature that one of the two lacks contributes nothing; what
+    fills it depends on the common features, and adds to their contributions. If they have no feature in common, gaps
+    count as the values that fill them.
 
     Args:
         encoder: One replica.
@@ -46,7 +48,7 @@ def contributions(encoder: InvariantEncoder, x: np.ndarray, x_prime: np.ndarray)
     rows = max(1, BLOCK // (NODES * encoder.dim))
     found = []
     for start in range(0, len(x), rows):
-        one, other = (_filled(encoder, part[start : start + rows]) for part in (x, x_prime))
+        one, other = _compared(encoder, *(part[start : start + rows] for part in (x, x_prime)))
         there, back = (_along(encoder, *ends, points, weights) for ends in ((one, other), (other, one)))
         found.append(there + back)
     return torch.cat(found).div(2).cpu().numpy() if found else np.zeros(x.shape)
@@ -77,18 +79,23 @@ def told(
     ]
 
 
-def _filled(encoder: InvariantEncoder, x: np.ndarray) -> Tensor:
-    """Samples as the network sees them."""
-    samples = torch.from_numpy(np.asarray(x, dtype=np.float64)).to(encoder.device)
-    samples = samples if encoder.scaler is None else encoder.scaler(samples)
-    return samples if encoder.gaps is None else encoder.gaps(samples)
+def _compared(encoder: InvariantEncoder, x: np.ndarray, x_prime: np.ndarray) -> list[Tensor]:
+    """Both samples of pairs, scaled, with NaN where either lacks a value; or filled, if they have none in common."""
+    samples = [torch.from_numpy(np.asarray(part, dtype=np.float64)).to(encoder.device) for part in (x, x_prime)]
+    samples = samples if encoder.scaler is None else [encoder.scaler(part) for part in samples]
+    if encoder.gaps is None:
+        return samples
+    missing = torch.isnan(samples[0]) | torch.isnan(samples[1])
+    have_none = missing.all(dim=1, keepdim=True)
+    return [torch.where(have_none, encoder.gaps(part), part.masked_fill(missing, torch.nan)) for part in samples]
 
 
 def _along(encoder: InvariantEncoder, x: Tensor, x_prime: Tensor, points: Tensor, weights: Tensor) -> Tensor:
     """Integrated gradients from ``x_prime`` to ``x``, ``(n, d)``."""
 
     def code(of: Tensor) -> Tensor:
-        return encoder.invariant_part(encoder.network.encode(of.to(encoder.dtype)[None])[0])
+        filled = of if encoder.gaps is None else encoder.gaps(of)
+        return encoder.invariant_part(encoder.network.encode(filled.to(encoder.dtype)[None])[0])
 
     change = x - x_prime
     path = (x_prime[:, None] + points[:, None] * change[:, None]).detach().requires_grad_()
@@ -96,4 +103,4 @@ def _along(encoder: InvariantEncoder, x: Tensor, x_prime: Tensor, points: Tensor
         start = code(x_prime).detach()[:, None]
         distance = (code(path.flatten(0, 1)).unflatten(0, path.shape[:2]) - start).square().sum()
         (gradient,) = torch.autograd.grad(distance, path)
-    return change * torch.einsum("p,npd->nd", weights, gradient)
+    return change.nan_to_num() * torch.einsum("p,npd->nd", weights, gradient)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -19,12 +21,15 @@ LARGE = 2**22
 """Maximal number of distances computed at a time in a large entity."""
 
 
-def distance_to_entity(codes: Tensor, entity: Tensor) -> Tensor:
+def distance_to_entity(
+    codes: Tensor, entity: Tensor, apart: Callable[[Tensor, Tensor], Tensor] | None = None
+) -> Tensor:
     """Mean distance of each code to the nearest half of its entity's other codes, ``(n,)``; NaN if it is alone.
 
     Args:
         codes: ``(n, C)``.
         entity: Number of the entity of each, in ascending order, ``(n,)``.
+        apart: Distances ``(N,)`` of pairs of codes, given by their indices ``(N,)``; by default Euclidean.
     """
     _, counts = torch.unique_consecutive(entity, return_counts=True)
     starts = counts.cumsum(0) - counts
@@ -34,7 +39,11 @@ def distance_to_entity(codes: Tensor, entity: Tensor) -> Tensor:
         for part in rows.split(max(1, BLOCK // size**2)):
             z = codes[part]
             for own in torch.arange(size, device=starts.device).split(max(1, LARGE // size)):
-                others = torch.cdist(z[:, own], z, compute_mode=EXACT)
+                if apart is None:
+                    others = torch.cdist(z[:, own], z, compute_mode=EXACT)
+                else:
+                    ends = torch.broadcast_tensors(part[:, own, None], part[:, None])
+                    others = apart(*(end.flatten() for end in ends)).view(ends[0].shape)
                 nearest = others.sort(-1).values[..., 1 : 1 + size // 2]  # the first is the sample itself
                 distance[part[:, own]] = nearest.mean(-1)
     return distance

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invlearn.data import Dataset, EntitySamples
+from invlearn.data import Dataset, HasGaps
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
+from invlearn.evaluation.coded import CodedSamples
 from invlearn.evaluation.measured import encode_stack, evaluating, filled_by
 from invlearn.files import Prepared
 from invlearn.runs.layout import CANDIDATES
@@ -50,11 +51,11 @@ class Division:
     def with_gaps(self) -> Dataset:
         """The data with NaN for each value that was missing."""
         dataset = self.data.dataset
-        return dataset.with_gaps if isinstance(dataset, EntitySamples) else dataset
+        return (dataset.with_gaps if isinstance(dataset, HasGaps) else None) or dataset
 
-    def encode_filled(self, x: Tensor) -> Tensor:
-        """Invariant codes ``(1, n, C)`` of scaled samples ``(n, d)``, which may have gaps."""
-        return filled_by(self.encoder)(x.to(self.encoder.device, self.encoder.dtype))
+    def coded(self, x: Tensor) -> CodedSamples:
+        """Scaled samples ``(n, d)``, which may have gaps, with their codes."""
+        return CodedSamples(filled_by(self.encoder), x)
 
     def whole_codes(self, x: Tensor) -> Tensor:
         """Both parts of the codes, ``(n, code)``, the input of the decoder."""

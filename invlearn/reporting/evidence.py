@@ -11,8 +11,6 @@ import torch
 from torch import Tensor
 
 from invlearn.data import EntitySamples
-from invlearn.data.distances import EXACT
-from invlearn.evaluation.shared import all_distances, search_distances
 from invlearn.reporting.divisions import Division
 from invlearn.reporting.samples import Samples, draw_samples
 
@@ -83,9 +81,19 @@ class Evidence:
         return self.first.encode(self.samples.x).double()
 
     @cached_property
+    def apart(self) -> Tensor:
+        """Their code distances from each other, ``(n, n)``, float64."""
+        return _apart(self.first, self.samples)
+
+    @cached_property
     def values(self) -> np.ndarray:
         """The samples in the units of the file, ``(n, d)``."""
         return self.first.in_units(self.samples.x)
+
+    @cached_property
+    def values_with_gaps(self) -> np.ndarray:
+        """The same, NaN where a value is missing in the file."""
+        return self.first.in_units(self.samples.with_gaps)
 
     @cached_property
     def drawn(self) -> np.ndarray:
@@ -122,7 +130,7 @@ class Evidence:
         found: list[tuple[Tensor, ...]] = []
         entities = pairs = 0
         for division in self.divisions:
-            distances, is_same, unit = _pairs_of(division, draw_samples(division), raw=raw)
+            distances, is_same, unit = self._pairs_of(division, raw=raw)
             same, different = distances[is_same], distances[~is_same].sort().values
             further = 1 - torch.searchsorted(different, same) / len(different)
             relative = same.square() / different.square().mean()
@@ -146,30 +154,40 @@ class Evidence:
         for division in self.divisions:
             if raw:
                 parts = division.data.dataset.query_and_gallery(division.seed)
-                distances = _distances(*(part.double() for part in parts), raw=True)
+                distances = _raw_distances(*parts)
             else:
-                parts = division.with_gaps.query_and_gallery(division.seed)
-                distances = search_distances(division.encode_filled, *parts)[0]
+                queries, gallery = map(division.coded, division.with_gaps.query_and_gallery(division.seed))
+                distances = queries.search(gallery)[0].cpu()
             yield (distances <= distances.diagonal()[:, None]).sum(1) - 1
 
+    def _pairs_of(self, division: Division, *, raw: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Distances, whether pairs are of one entity, and units, ``(N,)`` each, of all pairs of samples or given pairs.
 
-def _pairs_of(division: Division, samples: Samples, *, raw: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Distances, whether pairs are of one entity, and units, ``(N,)`` each, of all pairs of samples or given pairs.
-
-    The unit is the entity of the first sample, or the number of the pair.
-    """
-    if isinstance(division.data.dataset, EntitySamples):
-        first, second = torch.triu_indices(len(samples.x), len(samples.x), offset=1)
+        The unit is the entity of the first sample, or the number of the pair.
+        """
+        if isinstance(division.data.dataset, EntitySamples):
+            samples = self.samples if division is self.first else draw_samples(division)
+            first, second = torch.triu_indices(len(samples.x), len(samples.x), offset=1)
+            if raw:
+                apart = _raw_distances(samples.x, samples.x)
+            else:
+                apart = self.apart if division is self.first else _apart(division, samples)
+            same = samples.entity[first] == samples.entity[second]
+            return apart[first, second], same, samples.entity[first]
+        data = division.data.dataset if raw else division.with_gaps
+        x, x_prime, distance = data.pairs("test", division.seed)
         if raw:
-            distances = _distances(samples.x.double(), samples.x.double(), raw=True)[first, second]
+            apart = (x.double() - x_prime.double()).norm(dim=1)
         else:
-            distances = all_distances(division.encode_filled, samples.with_gaps).double()[0, first, second]
-        return distances, samples.entity[first] == samples.entity[second], samples.entity[first]
-    x, x_prime, distance = division.data.dataset.pairs("test", division.seed)
-    one, other = (part.double() if raw else division.encode(part).double() for part in (x, x_prime))
-    return (one - other).norm(dim=1), distance == 0, torch.arange(len(x))
+            one, other = division.coded(x), division.coded(x_prime)
+            apart = one.apart(one.rows, one.rows, other)[0].double().cpu()
+        return apart, distance == 0, torch.arange(len(x))
 
 
-def _distances(one: Tensor, other: Tensor, *, raw: bool) -> Tensor:
-    """Distances between all rows; those of samples, which may be wide, by matrix products."""
-    return torch.cdist(one, other, compute_mode="use_mm_for_euclid_dist" if raw else EXACT)
+def _apart(division: Division, samples: Samples) -> Tensor:
+    return division.coded(samples.with_gaps).within()[0].double().cpu()
+
+
+def _raw_distances(one: Tensor, other: Tensor) -> Tensor:
+    """Distances between all samples, which may be wide, by matrix products."""
+    return torch.cdist(one.double(), other.double(), compute_mode="use_mm_for_euclid_dist")

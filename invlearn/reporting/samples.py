@@ -48,11 +48,12 @@ def draw_samples(division: Division) -> Samples:
     """Up to 2,048 unseen samples: random whole entities of a file, or two samples of each entity."""
     dataset, origin = division.data.dataset, division.data.origin
     if not isinstance(dataset, EntitySamples):
-        queries, gallery = dataset.query_and_gallery(division.seed)
-        count = min(len(queries), MOST_SAMPLES // 2)
-        x = torch.stack([queries[:count], gallery[:count]], dim=1).flatten(0, 1)
+        drawn = [each.query_and_gallery(division.seed) for each in (dataset, division.with_gaps)]
+        n = len(drawn[0][0])
+        count = min(n, MOST_SAMPLES // 2)
+        x, with_gaps = (torch.stack([part[:count] for part in parts], dim=1).flatten(0, 1) for parts in drawn)
         entity = torch.arange(count).repeat_interleave(2)
-        return Samples(x, x, entity, [f"entity {number + 1}" for number in entity.tolist()], None, 2 * len(queries))
+        return Samples(x, with_gaps, entity, [f"entity {number + 1}" for number in entity.tolist()], None, 2 * n)
     rows, entity = dataset.every_row("test")
     generator = seeded_generator(0, "report")
     order = torch.randperm(len(rows), generator=generator)
@@ -67,4 +68,5 @@ def draw_samples(division: Division) -> Samples:
     labels = None if origin is None else origin.labels[entity.numpy()]
     names = [shortened_value(str(name)) for name in (entity.tolist() if labels is None else labels)]
     numbers_in_file = None if origin is None else origin.rows[rows.numpy()]
-    return Samples(dataset.samples[rows], dataset.with_gaps.samples[rows], entity, names, numbers_in_file, len(order))
+    x, with_gaps = (each.samples[rows] for each in (dataset, dataset.with_gaps or dataset))
+    return Samples(x, with_gaps, entity, names, numbers_in_file, len(order))

@@ -161,7 +161,7 @@ def compared(experiment: Experiment, encoder: InvariantEncoder, device: torch.de
         return None
     draws = experiment.draws(device)
     found = references(
-        draws.dataset, draws.seeds[0], solved=isinstance(experiment.solver, ClosedForm), gaps=experiment.gaps(device)
+        draws.dataset, draws.seeds[0], solved=isinstance(experiment.solver, ClosedForm), gaps=experiment.gaps("cpu")
     )
     hits = hits_of(encoder, draws)[0].cpu()
     return Compared(hits, found)

@@ -12,7 +12,8 @@ import torch
 from invlearn.data import EntitySamples
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
-from invlearn.evaluation.measured import encode_stack
+from invlearn.evaluation.coded import CodedSamples
+from invlearn.evaluation.measured import filled_by
 from invlearn.evaluation.suspects import find_suspects, tells_apart
 from invlearn.files import Prepared
 from invlearn.runs.directory import RunDirectory
@@ -44,9 +45,10 @@ def suspects_table(encoder: InvariantEncoder, data: Prepared, *, every: bool = F
     origin, dataset = data.origin, data.dataset
     assert origin is not None
     assert isinstance(dataset, EntitySamples)
-    codes = encode_stack(encoder, dataset.samples.to(encoder.device, encoder.dtype)[None])[0]
+    samples = CodedSamples(filled_by(encoder), (dataset.with_gaps or dataset).samples)
+    codes = samples.codes[0]
     entity = origin.entity.to(codes.device)
-    found = find_suspects(codes, entity, every=every)
+    found = find_suspects(samples, entity, every=every)
     entities = torch.cat([chosen for split, chosen in dataset.splits.items() if split != "train"])
     held_out = torch.isin(dataset.entity, entities).to(codes.device)
     listed = found.listed & tells_apart(codes[held_out], entity[held_out])

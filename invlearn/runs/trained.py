@@ -16,6 +16,7 @@ from invlearn.data import Dataset
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import DamagedError, UserError
 from invlearn.evaluation.calibration import Calibration, Threshold
+from invlearn.evaluation.coded import CodedSamples
 from invlearn.evaluation.evaluate import evaluate
 from invlearn.evaluation.measured import HeldOut, filled_by
 from invlearn.evaluation.reliability import Reliability, Unseen, measure_reliability
@@ -261,8 +262,9 @@ class TrainedRun:
         if not any(self.is_calibrated(replica) for replica in range(self.replicas)):
             return found
         draws = experiment.draws(self.device)
-        queries, gallery = (draws.with_gaps or draws).query_and_gallery()
-        for replica, unseen in enumerate(Unseen.of(filled_by(self.stack), queries[0], gallery[0])):
+        parts = (draws.with_gaps or draws).query_and_gallery()
+        queries, partners = (CodedSamples(filled_by(self.stack), part[0]) for part in parts)
+        for replica, unseen in enumerate(Unseen.of(queries, partners)):
             if self.is_calibrated(replica):
                 found[replica] = measure_reliability(self.calibration(replica), unseen)
         return found

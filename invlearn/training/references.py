@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from invlearn.closed_form import ROWS_PER_FEATURE, Observed, Polynomial, fit, observe, principal_components, stacked
-from invlearn.data import Dataset, EntitySamples, Pairs
+from invlearn.data import Dataset, HasGaps, Pairs
 from invlearn.data.indexed import IndexedPairs
+from invlearn.evaluation.coded import CodedSamples
 from invlearn.evaluation.metrics.invariance import invariance_ratio
 from invlearn.evaluation.metrics.ranking import auroc, hits_among
-from invlearn.evaluation.shared import codes_of_pairs, search_distances
-from invlearn.losses.functional import code_distance
 from invlearn.nn import Gaps
 
 __all__ = ["Reference", "references"]
@@ -63,11 +62,10 @@ def references(dataset: Dataset, seed: int, *, solved: bool, gaps: Gaps | None =
     observed = observe(dataset, seed, "cpu")
     observed = Observed(observed.samples, observed.entity, None, observed.rows)
     same = (dataset.pairs("test", seed).distance == 0)[None]
-    with_gaps = dataset.with_gaps if isinstance(dataset, EntitySamples) else dataset
+    with_gaps = (dataset.with_gaps if isinstance(dataset, HasGaps) else None) or dataset
     x, x_prime, _ = with_gaps.pairs("test", seed)
-    queries, gallery = with_gaps.query_and_gallery(seed)
-    are_whole = not bool(torch.isnan(torch.cat([x, x_prime, queries, gallery])).any())
     samples, first, second = IndexedPairs.of(x, x_prime)
+    search = with_gaps.query_and_gallery(seed)
     found = []
     for name, encode in _methods(observed, dataset.pairs("valid", seed), seed, solved=solved):
 
@@ -75,12 +73,9 @@ def references(dataset: Dataset, seed: int, *, solved: bool, gaps: Gaps | None =
             whole = x if gaps is None else gaps(x)
             return torch.cat([encode(part.double()) for part in whole.split(BLOCK)])[None]
 
-        if are_whole:
-            codes = coded(samples)
-            distance = code_distance(codes[:, first], codes[:, second])
-        else:
-            distance = code_distance(*codes_of_pairs(coded, x, x_prime))
-        hits = hits_among(search_distances(coded, queries, gallery))[0]
+        distance = CodedSamples(coded, samples).apart(first, second)
+        queries, gallery = (CodedSamples(coded, part) for part in search)
+        hits = hits_among(queries.search(gallery))[0]
         found.append(Reference(name, hits, float(auroc(distance, same)), float(invariance_ratio(distance, same))))
     return found
 

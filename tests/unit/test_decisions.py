@@ -13,6 +13,7 @@ from scipy.integrate import trapezoid
 from scipy.spatial.distance import cdist, pdist
 
 from invlearn.evaluation.calibration import Calibration
+from invlearn.evaluation.coded import CodedSamples
 from invlearn.evaluation.compared import ComparedPairs, pooled
 from invlearn.evaluation.distances import Different, Same
 from invlearn.evaluation.fitting import fit_different
@@ -324,8 +325,8 @@ def test_given_pairs_of_one_entity_count_as_one() -> None:
 def test_reliability_is_measured_on_entities_without_partners_too() -> None:
     calibration = Calibration.fit(compare(draw(150, 4, seed=0)))
     assert calibration is not None
-    queries, gallery = torch.from_numpy(draw(800, 2, seed=4)).unbind(1)
-    (unseen,) = Unseen.of(lambda x: x[None], queries, gallery)
+    codes = torch.from_numpy(draw(800, 2, seed=4)).unbind(1)
+    (unseen,) = Unseen.of(*(CodedSamples(lambda x: x[None], part) for part in codes))
     found = measure_reliability(calibration, unseen)
     assert found is not None
     assert found.among == 400

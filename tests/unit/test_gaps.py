@@ -16,7 +16,7 @@ import invlearn
 from invlearn.data import EntitySamples, LabelledPairs
 from invlearn.encoder import InvariantEncoder, Scaler
 from invlearn.errors import UserError
-from invlearn.evaluation.shared import CANDIDATES, all_distances, search_distances
+from invlearn.evaluation.coded import CANDIDATES, CodedSamples
 from invlearn.files import EntityFile, PairFile, Prepared, fit_gaps, prepare
 from invlearn.inference import embed, evaluate, match, match_pairs
 from invlearn.inference.export import FORMATS, export_run
@@ -232,23 +232,24 @@ def test_few_common_values_are_not_enough_to_be_the_same(gappy: TrainedRun) -> N
 def test_only_the_nearest_samples_are_compared_again() -> None:
     generator = torch.Generator().manual_seed(0)
     queries, gallery = torch.randn(30, 3, generator=generator), torch.randn(100, 3, generator=generator)
-    expected = torch.cdist(queries, gallery)[None].double()
+    expected = torch.cdist(queries, gallery).double()
 
-    def encode(x: torch.Tensor) -> torch.Tensor:
-        return x.nan_to_num()[None]
+    def encoded(x: torch.Tensor) -> CodedSamples:
+        return CodedSamples(lambda x: x.nan_to_num()[None], x)
 
-    torch.testing.assert_close(search_distances(encode, queries, gallery), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(encoded(queries).search(encoded(gallery))[0], expected, rtol=1e-5, atol=1e-5)
     queries[3, 0] = torch.nan
-    found = search_distances(encode, queries, gallery)[0]
-    assert bool((torch.isfinite(found).sum(1) == CANDIDATES).all())
-    there = torch.isfinite(found)
-    other = torch.arange(30) != 3
-    torch.testing.assert_close(found[other][there[other]], expected[0, other][there[other]], rtol=1e-5, atol=1e-5)
-    common = (queries[3, 1:] - gallery[:, 1:]).norm(dim=1).double()
-    torch.testing.assert_close(found[3][there[3]], common[there[3]], rtol=1e-5, atol=1e-5)
-    whole = all_distances(encode, torch.cat([queries, gallery]))[0]
+    expected[3] = torch.cdist(queries[3:4].nan_to_num(), gallery)[0].double()
+    found = encoded(queries).search(encoded(gallery))[0]
+    near = torch.zeros(30, 100, dtype=torch.bool)
+    near.scatter_(1, expected.argsort(1)[:, :CANDIDATES], True)
+    furthest = found.masked_fill(~near, 0).amax(1, keepdim=True)
+    assert bool((found >= furthest)[~near].all())
+    expected[3] = (queries[3, 1:] - gallery[:, 1:]).norm(dim=1)
+    torch.testing.assert_close(found[near], expected[near], rtol=1e-5, atol=1e-5)
+    whole = encoded(torch.cat([queries, gallery])).within()[0]
     assert torch.equal(whole, whole.T)
-    torch.testing.assert_close(whole[3, 30:].double(), common, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(whole[3, 30:].double(), expected[3], rtol=1e-5, atol=1e-5)
 
 
 def test_a_row_without_any_value_is_refused(run: TrainedRun, tmp_path: Path) -> None:

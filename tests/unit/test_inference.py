@@ -14,6 +14,7 @@ import torch
 import invlearn
 from invlearn.cli import main
 from invlearn.errors import UserError
+from invlearn.evaluation.coded import CodedSamples
 from invlearn.evaluation.doubts import doubtful_labels, doubtful_pairs
 from invlearn.files import open_table
 from invlearn.files.table import FileTable
@@ -341,6 +342,7 @@ def test_rows_that_do_not_fit_are_compared_with_one_that_does() -> None:
     entity = np.arange(20).repeat(5)
     codes = rng.normal(size=(20, 3))[entity] + 0.01 * rng.normal(size=(100, 3))
     codes[[0, 1]] = codes[[50, 50]] + 0.001 * rng.normal(size=(2, 3))  # both bear the wrong label
-    doubts = doubtful_labels(codes, entity).most(10)
+    samples = CodedSamples(lambda x: x[None], torch.from_numpy(codes))
+    doubts = doubtful_labels(samples, entity).most(10)
     assert {*doubts.first} >= {0, 1}
     assert not {*doubts.second} & {0, 1}

@@ -17,6 +17,7 @@ from invlearn.data import Draws, EntitySamples
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import UserError
 from invlearn.evaluation import suspects as evaluation
+from invlearn.evaluation.coded import CodedSamples
 from invlearn.evaluation.compared import ComparedPairs
 from invlearn.evaluation.evaluate import calibrate
 from invlearn.evaluation.probability import DistanceModel
@@ -38,6 +39,11 @@ def clusters(entities: int = 40, copies: int = 4, spread: float = 0.1) -> tuple[
     codes = torch.randn(entities, 6, generator=generator).repeat_interleave(copies, 0)
     codes += spread * torch.randn(codes.shape, generator=generator)
     return codes, torch.arange(entities).repeat_interleave(copies)
+
+
+def as_samples(codes: torch.Tensor) -> CodedSamples:
+    """Samples that are their own codes."""
+    return CodedSamples(lambda x: x[None], codes)
 
 
 @pytest.mark.parametrize("most", [10**6, 3])
@@ -100,12 +106,12 @@ def test_samples_of_another_entity_are_found_in_any_order() -> None:
     labels = entity.clone()
     labels[wrong] = torch.tensor([20, 30, 10])
     order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(1))
-    found = find_suspects(codes[order], labels[order])
+    found = find_suspects(as_samples(codes[order]), labels[order])
     assert set(order[found.index].tolist()) == {3, 50, 120}
     assert {int(order[i]): int(n) for i, n in zip(found.index, found.nearest, strict=True)} == {3: 0, 50: 12, 120: 30}
     score = found.distance / found.nearest_distance
     assert bool((score[1:] <= score[:-1]).all())
-    every = find_suspects(codes[order], labels[order], every=True)
+    every = find_suspects(as_samples(codes[order]), labels[order], every=True)
     assert sorted(every.index.tolist()) == list(range(len(codes)))
     assert every.index[:3].tolist() == found.index.tolist()
     assert every.listed.tolist() == [True] * 3 + [False] * (len(codes) - 3)
@@ -115,7 +121,7 @@ def test_samples_of_another_entity_are_found_in_any_order() -> None:
 def test_where_entities_agree_nothing_is_suspicious(spread: float) -> None:
     codes, entity = clusters(spread=spread)
     codes[0] += 4 * spread  # far from its entity, yet nearer than to any other
-    assert not len(find_suspects(codes, entity).index)
+    assert not len(find_suspects(as_samples(codes), entity).index)
 
 
 def test_of_too_many_samples_others_are_sought_among_a_part_of_the_entities(monkeypatch) -> None:
@@ -123,7 +129,7 @@ def test_of_too_many_samples_others_are_sought_among_a_part_of_the_entities(monk
     labels = entity.clone()
     labels[5] = 77
     monkeypatch.setattr(evaluation, "COMPARED", 100)
-    found = find_suspects(codes, labels, seed=3)
+    found = find_suspects(as_samples(codes), labels, seed=3)
     assert 5 in found.index.tolist()
     assert bool((found.nearest_distance > 0).all())
     assert bool((found.nearest != labels[found.index]).all())

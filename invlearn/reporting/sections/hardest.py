@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from invlearn.data.distances import EXACT
 from invlearn.inference.why import told
 from invlearn.reporting.blocks import Gallery, Picture, Row, Section, Text
 from invlearn.reporting.context import Context
@@ -27,9 +26,9 @@ def hardest(context: Context) -> Section | None:
     evidence = context.evidence
     if evidence is None:
         return None
-    z, entity = evidence.codes, evidence.samples.entity
-    first, second = torch.triu_indices(len(z), len(z), offset=1)
-    distances = torch.cdist(z, z, compute_mode=EXACT)[first, second]
+    entity = evidence.samples.entity
+    first, second = torch.triu_indices(len(entity), len(entity), offset=1)
+    distances = evidence.apart[first, second]
     same = entity[first] == entity[second]
     limit = _limit(context)
     galleries = []
@@ -67,7 +66,8 @@ def _reasons(context: Context, evidence: Evidence, first: Tensor, second: Tensor
     if limit is None:
         return [""] * len(first)
     names = context.run.stack.feature_names or [f"x_{index}" for index in range(context.run.stack.dim)]
-    found = told(evidence.first.encoder, evidence.values[first], evidence.values[second], names, limit)
+    values = evidence.values_with_gaps
+    found = told(evidence.first.encoder, values[first], values[second], names, limit)
     return [f": {parts}" if parts else "" for parts in found]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from invlearn.data.distances import EXACT
 from invlearn.reporting.blocks import Gallery, Picture, Row, Section
 from invlearn.reporting.context import Context
 from invlearn.reporting.evidence import Evidence
@@ -20,9 +19,9 @@ def neighbours(context: Context) -> Section | None:
     evidence = context.evidence
     if evidence is None or len(evidence.samples.x) <= NEAREST:
         return None
-    samples, z = evidence.samples, evidence.codes
+    samples, n = evidence.samples, len(evidence.samples.x)
     queries, rows = first_of_each(evidence, QUERIES), []
-    distances = torch.cdist(z[queries], z, compute_mode=EXACT)
+    distances = evidence.apart[queries]
     distances[torch.arange(len(queries)), queries] = torch.inf
     for query, row in zip(queries, distances, strict=True):
         nearest = row.topk(NEAREST, largest=False)
@@ -32,7 +31,7 @@ def neighbours(context: Context) -> Section | None:
             pictures.append(_picture(context, index, number(distance, 2), "same" if is_same else "different"))
         rows.append(Row(title_of(context, query), pictures))
     caption = (
-        f"A sample, then the {NEAREST} samples with the nearest codes among {len(z):,} unseen samples, with distances. "
+        f"A sample, then the {NEAREST} samples with the nearest codes among {n:,} unseen samples, with distances. "
         "Blue, solid: the same entity. Orange, dashed: another."
     )
     if evidence.first.is_scaled:

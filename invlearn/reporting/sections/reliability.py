@@ -60,7 +60,7 @@ def _scores(context: Context, evidence: Evidence) -> Iterator[Block]:
     assert context.calibration is not None
     division = evidence.first
     queries, gallery = division.with_gaps.query_and_gallery(division.seed)
-    (unseen,) = Unseen.of(division.encode_filled, queries, gallery)
+    (unseen,) = Unseen.of(division.coded(queries), division.coded(gallery))
     found = measure_reliability(context.calibration, unseen)
     if found is None:
         return
