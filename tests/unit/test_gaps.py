@@ -12,33 +12,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import invlearn
 from invlearn.data import EntitySamples, LabelledPairs
 from invlearn.encoder import InvariantEncoder, Scaler
 from invlearn.errors import UserError
-from invlearn.evaluation.coded import CANDIDATES, CodedSamples
 from invlearn.files import EntityFile, PairFile, Prepared, fit_gaps, prepare
-from invlearn.inference import embed, evaluate, match, match_pairs
+from invlearn.inference import embed, evaluate, match
 from invlearn.inference.export import FORMATS, export_run
 from invlearn.nn import Gaps, StandardAutoEncoder
 from invlearn.runs.trained import TrainedRun
+from tests.support.customers import DIM, FEATURES, customers, trained
 from tests.support.errors import assert_line, has_line, naming
 from tests.support.own_data import entity_table, pair_table, write
-
-DIM = 8
-FEATURES = [f"f{index}" for index in range(DIM)]
-
-
-def customers(entities: int, *, missing: float = 0.0, copies: int = 4, seed: int = 0) -> pd.DataFrame:
-    """Samples of few factors, in units of their own, with little noise within an entity; a share of them is missing."""
-    population, rng = np.random.default_rng(0), np.random.default_rng([seed, entities])
-    loadings = population.standard_normal((3, DIM))
-    unit, place = 10.0 ** population.uniform(-1, 4, DIM), population.uniform(-3, 3, DIM)
-    x = (rng.standard_normal((entities, 3)) @ loadings + 0.3 * rng.standard_normal((entities, DIM))).repeat(copies, 0)
-    x = unit * (place + x + 0.05 * rng.standard_normal(x.shape))
-    x[rng.random(x.shape) < missing] = np.nan
-    x[np.isnan(x).all(axis=1), 0] = unit[0] * place[0]
-    return pd.DataFrame(x, columns=FEATURES).assign(id=[f"{index:04}" for index in np.arange(entities).repeat(copies)])
 
 
 def spec_of(table: pd.DataFrame, path: Path, **more) -> EntityFile:
@@ -58,12 +42,6 @@ def file_of(data: Prepared) -> EntityFile:
 def gaps_of(data: Prepared) -> Gaps:
     assert data.gaps is not None
     return data.gaps
-
-
-def trained(table: pd.DataFrame, folder: Path, *words: str) -> TrainedRun:
-    folder.mkdir(exist_ok=True)
-    overrides = [f"dataset.path={write(table, folder / 'samples.csv')}", "dataset=entities", "dataset.entity=id"]
-    return invlearn.train([*overrides, *words], folder / "run")
 
 
 @pytest.fixture(scope="module")
@@ -172,84 +150,6 @@ def test_files_with_gaps_are_encoded_matched_and_measured(run: TrainedRun, netwo
         encoded, _ = used.encode(table)
         np.testing.assert_allclose(codes.filter(like="z_").to_numpy(), encoded, atol=1e-6)
     assert evaluate(run, table)["recall_at_1"].iloc[0] > 0.9
-
-
-def halves(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The first and the second of two samples of each entity."""
-    return table[0::2].reset_index(drop=True), table[1::2].reset_index(drop=True)
-
-
-@pytest.fixture(scope="module")
-def gappy(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
-    return trained(customers(500, missing=0.1), tmp_path_factory.mktemp("gappy"), "model=polynomial")
-
-
-def test_samples_are_compared_on_the_values_that_both_have(gappy: TrainedRun) -> None:
-    table = customers(300, missing=0.1, copies=2, seed=6)
-    a, b = halves(table)
-    codes = [torch.from_numpy(gappy.encode(part[FEATURES])[0]).double() for part in (a, b)]
-    by_filled = float((torch.cdist(*codes, p=2).argmin(1) == torch.arange(300)).double().mean())
-    found = match(gappy, a, b)
-    right = float((found["id"] == found["match_id"]).mean())
-    assert right > 0.95
-    assert right > by_filled + 0.05
-    assert evaluate(gappy, table)["recall_at_1"].iloc[0] > 0.95
-    assert found.equals(match(gappy, a, b, k=3).query("rank == 1").reset_index(drop=True))
-    one_to_one = match(gappy, a, b, one_to_one=True)
-    assert float((one_to_one["id"] == one_to_one["match_id"]).mean()) > 0.95
-    within = match(gappy, table)
-    assert float((within["id"] == within["match_id"]).mean()) > 0.95
-    assert bool((within["row"] != within["match_row"]).all())
-
-
-def test_thresholds_are_those_of_distances_on_common_values(gappy: TrainedRun) -> None:
-    a, b = halves(customers(800, missing=0.1, copies=2, seed=7))
-    found = match(gappy, a[400:], b[:400], fpr=0.05)
-    assert float(found["same"].mean()) < 0.1
-    assert float(match(gappy, a, b, fpr=0.05)["same"].mean()) > 0.8
-
-
-def test_a_pair_lacks_what_either_sample_lacks(run: TrainedRun) -> None:
-    a, b = halves(customers(20, copies=2, seed=8))
-    a.loc[0, "f0"] = b.loc[0, "f3"] = np.nan
-    a.loc[1, FEATURES[:4]] = b.loc[1, FEATURES[4:]] = np.nan  # no common value, so as filled
-    pairs = pd.concat([a[FEATURES].add_prefix("a_"), b[FEATURES].add_prefix("b_")], axis=1)
-    found = match_pairs(run, pairs, "a_", "b_")
-    both = [part.assign(f0=part["f0"].mask(part.index == 0), f3=part["f3"].mask(part.index == 0)) for part in (a, b)]
-    codes = [run.encode(part[FEATURES])[0] for part in both]
-    expected = np.linalg.norm(codes[0] - codes[1], axis=1)
-    np.testing.assert_allclose(found["distance"], expected, rtol=1e-3, atol=1e-5)
-
-
-def test_few_common_values_are_not_enough_to_be_the_same(gappy: TrainedRun) -> None:
-    a, b = halves(customers(600, copies=2, seed=9))
-    strangers = b[:300].copy()
-    for row in range(300):
-        strangers.loc[row, np.random.default_rng(row).permutation(FEATURES)[:6]] = np.nan
-    assert float(match(gappy, a[300:], strangers, fpr=0.02)["same"].mean()) < 0.04
-
-
-def test_only_the_nearest_samples_are_compared_again() -> None:
-    generator = torch.Generator().manual_seed(0)
-    queries, gallery = torch.randn(30, 3, generator=generator), torch.randn(100, 3, generator=generator)
-    expected = torch.cdist(queries, gallery).double()
-
-    def encoded(x: torch.Tensor) -> CodedSamples:
-        return CodedSamples(lambda x: x.nan_to_num()[None], x)
-
-    torch.testing.assert_close(encoded(queries).search(encoded(gallery))[0], expected, rtol=1e-5, atol=1e-5)
-    queries[3, 0] = torch.nan
-    expected[3] = torch.cdist(queries[3:4].nan_to_num(), gallery)[0].double()
-    found = encoded(queries).search(encoded(gallery))[0]
-    near = torch.zeros(30, 100, dtype=torch.bool)
-    near.scatter_(1, expected.argsort(1)[:, :CANDIDATES], True)
-    furthest = found.masked_fill(~near, 0).amax(1, keepdim=True)
-    assert bool((found >= furthest)[~near].all())
-    expected[3] = (queries[3, 1:] - gallery[:, 1:]).norm(dim=1)
-    torch.testing.assert_close(found[near], expected[near], rtol=1e-5, atol=1e-5)
-    whole = encoded(torch.cat([queries, gallery])).within()[0]
-    assert torch.equal(whole, whole.T)
-    torch.testing.assert_close(whole[3, 30:].double(), expected[3], rtol=1e-5, atol=1e-5)
 
 
 def test_a_row_without_any_value_is_refused(run: TrainedRun, tmp_path: Path) -> None:

@@ -1,0 +1,169 @@
+"""Samples with gaps are compared on the values that both have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import invlearn
+from invlearn.data import LabelledPairs
+from invlearn.data.distances import EXACT
+from invlearn.evaluation.coded import CANDIDATES, CodedSamples
+from invlearn.files import PairFile, prepare
+from invlearn.inference import cluster, evaluate, match, match_pairs, review, suspects
+from invlearn.inference.why import contributions
+from invlearn.runs.trained import TrainedRun
+from tests.support.customers import FEATURES, customers, trained
+from tests.support.own_data import write
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    return trained(customers(60, missing=0.05), tmp_path_factory.mktemp("gaps"), "model=polynomial")
+
+
+def halves(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The first and the second of two samples of each entity."""
+    return table[0::2].reset_index(drop=True), table[1::2].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def gappy(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    return trained(customers(500, missing=0.1), tmp_path_factory.mktemp("gappy"), "model=polynomial")
+
+
+def test_samples_are_compared_on_the_values_that_both_have(gappy: TrainedRun) -> None:
+    table = customers(300, missing=0.1, copies=2, seed=6)
+    a, b = halves(table)
+    codes = [torch.from_numpy(gappy.encode(part[FEATURES])[0]).double() for part in (a, b)]
+    by_filled = float((torch.cdist(*codes, p=2).argmin(1) == torch.arange(300)).double().mean())
+    found = match(gappy, a, b)
+    right = float((found["id"] == found["match_id"]).mean())
+    assert right > 0.95
+    assert right > by_filled + 0.05
+    assert evaluate(gappy, table)["recall_at_1"].iloc[0] > 0.95
+    assert found.equals(match(gappy, a, b, k=3).query("rank == 1").reset_index(drop=True))
+    one_to_one = match(gappy, a, b, one_to_one=True)
+    assert float((one_to_one["id"] == one_to_one["match_id"]).mean()) > 0.95
+    within = match(gappy, table)
+    assert float((within["id"] == within["match_id"]).mean()) > 0.95
+    assert bool((within["row"] != within["match_row"]).all())
+
+
+def test_thresholds_are_those_of_distances_on_common_values(gappy: TrainedRun) -> None:
+    a, b = halves(customers(800, missing=0.1, copies=2, seed=7))
+    found = match(gappy, a[400:], b[:400], fpr=0.05)
+    assert float(found["same"].mean()) < 0.1
+    assert float(match(gappy, a, b, fpr=0.05)["same"].mean()) > 0.8
+
+
+def test_a_pair_lacks_what_either_sample_lacks(run: TrainedRun) -> None:
+    a, b = halves(customers(20, copies=2, seed=8))
+    a.loc[0, "f0"] = b.loc[0, "f3"] = np.nan
+    a.loc[1, FEATURES[:4]] = b.loc[1, FEATURES[4:]] = np.nan  # no common value, so as filled
+    pairs = pd.concat([a[FEATURES].add_prefix("a_"), b[FEATURES].add_prefix("b_")], axis=1)
+    found = match_pairs(run, pairs, "a_", "b_")
+    both = [part.assign(f0=part["f0"].mask(part.index == 0), f3=part["f3"].mask(part.index == 0)) for part in (a, b)]
+    codes = [run.encode(part[FEATURES])[0] for part in both]
+    expected = np.linalg.norm(codes[0] - codes[1], axis=1)
+    np.testing.assert_allclose(found["distance"], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_few_common_values_are_not_enough_to_be_the_same(gappy: TrainedRun) -> None:
+    a, b = halves(customers(600, copies=2, seed=9))
+    strangers = b[:300].copy()
+    for row in range(300):
+        strangers.loc[row, np.random.default_rng(row).permutation(FEATURES)[:6]] = np.nan
+    assert float(match(gappy, a[300:], strangers, fpr=0.02)["same"].mean()) < 0.04
+
+
+def test_only_the_nearest_samples_are_compared_again() -> None:
+    generator = torch.Generator().manual_seed(0)
+    queries, gallery = torch.randn(30, 3, generator=generator), torch.randn(100, 3, generator=generator)
+    expected = torch.cdist(queries, gallery).double()
+
+    def encoded(x: torch.Tensor) -> CodedSamples:
+        return CodedSamples(lambda x: x.nan_to_num()[None], x)
+
+    torch.testing.assert_close(encoded(queries).search(encoded(gallery))[0], expected, rtol=1e-5, atol=1e-5)
+    queries[3, 0] = torch.nan
+    expected[3] = torch.cdist(queries[3:4].nan_to_num(), gallery)[0].double()
+    found = encoded(queries).search(encoded(gallery))[0]
+    near = torch.zeros(30, 100, dtype=torch.bool)
+    near.scatter_(1, expected.argsort(1)[:, :CANDIDATES], True)
+    furthest = found.masked_fill(~near, 0).amax(1, keepdim=True)
+    assert bool((found >= furthest)[~near].all())
+    expected[3] = (queries[3, 1:] - gallery[:, 1:]).norm(dim=1)
+    torch.testing.assert_close(found[near], expected[near], rtol=1e-5, atol=1e-5)
+    whole = encoded(torch.cat([queries, gallery])).within()[0]
+    assert torch.equal(whole, whole.T)
+    torch.testing.assert_close(whole[3, 30:].double(), expected[3], rtol=1e-5, atol=1e-5)
+
+
+def test_rows_with_gaps_are_grouped_and_doubted_by_common_values(gappy: TrainedRun) -> None:
+    table = customers(300, missing=0.1, copies=2, seed=10)
+    scores = cluster(gappy, table, entity="id").scores
+    assert scores is not None
+    assert scores.b_cubed_f1 > 0.95
+    assert len(suspects(gappy, table)) < 0.03 * len(table)
+    assert len(review(gappy, table, entity="id")) < 0.03 * len(table)
+    wrong = table.assign(id=table["id"].where(table.index != 5, "0200"))
+    assert 6 in suspects(gappy, wrong)["row"].to_numpy()
+    assert 6 in review(gappy, wrong, entity="id")["first_row"].to_numpy()
+    queue = review(gappy, table).set_index(["first_row", "second_row"])
+    others = match(gappy, table).set_index(["row", "match_row"])
+    shared = queue.index.intersection(others.index)
+    assert len(shared) > 10
+    np.testing.assert_allclose(queue["distance"][shared], others["distance"][shared], rtol=1e-3)
+
+
+def test_contributions_are_those_of_common_values(gappy: TrainedRun) -> None:
+    a, b = (part[FEATURES].to_numpy().copy() for part in halves(customers(40, copies=2, seed=11)))
+    a[0, 1] = b[0, 2] = b[1, 5] = np.nan
+    found = contributions(gappy.encoder(), a, b)
+    assert not found[0, [1, 2]].any()
+    assert not found[1, 5]
+    missing = np.isnan(a) | np.isnan(b)
+    codes = [gappy.encode(np.where(missing, np.nan, part))[0] for part in (a, b)]
+    np.testing.assert_allclose(found.sum(1), np.square(codes[0] - codes[1]).sum(1), rtol=1e-3, atol=1e-6)
+
+
+def gappy_pairs(entities: int, seed: int) -> pd.DataFrame:
+    """For each entity a pair of its samples, and one of another's; a tenth of the values is missing."""
+    a, b = (part[FEATURES] for part in halves(customers(entities, missing=0.1, copies=2, seed=seed)))
+    other = b.iloc[np.roll(np.arange(entities), 1)].reset_index(drop=True)
+    sides = [(a, b, 0.0), (a + 1e-6, other, 1.0)]  # no sample of a is in two pairs, which would link them all
+    parts = [pd.concat([x.add_prefix("x_"), y.add_prefix("x_prime_")], axis=1).assign(d=d) for x, y, d in sides]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_given_pairs_are_measured_on_common_values_too(tmp_path: Path) -> None:
+    path = write(gappy_pairs(800, seed=0), tmp_path / "pairs.csv")
+    data = prepare(PairFile(path=str(path))).dataset
+    assert isinstance(data, LabelledPairs)
+    assert data.with_gaps is not None
+    filled, with_gaps = (torch.cat(each.pairs("valid", 0)[:2]) for each in (data, data.with_gaps))
+    there = ~torch.isnan(with_gaps)
+    assert 0.85 < float(there.double().mean()) < 0.95
+    assert torch.equal(filled[there], with_gaps[there])
+    run = invlearn.train(["dataset=pairs", f"dataset.path={path}", "model=polynomial"], tmp_path / "run")
+    new = gappy_pairs(800, seed=1)
+    found = match_pairs(run, new, "x_", "x_prime_")
+    taken = found["same"].groupby(new["d"]).mean()
+    assert taken[0.0] > 0.97
+    assert taken[1.0] < 0.02
+
+
+def test_samples_without_a_common_value_are_filled_separately() -> None:
+    x = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
+    x[0, :3] = x[1, 3:] = torch.nan
+    filled = x.nan_to_num(nan=0.5)
+    samples = CodedSamples(lambda x: x.nan_to_num(nan=0.5)[None], x)
+    found = samples.within()[0]
+    torch.testing.assert_close(found[0, 1], (filled[0] - filled[1]).norm())
+    torch.testing.assert_close(found[0, 2], (x[0, 3:] - x[2, 3:]).norm())
+    torch.testing.assert_close(samples.filled.within()[0], torch.cdist(filled, filled, compute_mode=EXACT))
