@@ -16,10 +16,17 @@ from torch import Tensor
 from invlearn.data.distances import EXACT
 from invlearn.losses.functional import code_distance
 
-__all__ = ["CANDIDATES", "CodedSamples", "Encode"]
+__all__ = ["CANDIDATES", "FURTHER", "CodedSamples", "Encode"]
 
 CANDIDATES = 64
-"""Number of nearest samples, by codes of filled samples, that a search compares on common values."""
+"""Maximal number of nearest samples, by codes of filled samples, that a search compares on common values."""
+
+FURTHER = 4.0
+"""Multiple of the nearest one's distance up to which they are compared; more hardly ever become the nearest."""
+
+CLOSEST, PAIRS = 16, 20_000
+"""Least number of nearest samples that a sample is compared with on common values, and how many pairs at least, if all
+samples are compared with each other."""
 
 LEAST = 0.5
 """Share of the values that two samples should have in common."""
@@ -67,30 +74,35 @@ class CodedSamples:
         """Which samples have a gap, ``(n,)``."""
         return torch.isnan(self.x).any(dim=1)
 
-    def apart(self, first: Tensor, second: Tensor, other: CodedSamples | None = None) -> Tensor:
+    def apart(
+        self, first: Tensor, second: Tensor, other: CodedSamples | None = None, *, is_strict: bool = True
+    ) -> Tensor:
         """Code distances of pairs, ``(R, N)``.
 
         Few common values say little: strangers often agree on them. So if less than half of the values are common, a
-        pair is at least as far apart as its samples when each is filled by itself.
+        pair is at least as far apart as its samples when each is filled by itself, if ``is_strict``.
 
         Args:
             first: Index of the first sample of each pair, ``(N,)``.
             second: Index of the second one, ``(N,)``.
             other: The samples that ``second`` is of; by default these.
+            is_strict: Whether few common values are not enough for a small distance.
         """
         other = other or self
         rows = max(1, BLOCK // max(self.x.shape[1], self.codes[:, :1].numel()))
         parts = zip(first.split(rows), second.split(rows), strict=True)
-        return torch.cat([self._apart(other, *part) for part in parts], dim=1)
+        return torch.cat([self._apart(other, *part, is_strict=is_strict) for part in parts], dim=1)
 
-    def _apart(self, other: CodedSamples, first: Tensor, second: Tensor) -> Tensor:
+    def _apart(self, other: CodedSamples, first: Tensor, second: Tensor, *, is_strict: bool) -> Tensor:
         distances = code_distance(self.codes[:, first], other.codes[:, second])
         index = (self.has_gap[first] | other.has_gap[second]).nonzero()[:, 0]
         if len(index):
             first, second = first[index], second[index]
             alike = code_distance(*self.on_common(first, second, other))
-            is_few = _common(self.x[first], other.x[second]).double().mean(1) < LEAST
-            distances[:, index] = torch.where(is_few, torch.maximum(alike, distances[:, index]), alike)
+            if is_strict:
+                is_few = _common(self.x[first], other.x[second]).double().mean(1) < LEAST
+                alike = torch.where(is_few, torch.maximum(alike, distances[:, index]), alike)
+            distances[:, index] = alike
         return distances
 
     def on_common(self, first: Tensor, second: Tensor, other: CodedSamples | None = None) -> tuple[Tensor, Tensor]:
@@ -112,30 +124,47 @@ class CodedSamples:
             codes[:, less] = self.encode(x).to(codes)
         return codes
 
-    def within(self) -> Tensor:
-        """Code distances of all samples to each other, ``(R, n, n)``."""
+    def within(self, entity: Tensor | None = None) -> Tensor:
+        """Code distances of all samples to each other, ``(R, n, n)``.
+
+        Of many samples with gaps, only the pairs of one entity and the nearest ones are compared on common values; the
+        others keep the distances of filled samples.
+
+        Args:
+            entity: Number of the entity of each, ``(n,)``.
+        """
         distances = torch.cdist(self.codes, self.codes, compute_mode=EXACT)
-        first, second = (self.has_gap[:, None] | self.has_gap).triu(1).nonzero().T
-        if len(first):
+        chosen = self.has_gap[:, None] | self.has_gap
+        if bool(chosen.any()):
+            count = min(len(self), 1 + max(CLOSEST, PAIRS // len(self)))  # itself too
+            is_near = _is_near(distances, count).any(dim=0)
+            if entity is not None:
+                is_near |= entity[:, None] == entity
+            first, second = (chosen & (is_near | is_near.T)).triu(1).nonzero().T
             distances[:, first, second] = distances[:, second, first] = self.apart(first, second)
         return distances
 
     def search(self, gallery: CodedSamples) -> Tensor:
         """Code distances to each sample of a gallery, ``(R, n, m)``, float64.
 
-        If samples have gaps, the ``CANDIDATES`` nearest by codes of filled samples are compared on common values; the
-        others count as further than these.
+        If samples have gaps, the nearest by codes of filled samples are compared on common values: up to 64, and up to
+        four times the distance of the first. The others count as further than these.
         """
         distances = torch.cdist(self.codes.double(), gallery.codes.double(), compute_mode=EXACT)
         has_gap = self.has_gap[:, None] | gallery.has_gap
         if not bool(has_gap.any()):
             return distances
-        candidates = distances.topk(min(CANDIDATES, len(gallery)), dim=2, largest=False).indices
-        is_near = torch.zeros_like(distances, dtype=torch.bool).scatter_(2, candidates, True)
+        is_near = _is_near(distances, CANDIDATES) & (distances <= FURTHER * distances.amin(dim=2, keepdim=True))
         first, second = (is_near.any(dim=0) & has_gap).nonzero().T
         distances[:, first, second] = self.apart(first, second, gallery).double()
-        furthest = distances.gather(2, candidates).amax(dim=2, keepdim=True)
+        furthest = distances.masked_fill(~is_near, 0).amax(dim=2, keepdim=True)
         return torch.where(is_near, distances, torch.maximum(distances, furthest))
+
+
+def _is_near(distances: Tensor, count: int) -> Tensor:
+    """Which samples are among so many nearest, ``(R, n, m)``."""
+    nearest = distances.topk(min(count, distances.shape[2]), dim=2, largest=False).indices
+    return torch.zeros_like(distances, dtype=torch.bool).scatter_(2, nearest, True)
 
 
 def _common(x: Tensor, x_prime: Tensor) -> Tensor:

@@ -31,9 +31,6 @@ __all__ = ["calibrate", "compared_pairs", "compute_baselines", "compute_metrics"
 CALIBRATED = 2_048
 """Maximal number of validation samples for calibration."""
 
-ENCODED = 2**30
-"""Maximal number of features of all samples that are encoded for it, if each pair of samples with gaps is."""
-
 TRAINED_ON = 16_384
 """Maximal number of training samples among which the true entities of wrong labels are searched."""
 
@@ -108,11 +105,10 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[Compared
             x, entity = draws.labelled("valid", most=CALIBRATED)
             codes = encode_stack(encoder, x)
             distances = torch.cdist(codes, codes, compute_mode=EXACT)
-        else:  # each pair is encoded by itself
-            most = min(CALIBRATED, int((ENCODED / draws.dataset.dim) ** 0.5))
-            x, entity = draws.with_gaps.labelled("valid", most=max(4, most))
+        else:
+            x, entity = draws.with_gaps.labelled("valid", most=CALIBRATED)
             samples = CodedSamples(filled_by(encoder), x[0])
-            codes, distances = samples.codes, samples.within()
+            codes, distances = samples.codes, samples.within(entity[0])
 
         @cache
         def trained_on() -> Tensor:

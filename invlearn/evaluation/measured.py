@@ -241,11 +241,11 @@ def evaluating(encoder: InvariantEncoder) -> Iterator[None]:
 
 
 def filled_by(encoder: InvariantEncoder) -> Encode:
-    """Fills gaps of scaled samples ``(n, d)`` and encodes them by all replicas."""
+    """Fills gaps of scaled samples ``(n, d)`` and encodes them by all replicas, in the precision of these."""
 
     def encode(x: Tensor) -> Tensor:
-        x = x.to(encoder.device)
-        return encode_stack(encoder, (x if encoder.gaps is None else encoder.gaps(x)).to(encoder.dtype)[None])
+        x = x.to(encoder.device, encoder.dtype)
+        return encode_stack(encoder, (x if encoder.gaps is None else encoder.gaps(x, encoder.dtype))[None])
 
     return encode
 

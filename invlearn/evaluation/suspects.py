@@ -18,8 +18,8 @@ __all__ = ["Suspects", "find_suspects", "tells_apart", "wrong_labels"]
 COMPARED = 3 * 10**8
 """Maximal number of distances between samples; beyond it, a part of the entities is searched."""
 
-COMPARED_AGAIN = 2**22
-"""Maximal number of distances within entities, if samples with gaps are compared on common values."""
+COMPARED_AGAIN = 2**26
+"""Maximal number of features of all pairs within entities, if samples with gaps are compared on common values."""
 
 NEIGHBOURS = 8
 """Number of nearest samples whose entities are compared."""
@@ -68,12 +68,12 @@ def find_suspects(samples: CodedSamples, entity: Tensor, *, every: bool = False,
     """
     entity, order = entity.sort(stable=True)
     samples = samples[order]
-    if int(entity.bincount().square().sum()) > COMPARED_AGAIN:
+    if int(entity.bincount().square().sum()) * samples.x.shape[1] > COMPARED_AGAIN:
         samples = samples.filled
     has_gaps = bool(samples.has_gap.any())
 
     def apart(first: Tensor, second: Tensor) -> Tensor:
-        return samples.apart(first, second)[0]
+        return samples.apart(first, second, is_strict=False)[0]  # what is missing is no evidence against a label
 
     distance = distance_to_entity(samples.codes[0], entity, apart if has_gaps else None)
     far = is_far(distance)

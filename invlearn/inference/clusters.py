@@ -40,9 +40,6 @@ SEARCHED = 65_536
 LARGEST = 4_000
 """Largest group for which all distances within it are computed."""
 
-LARGEST_WITH_GAPS = 1_000
-"""Largest group whose rows with gaps are compared on common values."""
-
 TIGHTER = 0.9
 """Factor by which the distance shrinks, repeatedly, for larger groups."""
 
@@ -123,7 +120,7 @@ def cluster(
     search = NearestRows(run.encoder(replica), coded)
     distances, indices = _neighbours(search, coded)
     decision = rule.decide(run, distances[:, 0], among=n - 1, replica=replica)
-    within = partial(_within, search.samples)
+    within = partial(_within, search.samples) if bool(search.samples.has_gap.any()) else None
     number = cluster_codes(coded.invariant, distances, indices, decision.distance, method, within=within)
     return Clustering(
         _result(coded, number),
@@ -189,9 +186,7 @@ def _in_order(number: np.ndarray) -> np.ndarray:
 
 def _within(samples: CodedSamples, members: np.ndarray) -> np.ndarray:
     """Distances of some samples to each other, as of ``pdist``."""
-    chosen = samples[torch.from_numpy(members)]
-    chosen = chosen if len(chosen) <= LARGEST_WITH_GAPS else chosen.filled
-    return squareform(chosen.within()[0].double().numpy(), checks=False)
+    return squareform(samples[torch.from_numpy(members)].within()[0].double().numpy(), checks=False)
 
 
 def _neighbours(search: NearestRows, rows: Coded) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from invlearn.encoder import InvariantEncoder
-from invlearn.evaluation.coded import CANDIDATES, CodedSamples
+from invlearn.evaluation.coded import CANDIDATES, FURTHER, CodedSamples
 from invlearn.evaluation.measured import filled_by
 from invlearn.inference.encoding import Coded
 from invlearn.inference.search import NearestCodes
@@ -24,7 +24,7 @@ def coded_samples(encoder: InvariantEncoder, rows: Coded) -> CodedSamples:
     codes = torch.from_numpy(rows.invariant)[None]
     if rows.samples is None:
         return CodedSamples(filled_by(encoder), torch.zeros(len(rows.invariant), 0), codes)
-    x = torch.from_numpy(rows.samples).to(encoder.device)
+    x = torch.tensor(rows.samples, device=encoder.device)
     x = x if encoder.scaler is None else encoder.scaler(x)
     return CodedSamples(filled_by(encoder), x.to(encoder.dtype), codes)
 
@@ -32,8 +32,8 @@ def coded_samples(encoder: InvariantEncoder, rows: Coded) -> CodedSamples:
 class NearestRows:
     """The rows of a gallery, searched by code distance.
 
-    Rows are searched with the codes of filled samples; then the nearest 64, or k if that is more, are compared on
-    common values.
+    Rows are searched with the codes of filled samples. Then the k nearest, and others up to four times as far as the
+    first, up to 64 in all, are compared on common values.
 
     Args:
         encoder: The encoder of the codes.
@@ -70,10 +70,11 @@ class NearestRows:
             return self._search.nearest(queries.invariant, k, own=own)
         most = max(k, min(CANDIDATES, len(self.samples) - (own is not None)))
         distances, indices = self._search.nearest(queries.invariant, most, own=own)
-        first, rank = (torch.from_numpy(part) for part in np.nonzero(indices >= 0))
-        second = torch.from_numpy(indices)[first, rank].long()
-        again = samples.has_gap[first] | self.samples.has_gap[second]
-        first, rank, second = first[again], rank[again], second[again]
-        distances[first, rank] = samples.apart(first, second, self.samples)[0].numpy()
+        is_near = (np.arange(most) < k) | (distances <= FURTHER * distances[:, :1])
+        first, rank = np.nonzero(is_near & (indices >= 0))
+        one, other = torch.from_numpy(first), torch.from_numpy(indices[first, rank].astype(np.int64))
+        again = samples.has_gap[one] | self.samples.has_gap[other]
+        at = first[again.numpy()], rank[again.numpy()]
+        distances[at] = samples.apart(one[again], other[again], self.samples)[0].numpy()
         order = np.argsort(distances, axis=1, kind="stable")[:, :k]
         return np.take_along_axis(distances, order, axis=1), np.take_along_axis(indices, order, axis=1)

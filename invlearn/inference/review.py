@@ -282,5 +282,6 @@ def _compared(samples: CodedSamples, number: np.ndarray, kept: np.ndarray) -> Co
     rows = np.flatnonzero(kept)
     rng = np.random.default_rng(0)
     order = rows[np.argsort(rng.permutation(number.max() + 1)[number[rows]], kind="stable")[:MOST]]
-    distances = samples[torch.from_numpy(order)].within()[0].double().numpy()
+    entity = torch.from_numpy(number[order])
+    distances = samples[torch.from_numpy(order)].within(entity)[0].double().numpy()
     return ComparedPairs.of_all(squareform(distances, checks=False), number[order])

@@ -185,7 +185,7 @@ class Evidence:
 
 
 def _apart(division: Division, samples: Samples) -> Tensor:
-    return division.coded(samples.with_gaps).within()[0].double().cpu()
+    return division.coded(samples.with_gaps).within(samples.entity)[0].double().cpu()
 
 
 def _raw_distances(one: Tensor, other: Tensor) -> Tensor:

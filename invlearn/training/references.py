@@ -70,7 +70,7 @@ def references(dataset: Dataset, seed: int, *, solved: bool, gaps: Gaps | None =
     for name, encode in _methods(observed, dataset.pairs("valid", seed), seed, solved=solved):
 
         def coded(x: Tensor, encode: Encode = encode) -> Tensor:
-            whole = x if gaps is None else gaps(x)
+            whole = x if gaps is None else gaps(x, torch.float32)
             return torch.cat([encode(part.double()) for part in whole.split(BLOCK)])[None]
 
         distance = CodedSamples(coded, samples).apart(first, second)

@@ -12,7 +12,8 @@ import torch
 import invlearn
 from invlearn.data import LabelledPairs
 from invlearn.data.distances import EXACT
-from invlearn.evaluation.coded import CANDIDATES, CodedSamples
+from invlearn.evaluation import coded
+from invlearn.evaluation.coded import CANDIDATES, FURTHER, CodedSamples
 from invlearn.files import PairFile, prepare
 from invlearn.inference import cluster, evaluate, match, match_pairs, review, suspects
 from invlearn.inference.why import contributions
@@ -84,24 +85,42 @@ def test_few_common_values_are_not_enough_to_be_the_same(gappy: TrainedRun) -> N
 def test_only_the_nearest_samples_are_compared_again() -> None:
     generator = torch.Generator().manual_seed(0)
     queries, gallery = torch.randn(30, 3, generator=generator), torch.randn(100, 3, generator=generator)
-    expected = torch.cdist(queries, gallery).double()
+    filled = torch.cdist(queries, gallery).double()
 
     def encoded(x: torch.Tensor) -> CodedSamples:
         return CodedSamples(lambda x: x.nan_to_num()[None], x)
 
-    torch.testing.assert_close(encoded(queries).search(encoded(gallery))[0], expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(encoded(queries).search(encoded(gallery))[0], filled, rtol=1e-5, atol=1e-5)
     queries[3, 0] = torch.nan
-    expected[3] = torch.cdist(queries[3:4].nan_to_num(), gallery)[0].double()
+    filled[3] = torch.cdist(queries[3:4].nan_to_num(), gallery)[0].double()
+    nearest = filled.argsort(1)[:, :CANDIDATES]
+    near = torch.zeros(30, 100, dtype=torch.bool).scatter_(1, nearest, True)
+    near &= filled <= FURTHER * filled.amin(1, keepdim=True)
+    assert 1 < int(near[3].sum()) < CANDIDATES
+    expected = filled.clone()
+    expected[3] = (queries[3, 1:] - gallery[:, 1:]).norm(dim=1)
     found = encoded(queries).search(encoded(gallery))[0]
-    near = torch.zeros(30, 100, dtype=torch.bool)
-    near.scatter_(1, expected.argsort(1)[:, :CANDIDATES], True)
+    torch.testing.assert_close(found[near], expected[near], rtol=1e-5, atol=1e-5)
     furthest = found.masked_fill(~near, 0).amax(1, keepdim=True)
     assert bool((found >= furthest)[~near].all())
-    expected[3] = (queries[3, 1:] - gallery[:, 1:]).norm(dim=1)
-    torch.testing.assert_close(found[near], expected[near], rtol=1e-5, atol=1e-5)
     whole = encoded(torch.cat([queries, gallery])).within()[0]
     assert torch.equal(whole, whole.T)
     torch.testing.assert_close(whole[3, 30:].double(), expected[3], rtol=1e-5, atol=1e-5)
+
+
+def test_of_many_samples_those_of_one_entity_and_the_nearest_are_compared_again(monkeypatch) -> None:
+    monkeypatch.setattr(coded, "PAIRS", 0)
+    x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
+    x[:, 0] = torch.where(torch.arange(200) % 2 == 0, torch.nan, x[:, 0])
+    entity = torch.arange(200) % 50
+    samples = CodedSamples(lambda x: x.nan_to_num()[None], x)
+    found, filled = samples.within(entity)[0], samples.filled.within()[0]
+    alike = samples.apart(samples.rows.repeat_interleave(200), samples.rows.repeat(200))[0].view(200, 200)
+    nearest = filled.argsort(1)[:, : 1 + coded.CLOSEST]
+    near = torch.zeros(200, 200, dtype=torch.bool).scatter_(1, nearest, True)
+    near |= near.T | (entity[:, None] == entity)
+    assert 0.1 < float(near.double().mean()) < 0.3
+    torch.testing.assert_close(found, torch.where(near, alike, filled))
 
 
 def test_rows_with_gaps_are_grouped_and_doubted_by_common_values(gappy: TrainedRun) -> None:
