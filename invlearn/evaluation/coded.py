@@ -16,7 +16,7 @@ from torch import Tensor
 from invlearn.data.distances import EXACT
 from invlearn.losses.functional import code_distance
 
-__all__ = ["CANDIDATES", "FURTHER", "CodedSamples", "Encode"]
+__all__ = ["CANDIDATES", "FURTHER", "CodedSamples", "Encode", "common_values"]
 
 CANDIDATES = 64
 """Maximal number of nearest samples, by codes of filled samples, that a search compares on common values."""
@@ -98,22 +98,13 @@ class CodedSamples:
         index = (self.has_gap[first] | other.has_gap[second]).nonzero()[:, 0]
         if len(index):
             first, second = first[index], second[index]
-            alike = code_distance(*self.on_common(first, second, other))
+            common = common_values(self.x[first], other.x[second])
+            alike = code_distance(self._on(first, common), other._on(second, common))
             if is_strict:
-                is_few = _common(self.x[first], other.x[second]).double().mean(1) < LEAST
+                is_few = common.double().mean(1) < LEAST
                 alike = torch.where(is_few, torch.maximum(alike, distances[:, index]), alike)
             distances[:, index] = alike
         return distances
-
-    def on_common(self, first: Tensor, second: Tensor, other: CodedSamples | None = None) -> tuple[Tensor, Tensor]:
-        """Codes of both samples of pairs, by their common values alone, ``(R, N, C)`` each; arguments as for ``apart``.
-
-        Samples without a common value are filled separately.
-        """
-        other = other or self
-        common = _common(self.x[first], other.x[second])
-        common |= ~common.any(dim=1, keepdim=True)
-        return self._on(first, common), other._on(second, common)
 
     def _on(self, rows: Tensor, values: Tensor) -> Tensor:
         """Codes of some samples by some of their values alone, given as a mask ``(N, d)``."""
@@ -167,6 +158,7 @@ def _is_near(distances: Tensor, count: int) -> Tensor:
     return torch.zeros_like(distances, dtype=torch.bool).scatter_(2, nearest, True)
 
 
-def _common(x: Tensor, x_prime: Tensor) -> Tensor:
-    """Which values both samples of pairs have, ``(N, d)``."""
-    return ~(torch.isnan(x) | torch.isnan(x_prime))
+def common_values(x: Tensor, x_prime: Tensor) -> Tensor:
+    """Which values to compare two samples on, ``(*, d)``: those that both have; all, filled, if they share none."""
+    common = ~(torch.isnan(x) | torch.isnan(x_prime))
+    return common | ~common.any(dim=-1, keepdim=True)

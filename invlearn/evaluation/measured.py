@@ -13,8 +13,8 @@ from invlearn.data import Batch, DrawnPairs, Draws, FourierCodes, Pairs, Split, 
 from invlearn.data.indexed import IndexedPairs, distinct
 from invlearn.data.spectrum import BLOCKS
 from invlearn.encoder import InvariantEncoder
-from invlearn.evaluation.coded import CodedSamples, Encode
-from invlearn.evaluation.metrics.ranking import hits_among, hits_at_1
+from invlearn.evaluation.coded import CodedSamples, Encode, common_values
+from invlearn.evaluation.hits import hits_among, hits_at_1
 from invlearn.losses import Loss, Outputs, Statistics
 from invlearn.losses.functional import code_distance
 
@@ -63,6 +63,17 @@ class HeldOut:
         pairs = self.draws.examples(DrawnPairs(), self.split)
         assert isinstance(pairs, Pairs)
         return pairs
+
+    @cached_property
+    def common(self) -> Pairs | None:
+        """The pairs with NaN for each value that one of the two lacks; None if the data have no gaps."""
+        if self.draws.with_gaps is None:
+            return None
+        pairs = self.draws.with_gaps.examples(DrawnPairs(), self.split)
+        assert isinstance(pairs, Pairs)
+        missing = ~common_values(pairs.x, pairs.x_prime)
+        x, x_prime = (part.masked_fill(missing, torch.nan) for part in (pairs.x, pairs.x_prime))
+        return Pairs(x, x_prime, pairs.distance)
 
     @cached_property
     def indexed(self) -> IndexedPairs | None:
@@ -167,9 +178,9 @@ class Measured:
     @cached_property
     def pair_codes(self) -> tuple[Tensor, Tensor]:
         """Invariant codes of both samples of the pairs, ``(R, N, invariant)``."""
-        if (found := self._with_gaps) is not None:
-            x, x_prime = found
-            return x.on_common(x.rows, x.rows, x_prime)
+        if (found := self.held_out.common) is not None:
+            encode = filled_by(self.encoder)
+            return encode(found.x[0]), encode(found.x_prime[0])
         outputs = self.outputs if self.pairs is self.examples else self._run(self.pairs)
         z, z_prime = outputs.z_invariant.unbind(2)
         return z, z_prime
@@ -177,20 +188,7 @@ class Measured:
     @cached_property
     def code_distance(self) -> Tensor:
         """d̂ of the pairs, ``(R, N)``."""
-        if (found := self._with_gaps) is not None:
-            x, x_prime = found
-            return x.apart(x.rows, x.rows, x_prime)
         return code_distance(*self.pair_codes)
-
-    @cached_property
-    def _with_gaps(self) -> tuple[CodedSamples, CodedSamples] | None:
-        """Both samples of the pairs, if any has a gap."""
-        if self.held_out.draws.with_gaps is None:
-            return None
-        pairs = self.held_out.draws.with_gaps.examples(DrawnPairs(), self.held_out.split)
-        assert isinstance(pairs, Pairs)
-        encode = filled_by(self.encoder)
-        return CodedSamples(encode, pairs.x[0]), CodedSamples(encode, pairs.x_prime[0])
 
     @property
     def distance(self) -> Tensor:

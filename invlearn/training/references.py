@@ -12,8 +12,9 @@ from invlearn.closed_form import ROWS_PER_FEATURE, Observed, Polynomial, fit, ob
 from invlearn.data import Dataset, HasGaps, Pairs
 from invlearn.data.indexed import IndexedPairs
 from invlearn.evaluation.coded import CodedSamples
+from invlearn.evaluation.hits import hits_among
 from invlearn.evaluation.metrics.invariance import invariance_ratio
-from invlearn.evaluation.metrics.ranking import auroc, hits_among
+from invlearn.evaluation.metrics.ranking import auroc
 from invlearn.nn import Gaps
 
 __all__ = ["Reference", "references"]
@@ -73,7 +74,7 @@ def references(dataset: Dataset, seed: int, *, solved: bool, gaps: Gaps | None =
             whole = x if gaps is None else gaps(x, torch.float32)
             return torch.cat([encode(part.double()) for part in whole.split(BLOCK)])[None]
 
-        distance = CodedSamples(coded, samples).apart(first, second)
+        distance = CodedSamples(coded, samples).apart(first, second, is_strict=False)
         queries, gallery = (CodedSamples(coded, part) for part in search)
         hits = hits_among(queries.search(gallery))[0]
         found.append(Reference(name, hits, float(auroc(distance, same)), float(invariance_ratio(distance, same))))

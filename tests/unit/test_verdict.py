@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from invlearn.display.verdict import references_table, sentence
-from invlearn.evaluation.metrics.ranking import hits_at_1, recall_at_1
+from invlearn.evaluation.hits import hits_at_1
+from invlearn.evaluation.metrics.ranking import recall_at_1
 from invlearn.evaluation.verdict import judge, share_limits
 from invlearn.training.references import references
 from tests.support.training import entity_samples
