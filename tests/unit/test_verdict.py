@@ -108,5 +108,5 @@ def test_recall_is_the_share_of_hits() -> None:
     gallery[:, :20] = queries[:, :20]
     hits = hits_at_1(queries, gallery)
     assert bool(hits[:, :20].all())
-    torch.testing.assert_close(recall_at_1(hits), hits.double().mean(1))
-    assert bool(recall_at_1(hits[:, :1]).isnan().all())
+    torch.testing.assert_close(recall_at_1(queries, gallery), hits.double().mean(1))
+    assert bool(recall_at_1(queries[:, :1], gallery[:, :1]).isnan().all())

@@ -52,8 +52,14 @@ def _ranks(values_N: Tensor) -> Tensor:
     return (counts.cumsum(0) - (counts.double() - 1) / 2)[index]
 
 
-def recall_at_1(hits: Tensor) -> Tensor:
-    """Share of hits ``(R, N)``, ``(R,)``; NaN where there is one entity."""
+def recall_at_1(queries: Tensor, gallery: Tensor) -> Tensor:
+    """Share of hits of queries in a gallery, ``(R, N, C)`` each, ``(R,)``; NaN where there is one entity."""
+    from invlearn.evaluation.hits import hits_at_1
+
+    return _share(hits_at_1(queries, gallery))
+
+
+def _share(hits: Tensor) -> Tensor:
     share = hits.double().mean(1)
     return share if hits.shape[1] > 1 else share * float("nan")
 
@@ -74,7 +80,7 @@ METRICS = [
     ),
     Metric(
         name="recall_at_1",
-        compute=lambda measured: recall_at_1(measured.hits),
+        compute=lambda measured: _share(measured.hits),
         needs=("gallery",),
         better="higher",
         digits=4,
