@@ -37,6 +37,7 @@ class EntitySamples:
         test_size: Test pairs.
         seed: Seed of the pairs.
         missing: Which values of the samples were missing in the file and have been filled, ``(n, d)``; None if none.
+        shows_gaps: Whether these are NaN in drawn samples.
 
     Raises:
         ValueError: A setting is out of range, or a split has fewer than two entities.
@@ -52,6 +53,7 @@ class EntitySamples:
     test_size: int
     seed: int
     missing: Tensor | None = None
+    shows_gaps: bool = False
 
     def __post_init__(self) -> None:
         if self.distance not in ("observed", "binary"):
@@ -89,9 +91,12 @@ class EntitySamples:
     @cached_property
     def with_gaps(self) -> EntitySamples | None:
         """The same with NaN for each value that was missing; None if none was."""
-        if self.missing is None:
-            return None
-        return replace(self, samples=self.samples.masked_fill(self.missing, torch.nan), missing=None)
+        return None if self.missing is None else replace(self, shows_gaps=True)
+
+    def at(self, rows: Tensor | slice) -> Tensor:
+        """Some samples, ``(*, d)``."""
+        x = self.samples[rows]
+        return x.masked_fill(self.missing[rows], torch.nan) if self.shows_gaps and self.missing is not None else x
 
     @cached_property
     def _counts(self) -> Tensor:
@@ -133,8 +138,8 @@ class EntitySamples:
 
         x, x_prime = self.samples.new_empty(n, self.dim), self.samples.new_empty(n, self.dim)
         distance = self.samples.new_zeros(n)
-        x[0::2], x_prime[0::2] = self.samples[rows[:, 0]], self.samples[rows[:, 1]]
-        x[1::2], x_prime[1::2] = (self.samples[rows[:, 0]] for rows in drawn)
+        x[0::2], x_prime[0::2] = self.at(rows[:, 0]), self.at(rows[:, 1])
+        x[1::2], x_prime[1::2] = (self.at(rows[:, 0]) for rows in drawn)
         distance[1::2] = self._distance(*drawn)
         return Pairs(x, x_prime, distance)
 
@@ -168,7 +173,7 @@ class EntitySamples:
         there = torch.arange(k) < self._counts[entities][:, None]
         rows = self._draw(entities, k, generator)[there].to(self.samples.device)
         entity = entities[:, None].expand_as(there)[there]
-        return self.samples[rows], entity.to(self.samples.device)
+        return self.at(rows), entity.to(self.samples.device)
 
     def query_and_gallery(self, seed: int) -> tuple[Tensor, Tensor]:
         """Two samples each of up to 1,000 test entities, ``(n, d)`` twice."""
@@ -176,7 +181,7 @@ class EntitySamples:
         entities = self._with_two(self.splits["test"])
         chosen = entities[torch.randperm(len(entities), generator=generator)[:GALLERY]]
         rows = self._draw(chosen, 2, generator).to(self.samples.device)
-        return self.samples[rows[:, 0]], self.samples[rows[:, 1]]
+        return self.at(rows[:, 0]), self.at(rows[:, 1])
 
     def _with_two(self, entities: Tensor) -> Tensor:
         """The entities with two samples; if there are none, all entities, whose query and gallery are then equal."""

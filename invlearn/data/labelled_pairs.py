@@ -28,6 +28,7 @@ class LabelledPairs:
         seed: Seed of their order.
         missing: Which values of x and of x' were missing in the file and have been filled, ``(n, d)`` each; None if
             none.
+        shows_gaps: Whether these are NaN in drawn pairs.
 
     Raises:
         ValueError: A split has no pair of the same, or of different entities.
@@ -39,6 +40,7 @@ class LabelledPairs:
     size: int
     seed: int
     missing: tuple[Tensor, Tensor] | None = None
+    shows_gaps: bool = False
 
     def __post_init__(self) -> None:
         for split, rows in self.splits.items():
@@ -84,14 +86,15 @@ class LabelledPairs:
     @cached_property
     def with_gaps(self) -> LabelledPairs | None:
         """The same with NaN for each value that was missing; None if none was."""
-        if self.missing is None:
-            return None
-        parts = zip(self.given[:2], self.missing, strict=True)
-        x, x_prime = (part.masked_fill(missing, torch.nan) for part, missing in parts)
-        return replace(self, given=Pairs(x, x_prime, self.given.distance), missing=None)
+        return None if self.missing is None else replace(self, shows_gaps=True)
 
     def _at(self, rows: Tensor) -> Pairs:
-        return Pairs(*(part[rows.to(part.device)] for part in self.given))
+        rows = rows.to(self.given.x.device)
+        x, x_prime, distance = (part[rows] for part in self.given)
+        if self.shows_gaps and self.missing is not None:
+            parts = zip((x, x_prime), self.missing, strict=True)
+            x, x_prime = (part.masked_fill(gaps[rows], torch.nan) for part, gaps in parts)
+        return Pairs(x, x_prime, distance)
 
     def query_and_gallery(self, seed: int) -> tuple[Tensor, Tensor]:
         """Both samples of one same pair each of up to 1,000 test entities, ``(n, d)`` twice."""

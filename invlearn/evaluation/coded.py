@@ -16,7 +16,7 @@ from torch import Tensor
 from invlearn.data.distances import EXACT
 from invlearn.losses.functional import code_distance
 
-__all__ = ["CANDIDATES", "FURTHER", "CodedSamples", "Encode", "common_values"]
+__all__ = ["CANDIDATES", "FURTHER", "LEAST", "CodedSamples", "Encode", "common_values"]
 
 CANDIDATES = 64
 """Maximal number of nearest samples, by codes of filled samples, that a search compares on common values."""
@@ -89,7 +89,7 @@ class CodedSamples:
             is_strict: Whether few common values are not enough for a small distance.
         """
         other = other or self
-        rows = max(1, BLOCK // max(self.x.shape[1], self.codes[:, :1].numel()))
+        rows = max(1, BLOCK // max(1, self.x.shape[1], len(self.codes) * self.codes.shape[2]))
         parts = zip(first.split(rows), second.split(rows), strict=True)
         return torch.cat([self._apart(other, *part, is_strict=is_strict) for part in parts], dim=1)
 
@@ -130,6 +130,7 @@ class CodedSamples:
             count = min(len(self), 1 + max(CLOSEST, PAIRS // len(self)))  # itself too
             is_near = _is_near(distances, count).any(dim=0)
             if entity is not None:
+                entity = entity.to(is_near.device)
                 is_near |= entity[:, None] == entity
             first, second = (chosen & (is_near | is_near.T)).triu(1).nonzero().T
             distances[:, first, second] = distances[:, second, first] = self.apart(first, second)

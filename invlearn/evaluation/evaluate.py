@@ -15,9 +15,8 @@ from invlearn.data import DrawnPairs, Draws, HasLabels, Pairs
 from invlearn.data.distances import EXACT
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.calibration import Calibration
-from invlearn.evaluation.coded import CodedSamples
 from invlearn.evaluation.compared import ComparedPairs
-from invlearn.evaluation.measured import HeldOut, Measured, encode_stack, filled_by
+from invlearn.evaluation.measured import HeldOut, Measured, coded, encode_stack
 from invlearn.evaluation.metric import Metric
 from invlearn.evaluation.metrics import METRICS
 from invlearn.evaluation.probability import DistanceModel
@@ -104,10 +103,10 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[Compared
         if draws.with_gaps is None:
             x, entity = draws.labelled("valid", most=CALIBRATED)
             codes = encode_stack(encoder, x)
-            distances = torch.cdist(codes, codes, compute_mode=EXACT)
+            distances = (torch.cdist(z, z, compute_mode=EXACT) for z in codes)
         else:
             x, entity = draws.with_gaps.labelled("valid", most=CALIBRATED)
-            samples = CodedSamples(filled_by(encoder), x[0])
+            samples = coded(encoder, x)
             codes, distances = samples.codes, samples.within(entity[0])
 
         @cache
@@ -122,7 +121,7 @@ def compared_pairs(draws: Draws, encoder: InvariantEncoder) -> Iterator[Compared
         if draws.with_gaps is None:
             found = code_distance(*(encode_stack(encoder, part) for part in (pairs.x, pairs.x_prime)))
         else:
-            x, x_prime = (CodedSamples(filled_by(encoder), part[0]) for part in (pairs.x, pairs.x_prime))
+            x, x_prime = (coded(encoder, part) for part in (pairs.x, pairs.x_prime))
             found = x.apart(x.rows, x.rows, x_prime)
         same = (pairs.distance == 0).expand(encoder.replicas, -1)
         for distances, of_one in zip(found, same, strict=True):

@@ -17,11 +17,15 @@ from invlearn.evaluation.coded import CodedSamples, Encode, common_values
 from invlearn.evaluation.hits import hits_among, hits_at_1
 from invlearn.losses import Loss, Outputs, Statistics
 from invlearn.losses.functional import code_distance
+from invlearn.nn import Gaps
 
-__all__ = ["HELD_OUT_ROWS", "HeldOut", "Measured", "encode_stack", "filled_by", "hits_of"]
+__all__ = ["HELD_OUT_ROWS", "HeldOut", "Measured", "coded", "encode_stack", "filled_by", "hits_of"]
 
 HELD_OUT_ROWS = 32_768
 """Rows of all replicas together per call of the network, when no gradient is needed."""
+
+FILLED_ROWS = 8_192
+"""Samples whose gaps are filled at a time."""
 
 REPEATED = 2**23
 """Features of all samples together, from which each distinct one is encoded once: files repeat them in many pairs."""
@@ -40,6 +44,7 @@ class HeldOut:
     def __init__(self, draws: Draws, loss: Loss, split: Split, batch_size: int):
         self.draws, self.loss, self.batch_size = draws, loss, batch_size
         self.split: Split = split
+        self._on_common_values: Pairs | None = None
 
     @cached_property
     def measures_loss(self) -> bool:
@@ -64,16 +69,22 @@ class HeldOut:
         assert isinstance(pairs, Pairs)
         return pairs
 
-    @cached_property
-    def common(self) -> Pairs | None:
-        """The pairs with NaN for each value that one of the two lacks; None if the data have no gaps."""
-        if self.draws.with_gaps is None:
+    def on_common_values(self, gaps: Gaps | None) -> Pairs | None:
+        """The pairs, filled where either sample lacks a value; None if the data have no gaps.
+
+        Args:
+            gaps: Fills gaps; the same in each call.
+        """
+        if self.draws.with_gaps is None or gaps is None:
             return None
-        pairs = self.draws.with_gaps.examples(DrawnPairs(), self.split)
-        assert isinstance(pairs, Pairs)
-        missing = ~common_values(pairs.x, pairs.x_prime)
-        x, x_prime = (part.masked_fill(missing, torch.nan) for part in (pairs.x, pairs.x_prime))
-        return Pairs(x, x_prime, pairs.distance)
+        if self._on_common_values is None:
+            pairs = self.draws.with_gaps.examples(DrawnPairs(), self.split)
+            assert isinstance(pairs, Pairs)
+            missing = ~common_values(pairs.x, pairs.x_prime)[0]
+            parts = (part[0].masked_fill(missing, torch.nan) for part in (pairs.x, pairs.x_prime))
+            x, x_prime = (_filled(gaps, part)[None] for part in parts)
+            self._on_common_values = Pairs(x, x_prime, pairs.distance)
+        return self._on_common_values
 
     @cached_property
     def indexed(self) -> IndexedPairs | None:
@@ -83,11 +94,6 @@ class HeldOut:
             return None
         found = IndexedPairs.of(x[0], x_prime[0])
         return found if len(found.samples) < 2 * len(found.first) else None
-
-    @cached_property
-    def query_and_gallery(self) -> tuple[Tensor, Tensor]:
-        """Two samples of each of some entities."""
-        return self.draws.query_and_gallery()
 
 
 class Measured:
@@ -178,9 +184,8 @@ class Measured:
     @cached_property
     def pair_codes(self) -> tuple[Tensor, Tensor]:
         """Invariant codes of both samples of the pairs, ``(R, N, invariant)``."""
-        if (found := self.held_out.common) is not None:
-            encode = filled_by(self.encoder)
-            return encode(found.x[0]), encode(found.x_prime[0])
+        if (found := self.held_out.on_common_values(self.encoder.gaps)) is not None:
+            return encode_stack(self.encoder, found.x), encode_stack(self.encoder, found.x_prime)
         outputs = self.outputs if self.pairs is self.examples else self._run(self.pairs)
         z, z_prime = outputs.z_invariant.unbind(2)
         return z, z_prime
@@ -243,9 +248,21 @@ def filled_by(encoder: InvariantEncoder) -> Encode:
 
     def encode(x: Tensor) -> Tensor:
         x = x.to(encoder.device, encoder.dtype)
-        return encode_stack(encoder, (x if encoder.gaps is None else encoder.gaps(x, encoder.dtype))[None])
+        return encode_stack(encoder, (x if encoder.gaps is None else _filled(encoder.gaps, x))[None])
 
     return encode
+
+
+def _filled(gaps: Gaps, x: Tensor) -> Tensor:
+    """Fill samples in their precision."""
+    if not bool(torch.isnan(x).any()):
+        return x
+    return torch.cat([gaps(part, x.dtype) for part in x.split(FILLED_ROWS)])
+
+
+def coded(encoder: InvariantEncoder, x: Tensor) -> CodedSamples:
+    """Drawn samples ``(1, N, d)``, which may have gaps, or ``(R, N, d)``, with their codes."""
+    return CodedSamples(filled_by(encoder), x[0], None if len(x) == 1 else encode_stack(encoder, x))
 
 
 def hits_of(encoder: InvariantEncoder, draws: Draws) -> Tensor:
@@ -256,7 +273,7 @@ def hits_of(encoder: InvariantEncoder, draws: Draws) -> Tensor:
         draws: The draws of its replicas.
     """
     if draws.with_gaps is not None:
-        queries, gallery = (CodedSamples(filled_by(encoder), part[0]) for part in draws.with_gaps.query_and_gallery())
+        queries, gallery = (coded(encoder, part) for part in draws.with_gaps.query_and_gallery())
         return hits_among(queries.search(gallery))
     return hits_at_1(*(encode_stack(encoder, part) for part in draws.query_and_gallery()))
 

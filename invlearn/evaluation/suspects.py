@@ -19,7 +19,8 @@ COMPARED = 3 * 10**8
 """Maximal number of distances between samples; beyond it, a part of the entities is searched."""
 
 COMPARED_AGAIN = 2**26
-"""Maximal number of features of all pairs within entities, if samples with gaps are compared on common values."""
+"""Maximal number of features of all pairs within entities that are compared on common values; beyond it, only samples
+that do not fit when filled are compared."""
 
 NEIGHBOURS = 8
 """Number of nearest samples whose entities are compared."""
@@ -68,14 +69,9 @@ def find_suspects(samples: CodedSamples, entity: Tensor, *, every: bool = False,
     """
     entity, order = entity.sort(stable=True)
     samples = samples[order]
-    if int(entity.bincount().square().sum()) * samples.x.shape[1] > COMPARED_AGAIN:
-        samples = samples.filled
-    has_gaps = bool(samples.has_gap.any())
-
-    def apart(first: Tensor, second: Tensor) -> Tensor:
-        return samples.apart(first, second, is_strict=False)[0]  # what is missing is no evidence against a label
-
-    distance = distance_to_entity(samples.codes[0], entity, apart if has_gaps else None)
+    distance = distance_to_entity(samples.codes[0], entity)
+    if bool(samples.has_gap.any()):
+        distance = _on_common_values(samples, entity, distance)
     far = is_far(distance)
     index = (~distance.isnan() if every else far).nonzero()[:, 0]
     nearest, nearest_distance = _nearest_other(samples, entity, index, seed)
@@ -159,16 +155,49 @@ def _nearest_other(samples: CodedSamples, entity: Tensor, index: Tensor, seed: i
         found = of_gallery[squared.topk(neighbours, largest=False).indices]
         row = torch.searchsorted(numbers, found)
         size = counts[row].clamp(max=MEMBERS)
-        members = starts[row][..., None] + place
-        ends = torch.broadcast_tensors(part[:, None, None], members.clamp(max=len(codes) - 1))
-        apart = samples.apart(*(end.flatten() for end in ends))[0].view(members.shape)
-        apart = apart.masked_fill(place >= size[..., None], torch.inf).sort(-1).values
-        half = (size // 2).clamp(min=1)
-        mean = apart.masked_fill(place >= half[..., None], 0.0).sum(-1) / half
+        mean = _to_entities(samples, part, starts[row], size)
         least = mean.masked_fill(found == entity[part][:, None], torch.inf).min(1)
         numbers_found.append(found.gather(1, least.indices[:, None])[:, 0])
         distances.append(least.values)
     return torch.cat(numbers_found), torch.cat(distances)
+
+
+def _on_common_values(samples: CodedSamples, entity: Tensor, distance: Tensor) -> Tensor:
+    """Distances to the entity, ``(N,)``, on common values.
+
+    Few common values are no evidence against a label, so they count as any others.
+    """
+    numbers, counts = torch.unique_consecutive(entity, return_counts=True)
+    starts = counts.cumsum(0) - counts
+    are_many = int(counts.square().sum()) * samples.x.shape[1] > COMPARED_AGAIN
+    index = (is_far(distance) if are_many else ~distance.isnan()).nonzero()[:, 0]
+    found = distance.clone()
+    for part in index.split(BLOCK // (int(counts.max()) * samples.codes.shape[2]) + 1):
+        row = torch.searchsorted(numbers, entity[part])[:, None]
+        found[part] = _to_entities(samples, part, starts[row], counts[row], is_strict=False)[:, 0]
+    return found
+
+
+def _to_entities(
+    samples: CodedSamples, first: Tensor, starts: Tensor, sizes: Tensor, *, is_strict: bool = True
+) -> Tensor:
+    """Mean distance of samples to the nearest half of the others of some entities, ``(n, k)``.
+
+    Args:
+        samples: All samples, which lie by entity.
+        first: Index of each sample, ``(n,)``.
+        starts: Index of the first sample of each entity, ``(n, k)``.
+        sizes: Number of its samples to compare, ``(n, k)``.
+        is_strict: As for ``CodedSamples.apart``.
+    """
+    place = torch.arange(int(sizes.max()) if len(sizes) else 0, device=first.device)
+    members = starts[..., None] + place
+    are_others = (place < sizes[..., None]) & (members != first[:, None, None])
+    apart = samples.codes.new_full(members.shape, torch.inf)
+    at = first[:, None, None].expand_as(members)[are_others]
+    apart[are_others] = samples.apart(at, members[are_others], is_strict=is_strict)[0]
+    half = (sizes // 2).clamp(min=1)
+    return apart.sort(-1).values.masked_fill(place >= half[..., None], 0.0).sum(-1) / half
 
 
 def _others(entity: Tensor, counts: Tensor, most: int, seed: int) -> Tensor:

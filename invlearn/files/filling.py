@@ -129,7 +129,8 @@ def gap_lines(values: np.ndarray, names: Sequence[str]) -> list[str]:
     where = f"in {features:,} feature{'s' * (features > 1)}"
     lines = [f"missing: {told_gaps(int(missing.sum()), of, len(missing))}, {where}"]
     if missing.sum() > MANY * of:
-        cost = "up to 4 points of recall@1 in measurements (docs/own-data.md)"
+        points = 7 if len(names) > WIDEST else 4
+        cost = f"up to {points} points of recall@1 in measurements (docs/own-data.md)"
         lines.append(f"note: more than {MANY:.0%} of the values are missing; {MANY:.0%} cost {cost}")
     if (mostly := missing > MOSTLY * len(values)).any():
         listed = shortened([name for name, is_mostly in zip(names, mostly, strict=True) if is_mostly])

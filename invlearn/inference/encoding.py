@@ -48,12 +48,13 @@ class Coded(NamedTuple):
     """Variant codes."""
     samples: np.ndarray | None = None
     """The samples ``(n, d)``, NaN where a value is missing, if they are kept."""
+    scaled: np.ndarray | None = None
+    """The same, scaled and in the network's precision; None if they cannot have gaps."""
 
     def at(self, index: np.ndarray | slice) -> Coded:
         """Some of the rows, if each is one sample."""
-        samples = None if self.samples is None else self.samples[index]
         parts = self.rows[index], self.others.iloc[index], self.invariant[index], self.variant[index]
-        return Coded(*parts, samples)
+        return Coded(*parts, *(None if part is None else part[index] for part in (self.samples, self.scaled)))
 
 
 class CodedTable:
@@ -99,7 +100,7 @@ def coded_chunks(
         columns: Its features, and the columns to copy.
         drop_missing: Leave out rows with a missing value instead of filling it.
         replica: Replica that encodes; by default the one with the lowest validation loss.
-        keep_samples: Whether to return samples with their codes; those that may have gaps are always returned.
+        keep_samples: Whether to return samples with their codes.
 
     Raises:
         UserError: A feature is text or infinite, or missing where the run cannot fill it, or a code is not finite; the
@@ -107,7 +108,6 @@ def coded_chunks(
     """
     encoder, filled, of = run.encoder(replica), 0, 0
     missing: Missing = "drop" if drop_missing else "keep" if encoder.gaps else "refuse"
-    keep_samples = keep_samples or missing == "keep"
     hint, count = "; --drop-missing leaves such rows out", len(columns.features) // encoder.dim
     chunks = checked_chunks(table, *columns, missing=missing, hint=hint, samples=count)
     for chunk, (invariant, variant) in _encoded(encoder, table, chunks):
@@ -115,9 +115,15 @@ def coded_chunks(
         if not of and run.config["dataset"].get("scaling") != "none":  # of the first chunk
             _compare_units(encoder, table, samples)
         filled, of = filled + int(np.isnan(samples).sum()), of + samples.size
-        yield Coded(chunk.rows, chunk.others, invariant, variant, samples if keep_samples else None)
+        scaled = _scaled(encoder, samples) if missing == "keep" else None
+        yield Coded(chunk.rows, chunk.others, invariant, variant, samples if keep_samples else None, scaled)
     if filled:
         warn(f"{table}: missing: {told_gaps(filled, of, encoder.dim)}")
+
+
+def _scaled(encoder: InvariantEncoder, samples: np.ndarray) -> np.ndarray:
+    x = torch.tensor(samples, device=encoder.device)
+    return (x if encoder.scaler is None else encoder.scaler(x)).to("cpu", encoder.dtype).numpy()
 
 
 def _encoded(

@@ -206,11 +206,11 @@ def _check_names(table: Table, own: Sequence[str]) -> None:
 
 def gather(chunks: Iterator[Coded]) -> Coded:
     """All chunks as one, without variant codes."""
-    parts = ((chunk.rows, chunk.others, chunk.invariant, chunk.samples) for chunk in chunks)
-    rows, others, invariant, samples = zip(*parts, strict=True)
+    parts = ((chunk.rows, chunk.others, chunk.invariant, chunk.samples, chunk.scaled) for chunk in chunks)
+    rows, others, invariant, *kept = zip(*parts, strict=True)
     codes = np.concatenate(invariant)
-    kept = None if samples[0] is None else np.concatenate(samples)
-    return Coded(np.concatenate(rows), pd.concat(others, ignore_index=True), codes, codes[:, :0], kept)
+    samples, scaled = (None if part[0] is None else np.concatenate(part) for part in kept)
+    return Coded(np.concatenate(rows), pd.concat(others, ignore_index=True), codes, codes[:, :0], samples, scaled)
 
 
 def _in_chunks(coded: Coded) -> Iterator[Coded]:

@@ -15,18 +15,15 @@ __all__ = ["NearestRows", "coded_samples"]
 
 
 def coded_samples(encoder: InvariantEncoder, rows: Coded) -> CodedSamples:
-    """The samples of some rows, with their codes; without gaps if the rows hold no samples.
+    """The samples of some rows, with their codes; without gaps if the rows hold no scaled samples.
 
     Args:
         encoder: The encoder of the codes.
         rows: The rows, one sample each.
     """
     codes = torch.from_numpy(rows.invariant)[None]
-    if rows.samples is None:
-        return CodedSamples(filled_by(encoder), torch.zeros(len(rows.invariant), 0), codes)
-    x = torch.tensor(rows.samples, device=encoder.device)
-    x = x if encoder.scaler is None else encoder.scaler(x)
-    return CodedSamples(filled_by(encoder), x.to(encoder.dtype), codes)
+    x = torch.zeros(len(rows.invariant), 0) if rows.scaled is None else torch.from_numpy(rows.scaled)
+    return CodedSamples(filled_by(encoder), x, codes)
 
 
 class NearestRows:
@@ -37,7 +34,7 @@ class NearestRows:
 
     Args:
         encoder: The encoder of the codes.
-        gallery: The rows; with samples, if these may have gaps.
+        gallery: The rows; with scaled samples, if these may have gaps.
 
     Raises:
         UserError: faiss is not installed.
@@ -57,7 +54,7 @@ class NearestRows:
         """The k nearest rows of each query, the nearest first.
 
         Args:
-            queries: m rows; with samples, if these may have gaps.
+            queries: m rows; with scaled samples, if these may have gaps.
             k: At most n, without ``own``.
             own: If queries are rows of the gallery, their indices, ``(m,)``: no query finds itself.
 
@@ -71,6 +68,7 @@ class NearestRows:
         most = max(k, min(CANDIDATES, len(self.samples) - (own is not None)))
         distances, indices = self._search.nearest(queries.invariant, most, own=own)
         is_near = (np.arange(most) < k) | (distances <= FURTHER * distances[:, :1])
+        distances[~is_near] = np.inf
         first, rank = np.nonzero(is_near & (indices >= 0))
         one, other = torch.from_numpy(first), torch.from_numpy(indices[first, rank].astype(np.int64))
         again = samples.has_gap[one] | self.samples.has_gap[other]

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from invlearn.encoder import InvariantEncoder
+from invlearn.evaluation.coded import LEAST as LEAST_COMMON
+from invlearn.evaluation.coded import common_values
+from invlearn.losses.functional import code_distance
 
 __all__ = ["contributions", "told"]
 
@@ -32,8 +35,8 @@ def contributions(encoder: InvariantEncoder, x: np.ndarray, x_prime: np.ndarray)
 
     averaged with the same for x and x' exchanged. A row sums to the squared distance. A contribution is negative if the
     feature's change alone would bring the codes closer. A feature that one of the two lacks contributes nothing; what
-    fills it depends on the common features, and adds to their contributions. If they have no feature in common, gaps
-    count as the values that fill them.
+    fills it depends on the common features, and adds to their contributions. Where a distance is that of the filled
+    samples, because they have less than half of the features in common, gaps count as the values that fill them.
 
     Args:
         encoder: One replica.
@@ -80,27 +83,34 @@ def told(
 
 
 def _compared(encoder: InvariantEncoder, x: np.ndarray, x_prime: np.ndarray) -> list[Tensor]:
-    """Both samples of pairs, scaled, with NaN where either lacks a value; or filled, if they have none in common."""
-    samples = [torch.from_numpy(np.asarray(part, dtype=np.float64)).to(encoder.device) for part in (x, x_prime)]
+    """Both samples of pairs, scaled, with NaN where either lacks a value; or filled, if that is their distance."""
+    samples = [torch.tensor(part, dtype=torch.float64, device=encoder.device) for part in (x, x_prime)]
     samples = samples if encoder.scaler is None else [encoder.scaler(part) for part in samples]
     if encoder.gaps is None:
         return samples
-    missing = torch.isnan(samples[0]) | torch.isnan(samples[1])
-    have_none = missing.all(dim=1, keepdim=True)
-    return [torch.where(have_none, encoder.gaps(part), part.masked_fill(missing, torch.nan)) for part in samples]
+    common = common_values(*samples)
+    alike = [part.masked_fill(~common, torch.nan) for part in samples]
+    if not bool((are_few := common.double().mean(1) < LEAST_COMMON).any()):
+        return alike
+    filled = [encoder.gaps(part) for part in samples]
+    with torch.no_grad():
+        apart, apart_filled = (code_distance(*(_code(encoder, part) for part in parts)) for parts in (alike, filled))
+    are_filled = (are_few & (apart_filled > apart))[:, None]
+    return [torch.where(are_filled, *parts) for parts in zip(filled, alike, strict=True)]
+
+
+def _code(encoder: InvariantEncoder, x: Tensor) -> Tensor:
+    """Invariant codes of scaled samples."""
+    filled = x if encoder.gaps is None else encoder.gaps(x)
+    return encoder.invariant_part(encoder.network.encode(filled.to(encoder.dtype)[None])[0])
 
 
 def _along(encoder: InvariantEncoder, x: Tensor, x_prime: Tensor, points: Tensor, weights: Tensor) -> Tensor:
     """Integrated gradients from ``x_prime`` to ``x``, ``(n, d)``."""
-
-    def code(of: Tensor) -> Tensor:
-        filled = of if encoder.gaps is None else encoder.gaps(of)
-        return encoder.invariant_part(encoder.network.encode(filled.to(encoder.dtype)[None])[0])
-
     change = x - x_prime
     path = (x_prime[:, None] + points[:, None] * change[:, None]).detach().requires_grad_()
     with torch.enable_grad():
-        start = code(x_prime).detach()[:, None]
-        distance = (code(path.flatten(0, 1)).unflatten(0, path.shape[:2]) - start).square().sum()
+        start = _code(encoder, x_prime).detach()[:, None]
+        distance = (_code(encoder, path.flatten(0, 1)).unflatten(0, path.shape[:2]) - start).square().sum()
         (gradient,) = torch.autograd.grad(distance, path)
     return change.nan_to_num() * torch.einsum("p,npd->nd", weights, gradient)

@@ -87,12 +87,7 @@ class Evidence:
 
     @cached_property
     def values(self) -> np.ndarray:
-        """The samples in the units of the file, ``(n, d)``."""
-        return self.first.in_units(self.samples.x)
-
-    @cached_property
-    def values_with_gaps(self) -> np.ndarray:
-        """The same, NaN where a value is missing in the file."""
+        """The samples in the units of the file, ``(n, d)``, NaN where a value is missing in it."""
         return self.first.in_units(self.samples.with_gaps)
 
     @cached_property

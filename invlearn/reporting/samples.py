@@ -68,5 +68,5 @@ def draw_samples(division: Division) -> Samples:
     labels = None if origin is None else origin.labels[entity.numpy()]
     names = [shortened_value(str(name)) for name in (entity.tolist() if labels is None else labels)]
     numbers_in_file = None if origin is None else origin.rows[rows.numpy()]
-    x, with_gaps = (each.samples[rows] for each in (dataset, dataset.with_gaps or dataset))
+    x, with_gaps = (each.at(rows) for each in (dataset, dataset.with_gaps or dataset))
     return Samples(x, with_gaps, entity, names, numbers_in_file, len(order))

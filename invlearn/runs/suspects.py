@@ -45,7 +45,7 @@ def suspects_table(encoder: InvariantEncoder, data: Prepared, *, every: bool = F
     origin, dataset = data.origin, data.dataset
     assert origin is not None
     assert isinstance(dataset, EntitySamples)
-    samples = CodedSamples(filled_by(encoder), (dataset.with_gaps or dataset).samples)
+    samples = CodedSamples(filled_by(encoder), (dataset.with_gaps or dataset).at(slice(None)))
     codes = samples.codes[0]
     entity = origin.entity.to(codes.device)
     found = find_suspects(samples, entity, every=every)

@@ -16,9 +16,8 @@ from invlearn.data import Dataset
 from invlearn.encoder import InvariantEncoder
 from invlearn.errors import DamagedError, UserError
 from invlearn.evaluation.calibration import Calibration, Threshold
-from invlearn.evaluation.coded import CodedSamples
 from invlearn.evaluation.evaluate import evaluate
-from invlearn.evaluation.measured import HeldOut, filled_by
+from invlearn.evaluation.measured import HeldOut, coded
 from invlearn.evaluation.reliability import Reliability, Unseen, measure_reliability
 from invlearn.evaluation.verdict import Verdict
 from invlearn.files import Prepared, SampleFile, Scale
@@ -263,7 +262,7 @@ class TrainedRun:
             return found
         draws = experiment.draws(self.device)
         parts = (draws.with_gaps or draws).query_and_gallery()
-        queries, partners = (CodedSamples(filled_by(self.stack), part[0]) for part in parts)
+        queries, partners = (coded(self.stack, part) for part in parts)
         for replica, unseen in enumerate(Unseen.of(queries, partners)):
             if self.is_calibrated(replica):
                 found[replica] = measure_reliability(self.calibration(replica), unseen)

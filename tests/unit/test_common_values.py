@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,21 @@ import pytest
 import torch
 
 import invlearn
-from invlearn.data import LabelledPairs
+from invlearn.data import EntitySamples, LabelledPairs
 from invlearn.data.distances import EXACT
 from invlearn.evaluation import coded
+from invlearn.evaluation import suspects as evaluation
 from invlearn.evaluation.coded import CANDIDATES, FURTHER, CodedSamples
-from invlearn.files import PairFile, prepare
+from invlearn.evaluation.compared import ComparedPairs
+from invlearn.evaluation.probability import DistanceModel
+from invlearn.files import EntityFile, PairFile, held_out, open_table, prepare
 from invlearn.inference import cluster, evaluate, match, match_pairs, review, suspects
+from invlearn.inference.review import answered
 from invlearn.inference.why import contributions
+from invlearn.reporting.divisions import divisions_of
+from invlearn.reporting.evidence import Evidence
 from invlearn.runs.trained import TrainedRun
+from invlearn.training.references import references
 from tests.support.customers import FEATURES, customers, trained
 from tests.support.own_data import write
 
@@ -186,3 +194,100 @@ def test_samples_without_a_common_value_are_filled_separately() -> None:
     torch.testing.assert_close(found[0, 1], (filled[0] - filled[1]).norm())
     torch.testing.assert_close(found[0, 2], (x[0, 3:] - x[2, 3:]).norm())
     torch.testing.assert_close(samples.filled.within()[0], torch.cdist(filled, filled, compute_mode=EXACT))
+
+
+def test_pairs_that_are_all_left_out_are_none(gappy: TrainedRun) -> None:
+    table = gappy_pairs(20, seed=3).assign(x_f0=np.nan)
+    assert match_pairs(gappy, table, "x_", "x_prime_", drop_missing=True).empty
+
+
+def test_contributions_explain_the_distance_where_little_is_common(gappy: TrainedRun) -> None:
+    a, b = halves(customers(100, copies=2, seed=12))
+    strangers = b.iloc[np.roll(np.arange(100), 1)].reset_index(drop=True)
+    strangers.loc[:, FEATURES[2:]] = np.nan
+    pairs = pd.concat([a[FEATURES].add_prefix("x_"), strangers[FEATURES].add_prefix("x_prime_")], axis=1)
+    found = match_pairs(gappy, pairs, "x_", "x_prime_")
+    parts = contributions(gappy.encoder(), a[FEATURES].to_numpy(), strangers[FEATURES].to_numpy())
+    np.testing.assert_allclose(parts.sum(1), np.square(found["distance"]), rtol=1e-2)
+
+
+def test_little_in_common_is_no_evidence_against_a_label(tmp_path: Path) -> None:
+    run = trained(customers(300, missing=0.2, seed=3), tmp_path / "run", "model=polynomial")
+    table = customers(300, missing=0.2, seed=4)
+    assert len(suspects(run, table)) < 5
+
+
+def test_of_many_rows_only_those_that_do_not_fit_are_compared(gappy: TrainedRun, monkeypatch) -> None:
+    table = customers(300, missing=0.1, copies=4, seed=13)
+    expected = suspects(gappy, table, every=True).set_index("row")
+    monkeypatch.setattr(evaluation, "COMPARED_AGAIN", 0)
+    found = suspects(gappy, table, every=True).set_index("row")
+    same = found["distance"] == expected["distance"].reindex(found.index)
+    assert 0.02 < float(same.mean()) < 0.5
+    assert len(suspects(gappy, table)) < 10
+
+
+@pytest.fixture(scope="module")
+def unseen() -> pd.DataFrame:
+    return customers(400, missing=0.1, copies=2, seed=14)
+
+
+def test_a_run_is_measured_on_common_values(gappy: TrainedRun, unseen: pd.DataFrame) -> None:
+    codes = torch.from_numpy(gappy.encode(unseen[FEATURES])[0]).double()
+    same, different = (codes[0::2] - codes[1::2].roll(step, 0) for step in (0, 1))
+    ratio = float(same.square().sum(1).mean() / different.square().sum(1).mean())
+    found = evaluate(gappy, unseen).iloc[0]
+    assert found["invariance_ratio"] < 0.5 * ratio
+    assert found["matching.found"] > 0.7
+    assert found["nearest.calibration_error"] < 0.15
+
+
+def test_simple_methods_are_measured_on_common_values(gappy: TrainedRun) -> None:
+    data = gappy.experiment.data
+    assert isinstance(data.dataset, EntitySamples)
+    common, filled = (
+        {one.name: one for one in references(each, 0, solved=True, gaps=gappy.stack.gaps)}
+        for each in (data.dataset, replace(data.dataset, missing=None))
+    )
+    assert common["fisher"].invariance_ratio < 0.5 * filled["fisher"].invariance_ratio
+    assert float(common["raw"].hits.double().mean()) >= float(filled["raw"].hits.double().mean())
+
+
+def test_a_report_shows_distances_on_common_values(gappy: TrainedRun, unseen: pd.DataFrame) -> None:
+    spec = gappy.experiment.spec
+    assert isinstance(spec, EntityFile)
+    data = held_out(spec, open_table(unseen), entity=None, drop=spec.dropping, gaps=gappy.stack.gaps)
+    evidence = Evidence(divisions_of(gappy, data))
+    codes = evidence.codes
+    same = evidence.samples.entity[:, None] == evidence.samples.entity
+    filled = torch.cdist(codes, codes, compute_mode=EXACT)
+    assert float(evidence.apart[same].mean()) < 0.6 * float(filled[same].mean())
+    assert float(evidence.distances.same.mean()) < 0.6 * float(filled[same].sum() / (same.sum() - len(same)))
+    assert float((torch.cat(evidence.nearer) == 0).double().mean()) > 0.95
+    assert np.isnan(evidence.values).mean() > 0.05
+
+
+def test_answers_are_modelled_on_common_values(gappy: TrainedRun, unseen: pd.DataFrame) -> None:
+    queue = review(gappy, unseen, entity="id")
+    if queue.empty:
+        queue = review(gappy, unseen).assign(reason="label")
+    found = answered(gappy, unseen, queue.assign(answer="same"), entity="id")
+    assert found.before is not None
+    codes = torch.from_numpy(gappy.encode(unseen[FEATURES])[0]).double()
+    apart = torch.cdist(codes, codes).numpy()[np.triu_indices(len(codes), 1)]
+    number = np.arange(len(codes)) // 2
+    filled = DistanceModel.fit(ComparedPairs.of_all(apart, number))
+    assert filled is not None
+    assert found.before.recall_distance(0.9) < 0.7 * filled.recall_distance(0.9)
+
+
+def test_a_value_that_overflows_does_not_spoil_the_others(gappy: TrainedRun, unseen: pd.DataFrame) -> None:
+    table = unseen.copy()
+    table.loc[3, FEATURES[:2]] = 1e25, np.nan
+    found = evaluate(gappy, table).iloc[0]
+    assert found["recall_at_1"] > 0.95
+    assert 0 <= found["mse_invariance_same"] < 0.1
+    gaps = gappy.stack.gaps
+    assert gaps is not None
+    x = torch.tensor([[1e25, torch.nan, *[0.0] * 6], [0.3, torch.nan, *[0.0] * 6]])
+    torch.testing.assert_close(gaps(x, torch.float32), gaps(x), rtol=1e-4, atol=1e-4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from scipy import stats
 from scipy.integrate import trapezoid
 from scipy.spatial.distance import cdist, pdist
 
+import invlearn
 from invlearn.evaluation.calibration import Calibration
 from invlearn.evaluation.coded import CodedSamples
 from invlearn.evaluation.compared import ComparedPairs, pooled
@@ -383,3 +385,13 @@ def test_halves_of_few_entities_vary_as_estimates_do() -> None:
     found = Calibration.fit(given)
     assert found is not None
     assert found.halves == ()
+
+
+def test_replicas_are_measured_on_their_own_draws(tmp_path: Path) -> None:
+    words = ["dataset=shift", "dataset.size=512", "loss=pairwise", "trainer.epochs=1"]
+    _, second = invlearn.train([*words, "replicas=2", "seed=5"], tmp_path / "both").reliability()
+    (alone,) = invlearn.train([*words, "seed=6"], tmp_path / "one").reliability()
+    assert second is not None
+    assert alone is not None
+    assert second.pairs.shown == pytest.approx(alone.pairs.shown, rel=1e-4)
+    assert second.nearest.shown == pytest.approx(alone.nearest.shown, rel=1e-3)

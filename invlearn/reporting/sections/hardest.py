@@ -66,8 +66,7 @@ def _reasons(context: Context, evidence: Evidence, first: Tensor, second: Tensor
     if limit is None:
         return [""] * len(first)
     names = context.run.stack.feature_names or [f"x_{index}" for index in range(context.run.stack.dim)]
-    values = evidence.values_with_gaps
-    found = told(evidence.first.encoder, values[first], values[second], names, limit)
+    found = told(evidence.first.encoder, evidence.values[first], evidence.values[second], names, limit)
     return [f": {parts}" if parts else "" for parts in found]
 
 
