@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from invlearn.data import EntitySamples, LabelledPairs
@@ -55,6 +55,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
     return trained(customers(60), tmp_path_factory.mktemp("network"), *words)
 
 
+@example(12, 1416, 0.75)
 @given(st.integers(1, 12), st.integers(0, 2**31), st.floats(0, 0.9))
 def test_gaps_are_filled_with_the_conditional_mean_of_a_gaussian(dim: int, seed: int, share: float) -> None:
     rng = np.random.default_rng(seed)
