@@ -139,7 +139,7 @@ def tells_apart(codes: Tensor, entity: Tensor) -> bool:
 def _nearest_other(samples: CodedSamples, entity: Tensor, index: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """The nearest other entity of some samples, and its distance, ``(n,)`` each; samples lie by entity."""
     codes = samples.codes[0]
-    codes = codes - codes.mean(0)
+    codes = codes - codes.median(0).values  # one absurd code would move a mean
     numbers, counts = torch.unique_consecutive(entity, return_counts=True)
     starts = counts.cumsum(0) - counts
     others = _others(entity, counts, COMPARED // max(1, len(index)), seed)

@@ -148,4 +148,4 @@ def _fault(value: str, parsed: float) -> str:
     if not math.isnan(parsed):
         return f"{value} is not a finite number in single precision"
     hint = "; write decimals with a point" if re.fullmatch(r"\s*[+-]?\d+,\d+\s*", value) else ""
-    return f"{value} is text, not a number{hint}"
+    return f"{value if value.strip() else repr(value)} is text, not a number{hint}"

@@ -49,7 +49,8 @@ class Dropping:
 
     def hint(self, kind: str) -> str:
         """A hint for users whose rows are refused."""
-        return f"; {self.option.format(kind)} leaves such rows out"
+        rows = "leaves out all rows with a missing value" if kind == "missing" else "leaves such rows out"
+        return f"; {self.option.format(kind)} {rows}"
 
 
 class Growing:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Coded", "CodedTable", "coded_chunks"]
 
+FEW_KNOWN = 0.5
+"""Share of missing values of a sample above which there is a warning."""
+
 UNITS = 5
 """Warn if samples are this many times larger or smaller than the training samples."""
 
@@ -106,19 +109,27 @@ def coded_chunks(
         UserError: A feature is text or infinite, or missing where the run cannot fill it, or a code is not finite; the
             message names file and row.
     """
-    encoder, filled, of = run.encoder(replica), 0, 0
+    encoder, filled, of, sparse = run.encoder(replica), 0, 0, 0
     missing: Missing = "drop" if drop_missing else "keep" if encoder.gaps else "refuse"
-    hint, count = "; --drop-missing leaves such rows out", len(columns.features) // encoder.dim
+    hint, count = "; --drop-missing leaves out all rows with a missing value", len(columns.features) // encoder.dim
     chunks = checked_chunks(table, *columns, missing=missing, hint=hint, samples=count)
     for chunk, (invariant, variant) in _encoded(encoder, table, chunks):
         samples = chunk.features.reshape(-1, encoder.dim)
         if not of and run.config["dataset"].get("scaling") != "none":  # of the first chunk
             _compare_units(encoder, table, samples)
-        filled, of = filled + int(np.isnan(samples).sum()), of + samples.size
+        gaps = np.isnan(samples)
+        filled, of, sparse = (
+            filled + int(gaps.sum()),
+            of + samples.size,
+            sparse + int((gaps.mean(axis=1) > FEW_KNOWN).sum()),
+        )
         scaled = _scaled(encoder, samples) if missing == "keep" else None
         yield Coded(chunk.rows, chunk.others, invariant, variant, samples if keep_samples else None, scaled)
     if filled:
         warn(f"{table}: missing: {told_gaps(filled, of, encoder.dim)}")
+    if sparse:
+        told = f"{sparse:,} samples have less than half of their values"
+        warn(f"{table}: {told}; with few values in common, different entities look the same")
 
 
 def _scaled(encoder: InvariantEncoder, samples: np.ndarray) -> np.ndarray:

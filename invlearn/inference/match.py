@@ -139,6 +139,8 @@ class Matcher:
         others = max(0, self.gallery_size - (b is None))
         if b is None and self.gallery_size == 1:
             raise UserError(f"{among}: its 1 row has no other row to match; add rows, or a second file")
+        if not others:
+            raise UserError(f"{among}: no rows to choose from" + "; --drop-missing left out all" * drop_missing)
         if others < k:
             raise UserError(f"{among}: {others} rows to choose from, fewer than the {k} asked for with -k")
         self._search = NearestRows(self._encoder, self._gallery)

@@ -17,6 +17,9 @@ PROBED = 16
 TRAINED_ON = 64
 """Codes per cell that the cells are fitted to."""
 
+CENTRED = 4_096
+"""Number of codes whose median is the centre."""
+
 CHECKED = 256
 """Number of queries to check the approximate search with."""
 
@@ -41,8 +44,8 @@ class NearestCodes:
         except ImportError as error:
             raise UserError("a search needs faiss: pip install 'invlearn[data]'") from error
         self.agreement: float | None = None
-        # faiss computes |a|² + |b|² - 2ab, which loses digits far from 0.
-        self.centre = codes.mean(axis=0, dtype=np.float64).astype(np.float32)
+        # faiss computes |a|² + |b|² - 2ab, which loses digits far from 0. One absurd code would move a mean.
+        self.centre = np.median(codes[:: 1 + len(codes) // CENTRED], axis=0).astype(np.float32)
         self.codes = np.ascontiguousarray(codes - self.centre, dtype=np.float32)
         n, width = self.codes.shape
         flat = faiss.IndexFlatL2(width)
@@ -80,8 +83,9 @@ class NearestCodes:
     def _distances(self, centred: np.ndarray, indices: np.ndarray) -> np.ndarray:
         """Distances recomputed from differences: small distances from faiss have no accurate digits."""
         distances = np.empty(indices.shape, dtype=np.float32)
-        for rank in range(indices.shape[1]):
-            distances[:, rank] = np.linalg.norm(centred - self.codes[indices[:, rank]], axis=1)
+        with np.errstate(over="ignore"):  # of absurd codes
+            for rank in range(indices.shape[1]):
+                distances[:, rank] = np.linalg.norm(centred - self.codes[indices[:, rank]], axis=1)
         return np.where(indices < 0, np.inf, distances)
 
     def _agreement(self, centred: np.ndarray, found: np.ndarray, own: np.ndarray | None) -> float:

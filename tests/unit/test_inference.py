@@ -196,7 +196,7 @@ def test_a_table_without_rows_has_codes_of_none(run: TrainedRun, tmp_path: Path,
     codes = embed(run, file)
     assert len(codes) == 0
     assert "z_0" in codes
-    with pytest.raises(UserError, match=naming(file=file.name, value=[0, 1], key="-k")):
+    with pytest.raises(UserError, match=naming(file=file.name)):
         match(run, file)
 
 

@@ -62,3 +62,14 @@ def test_being_found_by_itself_does_not_count_as_agreement(monkeypatch: pytest.M
     found.nearest(gallery[:300], 1, own=np.arange(300))
     assert found.agreement is not None
     assert 0.1 < found.agreement < 0.9  # with one cell of 282 many neighbours lie in another
+
+
+def test_one_absurd_code_spoils_no_other_search() -> None:
+    rng = np.random.default_rng(3)
+    gallery = rng.normal(size=(500, 6)).astype(np.float32)
+    queries = gallery + 0.01 * rng.normal(size=gallery.shape).astype(np.float32)
+    gallery[7] = 1e20
+    distances, indices = NearestCodes(gallery).nearest(queries, 1)
+    others = np.delete(np.arange(500), 7)
+    assert (indices[others, 0] == others).all()
+    assert distances[others].max() < 0.1

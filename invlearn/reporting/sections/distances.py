@@ -57,8 +57,9 @@ def _why(limit: Threshold) -> str:
 
 
 def _slider(found: Distances, start: float) -> Slider:
-    smallest = float(found.different[-1]) * 1e-9
-    values = [np.maximum(part.numpy(), smallest) for part in (found.same, found.different)]
+    largest = max(float(part[part.isfinite()].amax()) for part in (found.same, found.different))  # some may overflow
+    smallest = min(float(found.different[-1]), largest) * 1e-9
+    values = [np.clip(part.numpy(), smallest, largest) for part in (found.same, found.different)]
     low, high = min(part[0] for part in values), 1.001 * max(part[-1] for part in values)
     is_wide = float(np.median(values[1]) / max(np.median(values[0]), smallest)) > WIDE
     low = low if is_wide else 0.0
