@@ -16,7 +16,7 @@ from torch import Tensor
 from invlearn.data.distances import EXACT
 from invlearn.losses.functional import code_distance
 
-__all__ = ["CANDIDATES", "FURTHER", "LEAST", "CodedSamples", "Encode", "common_values"]
+__all__ = ["CANDIDATES", "FURTHER", "KNOWN", "LEAST", "CodedSamples", "Encode", "common_values", "enlargement"]
 
 CANDIDATES = 64
 """Maximal number of nearest samples, by codes of filled samples, that a search compares on common values."""
@@ -28,8 +28,12 @@ CLOSEST, PAIRS = 16, 20_000
 """Least number of nearest samples that a sample is compared with on common values, and how many pairs at least, if all
 samples are compared with each other."""
 
-LEAST = 0.5
+LEAST = 1 / 3
 """Share of the values that two samples should have in common."""
+
+KNOWN, POWER = 0.5, 4
+"""Share of its values that a sample should have. With less, its distances grow with this power, because samples of few
+values are all filled to nearly the mean: strangers have nearly equal codes."""
 
 BLOCK = 2**22
 """Maximal number of features, or of numbers of codes, of first samples that are compared at a time."""
@@ -79,8 +83,9 @@ class CodedSamples:
     ) -> Tensor:
         """Code distances of pairs, ``(R, N)``.
 
-        Few common values say little: strangers often agree on them. So if less than half of the values are common, a
-        pair is at least as far apart as its samples when each is filled by itself, if ``is_strict``.
+        Few values say little: strangers often agree on them. So if ``is_strict``, a pair with less than a third of the
+        values in common is at least as far apart as its samples when each is filled by itself, and distances of samples
+        with few values are multiplied by their ``enlargement``.
 
         Args:
             first: Index of the first sample of each pair, ``(N,)``.
@@ -103,6 +108,7 @@ class CodedSamples:
             if is_strict:
                 is_few = common.double().mean(1) < LEAST
                 alike = torch.where(is_few, torch.maximum(alike, distances[:, index]), alike)
+                alike = alike * enlargement(self.x[first], other.x[second]).to(alike)
             distances[:, index] = alike
         return distances
 
@@ -157,6 +163,17 @@ def _is_near(distances: Tensor, count: int) -> Tensor:
     """Which samples are among so many nearest, ``(R, n, m)``."""
     nearest = distances.topk(min(count, distances.shape[2]), dim=2, largest=False).indices
     return torch.zeros_like(distances, dtype=torch.bool).scatter_(2, nearest, True)
+
+
+def enlargement(x: Tensor, x_prime: Tensor) -> Tensor:
+    """Factor of the distances of pairs of samples, ``(N,)``; above 1 if one of the two has few values.
+
+    Args:
+        x: First samples, ``(N, d)``, NaN where a value is missing.
+        x_prime: Second samples, ``(N, d)``.
+    """
+    known = torch.minimum(*((~torch.isnan(part)).double().mean(1) for part in (x, x_prime)))
+    return (KNOWN / known.clamp(min=1 / x.shape[1])).clamp(min=1) ** POWER
 
 
 def common_values(x: Tensor, x_prime: Tensor) -> Tensor:

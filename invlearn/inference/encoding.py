@@ -13,6 +13,7 @@ import torch
 
 from invlearn.encoder import InfiniteCodeError, InvariantEncoder
 from invlearn.errors import UserError
+from invlearn.evaluation.coded import KNOWN
 from invlearn.files import Missing, Table, checked_chunks, told_gaps
 from invlearn.inference.columns import Columns
 from invlearn.runs.trained import TrainedRun
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from invlearn.files.columns import Checked
 
 __all__ = ["Coded", "CodedTable", "coded_chunks"]
-
-FEW_KNOWN = 0.5
-"""Share of missing values of a sample above which there is a warning."""
 
 UNITS = 5
 """Warn if samples are this many times larger or smaller than the training samples."""
@@ -118,18 +116,14 @@ def coded_chunks(
         if not of and run.config["dataset"].get("scaling") != "none":  # of the first chunk
             _compare_units(encoder, table, samples)
         gaps = np.isnan(samples)
-        filled, of, sparse = (
-            filled + int(gaps.sum()),
-            of + samples.size,
-            sparse + int((gaps.mean(axis=1) > FEW_KNOWN).sum()),
-        )
+        filled, of = filled + int(gaps.sum()), of + samples.size
+        sparse += int((gaps.mean(axis=1) > 1 - KNOWN).sum())
         scaled = _scaled(encoder, samples) if missing == "keep" else None
         yield Coded(chunk.rows, chunk.others, invariant, variant, samples if keep_samples else None, scaled)
     if filled:
         warn(f"{table}: missing: {told_gaps(filled, of, encoder.dim)}")
     if sparse:
-        told = f"{sparse:,} samples have less than half of their values"
-        warn(f"{table}: {told}; with few values in common, different entities look the same")
+        warn(f"{table}: {sparse:,} samples have less than half of their values; they will hardly match any other")
 
 
 def _scaled(encoder: InvariantEncoder, samples: np.ndarray) -> np.ndarray:

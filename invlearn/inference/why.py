@@ -10,7 +10,7 @@ from torch import Tensor
 
 from invlearn.encoder import InvariantEncoder
 from invlearn.evaluation.coded import LEAST as LEAST_COMMON
-from invlearn.evaluation.coded import common_values
+from invlearn.evaluation.coded import common_values, enlargement
 from invlearn.losses.functional import code_distance
 
 __all__ = ["contributions", "told"]
@@ -36,7 +36,7 @@ def contributions(encoder: InvariantEncoder, x: np.ndarray, x_prime: np.ndarray)
     averaged with the same for x and x' exchanged. A row sums to the squared distance. A contribution is negative if the
     feature's change alone would bring the codes closer. A feature that one of the two lacks contributes nothing; what
     fills it depends on the common features, and adds to their contributions. Where a distance is that of the filled
-    samples, because they have less than half of the features in common, gaps count as the values that fill them.
+    samples, because they have few features in common, gaps count as the values that fill them.
 
     Args:
         encoder: One replica.
@@ -51,9 +51,9 @@ def contributions(encoder: InvariantEncoder, x: np.ndarray, x_prime: np.ndarray)
     rows = max(1, BLOCK // (NODES * encoder.dim))
     found = []
     for start in range(0, len(x), rows):
-        one, other = _compared(encoder, *(part[start : start + rows] for part in (x, x_prime)))
+        one, other, factor = _compared(encoder, *(part[start : start + rows] for part in (x, x_prime)))
         there, back = (_along(encoder, *ends, points, weights) for ends in ((one, other), (other, one)))
-        found.append(there + back)
+        found.append((there + back) * factor.square()[:, None])
     return torch.cat(found).div(2).cpu().numpy() if found else np.zeros(x.shape)
 
 
@@ -82,21 +82,27 @@ def told(
     ]
 
 
-def _compared(encoder: InvariantEncoder, x: np.ndarray, x_prime: np.ndarray) -> list[Tensor]:
-    """Both samples of pairs, scaled, with NaN where either lacks a value; or filled, if that is their distance."""
-    samples = [torch.tensor(part, dtype=torch.float64, device=encoder.device) for part in (x, x_prime)]
-    samples = samples if encoder.scaler is None else [encoder.scaler(part) for part in samples]
+def _compared(encoder: InvariantEncoder, x: np.ndarray, x_prime: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    """Both samples of pairs, scaled, with NaN where either lacks a value, or filled, if that is their distance.
+
+    The third tensor is the factor of their distance, ``(n,)``.
+    """
+    one, other = (torch.tensor(part, dtype=torch.float64, device=encoder.device) for part in (x, x_prime))
+    if encoder.scaler is not None:
+        one, other = encoder.scaler(one), encoder.scaler(other)
+    factor = enlargement(one, other)
     if encoder.gaps is None:
-        return samples
-    common = common_values(*samples)
-    alike = [part.masked_fill(~common, torch.nan) for part in samples]
+        return one, other, factor
+    common = common_values(one, other)
+    alike = one.masked_fill(~common, torch.nan), other.masked_fill(~common, torch.nan)
     if not bool((are_few := common.double().mean(1) < LEAST_COMMON).any()):
-        return alike
-    filled = [encoder.gaps(part) for part in samples]
+        return *alike, factor
+    filled = encoder.gaps(one), encoder.gaps(other)
     with torch.no_grad():
         apart, apart_filled = (code_distance(*(_code(encoder, part) for part in parts)) for parts in (alike, filled))
     are_filled = (are_few & (apart_filled > apart))[:, None]
-    return [torch.where(are_filled, *parts) for parts in zip(filled, alike, strict=True)]
+    one, other = (torch.where(are_filled, *parts) for parts in zip(filled, alike, strict=True))
+    return one, other, factor
 
 
 def _code(encoder: InvariantEncoder, x: Tensor) -> Tensor:

@@ -90,6 +90,16 @@ def test_few_common_values_are_not_enough_to_be_the_same(gappy: TrainedRun) -> N
     assert float(match(gappy, a[300:], strangers, fpr=0.02)["same"].mean()) < 0.04
 
 
+def test_rows_of_few_values_are_not_the_same(gappy: TrainedRun) -> None:
+    a, b = halves(customers(600, copies=2, seed=16))
+    for values in (1, 2, 3):
+        parts = (a[300:].copy(), b[:300].copy())
+        for part in parts:
+            lost = np.random.default_rng(values).random((300, len(FEATURES))).argsort(1) >= values
+            part[FEATURES] = part[FEATURES].mask(lost)
+        assert float(match(gappy, *parts, fpr=0.02)["same"].mean()) < 0.03
+
+
 def test_only_the_nearest_samples_are_compared_again() -> None:
     generator = torch.Generator().manual_seed(0)
     queries, gallery = torch.randn(30, 3, generator=generator), torch.randn(100, 3, generator=generator)
