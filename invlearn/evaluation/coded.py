@@ -121,7 +121,7 @@ class CodedSamples:
             codes[:, less] = self.encode(x).to(codes)
         return codes
 
-    def within(self, entity: Tensor | None = None) -> Tensor:
+    def within(self, entity: Tensor | None = None, *, is_strict: bool = True) -> Tensor:
         """Code distances of all samples to each other, ``(R, n, n)``.
 
         Of many samples with gaps, only the pairs of one entity and the nearest ones are compared on common values; the
@@ -129,6 +129,7 @@ class CodedSamples:
 
         Args:
             entity: Number of the entity of each, ``(n,)``.
+            is_strict: As for ``apart``.
         """
         distances = torch.cdist(self.codes, self.codes, compute_mode=EXACT)
         chosen = self.has_gap[:, None] | self.has_gap
@@ -139,7 +140,7 @@ class CodedSamples:
                 entity = entity.to(is_near.device)
                 is_near |= entity[:, None] == entity
             first, second = (chosen & (is_near | is_near.T)).triu(1).nonzero().T
-            distances[:, first, second] = distances[:, second, first] = self.apart(first, second)
+            distances[:, first, second] = distances[:, second, first] = self.apart(first, second, is_strict=is_strict)
         return distances
 
     def search(self, gallery: CodedSamples) -> Tensor:

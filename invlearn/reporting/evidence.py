@@ -127,8 +127,10 @@ class Evidence:
         for division in self.divisions:
             distances, is_same, unit = self._pairs_of(division, raw=raw)
             same, different = distances[is_same], distances[~is_same].sort().values
-            further = 1 - torch.searchsorted(different, same) / len(different)
-            relative = same.square() / different.square().mean()
+            measured = distances if raw else self._pairs_of(division, raw=False, is_strict=False)[0]  # as metrics are
+            measured_same, measured_different = measured[is_same], measured[~is_same].sort().values
+            further = 1 - torch.searchsorted(measured_different, measured_same) / len(different)
+            relative = measured_same.square() / measured_different.square().mean()
             found.append((same, different, unit[is_same] + pairs, further, relative))
             entities += len(unit.unique())
             pairs += len(distances)
@@ -155,7 +157,7 @@ class Evidence:
                 distances = queries.search(gallery)[0].cpu()
             yield (distances <= distances.diagonal()[:, None]).sum(1) - 1
 
-    def _pairs_of(self, division: Division, *, raw: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def _pairs_of(self, division: Division, *, raw: bool, is_strict: bool = True) -> tuple[Tensor, Tensor, Tensor]:
         """Distances, whether pairs are of one entity, and units, ``(N,)`` each, of all pairs of samples or given pairs.
 
         The unit is the entity of the first sample, or the number of the pair.
@@ -166,7 +168,8 @@ class Evidence:
             if raw:
                 apart = _raw_distances(samples.x, samples.x)
             else:
-                apart = self.apart if division is self.first else _apart(division, samples)
+                known = division is self.first and (is_strict or not samples.with_gaps.isnan().any())
+                apart = self.apart if known else _apart(division, samples, is_strict=is_strict)
             same = samples.entity[first] == samples.entity[second]
             return apart[first, second], same, samples.entity[first]
         data = division.data.dataset if raw else division.with_gaps
@@ -175,12 +178,12 @@ class Evidence:
             apart = (x.double() - x_prime.double()).norm(dim=1)
         else:
             one, other = division.coded(x), division.coded(x_prime)
-            apart = one.apart(one.rows, one.rows, other)[0].double().cpu()
+            apart = one.apart(one.rows, one.rows, other, is_strict=is_strict)[0].double().cpu()
         return apart, distance == 0, torch.arange(len(x))
 
 
-def _apart(division: Division, samples: Samples) -> Tensor:
-    return division.coded(samples.with_gaps).within(samples.entity)[0].double().cpu()
+def _apart(division: Division, samples: Samples, *, is_strict: bool = True) -> Tensor:
+    return division.coded(samples.with_gaps).within(samples.entity, is_strict=is_strict)[0].double().cpu()
 
 
 def _raw_distances(one: Tensor, other: Tensor) -> Tensor:

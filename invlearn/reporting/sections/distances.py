@@ -23,6 +23,9 @@ POSITIONS = 400
 WIDE = 20
 """Ratio of typical distances from which their axis is logarithmic."""
 
+WIDEST = 3.0
+"""Multiple of the distance that nine of ten different pairs are within, up to which distances are drawn."""
+
 
 def distances(context: Context) -> Section | None:
     """Distances of samples of one entity and of different ones."""
@@ -58,6 +61,7 @@ def _why(limit: Threshold) -> str:
 
 def _slider(found: Distances, start: float) -> Slider:
     largest = max(float(part[part.isfinite()].amax()) for part in (found.same, found.different))  # some may overflow
+    largest = min(largest, max(start, WIDEST * float(found.different.quantile(0.9))))  # the last bar has all beyond
     smallest = min(float(found.different[-1]), largest) * 1e-9
     values = [np.clip(part.numpy(), smallest, largest) for part in (found.same, found.different)]
     low, high = min(part[0] for part in values), 1.001 * max(part[-1] for part in values)
