@@ -63,11 +63,6 @@ class CodedSamples:
         """Some of them."""
         return CodedSamples(self.encode, self.x[rows], self.codes[:, rows])
 
-    @property
-    def filled(self) -> CodedSamples:
-        """The same, compared as filled."""
-        return CodedSamples(self.encode, self.x[:, :0], self.codes)
-
     @cached_property
     def rows(self) -> Tensor:
         """Their indices, ``(n,)``."""
